@@ -1,0 +1,37 @@
+# `make demo` and `make test` do everything on a fresh clone; see CONTRIBUTING.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test check format bench clean
+
+setup: $(STAMP)
+
+# torch goes first, at the version with a CPU build, so that no CUDA packages come along.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --progress-bar on torch==2.13.0
+	$(BIN)/pip install --quiet --progress-bar on -e '.[dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/branchline demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	$(BIN)/python -m bench.demo --quick
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""The runtime: the process that executes generation calls. See docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""Grammars: regex, JSON schema and choices compiled into token masks."""

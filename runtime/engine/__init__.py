@@ -1,0 +1,1 @@
+"""One forward step and the loop around it: inputs, model, sampling, events."""

@@ -1,0 +1,1 @@
+"""Attention over KV slots: one interface, several implementations."""

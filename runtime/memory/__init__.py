@@ -1,0 +1,1 @@
+"""The KV pool and the slot allocator."""

@@ -1,0 +1,1 @@
+"""Decoder families, the checkpoint loader, and the embedded model."""

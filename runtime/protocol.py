@@ -1,0 +1,491 @@
+"""Every message on the wire, and the frame format that carries it.
+
+Users of this file: the client (`lang/`), the front process (`server/`) and the engine process
+(`engine/`). It imports no torch. A frame is one msgpack map with a `type` field that selects a
+struct below; unknown types, unknown fields and out-of-range values do not decode. Nothing here is
+ever pickled, evaluated or looked up by a name taken from the wire.
+
+Two conversations share the file:
+
+    client  <-- ZeroMQ DEALER/ROUTER -->  front process      ClientMessage / FrontMessage
+    front process  <-- ZeroMQ PAIR -->    engine process     EngineCommand / EngineEvent
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+PROTOCOL_VERSION: Final = 1
+
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+MAX_PROMPT_PARTS: Final = 65_536
+MAX_PROMPT_CHARS: Final = 8 * 1024 * 1024
+MAX_CONSTRAINT_CHARS: Final = 256 * 1024
+MAX_CHOICES: Final = 4_096
+MAX_STOPS: Final = 8
+MAX_STOP_CHARS: Final = 256
+MAX_NEW_TOKENS: Final = 1_048_576
+MAX_SEQUENCES: Final = 16
+MAX_TOP_LOGPROBS: Final = 20
+MAX_LOGIT_BIAS: Final = 1_024
+
+ErrorCode = Literal[
+    "invalid_request",  # a field is wrong; `pointer` names it
+    "grammar",  # the constraint cannot be compiled or enforced
+    "context_length",  # prompt (+ new tokens) does not fit the model's context or the KV pool
+    "overloaded",  # the waiting queue is full; retry after `retry_after_s`
+    "cancelled",  # the client asked for it
+    "timeout",  # a deadline passed
+    "unavailable",  # the engine died, hangs, or is starting
+    "internal",  # a defect in the runtime; only this request is affected
+]
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+RequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Namespace = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
+TokenId = Annotated[int, Meta(ge=0, lt=2**31)]
+
+
+class _Message(Struct, tag_field="type", forbid_unknown_fields=True, frozen=True):
+    """Base of everything that travels: a tagged, immutable, closed struct."""
+
+
+# --- what a request is made of -------------------------------------------------------------
+
+
+class Text(_Message, tag="text", frozen=True):
+    """A stretch of prompt text.
+
+    With `markup=False` (user text, tool results, variables) strings that look like control tokens
+    are ordinary text. Only a chat template's own text sets `markup=True`.
+    """
+
+    text: str
+    markup: bool = False
+
+
+class Tokens(_Message, tag="tokens", frozen=True):
+    """A stretch of prompt given as token ids: generated before, and never re-tokenized."""
+
+    ids: list[TokenId]
+
+
+Part = Text | Tokens
+Prompt = Annotated[list[Part], Meta(max_length=MAX_PROMPT_PARTS)]
+
+
+class Choices(_Message, tag="choices", frozen=True):
+    """The output is exactly one of these strings."""
+
+    choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
+
+
+class Regex(_Message, tag="regex", frozen=True):
+    """The whole output matches this pattern (`re.fullmatch` semantics)."""
+
+    pattern: Annotated[str, Meta(min_length=1, max_length=8_192)]
+
+
+class JsonSchema(_Message, tag="json_schema", frozen=True):
+    """The output is compact JSON that validates against this JSON Schema (given as JSON text)."""
+
+    schema: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
+
+
+Constraint = Choices | Regex | JsonSchema
+
+
+class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
+    """How tokens are chosen, for one generation call.
+
+    Penalties follow the usual definitions: `frequency_penalty` and `presence_penalty` act on
+    generated tokens only (OpenAI API), `repetition_penalty` on prompt and generated tokens
+    (arXiv:1909.05858). `top_k` 0 or -1 means all tokens. `seed=None` draws a fresh seed.
+    """
+
+    max_new_tokens: Annotated[int, Meta(ge=0, le=MAX_NEW_TOKENS)] = 128
+    min_new_tokens: Annotated[int, Meta(ge=0, le=MAX_NEW_TOKENS)] = 0
+    n: Annotated[int, Meta(ge=1, le=MAX_SEQUENCES)] = 1
+    temperature: Annotated[float, Meta(ge=0.0, le=100.0)] = 1.0
+    top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    top_k: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
+    min_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    frequency_penalty: Annotated[float, Meta(ge=-2.0, le=2.0)] = 0.0
+    presence_penalty: Annotated[float, Meta(ge=-2.0, le=2.0)] = 0.0
+    repetition_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    stop: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARS)]],
+        Meta(max_length=MAX_STOPS),
+    ] = []
+    stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] = []
+    ignore_eos: bool = False
+    skip_special_tokens: bool = True
+    logit_bias: Annotated[
+        dict[TokenId, Annotated[float, Meta(ge=-100.0, le=100.0)]], Meta(max_length=MAX_LOGIT_BIAS)
+    ] = {}
+
+
+class LogprobParams(Struct, forbid_unknown_fields=True, frozen=True):
+    """Which log probabilities to return: of the model's own distribution (before temperature,
+    penalties and masks), natural logarithm.
+
+    `prompt_start=None` returns none for the prompt; an index returns them for every prompt token
+    from that position on (the first token of a prompt has none).
+    """
+
+    top: Annotated[int, Meta(ge=0, le=MAX_TOP_LOGPROBS)] = 0
+    prompt_start: Annotated[int, Meta(ge=0)] | None = None
+    with_text: bool = False
+
+
+class TokenLogprob(Struct, forbid_unknown_fields=True, frozen=True):
+    """One token with its log probability, and the `top` most likely ones at its position as
+    `(logprob, token_id, text)`. `logprob` is None for the first token of a prompt; texts are None
+    unless asked for."""
+
+    logprob: float | None
+    token_id: int
+    text: str | None = None
+    top: list[tuple[float, int, str | None]] = []
+
+
+class Usage(Struct, forbid_unknown_fields=True, frozen=True):
+    """Token counts of one request. `cached_tokens` of the prompt came from the radix cache."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+class Output(Struct, forbid_unknown_fields=True, frozen=True):
+    """One finished sequence. `text` has the stop string and the end token cut off;
+    `token_ids` are exactly the tokens that stand for `text` in a continued prompt. `matched_stop`
+    is the stop string or token id that ended it."""
+
+    text: str
+    token_ids: list[int]
+    finish_reason: FinishReason
+    matched_stop: str | int | None = None
+    logprobs: list[TokenLogprob] | None = None
+
+
+class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a client must know of the model that is served.
+
+    `role_markup` maps a role to the (prefix, suffix) text that the model's chat template puts
+    around its content; None when the model has no chat template.
+    """
+
+    name: str
+    path: str
+    architecture: str
+    context_length: int
+    vocab_size: int
+    eos_token_ids: list[int]
+    role_markup: dict[str, tuple[str, str]] | None
+    default_system_prompt: str | None = None
+
+
+# --- client -> front process ---------------------------------------------------------------
+
+
+class Hello(_Message, tag="hello", frozen=True):
+    """First frame of a client. A different `version` is answered with an Error."""
+
+    version: int
+    client: Annotated[str, Meta(max_length=128)] = ""
+
+
+class Generate(_Message, tag="generate", frozen=True):
+    """Run one generation call. With `stream` Chunks precede the Done.
+
+    `max_new_tokens=0` computes and caches the prompt only.
+    """
+
+    rid: RequestId
+    prompt: Prompt
+    sampling: SamplingParams = SamplingParams()
+    constraint: Constraint | None = None
+    logprobs: LogprobParams | None = None
+    stream: bool = False
+    namespace: Namespace = ""
+    timeout_s: Annotated[float, Meta(gt=0.0, le=86_400.0)] | None = None
+
+
+class Score(_Message, tag="score", frozen=True):
+    """Log probabilities of each choice as a continuation of the prompt (for `select`)."""
+
+    rid: RequestId
+    prompt: Prompt
+    choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
+    unconditional: bool = False
+    namespace: Namespace = ""
+
+
+class Cancel(_Message, tag="cancel", frozen=True):
+    """Stop a request; it ends with Error(code="cancelled"). Unknown ids are ignored."""
+
+    rid: RequestId
+
+
+class Ping(_Message, tag="ping", frozen=True):
+    """Heartbeat; answered by Pong at once by the front process."""
+
+    seq: int
+
+
+class GetInfo(_Message, tag="get_info", frozen=True):
+    """Ask for counters of the runtime."""
+
+    rid: RequestId
+
+
+class FlushCache(_Message, tag="flush_cache", frozen=True):
+    """Drop every cached prefix that no running request holds."""
+
+    rid: RequestId
+
+
+ClientMessage = Hello | Generate | Score | Cancel | Ping | GetInfo | FlushCache
+
+
+# --- front process -> client ---------------------------------------------------------------
+
+
+class Welcome(_Message, tag="welcome", frozen=True):
+    """Answer to Hello. `epoch` changes whenever the front process restarts."""
+
+    version: int
+    epoch: str
+    model: ModelInfo
+
+
+class Chunk(_Message, tag="chunk", frozen=True):
+    """A piece of sequence `index` of request `rid`; `seq` counts the request's chunks from 0."""
+
+    rid: str
+    seq: int
+    index: int
+    text: str
+    token_ids: list[int]
+    logprobs: list[TokenLogprob] | None = None
+
+
+class Done(_Message, tag="done", frozen=True):
+    """The request is finished; `outputs` hold the `n` whole sequences in order."""
+
+    rid: str
+    outputs: list[Output]
+    usage: Usage
+    prompt_logprobs: list[TokenLogprob] | None = None
+
+
+class ChoiceScore(Struct, forbid_unknown_fields=True, frozen=True):
+    """Token log probabilities of one choice given the prompt, and (when asked for) of the same
+    tokens without it. `token_ids` continue the prompt's own tokens from `prompt_tokens_kept` on:
+    where prompt and choice merge into one token the last prompt tokens are re-split."""
+
+    token_ids: list[int]
+    logprobs: list[TokenLogprob]
+    unconditional: list[TokenLogprob] | None = None
+
+
+class Scores(_Message, tag="scores", frozen=True):
+    """Answer to Score, one entry per choice in order."""
+
+    rid: str
+    choices: list[ChoiceScore]
+    usage: Usage
+
+
+class Error(_Message, tag="error", frozen=True):
+    """A request failed (`rid` set) or a frame could not be understood (`rid` None)."""
+
+    rid: str | None
+    code: ErrorCode
+    message: str
+    pointer: str | None = None
+    retry_after_s: float | None = None
+
+
+class Pong(_Message, tag="pong", frozen=True):
+    """Answer to Ping. `ready` is False while the engine starts, hangs or is gone."""
+
+    seq: int
+    ready: bool
+
+
+class Info(_Message, tag="info", frozen=True):
+    """Answer to GetInfo: flat counters and gauges."""
+
+    rid: str
+    model: ModelInfo
+    stats: dict[str, float]
+
+
+class Flushed(_Message, tag="flushed", frozen=True):
+    """Answer to FlushCache."""
+
+    rid: str
+    freed_tokens: int
+
+
+FrontMessage = Welcome | Chunk | Done | Scores | Error | Pong | Info | Flushed
+
+
+# --- front process -> engine process -------------------------------------------------------
+
+
+class Submit(_Message, tag="submit", frozen=True):
+    """One sequence to run. The front process makes `n` of these for a request with n > 1 and one
+    per choice for a Score; `sid` is the front's own number, never a client's id.
+
+    Stop strings are matched in the engine, which knows the bytes of each token.
+    """
+
+    sid: int
+    input_ids: list[int]
+    sampling: SamplingParams
+    constraint: Constraint | None = None
+    logprobs: LogprobParams | None = None
+    namespace: str = ""
+
+
+class Drop(_Message, tag="drop", frozen=True):
+    """Stop sequence `sid` at once and free what it holds; answered by nothing."""
+
+    sid: int
+
+
+class EnginePing(_Message, tag="engine_ping", frozen=True):
+    """Answered from inside the scheduler loop, so an answer proves that the loop turns."""
+
+    seq: int
+
+
+class EngineFlush(_Message, tag="engine_flush", frozen=True):
+    """Drop every unlocked node of the radix tree."""
+
+    seq: int
+
+
+class EngineStop(_Message, tag="engine_stop", frozen=True):
+    """Leave the loop and exit."""
+
+
+EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineStop
+
+
+# --- engine process -> front process -------------------------------------------------------
+
+
+class EngineReady(_Message, tag="engine_ready", frozen=True):
+    """The model is loaded and the loop turns."""
+
+    architecture: str
+    context_length: int
+    num_slots: int
+
+
+class Progress(Struct, forbid_unknown_fields=True, frozen=True):
+    """What one step did for sequence `sid`.
+
+    `token_ids` are the new tokens, including an end token when one was sampled (front cuts it).
+    `finish` set means: this is the last Progress of the sequence. `cached_tokens` and
+    `prompt_logprobs` are set once, with the first Progress.
+    """
+
+    sid: int
+    token_ids: list[int]
+    logprobs: list[TokenLogprob] | None = None
+    finish: FinishReason | None = None
+    matched_stop: str | int | None = None
+    cached_tokens: int | None = None
+    prompt_logprobs: list[TokenLogprob] | None = None
+
+
+class Failed(Struct, forbid_unknown_fields=True, frozen=True):
+    """Sequence `sid` ended with an error; nothing more follows for it."""
+
+    sid: int
+    code: ErrorCode
+    message: str
+    pointer: str | None = None
+
+
+class StepEvents(_Message, tag="step", frozen=True):
+    """All that one engine step has to report."""
+
+    progress: list[Progress] = []
+    failed: list[Failed] = []
+
+
+class EnginePong(_Message, tag="engine_pong", frozen=True):
+    """Answer to EnginePing, with the counters of the moment."""
+
+    seq: int
+    stats: dict[str, float]
+
+
+class EngineFlushed(_Message, tag="engine_flushed", frozen=True):
+    """Answer to EngineFlush."""
+
+    seq: int
+    freed_tokens: int
+
+
+class EngineFatal(_Message, tag="engine_fatal", frozen=True):
+    """The engine could not start; `message` is for the user."""
+
+    message: str
+
+
+EngineEvent = EngineReady | StepEvents | EnginePong | EngineFlushed | EngineFatal
+
+
+# --- frames --------------------------------------------------------------------------------
+
+
+class FrameError(ValueError):
+    """A frame is not a message of the expected kind."""
+
+
+Message = TypeVar("Message")
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode(message: _Message) -> bytes:
+    """One frame for one message."""
+    return _ENCODER.encode(message)
+
+
+class Decoder(Generic[Message]):
+    """Turns frames into messages of one conversation's side, or raises FrameError.
+
+    msgspec raises DecodeError and ValidationError, but mutated frames also raise
+    UnicodeDecodeError and, when nested deeply, RecursionError: all of them are FrameError here,
+    so that a loop that catches FrameError cannot be ended by a frame.
+    """
+
+    def __init__(self, union: object) -> None:
+        self._decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(union)
+
+    def decode(self, frame: bytes | memoryview) -> Message:
+        if len(frame) > MAX_FRAME_BYTES:
+            raise FrameError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
+        try:
+            return self._decoder.decode(frame)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise FrameError(str(error)[:300]) from None
+
+
+client_messages: Decoder[ClientMessage] = Decoder(ClientMessage)
+front_messages: Decoder[FrontMessage] = Decoder(FrontMessage)
+engine_commands: Decoder[EngineCommand] = Decoder(EngineCommand)
+engine_events: Decoder[EngineEvent] = Decoder(EngineEvent)

@@ -1,0 +1,1 @@
+"""The token tree over KV slots: match, insert, split, lock, evict."""

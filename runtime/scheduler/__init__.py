@@ -1,0 +1,1 @@
+"""What runs next: sequences, the waiting queue, step batches, retraction."""

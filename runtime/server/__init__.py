@@ -1,0 +1,1 @@
+"""The front process: ZeroMQ ROUTER, tokenizer, detokenizer, supervision of the engine."""
