@@ -1,0 +1,116 @@
+"""What every benchmark prints and writes: a table, a JSON file, a plot. Used by all of bench/."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. `goal` is the least value wanted; None where there is no goal."""
+
+    metric: str
+    value: float
+    unit: str
+    goal: float | None = None
+    detail: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.goal is None else self.value >= self.goal
+
+
+@dataclass
+class Report:
+    """The rows of one run of the benchmark `name`."""
+
+    name: str
+    rows: list[Row] = field(default_factory=list)
+
+    def add(
+        self,
+        metric: str,
+        value: float,
+        unit: str,
+        *,
+        goal: float | None = None,
+        detail: str = "",
+    ) -> None:
+        self.rows.append(Row(metric, value, unit, goal, detail))
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "machine": machine(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "rows": [asdict(row) | {"met": row.met} for row in self.rows],
+        }
+
+    def print(self) -> None:
+        table = Table(title=f"bench.{self.name} on {machine()}", title_justify="left")
+        for column in ("metric", "value", "unit", "goal", "detail"):
+            table.add_column(column, justify="right" if column in ("value", "goal") else "left")
+        for row in self.rows:
+            goal = "" if row.goal is None else f">= {row.goal:g}"
+            colour = {None: "", True: "[green]", False: "[red]"}[row.met]
+            table.add_row(row.metric, f"{colour}{row.value:,.2f}", row.unit, goal, row.detail)
+        Console().print(table)
+
+
+def machine() -> str:
+    """CPU model and core count, as a reader needs them to place a figure."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="same metrics on less work")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the figures here")
+    return parser
+
+
+def finish(
+    report: Report, options: argparse.Namespace, plot: Callable[[Report, Path], None]
+) -> None:
+    """Print the table and write what the options ask for."""
+    report.print()
+    if options.json:
+        options.json.write_text(json.dumps(report.as_dict(), indent=2) + "\n")
+    if options.plot:
+        plot(report, options.plot)
+
+
+def interleaved(
+    contenders: dict[str, Callable[[], float]], rounds: int
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Median of what each contender returns over `rounds`, taking turns, after one warm-up each.
+
+    Taking turns lets whatever else the machine does fall on all of them alike.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        run()
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            samples[name].append(run())
+    return {name: statistics.median(values) for name, values in samples.items()}, samples

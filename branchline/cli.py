@@ -1,0 +1,216 @@
+"""The command line: `branchline demo | run | serve | chat`.
+
+Heavy imports happen inside the commands, so that `branchline --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from branchline.lang.backend.runtime_endpoint import RuntimeEndpoint
+
+    from .records import Summary
+
+app = typer.Typer(
+    name="branchline",
+    help="Structured-generation programs over language models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+stdout = Console()
+stderr = Console(stderr=True)
+
+Model = Annotated[
+    str,
+    typer.Option(
+        help="A directory with a Hugging Face checkpoint, a hub id, or [bold]embedded[/bold].",
+        show_default=True,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Use the runtime at this address instead of starting one.", metavar="ADDR"),
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Structured-generation programs over language models."""
+    if version:
+        print(f"branchline {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    model: Model = "embedded",
+    address: Address = None,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option(help="Where the records go, one JSON object per line.")
+    ] = Path("extracted.jsonl"),
+) -> None:
+    """Extract typed records from 48 documents: the main job, end to end."""
+    from .demo import load_documents, run_demo
+
+    documents = load_documents()
+    with backend_for(model, address, quiet=json_output) as backend:
+        summary, score = run_demo(backend, output, documents)
+    figures: dict[str, int | float] = {
+        "documents": summary.documents,
+        "schema_valid_pct": round(score.schema_valid_pct, 2),
+        "exact_fields_pct": round(score.exact_fields_pct, 2),
+        "tokens_generated": summary.tokens_generated,
+        "cached_prompt_pct": round(summary.cached_prompt_pct, 2),
+        "tokens_per_s": round(summary.tokens_per_s, 1),
+        "wall_s": round(summary.wall_s, 3),
+    }
+    if json_output:
+        print(json.dumps(figures))
+    else:
+        table = Table(title="branchline demo", show_header=False, title_justify="left")
+        table.add_row("documents", str(summary.documents))
+        table.add_row("schema-valid", f"{score.schema_valid_pct:.1f} %")
+        table.add_row("exact-match fields", f"{score.exact_fields_pct:.1f} %")
+        add_counts(table, summary)
+        stdout.print(table)
+        stdout.print(f"records written to [bold]{output}[/bold]", highlight=False)
+    finish(summary)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A Python file with a @bl.function program.")],
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", help="JSONL; each line holds the program's arguments."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="JSONL; each line is one result, in order.")
+    ] = None,
+    function: Annotated[
+        str | None, typer.Option(help="Which program, when the file has several.")
+    ] = None,
+    model: Model = "embedded",
+    address: Address = None,
+) -> None:
+    """Run a program of your own, once or over a file of records.
+
+    Without --input the program runs once without arguments; without --output the results go to
+    standard output. Everything else (progress, summary) goes to standard error.
+    """
+    from .records import load_program, read_records, result_of, run_records
+
+    program = load_program(file, function)
+    records = read_records(input_file, program) if input_file else [{}]
+    with backend_for(model, address, quiet=True) as backend:
+        states, summary = run_records(program, records, backend=backend, output=output)
+    if output is None:
+        for state in states:
+            print(json.dumps(result_of(state), ensure_ascii=False))
+    if input_file is not None:
+        table = Table(show_header=False)
+        table.add_row("records", str(summary.documents))
+        add_counts(table, summary)
+        stderr.print(table)
+    finish(summary)
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,
+)
+def serve(context: typer.Context) -> None:
+    """Keep a runtime up: `branchline serve --model PATH` (`serve --help` lists the options)."""
+    command = [sys.executable, "-m", "branchline.runtime.server", *context.args]
+    raise typer.Exit(subprocess.call(command))
+
+
+@app.command()
+def chat(
+    model: Model = "embedded",
+    address: Address = None,
+    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+) -> None:
+    """Talk to a model in the terminal. An empty line, /exit or Ctrl-D ends it."""
+    from .chat import converse
+
+    with backend_for(model, address, quiet=False) as backend:
+        converse(backend, stdout, system=system, temperature=temperature, max_tokens=max_tokens)
+
+
+@contextmanager
+def backend_for(model: str, address: str | None, *, quiet: bool) -> Iterator[RuntimeEndpoint]:
+    """The runtime at `address`, or one of our own that ends with the block."""
+    import branchline as bl
+
+    if address is not None:
+        endpoint = bl.RuntimeEndpoint(address)
+        try:
+            yield endpoint
+        finally:
+            endpoint.close()
+        return
+    with stderr.status(f"starting the runtime with the model [bold]{model}[/bold] ..."):
+        runtime = bl.Runtime(model_path=model)
+    with runtime:
+        if not quiet:
+            info = runtime.endpoint.model_info
+            stderr.print(f"[dim]{info.name}: {info.architecture}, context {info.context_length}")
+        yield runtime.endpoint
+
+
+def add_counts(table: Table, summary: Summary) -> None:
+    """The rows that every batch has."""
+    if summary.failed:
+        table.add_row("failed", f"[red]{summary.failed}")
+    table.add_row("tokens generated", f"{summary.tokens_generated:,}")
+    table.add_row("prompt tokens from radix cache", f"{summary.cached_prompt_pct:.1f} %")
+    table.add_row("tokens/s", f"{summary.tokens_per_s:,.0f}")
+    table.add_row("wall time", f"{summary.wall_s:.2f} s")
+
+
+def finish(summary: Summary) -> None:
+    """Exit with 1 when something failed, after saying what."""
+    for error in summary.errors[:5]:
+        stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+    if len(summary.errors) > 5:
+        stderr.print(f"... and {len(summary.errors) - 5} more", highlight=False)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: one line on standard error for what a user can mend, 130 for Ctrl-C."""
+    from branchline.lang.errors import GenerationError
+
+    from .records import UsageError
+
+    try:
+        app(standalone_mode=True)
+    except (UsageError, GenerationError) as error:
+        stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        stderr.print("interrupted")
+        sys.exit(130)

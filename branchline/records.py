@@ -1,0 +1,169 @@
+"""Running a program over records: loading the file, JSONL in and out, the summary.
+
+Used by the commands `branchline run` and `branchline demo`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_jsonable_python
+
+if TYPE_CHECKING:
+    from branchline.lang.backend.base import Backend
+    from branchline.lang.function import Function
+    from branchline.lang.state import ProgramState
+
+
+class UsageError(Exception):
+    """What the user gave cannot be used; the message says what to change."""
+
+
+@dataclass
+class Summary:
+    """Counts of one batch. Percentages are of 100; `wall_s` is the batch alone, without loading."""
+
+    documents: int = 0
+    failed: int = 0
+    tokens_generated: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    wall_s: float = 0.0
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def cached_prompt_pct(self) -> float:
+        return 100.0 * self.cached_tokens / max(1, self.prompt_tokens)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens_generated / max(1e-9, self.wall_s)
+
+    def add(self, state: ProgramState) -> None:
+        """Count one finished program with all of its generation calls."""
+        self.documents += 1
+        for usage in state.usages():
+            self.tokens_generated += usage.completion_tokens
+            self.prompt_tokens += usage.prompt_tokens
+            self.cached_tokens += usage.cached_tokens
+        if (error := state.error()) is not None:
+            self.failed += 1
+            self.errors.append(f"record {self.documents}: {error}")
+
+
+def load_program(path: Path, name: str | None = None) -> Function[Any]:
+    """The `@bl.function` program of a Python file: the one called `name`, or the only one.
+
+    Raises UsageError when the file is missing, fails to import, or leaves a choice open.
+    """
+    from branchline.lang.function import Function
+
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # pydantic and dataclasses look their module up by name
+    sys.path.insert(0, str(path.parent.resolve()))
+    spec.loader.exec_module(module)
+
+    programs = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, Function) and value.func.__module__ == path.stem
+    }
+    if name is not None:
+        if name not in programs:
+            raise UsageError(f"{path} has no program {name!r}; it has: {_names(programs)}")
+        return programs[name]
+    if len(programs) == 1:
+        return next(iter(programs.values()))
+    if not programs:
+        raise UsageError(f"{path} defines no program: decorate a function with @bl.function")
+    raise UsageError(f"{path} has several programs; choose one with --function: {_names(programs)}")
+
+
+def read_records(path: Path, program: Function[Any]) -> list[dict[str, Any]]:
+    """The lines of a JSONL file as keyword arguments of `program`; unknown keys are left out.
+
+    Raises UsageError with the line number for what is not an object or lacks an argument.
+    """
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{path}, line {number}: not JSON ({error})") from None
+        if not isinstance(record, dict):
+            raise UsageError(f"{path}, line {number}: expected an object, got {line[:40]!r}")
+        missing = [
+            arg
+            for arg in program.arg_names
+            if arg not in record and arg not in program.arg_defaults
+        ]
+        if missing:
+            raise UsageError(
+                f"{path}, line {number}: no {', '.join(missing)}; "
+                f"the program {program.name} takes {', '.join(program.arg_names)}"
+            )
+        records.append({arg: record[arg] for arg in program.arg_names if arg in record})
+    if not records:
+        raise UsageError(f"{path} holds no records")
+    return records
+
+
+def run_records(
+    program: Function[Any],
+    records: Sequence[dict[str, Any]],
+    *,
+    backend: Backend,
+    output: Path | None,
+) -> tuple[list[ProgramState], Summary]:
+    """Run `program` once per record with a progress bar on standard error.
+
+    Results are written in order, one line per record as soon as it and all before it are done.
+    """
+    summary = Summary()
+    states: list[ProgramState] = []
+    start = time.perf_counter()
+    with output.open("w", encoding="utf-8") if output else nullcontext() as sink:
+        for state in _run(program, records, backend):
+            states.append(state)
+            summary.add(state)
+            if sink is not None:
+                sink.write(json.dumps(result_of(state), ensure_ascii=False) + "\n")
+                sink.flush()
+    summary.wall_s = time.perf_counter() - start
+    return states, summary
+
+
+def result_of(state: ProgramState) -> Any:
+    """What a program leaves behind, as JSON: its return value, or else its variables."""
+    if (error := state.error()) is not None:
+        return {"error": {"type": type(error).__name__, "message": str(error)}}
+    if state.ret_value is None or state.ret_value is state:
+        return dict(state.stream_executor.variables)
+    return to_jsonable_python(state.ret_value)
+
+
+def _run(
+    program: Function[Any], records: Sequence[dict[str, Any]], backend: Backend
+) -> Iterator[ProgramState]:
+    return program.run_batch(records, backend=backend, progress_bar=True, generator_style=True)
+
+
+def _names(programs: dict[str, Any]) -> str:
+    return ", ".join(sorted(programs)) or "none"
