@@ -1,0 +1,205 @@
+"""What a program's interpreter sees of a runtime: the `Connection` interface, and the table of
+requests in flight that every implementation shares. `client.py` implements it over ZeroMQ,
+`branchline/engine.py` within the process.
+
+Every coroutine here runs on the loop of `loop.shared_loop()`; `close` may be called from anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from branchline.runtime import protocol
+
+from .errors import GenerationError, InternalError, RuntimeUnavailable, from_wire
+
+Reply = protocol.Chunk | protocol.Done | protocol.Scores | protocol.Info | protocol.Flushed
+
+
+class Connection(Protocol):
+    """A runtime that answers requests. Failures raise a `GenerationError` subclass."""
+
+    @property
+    def model(self) -> protocol.ModelInfo:
+        """The model that is served."""
+
+    @property
+    def address(self) -> str:
+        """Where the runtime is, for messages to users."""
+
+    def new_rid(self) -> str:
+        """A request id that this connection has not used yet."""
+
+    def generate(self, request: protocol.Generate) -> AsyncIterator[protocol.Chunk | protocol.Done]:
+        """Chunks (when `request.stream`), then the Done. Leaving early cancels the request."""
+
+    async def complete(self, request: protocol.Generate) -> protocol.Done:
+        """The Done of a request, without its Chunks. Cancelling the task cancels the request."""
+
+    async def score(self, request: protocol.Score) -> protocol.Scores:
+        """Log probabilities of choices."""
+
+    async def info(self) -> protocol.Info:
+        """Counters of the runtime."""
+
+    async def flush_cache(self) -> int:
+        """Drop every cached prefix that nothing holds; the number of tokens freed."""
+
+    def close(self) -> None:
+        """Release the connection; requests in flight fail. Calling it again does nothing."""
+
+
+class _Call:
+    """The replies to one request that were not consumed yet."""
+
+    __slots__ = ("next_seq", "replies", "waiter")
+
+    def __init__(self) -> None:
+        self.replies: deque[Reply | GenerationError] = deque()
+        self.waiter: asyncio.Future[None] | None = None
+        self.next_seq = 0
+
+    def put(self, reply: Reply | GenerationError) -> None:
+        self.replies.append(reply)
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def next(self) -> Reply:
+        while not self.replies:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
+        reply = self.replies.popleft()
+        if isinstance(reply, GenerationError):
+            raise reply
+        return reply
+
+
+class RequestTable(ABC):
+    """Implements `Connection`'s requests over `_ready`, `_send` and `_post`.
+
+    A subclass hands what arrives to `_dispatch` and a lost runtime to `_fail_all`, both on the
+    shared loop.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[str, _Call] = {}
+        self._numbers = itertools.count(1)
+
+    @abstractmethod
+    async def _ready(self) -> None:
+        """Wait until messages can be sent; raise RuntimeUnavailable when that will not be."""
+
+    @abstractmethod
+    def _send(self, message: protocol.ClientMessage) -> None:
+        """Send one message, or raise a GenerationError."""
+
+    @abstractmethod
+    def _post(self, message: protocol.ClientMessage) -> None:
+        """Send one message if that is possible; never raises."""
+
+    def new_rid(self) -> str:
+        return f"{next(self._numbers):x}"
+
+    async def generate(
+        self, request: protocol.Generate
+    ) -> AsyncIterator[protocol.Chunk | protocol.Done]:
+        call = await self._start(request)
+        ended = False
+        try:
+            while not ended:
+                reply = await call.next()
+                ended = isinstance(reply, protocol.Done)
+                assert isinstance(reply, protocol.Chunk | protocol.Done)
+                yield reply
+        finally:
+            self._end(request.rid)
+
+    async def complete(self, request: protocol.Generate) -> protocol.Done:
+        call = await self._start(request)
+        try:
+            while True:
+                reply = await call.next()
+                if isinstance(reply, protocol.Done):
+                    return reply
+        finally:
+            self._end(request.rid)
+
+    async def score(self, request: protocol.Score) -> protocol.Scores:
+        reply = await self._ask(request)
+        assert isinstance(reply, protocol.Scores)
+        return reply
+
+    async def info(self) -> protocol.Info:
+        reply = await self._ask(protocol.GetInfo(rid=self.new_rid()))
+        assert isinstance(reply, protocol.Info)
+        return reply
+
+    async def flush_cache(self) -> int:
+        reply = await self._ask(protocol.FlushCache(rid=self.new_rid()))
+        assert isinstance(reply, protocol.Flushed)
+        return reply.freed_tokens
+
+    async def _ask(self, request: protocol.Score | protocol.GetInfo | protocol.FlushCache) -> Reply:
+        call = await self._start(request)
+        try:
+            return await call.next()
+        finally:
+            self._end(request.rid)
+
+    async def _start(
+        self,
+        request: protocol.Generate | protocol.Score | protocol.GetInfo | protocol.FlushCache,
+    ) -> _Call:
+        await self._ready()
+        if request.rid in self._calls:
+            raise ValueError(f"request id {request.rid!r} is in use; take one from new_rid()")
+        self._send(request)
+        call = self._calls[request.rid] = _Call()
+        return call
+
+    def _end(self, rid: str) -> None:
+        """Forget a call. One that the runtime has not ended yet is still in the table: cancel."""
+        if self._calls.pop(rid, None) is not None:
+            self._post(protocol.Cancel(rid=rid))
+
+    def _dispatch(self, message: protocol.FrontMessage) -> None:
+        """Hand a message to the call that waits for it; late ones for calls left are dropped."""
+        match message:
+            case protocol.Chunk(rid=rid, seq=seq):
+                call = self._calls.get(rid)
+                if call is None:
+                    return
+                if seq != call.next_seq:
+                    del self._calls[rid]
+                    call.put(InternalError(f"chunk {call.next_seq} of a stream was lost"))
+                    self._post(protocol.Cancel(rid=rid))
+                    return
+                call.next_seq += 1
+                call.put(message)
+            case protocol.Done(rid=rid) | protocol.Scores(rid=rid):
+                self._finish(rid, message)
+            case protocol.Info(rid=rid) | protocol.Flushed(rid=rid):
+                self._finish(rid, message)
+            case protocol.Error(rid=str(rid)):
+                self._finish(rid, from_wire(message))
+            case protocol.Error():
+                # An error without an id answers a frame of ours that the runtime could not
+                # understand: nobody can tell which, so none of the calls may wait for ever.
+                self._fail_all(message.message)
+            case _:
+                pass
+
+    def _finish(self, rid: str, reply: Reply | GenerationError) -> None:
+        call = self._calls.pop(rid, None)
+        if call is not None:
+            call.put(reply)
+
+    def _fail_all(self, reason: str) -> None:
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            call.put(RuntimeUnavailable(reason))

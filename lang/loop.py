@@ -1,0 +1,103 @@
+"""The language's one event loop: a daemon thread running asyncio, shared by every connection and
+every program of this process. Used by client.py and the interpreter."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class LoopThread:
+    """An asyncio loop that runs in a daemon thread of its own until `stop`."""
+
+    def __init__(self, name: str = "branchline-loop") -> None:
+        self._loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    @property
+    def alive(self) -> bool:
+        """False after `stop`, and in a forked child (threads do not survive a fork)."""
+        return self._pid == os.getpid() and self._thread.is_alive() and not self._loop.is_closed()
+
+    def is_current(self) -> bool:
+        """Whether the caller runs in the loop's own thread."""
+        return threading.current_thread() is self._thread
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """Start a coroutine on the loop from any thread; cancelling the future cancels it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, Result], timeout_s: float | None = None) -> Result:
+        """Run a coroutine on the loop and wait for its result.
+
+        An interrupted wait (Ctrl-C, timeout) cancels the coroutine. Calling this from the loop's
+        own thread would wait for itself for ever and is refused.
+        """
+        if self.is_current():
+            coroutine.close()
+            raise RuntimeError(
+                "a blocking call was made on Branchline's event loop thread; use its async form"
+            )
+        future = self.spawn(coroutine)
+        try:
+            return future.result(timeout_s)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function on the loop soon, from any thread; its result is not waited for."""
+        self._loop.call_soon_threadsafe(function, *args)
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Cancel what runs, end the thread. Waits at most `timeout_s`."""
+        if not self.alive:
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        if not self.is_current():
+            self._thread.join(timeout_s)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+
+
+_lock = threading.Lock()
+_shared: LoopThread | None = None
+
+
+def shared_loop() -> LoopThread:
+    """The process's loop, started at first use and again in a forked child."""
+    global _shared
+    with _lock:
+        if _shared is None or not _shared.alive:
+            _shared = LoopThread()
+        return _shared
+
+
+@atexit.register
+def _stop_shared() -> None:
+    if _shared is not None:
+        _shared.stop()
