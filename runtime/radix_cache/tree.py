@@ -1,0 +1,216 @@
+"""The token tree over KV slots: the scheduler asks it for prefixes and gives it finished ones."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+from ..memory.allocator import SlotAllocator, SlotIds
+from .node import TOKEN_BYTES, Node, Root, TokenIds
+
+
+class Match(NamedTuple):
+    """The longest cached prefix of a query: its slots, [tokens], and the node where it ends."""
+
+    slots: SlotIds
+    node: Node
+
+
+class RadixCache:
+    """Prefixes of token sequences, each token with the KV slot that holds its keys and values.
+
+    Token granular: a match may end anywhere, and splits the node it ends in, so that a lease
+    protects exactly the matched tokens. Slots in the tree belong to the tree; `evict` gives the
+    least recently used unleased ones back to the allocator.
+
+    The order of eviction is one linked list of all unprotected nodes, oldest first. A use moves
+    the unprotected part of its path to the young end, deepest node first. Hence a child always
+    stands before its parent, the oldest node is always a leaf, and evicting never searches:
+    its time depends on what is evicted, not on the size of the tree.
+    """
+
+    def __init__(self, allocator: SlotAllocator) -> None:
+        self.allocator = allocator
+        self.roots: dict[str, Root] = {}
+        self.order: OrderedDict[Node, None] = OrderedDict()
+        self.num_tokens = 0
+        self.num_evictable = 0
+        self.num_nodes = 0
+        self.num_evicted_total = 0
+
+    def match_length(self, namespace: str, tokens: TokenIds) -> int:
+        """How many leading tokens are cached. Changes nothing, not even the order of eviction."""
+        query = _as_bytes(tokens)
+        _, at, partial = self._descend(namespace, query)
+        if partial is not None:
+            at += _num_common(partial.tokens, query, at) * TOKEN_BYTES
+        return at // TOKEN_BYTES
+
+    def match_prefix(self, namespace: str, tokens: TokenIds) -> Match:
+        """The longest cached prefix of `tokens`. Lock the node before anything else is evicted."""
+        path: list[SlotIds] = []
+        node, _ = self._find(namespace, _as_bytes(tokens), path)
+        self._touch(node)
+        return Match(np.concatenate(path) if path else np.empty(0, np.int64), node)
+
+    def insert(self, namespace: str, tokens: TokenIds, slots: SlotIds) -> int:
+        """Cache `tokens`, whose KV lies in `slots`; return how many of them were there already.
+
+        The tree becomes the owner of the slots behind that number. Those before it stay with the
+        caller: they are either the tree's own (from an earlier match), or duplicates to be freed.
+        """
+        if len(tokens) != len(slots):
+            raise ValueError(f"{len(tokens)} tokens cannot lie in {len(slots)} slots")
+        query = _as_bytes(tokens)
+        node, present = self._find(namespace, query, [])
+        if present < len(slots):
+            if isinstance(node, Root):
+                self.roots[namespace] = node
+            leaf = Node(query[present * TOKEN_BYTES :], slots[present:].copy(), node)
+            node.children[leaf.first_token] = leaf
+            self.order[leaf] = None
+            self.num_nodes += 1
+            self.num_tokens += len(leaf.slots)
+            self.num_evictable += len(leaf.slots)
+            node = leaf
+        self._touch(node)
+        return present
+
+    def lock(self, node: Node) -> None:
+        """Take a lease: nothing on the path to `node` is evicted until as many unlocks follow."""
+        if node.parent is None:
+            if isinstance(node, Root):
+                return
+            raise ValueError("the node was evicted: lock a match before evicting anything")
+        node.refs += 1
+        while node.refs == 1 and node.parent is not None:
+            self.num_evictable -= len(node.slots)
+            del self.order[node]
+            node = node.parent
+            node.refs += 1
+
+    def unlock(self, node: Node) -> None:
+        """Give back one lease. What nobody else holds counts as used just now."""
+        if isinstance(node, Root):
+            return
+        if node.refs < 1:
+            raise ValueError("unlock without a lock")
+        node.refs -= 1
+        while node.refs == 0 and node.parent is not None:
+            self.num_evictable += len(node.slots)
+            self.order[node] = None
+            node = node.parent
+            node.refs -= 1
+
+    def evict(self, n: int) -> int:
+        """Free the `n` least recently used unleased slots, from the leaves up; return how many
+        there were to free. A leaf that is larger than what is still wanted loses only its end."""
+        freed: list[SlotIds] = []
+        wanted = n
+        while wanted > 0 and self.order:
+            node = next(iter(self.order))
+            size = len(node.slots)
+            if size <= wanted:
+                self._remove(node)
+                freed.append(node.slots)
+                wanted -= size
+            else:
+                keep = size - wanted
+                freed.append(node.slots[keep:])
+                node.slots = node.slots[:keep].copy()
+                node.tokens = node.tokens[: keep * TOKEN_BYTES]
+                wanted = 0
+        if not freed:
+            return 0
+        slots = np.concatenate(freed)
+        self.num_tokens -= len(slots)
+        self.num_evictable -= len(slots)
+        self.num_evicted_total += len(slots)
+        self.allocator.free(slots)
+        return len(slots)
+
+    def flush(self) -> int:
+        """Evict everything that is not leased; return the number of freed slots."""
+        return self.evict(self.num_evictable)
+
+    def _descend(self, namespace: str, query: bytes) -> tuple[Node, int, Node | None]:
+        """Follow whole nodes. The deepest one, the bytes matched so far, and the child (if any)
+        of which a first part, but not all, continues the query."""
+        node: Node = self.roots.get(namespace) or Root(namespace)
+        ids = memoryview(query).cast("i")
+        at = 0
+        while at < len(query):
+            child = node.children.get(ids[at // TOKEN_BYTES])
+            if child is None:
+                break
+            if not query.startswith(child.tokens, at):
+                return node, at, child
+            at += len(child.tokens)
+            node = child
+        return node, at, None
+
+    def _find(self, namespace: str, query: bytes, path: list[SlotIds]) -> tuple[Node, int]:
+        """The node where the longest cached prefix ends, and its number of tokens; splits the node
+        that the query leaves half way. The slots of each node on the way are appended to `path`."""
+        node, at, partial = self._descend(namespace, query)
+        if partial is not None:
+            common = _num_common(partial.tokens, query, at)
+            node = self._split(partial, common)
+            at += common * TOKEN_BYTES
+        above: Node | None = node
+        while above is not None and above.parent is not None:
+            path.append(above.slots)
+            above = above.parent
+        path.reverse()
+        return node, at // TOKEN_BYTES
+
+    def _split(self, node: Node, k: int) -> Node:
+        """Cut `node` after its first `k` tokens; the new upper part is returned. The object `node`
+        stays the lower part, so that leases on it keep covering all they covered."""
+        parent = node.parent
+        if parent is None:
+            raise ValueError("a root has no tokens to split")
+        upper = Node(node.tokens[: k * TOKEN_BYTES], node.slots[:k].copy(), parent)
+        parent.children[upper.first_token] = upper
+        node.tokens = node.tokens[k * TOKEN_BYTES :]
+        node.slots = node.slots[k:].copy()
+        node.parent = upper
+        upper.children[node.first_token] = node
+        if node.refs > 0:
+            upper.refs = 1
+        else:
+            self.order[upper] = None
+        self.num_nodes += 1
+        return upper
+
+    def _touch(self, node: Node) -> None:
+        """Make the unprotected part of the path to `node` the youngest, children before parents."""
+        while node.refs == 0 and node.parent is not None:
+            self.order.move_to_end(node)
+            node = node.parent
+
+    def _remove(self, leaf: Node) -> None:
+        parent = leaf.parent
+        if parent is None or leaf.children or leaf.refs:
+            raise ValueError("only an unleased leaf can be removed")
+        del self.order[leaf]
+        del parent.children[leaf.first_token]
+        leaf.parent = None
+        self.num_nodes -= 1
+        if isinstance(parent, Root) and not parent.children:
+            # Namespaces come from clients: an empty one must not stay behind.
+            del self.roots[parent.namespace]
+
+
+def _as_bytes(tokens: TokenIds) -> bytes:
+    return np.ascontiguousarray(tokens, dtype=np.int32).tobytes()
+
+
+def _num_common(tokens: bytes, query: bytes, at: int) -> int:
+    """How many tokens of `tokens` equal those of `query` from byte `at` on."""
+    n = min(len(tokens), len(query) - at) // TOKEN_BYTES
+    differs = np.frombuffer(tokens, np.int32, n) != np.frombuffer(query, np.int32, n, at)
+    first = int(differs.argmax())
+    return first if differs[first] else n
