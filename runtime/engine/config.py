@@ -1,0 +1,62 @@
+"""How one engine runs: which model, which device, how much memory; read by every engine part.
+
+Imports no torch, so that the front process and the command line can build one cheaply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+DTYPES: Final = get_args(Dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Settings of an engine process. Raises ValueError with the field's name on a bad value.
+
+    model: local directory, hub id "owner/name", or "embedded".
+    dtype: of weights and KV; "auto" is bfloat16 on a GPU and for big models on a CPU that has
+        bfloat16 arithmetic, else float32.
+    device: "auto" is the GPU where there is one, else "cpu"; any name that torch knows.
+    context_length: longest sequence in tokens; None is the model's own.
+    kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
+        memory holds, and on a CPU at most `MAX_CPU_KV_BYTES`.
+    max_running: sequences that run at the same time.
+    chunk_tokens: new tokens per step, over all sequences.
+    num_threads: of torch on the CPU; None leaves torch's own choice.
+    seed: of everything random that no request's own seed decides.
+    """
+
+    model: str = "embedded"
+    dtype: Dtype = "auto"
+    device: str = "auto"
+    context_length: int | None = None
+    kv_slots: int | None = None
+    kv_memory_fraction: float = 0.5
+    max_running: int = 64
+    chunk_tokens: int = 512
+    num_threads: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError("model is empty; give a directory, a hub id or 'embedded'")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
+        if not self.device:
+            raise ValueError("device is empty; give 'auto', 'cpu' or 'cuda'")
+        for name in ("context_length", "kv_slots", "max_running", "chunk_tokens", "num_threads"):
+            value = getattr(self, name)
+            if value is None and name not in ("max_running", "chunk_tokens"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        if not 0.0 < self.kv_memory_fraction <= 1.0:
+            raise ValueError(
+                f"kv_memory_fraction must be above 0 and at most 1, not {self.kv_memory_fraction!r}"
+            )
+        if isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be from 0 to 2**63 - 1, not {self.seed!r}")

@@ -1,0 +1,121 @@
+"""The model, its KV pool and its attention as one thing that turns a batch into logits.
+
+Owned by the engine core, which alone calls `forward`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from ..kernels.torch_attention import TorchAttention
+from ..memory.kv_pool import KVPool
+from ..models.config import ModelConfig, read_config
+from ..models.errors import ModelLoadError
+from ..models.registry import load_model
+from ..models.resolve import resolve_model
+from .batch import ForwardBatch
+from .config import EngineConfig
+
+MAX_CPU_KV_BYTES = 2 * 1024**3
+
+
+class ModelRunner:
+    """Loads the model that `config` names; raises ModelLoadError when that cannot be done.
+
+    num_slots: of the KV pool. vocab_size: columns of the logits; a checkpoint may pad it beyond
+    its tokenizer's vocabulary. context_length: longest sequence. eos_token_ids: tokens that end a
+    sequence. architecture: the checkpoint's own name for its family.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        if config.num_threads is not None:
+            torch.set_num_threads(config.num_threads)
+        model_dir = resolve_model(config.model)
+        self.model_config = read_config(model_dir)
+        self.device = _device(config.device)
+        self.dtype = _dtype(config, self.model_config, self.device)
+        self.context_length = _context_length(config, self.model_config)
+        self.num_slots = _num_slots(config, self.model_config, self.dtype, self.device)
+        self.vocab_size = self.model_config.vocab_size
+        self.eos_token_ids = self.model_config.eos_token_ids
+        self.architecture = self.model_config.architecture
+
+        shape = self.model_config
+        self.model = load_model(
+            model_dir,
+            shape,
+            context_length=self.context_length,
+            dtype=self.dtype,
+            device=self.device,
+        )
+        self.kv_pool = KVPool(
+            shape.num_layers,
+            self.num_slots,
+            shape.num_kv_heads,
+            shape.head_dim,
+            self.dtype,
+            self.device,
+        )
+        self.attention = TorchAttention(shape.num_heads, shape.num_kv_heads, shape.head_dim)
+
+    @torch.inference_mode()
+    def forward(self, batch: ForwardBatch) -> torch.Tensor:
+        """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV."""
+        return self.model.forward(batch, self.kv_pool, self.attention).float()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelLoadError(
+            f"device {name!r} is not known to torch; give 'auto', 'cpu' or 'cuda'"
+        ) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelLoadError(f"device {name!r} was asked for, but torch finds no GPU; use 'cpu'")
+    return device
+
+
+def _dtype(config: EngineConfig, model: ModelConfig, device: torch.device) -> torch.dtype:
+    if config.dtype != "auto":
+        dtype: torch.dtype = getattr(torch, config.dtype)
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16
+    return torch.float32
+
+
+def _context_length(config: EngineConfig, model: ModelConfig) -> int:
+    if config.context_length is None:
+        return model.context_length
+    if config.context_length > model.context_length:
+        raise ModelLoadError(
+            f"context_length {config.context_length} is longer than the model's "
+            f"{model.context_length}; ask for at most that"
+        )
+    return config.context_length
+
+
+def _num_slots(
+    config: EngineConfig, model: ModelConfig, dtype: torch.dtype, device: torch.device
+) -> int:
+    if config.kv_slots is not None:
+        return config.kv_slots
+    slot_bytes = KVPool.bytes_per_slot(model.num_layers, model.num_kv_heads, model.head_dim, dtype)
+    if device.type == "cuda":
+        free_bytes = torch.cuda.mem_get_info(device)[0]
+        budget = int(free_bytes * config.kv_memory_fraction)
+    else:
+        free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        budget = min(int(free_bytes * config.kv_memory_fraction), MAX_CPU_KV_BYTES)
+    num_slots = budget // slot_bytes
+    if num_slots < 1:
+        raise ModelLoadError(
+            f"{budget} bytes hold no key-value slot of {slot_bytes} bytes; free memory or raise "
+            "kv_memory_fraction"
+        )
+    return num_slots

@@ -1,0 +1,83 @@
+"""The interface of attention over KV slots; the decoder families call it, kernels implement it.
+
+Shapes, with `tokens` the new tokens of a step, in the order of `ForwardBatch`:
+
+    q: [tokens, heads, head_dim]        k, v: [tokens, kv_heads, head_dim]
+    layer_kv.k, layer_kv.v: [num_slots, kv_heads, head_dim]
+    attention output: [tokens, heads * head_dim]
+
+Query head h reads KV head h // (heads // kv_heads). Scores are scaled by head_dim ** -0.5. A query
+at position p sees positions max(0, p - window + 1) .. p of its own sequence, all when `window` is
+None. An implementation never reads a slot outside the batch's `context_slots`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+import torch
+
+from ..engine.batch import ForwardBatch
+from ..memory.kv_pool import LayerKV
+
+Plan = TypeVar("Plan")
+
+
+class Attention(ABC, Generic[Plan]):
+    """One way of computing attention; `Plan` is what it prepares once per step for all layers."""
+
+    @abstractmethod
+    def plan(self, batch: ForwardBatch) -> Plan:
+        """Index tensors and masks of one step."""
+
+    @abstractmethod
+    def store_kv(self, k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, plan: Plan) -> None:
+        """Write the new tokens' keys and values into their slots."""
+
+    @abstractmethod
+    def extend_attention(
+        self,
+        q: torch.Tensor,
+        layer_kv: LayerKV,
+        plan: Plan,
+        window: int | None,
+        out: torch.Tensor,
+    ) -> None:
+        """Write into `out: [tokens, heads, head_dim]` the rows of sequences with several new
+        tokens, whose keys and values are stored already."""
+
+    @abstractmethod
+    def decode_attention(
+        self,
+        q: torch.Tensor,
+        layer_kv: LayerKV,
+        plan: Plan,
+        window: int | None,
+        out: torch.Tensor,
+    ) -> None:
+        """Write into `out: [tokens, heads, head_dim]` the rows of sequences with one new token,
+        whose key and value are stored already."""
+
+    @abstractmethod
+    def attend(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        layer_kv: LayerKV,
+        plan: Plan,
+        window: int | None,
+    ) -> torch.Tensor:
+        """Store, then attend for every token of the step: [tokens, heads * head_dim]."""
+
+    @abstractmethod
+    def merge(
+        self, outputs: torch.Tensor, log_sums: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention over the union of disjoint sets of keys from the results over each.
+
+        outputs: [parts, tokens, heads, head_dim]; log_sums: [parts, tokens, heads], the log of the
+        sum of exponentiated scores, -inf where a part has no key for a query (its output is then
+        ignored). Returns (output, log_sum) of the union.
+        """

@@ -1,0 +1,264 @@
+"""config.json of a checkpoint as plain data; read by the loader, the families and the runner.
+
+Both layouts of Hugging Face configurations are understood: `rope_theta` + `rope_scaling`
+(transformers 4) and `rope_parameters` (transformers 5). Keys that the layouts leave out get
+the defaults of transformers' configuration classes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from .errors import ModelLoadError
+
+SUPPORTED_ARCHITECTURES: Final = (
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+)
+
+RopeKind = Literal["default", "linear", "llama3"]
+
+_REFUSED_KEYS: Final = {
+    "auto_map": "it asks for Python code from the checkpoint, which is never run",
+    "quantization_config": "quantized checkpoints are not supported; use the unquantized weights",
+    "compression_config": "compressed checkpoints are not supported; use the plain weights",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RopeConfig:
+    """Rotary frequencies: `theta` is the base; the other fields belong to `kind`.
+
+    linear divides every frequency by `factor` (arXiv:2306.15595); llama3 divides the low ones and
+    blends in between (Llama 3.1 model card).
+    """
+
+    theta: float
+    kind: RopeKind = "default"
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_context: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything that a decoder family and the runner need to know of a checkpoint.
+
+    `layer_windows` has one entry per layer: the number of tokens that a query sees, itself
+    included, or None for all. `eos_token_ids` come from generation_config.json where it exists.
+    """
+
+    architecture: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    rms_norm_eps: float
+    rope: RopeConfig
+    context_length: int
+    tie_word_embeddings: bool
+    attention_bias: bool
+    mlp_bias: bool
+    layer_windows: tuple[int | None, ...]
+    eos_token_ids: tuple[int, ...]
+    checkpoint_dtype: str
+
+
+def read_config(model_dir: Path) -> ModelConfig:
+    """The configuration in `model_dir`; raises ModelLoadError on anything that is not supported."""
+    raw = _read_json(model_dir / "config.json")
+    for key, reason in _REFUSED_KEYS.items():
+        if raw.get(key) is not None:
+            raise ModelLoadError(f"{model_dir}/config.json has {key!r}: {reason}")
+    fields = _Fields(raw, f"{model_dir}/config.json")
+    architecture = _architecture(fields)
+
+    num_layers = fields.count("num_hidden_layers")
+    num_heads = fields.count("num_attention_heads")
+    num_kv_heads = fields.count("num_key_value_heads", num_heads)
+    hidden_size = fields.count("hidden_size")
+    head_dim = fields.count("head_dim", hidden_size // num_heads or None)
+    context_length = fields.count("max_position_embeddings")
+    if num_heads % num_kv_heads:
+        fields.refuse(
+            f"num_attention_heads {num_heads} is not a multiple of "
+            f"num_key_value_heads {num_kv_heads}"
+        )
+    if head_dim % 2:
+        fields.refuse(f"head_dim {head_dim} is odd; rotary embeddings need an even one")
+    if (activation := raw.get("hidden_act", "silu")) != "silu":
+        fields.refuse(f"hidden_act {activation!r} is not supported; 'silu' is")
+
+    return ModelConfig(
+        architecture=architecture,
+        vocab_size=fields.count("vocab_size"),
+        hidden_size=hidden_size,
+        intermediate_size=fields.count("intermediate_size"),
+        num_layers=num_layers,
+        num_heads=num_heads,
+        num_kv_heads=num_kv_heads,
+        head_dim=head_dim,
+        rms_norm_eps=fields.number("rms_norm_eps", 1e-6),
+        rope=_rope(fields, context_length),
+        context_length=context_length,
+        tie_word_embeddings=fields.flag("tie_word_embeddings", False),
+        attention_bias=fields.flag("attention_bias", False),
+        mlp_bias=fields.flag("mlp_bias", False),
+        layer_windows=_layer_windows(fields, architecture, num_layers),
+        eos_token_ids=_eos_token_ids(model_dir, fields),
+        checkpoint_dtype=str(raw.get("dtype") or raw.get("torch_dtype") or "unknown"),
+    )
+
+
+class _Fields:
+    """Typed reads of one JSON object; every refusal names the file."""
+
+    def __init__(self, raw: dict[str, Any], path: str) -> None:
+        self.raw = raw
+        self.path = path
+
+    def refuse(self, text: str) -> None:
+        raise ModelLoadError(f"{self.path}: {text}")
+
+    def count(self, key: str, default: int | None = None) -> int:
+        """A positive integer; null and absent mean `default`."""
+        value = self.raw.get(key)
+        if value is None:
+            value = default
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ModelLoadError(f"{self.path}: {key} must be a positive integer, not {value!r}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A positive finite number; null and absent mean `default`."""
+        value = self.raw.get(key)
+        if value is None:
+            value = default
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 < value < math.inf
+        ):
+            raise ModelLoadError(f"{self.path}: {key} must be a positive number, not {value!r}")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.raw.get(key, default)
+        if not isinstance(value, bool):
+            raise ModelLoadError(f"{self.path}: {key} must be true or false, not {value!r}")
+        return value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ModelLoadError(
+            f"{path} does not exist; a model directory holds config.json, *.safetensors and "
+            "tokenizer.json"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelLoadError(f"{path} cannot be read: {error}") from None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelLoadError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ModelLoadError(f"{path} must hold a JSON object, not a {type(value).__name__}")
+    return value
+
+
+def _architecture(fields: _Fields) -> str:
+    names = fields.raw.get("architectures")
+    name = names[0] if isinstance(names, list) and len(names) == 1 else None
+    if name not in SUPPORTED_ARCHITECTURES:
+        raise ModelLoadError(
+            f"{fields.path}: architectures {names!r} is not supported; "
+            f"supported are {', '.join(SUPPORTED_ARCHITECTURES)}"
+        )
+    return str(name)
+
+
+def _rope(fields: _Fields, context_length: int) -> RopeConfig:
+    raw = fields.raw
+    parameters: dict[str, Any] = {}
+    for key in ("rope_scaling", "rope_parameters"):
+        if (value := raw.get(key)) is not None:
+            if not isinstance(value, dict):
+                fields.refuse(f"{key} must be an object, not {value!r}")
+            parameters.update(value)
+    if any(isinstance(value, dict) for value in parameters.values()):
+        fields.refuse("rope_parameters per layer type are not supported")
+    rope = _Fields(
+        {"rope_theta": raw.get("rope_theta"), **parameters}, f"{fields.path}, rope parameters"
+    )
+    partial = rope.raw.get("partial_rotary_factor", raw.get("partial_rotary_factor"))
+    if partial is not None and partial != 1:
+        fields.refuse(f"partial_rotary_factor {partial!r} is not supported; 1.0 is")
+
+    theta = rope.number("rope_theta", 10_000.0)
+    kind = rope.raw.get("rope_type", rope.raw.get("type", "default"))
+    if kind == "default":
+        return RopeConfig(theta)
+    if kind == "linear":
+        return RopeConfig(theta, "linear", factor=rope.number("factor"))
+    if kind == "llama3":
+        low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
+        if low >= high:
+            rope.refuse(f"low_freq_factor {low} must be below high_freq_factor {high}")
+        return RopeConfig(
+            theta,
+            "llama3",
+            factor=rope.number("factor"),
+            low_freq_factor=low,
+            high_freq_factor=high,
+            original_context=rope.count("original_max_position_embeddings", context_length),
+        )
+    raise ModelLoadError(
+        f"{fields.path}: rope type {kind!r} is not supported; default, linear and llama3 are"
+    )
+
+
+def _layer_windows(fields: _Fields, architecture: str, num_layers: int) -> tuple[int | None, ...]:
+    raw = fields.raw
+    if architecture == "MistralForCausalLM":
+        # transformers' default when the key is absent; null switches the window off.
+        if raw.get("sliding_window", 4096) is None:
+            return (None,) * num_layers
+        return (fields.count("sliding_window", 4096),) * num_layers
+    if architecture == "LlamaForCausalLM" or not fields.flag("use_sliding_window", False):
+        return (None,) * num_layers
+    window = fields.count("sliding_window", 4096)
+    first_windowed = raw.get("max_window_layers", 28)
+    kinds = raw.get("layer_types") or [
+        "sliding_attention" if layer >= first_windowed else "full_attention"
+        for layer in range(num_layers)
+    ]
+    if not isinstance(kinds, list) or len(kinds) != num_layers:
+        fields.refuse(f"layer_types must have one entry for each of the {num_layers} layers")
+    if unknown := set(kinds) - {"sliding_attention", "full_attention"}:
+        fields.refuse(f"layer_types {sorted(unknown)} are not supported")
+    return tuple(window if kind == "sliding_attention" else None for kind in kinds)
+
+
+def _eos_token_ids(model_dir: Path, fields: _Fields) -> tuple[int, ...]:
+    path = model_dir / "generation_config.json"
+    value = _read_json(path).get("eos_token_id") if path.exists() else None
+    if value is None:
+        value = fields.raw.get("eos_token_id")
+    if value is None:
+        return ()
+    ids = value if isinstance(value, list) else [value]
+    if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in ids):
+        fields.refuse(f"eos_token_id must be a token id or a list of them, not {value!r}")
+    return tuple(dict.fromkeys(ids))

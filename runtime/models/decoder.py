@@ -1,0 +1,106 @@
+"""The pre-norm decoder that every family here is: embed, layers, norm, head; called by the runner.
+
+A family's file says what its attention does and inherits the rest.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ..engine.batch import ForwardBatch
+from ..kernels.base import Attention
+from ..memory.kv_pool import KVPool, LayerKV
+from .config import ModelConfig
+from .layers import GatedMLP, RMSNorm, RotaryTable
+from .loader import Weights
+
+
+class StepContext:
+    """What every layer of one forward step shares: rotary rows and the attention plan."""
+
+    __slots__ = ("attention", "cos", "plan", "sin")
+
+    def __init__(self, rotary: RotaryTable, batch: ForwardBatch, attention: Attention[Any]) -> None:
+        self.cos, self.sin = rotary.rows(batch.positions)
+        self.attention = attention
+        self.plan = attention.plan(batch)
+
+
+class AttentionBlock(ABC):
+    """A family's self-attention: hidden states in, hidden states out, KV stored on the way."""
+
+    @abstractmethod
+    def __init__(self, weights: Weights, name: str, config: ModelConfig, layer: int) -> None: ...
+
+    @abstractmethod
+    def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor: ...
+
+
+class DecoderLayer:
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        config: ModelConfig,
+        layer: int,
+        attention_block: type[AttentionBlock],
+    ) -> None:
+        name = f"model.layers.{layer}"
+        hidden, eps = config.hidden_size, config.rms_norm_eps
+        self.input_layernorm = RMSNorm(weights, f"{name}.input_layernorm", hidden, eps)
+        self.self_attn = attention_block(weights, f"{name}.self_attn", config, layer)
+        self.post_attention_layernorm = RMSNorm(
+            weights, f"{name}.post_attention_layernorm", hidden, eps
+        )
+        self.mlp = GatedMLP(
+            weights, f"{name}.mlp", hidden, config.intermediate_size, config.mlp_bias
+        )
+
+    def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), layer_kv, step)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class CausalLM:
+    """A decoder with a language head. Subclasses set `attention_block`."""
+
+    attention_block: type[AttentionBlock]
+
+    def __init__(
+        self,
+        weights: Weights,
+        config: ModelConfig,
+        context_length: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        embedding_shape = (config.vocab_size, config.hidden_size)
+        self.config = config
+        self.embed_tokens = weights.take("model.embed_tokens.weight", embedding_shape)
+        self.layers = [
+            DecoderLayer(weights, config, layer, self.attention_block)
+            for layer in range(config.num_layers)
+        ]
+        self.norm = RMSNorm(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
+        if config.tie_word_embeddings:
+            weights.discard("lm_head.weight")
+            self.lm_head = self.embed_tokens
+        else:
+            self.lm_head = weights.take("lm_head.weight", embedding_shape)
+        self.rotary = RotaryTable(config.rope, config.head_dim, context_length, dtype, device)
+
+    def forward(
+        self, batch: ForwardBatch, kv_pool: KVPool, attention: Attention[Any]
+    ) -> torch.Tensor:
+        """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`."""
+        step = StepContext(self.rotary, batch, attention)
+        x = F.embedding(batch.token_ids, self.embed_tokens)
+        for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
+            x = layer(x, layer_kv, step)
+        x = self.norm(x.index_select(0, batch.logit_rows))
+        return F.linear(x, self.lm_head)

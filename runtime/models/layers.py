@@ -1,0 +1,118 @@
+"""Building blocks that the decoder families share; inference only, plain tensors.
+
+They are not `nn.Module`s: at the size of the embedded model a module call costs as much as the
+arithmetic in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from .config import RopeConfig
+from .loader import Weights
+
+
+class Linear:
+    """y = x W^T + b, `weight: [out, in]`. Several projections of the same input are one matrix."""
+
+    __slots__ = ("bias", "weight")
+
+    def __init__(
+        self, weights: Weights, names: Sequence[str], outs: Sequence[int], inp: int, bias: bool
+    ) -> None:
+        self.weight = weights.take_rows([f"{n}.weight" for n in names], [(o, inp) for o in outs])
+        self.bias: torch.Tensor | None = None
+        if bias:
+            self.bias = weights.take_rows([f"{n}.bias" for n in names], [(o,) for o in outs])
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class RMSNorm:
+    """x / rms(x) * weight over the last dimension (arXiv:1910.07467)."""
+
+    __slots__ = ("eps", "shape", "weight")
+
+    def __init__(self, weights: Weights, name: str, size: int, eps: float) -> None:
+        self.weight = weights.take(f"{name}.weight", (size,))
+        self.shape = (size,)
+        self.eps = eps
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(x, self.shape, self.weight, self.eps)
+
+
+class GatedMLP:
+    """down(silu(gate(x)) * up(x)) (arXiv:2002.05202), gate and up as one matrix."""
+
+    __slots__ = ("down", "gate_up", "size")
+
+    def __init__(self, weights: Weights, name: str, hidden: int, size: int, bias: bool) -> None:
+        names = [f"{name}.gate_proj", f"{name}.up_proj"]
+        self.gate_up = Linear(weights, names, [size, size], hidden, bias)
+        self.down = Linear(weights, [f"{name}.down_proj"], [hidden], size, bias)
+        self.size = size
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        gate_up = self.gate_up(x)
+        return self.down(F.silu(gate_up[:, : self.size]).mul_(gate_up[:, self.size :]))
+
+
+def rotary_frequencies(rope: RopeConfig, head_dim: int) -> torch.Tensor:
+    """Angle per position for each pair of dimensions: [head_dim / 2], float32.
+
+    The arithmetic follows transformers' modeling_rope_utils.py step by step, in float32, so that
+    both give the same bits.
+    """
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+    frequencies = 1.0 / (rope.theta**exponents)
+    if rope.kind == "linear":
+        return frequencies / rope.factor
+    if rope.kind == "default":
+        return frequencies
+    low_wavelength = rope.original_context / rope.low_freq_factor
+    high_wavelength = rope.original_context / rope.high_freq_factor
+    wavelengths = 2 * math.pi / frequencies
+    blend = (rope.original_context / wavelengths - rope.low_freq_factor) / (
+        rope.high_freq_factor - rope.low_freq_factor
+    )
+    blended = (1 - blend) * frequencies / rope.factor + blend * frequencies
+    scaled = torch.where(wavelengths > low_wavelength, frequencies / rope.factor, frequencies)
+    between = (wavelengths >= high_wavelength) & (wavelengths <= low_wavelength)
+    return torch.where(between, blended, scaled)
+
+
+class RotaryTable:
+    """cos and sin of every position (arXiv:2104.09864), in the half-split layout of checkpoints.
+
+    rotate(x) = x * cos + (-x2, x1) * sin with x = (x1, x2). The table's sin carries the sign, so
+    that the second term is a roll by half: (x2, x1) * (-sin, sin).
+    """
+
+    def __init__(
+        self,
+        rope: RopeConfig,
+        head_dim: int,
+        context_length: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        positions = torch.arange(context_length, dtype=torch.float32)
+        angles = torch.outer(positions, rotary_frequencies(rope, head_dim))
+        cos, sin = angles.cos(), angles.sin()
+        self.cos = torch.cat((cos, cos), -1).to(device, dtype).unsqueeze(1)
+        self.sin = torch.cat((-sin, sin), -1).to(device, dtype).unsqueeze(1)
+
+    def rows(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """cos and signed sin of the tokens of one step: each [tokens, 1, head_dim]."""
+        return self.cos.index_select(0, positions), self.sin.index_select(0, positions)
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary embedding of `x: [tokens, heads, head_dim]` with rows of a RotaryTable."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)

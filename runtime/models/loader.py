@@ -1,0 +1,143 @@
+"""Tensors of a local checkpoint, checked one by one; a family's constructor takes what it needs.
+
+Only safetensors are read: a header that says where each tensor lies, and plain bytes. Pickle
+formats (.bin, .pt, .pth, .ckpt) can run code and are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from .errors import ModelLoadError
+
+_PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt")
+_FLOAT_TYPES: Final = ("F32", "F16", "BF16")
+_SINGLE: Final = "model.safetensors"
+_INDEX: Final = "model.safetensors.index.json"
+
+
+class Weights:
+    """The tensors of one checkpoint; use as a context manager around building the model.
+
+    `take` hands out one tensor; `finish` proves that none was left over.
+    """
+
+    def __init__(self, model_dir: Path, dtype: torch.dtype, device: torch.device) -> None:
+        self._model_dir = model_dir
+        self._dtype = dtype
+        self._device = device
+        self._files = ExitStack()
+        self._shards: dict[str, Any] = {}
+        try:
+            for path in weight_files(model_dir):
+                self._open(path)
+        except BaseException:
+            self._files.close()
+            raise
+
+    def __enter__(self) -> Weights:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._files.close()
+
+    def _open(self, path: Path) -> None:
+        try:
+            shard = self._files.enter_context(safe_open(path, framework="pt", device="cpu"))
+            names = list(shard.keys())
+        except (SafetensorError, OSError) as error:
+            raise ModelLoadError(f"{path} is not a readable safetensors file: {error}") from None
+        for name in names:
+            if name in self._shards:
+                raise ModelLoadError(f"{path}: tensor {name!r} is also in another file")
+            self._shards[name] = shard
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._shards
+
+    def take(self, name: str, shape: Sequence[int]) -> torch.Tensor:
+        """Tensor `name`, which must have `shape`, as a copy in the dtype and on the device asked
+        for. A copy, because a mapped file that someone truncates later would end the process."""
+        shard = self._shards.pop(name, None)
+        if shard is None:
+            raise ModelLoadError(f"{self._model_dir}: tensor {name!r} is missing")
+        stored = shard.get_slice(name)
+        if list(stored.get_shape()) != list(shape):
+            raise ModelLoadError(
+                f"{self._model_dir}: tensor {name!r} has shape {list(stored.get_shape())}, "
+                f"config.json asks for {list(shape)}"
+            )
+        if stored.get_dtype() not in _FLOAT_TYPES:
+            raise ModelLoadError(
+                f"{self._model_dir}: tensor {name!r} has dtype {stored.get_dtype()}; "
+                f"supported are {', '.join(_FLOAT_TYPES)}"
+            )
+        tensor: torch.Tensor = shard.get_tensor(name)
+        return tensor.to(device=self._device, dtype=self._dtype, copy=True)
+
+    def take_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Several tensors stacked along their first dimension, for a fused linear layer."""
+        return torch.cat([self.take(n, s) for n, s in zip(names, shapes, strict=True)])
+
+    def discard(self, name: str) -> None:
+        """Ignore tensor `name` where a checkpoint stores it without need."""
+        self._shards.pop(name, None)
+
+    def finish(self) -> None:
+        """Raise unless every tensor was taken."""
+        # Old Llama checkpoints carry the rotary frequencies, which follow from the configuration.
+        left = sorted(name for name in self._shards if not name.endswith("rotary_emb.inv_freq"))
+        if left:
+            shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+            raise ModelLoadError(
+                f"{self._model_dir}: {len(left)} unexpected tensors ({shown}); the weights do not "
+                "belong to this config.json"
+            )
+
+
+def weight_files(model_dir: Path) -> list[Path]:
+    """The safetensors files of a checkpoint: the single file, or those that its index names."""
+    if not model_dir.is_dir():
+        raise ModelLoadError(
+            f"model directory {model_dir} does not exist; give a local directory, a hub id such "
+            "as 'Qwen/Qwen3-0.6B', or 'embedded'"
+        )
+    if (model_dir / _INDEX).is_file():
+        return _indexed_files(model_dir)
+    if (model_dir / _SINGLE).is_file():
+        return [model_dir / _SINGLE]
+    pickles = sorted(p.name for p in model_dir.iterdir() if p.suffix in _PICKLE_SUFFIXES)
+    if pickles:
+        raise ModelLoadError(
+            f"{model_dir} holds only pickle weights ({', '.join(pickles[:3])}); pickle weights are "
+            "not loaded because reading them can run code. Convert them on a machine where you "
+            "trust them: transformers' save_pretrained() writes safetensors"
+        )
+    raise ModelLoadError(f"{model_dir} holds neither {_SINGLE} nor {_INDEX}")
+
+
+def _indexed_files(model_dir: Path) -> list[Path]:
+    path = model_dir / _INDEX
+    try:
+        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(weight_map.values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelLoadError(f"{path} is not a safetensors index: {error!r}") from None
+    files = []
+    for name in names:
+        # A bare name cannot leave the directory, and the hub cache's own links stay usable.
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+            raise ModelLoadError(f"{path} names {name!r}; only files beside the index are read")
+        if not name.endswith(".safetensors"):
+            raise ModelLoadError(f"{path} names {name!r}; only .safetensors files are read")
+        if not (model_dir / name).is_file():
+            raise ModelLoadError(f"{path} names {name!r}, which is missing")
+        files.append(model_dir / name)
+    return files

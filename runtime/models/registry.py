@@ -1,0 +1,38 @@
+"""Which class serves which `architectures` entry; used by the runner to build the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from .config import ModelConfig
+from .decoder import CausalLM
+from .llama import LlamaForCausalLM
+from .loader import Weights
+from .mistral import MistralForCausalLM
+from .qwen2 import Qwen2ForCausalLM
+from .qwen3 import Qwen3ForCausalLM
+
+MODEL_CLASSES: Final[dict[str, type[CausalLM]]] = {
+    "LlamaForCausalLM": LlamaForCausalLM,
+    "MistralForCausalLM": MistralForCausalLM,
+    "Qwen2ForCausalLM": Qwen2ForCausalLM,
+    "Qwen3ForCausalLM": Qwen3ForCausalLM,
+}
+
+
+def load_model(
+    model_dir: Path,
+    config: ModelConfig,
+    *,
+    context_length: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> CausalLM:
+    """The model in `model_dir` with its weights; raises ModelLoadError."""
+    with Weights(model_dir, dtype, device) as weights:
+        model = MODEL_CLASSES[config.architecture](weights, config, context_length, dtype, device)
+        weights.finish()
+    return model

@@ -1,0 +1,104 @@
+"""What sampling remembers of one sequence: token counts, its random stream, its parameters.
+
+Made by the scheduler for each sequence; `append` is called for every token that joins it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..protocol import LogprobParams, SamplingParams
+
+# Below this the distribution is a point for float32 logits, and dividing by it would overflow.
+_MIN_TEMPERATURE = 1e-5
+
+
+class SamplingState:
+    """Per-sequence state of sampling.
+
+    eos_ids: tokens that may not come before `min_new_tokens`, together with `stop_token_ids`.
+    logprobs: which log probabilities `sample` returns for this sequence; None for none.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        prompt_ids: Sequence[int],
+        vocab_size: int,
+        eos_ids: Iterable[int] = (),
+        logprobs: LogprobParams | None = None,
+    ) -> None:
+        self.params = params
+        self.vocab_size = vocab_size
+        self.logprobs = logprobs
+        self.num_new_tokens = 0
+        self.greedy = params.temperature < _MIN_TEMPERATURE
+        self.penalized = (
+            params.repetition_penalty != 1.0
+            or params.frequency_penalty != 0.0
+            or params.presence_penalty != 0.0
+        )
+        self.truncated = 0 < params.top_k < vocab_size or params.top_p < 1.0 or params.min_p > 0.0
+        ends = {*eos_ids, *params.stop_token_ids} if params.min_new_tokens else set()
+        self.end_ids = np.array(sorted(i for i in ends if i < vocab_size), dtype=np.int64)
+        self.bias_ids = np.array(list(params.logit_bias), dtype=np.int64)
+        self.bias = np.array(list(params.logit_bias.values()), dtype=np.float32)
+        self.seen = TokenCounts(prompt_ids if self.penalized else ())
+        # A stream of its own makes a seeded sequence independent of what runs beside it.
+        self._random = random.Random(params.seed)
+
+    def append(self, token_id: int) -> None:
+        """Count one more generated token (sampled or forced)."""
+        self.num_new_tokens += 1
+        if self.penalized:
+            self.seen.add(token_id)
+
+    def draw(self) -> float:
+        """The next number of the sequence's random stream, in [0, 1)."""
+        return self._random.random()
+
+    @property
+    def ends_forbidden(self) -> bool:
+        """True while the sequence must not end."""
+        return self.num_new_tokens < self.params.min_new_tokens and len(self.end_ids) > 0
+
+    @property
+    def plain(self) -> bool:
+        """True when the logits are used as they are, but for temperature and truncation."""
+        return not (self.penalized or len(self.bias_ids) or self.ends_forbidden)
+
+
+class TokenCounts:
+    """The distinct tokens of a sequence and how often each was generated, as growing arrays."""
+
+    def __init__(self, prompt_ids: Iterable[int]) -> None:
+        self._index = {token: i for i, token in enumerate(dict.fromkeys(prompt_ids))}
+        self._size = len(self._index)
+        self._ids = np.fromiter(self._index, dtype=np.int64, count=self._size)
+        self._generated = np.zeros(self._size, dtype=np.float32)
+
+    def add(self, token_id: int) -> None:
+        index = self._index.get(token_id)
+        if index is None:
+            index = self._index[token_id] = self._size
+            if index == len(self._ids):
+                self._ids = np.resize(self._ids, 2 * index + 16)
+                self._generated = np.resize(self._generated, 2 * index + 16)
+            self._ids[index] = token_id
+            self._generated[index] = 0
+            self._size += 1
+        self._generated[index] += 1
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """Distinct tokens of prompt and output."""
+        return self._ids[: self._size]
+
+    @property
+    def generated(self) -> npt.NDArray[np.float32]:
+        """How often each of `ids` was generated."""
+        return self._generated[: self._size]
