@@ -296,11 +296,13 @@ class ChoiceScore(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Scores(_Message, tag="scores", frozen=True):
-    """Answer to Score, one entry per choice in order."""
+    """Answer to Score, one entry per choice in order. All choices continue the prompt's first
+    `prompt_tokens_kept` tokens."""
 
     rid: str
     choices: list[ChoiceScore]
     usage: Usage
+    prompt_tokens_kept: int = 0
 
 
 class Error(_Message, tag="error", frozen=True):

@@ -1,0 +1,151 @@
+"""Start and stop a runtime process from Python; used by `bl.Runtime` and the command line."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from .errors import RuntimeUnavailable
+
+_STOP_S: Final = 10.0
+
+
+class RuntimeProcess:
+    """A runtime of one's own, running when the constructor returns.
+
+    model_path: directory of a Hugging Face checkpoint, a hub id, or "embedded".
+    bind: "ipc" (a private socket), ipc:///path or tcp://127.0.0.1:PORT.
+    start_timeout_s: how long loading the model may take.
+    options: of `branchline serve`, with underscores: `dtype="float32"`, `kv_slots=4096`, ...
+
+    Raises RuntimeUnavailable with the runtime's own words when it cannot start. `close`, the end
+    of a `with` block, the end of this process (even by kill -9) and Ctrl-C all end the runtime.
+    """
+
+    def __init__(
+        self,
+        model_path: str = "embedded",
+        *,
+        bind: str = "ipc",
+        start_timeout_s: float = 600.0,
+        **options: str | int | float | None,
+    ) -> None:
+        self.address = ""
+        self._pid = os.getpid()
+        ready_out, ready_in = os.pipe()
+        arguments = [f"--model={model_path}", f"--bind={bind}"]
+        arguments += [
+            f"--{name.replace('_', '-')}={value}"
+            for name, value in options.items()
+            if value is not None
+        ]
+        try:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    # The working directory is no place to import from.
+                    "-P",
+                    "-m",
+                    "branchline.runtime.server",
+                    *arguments,
+                    f"--ready-fd={ready_in}",
+                    f"--parent-pid={os.getpid()}",
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(ready_in,),
+                # Ctrl-C reaches this process alone: its program ends first, then the runtime.
+                process_group=0,
+            )
+        finally:
+            os.close(ready_in)
+        atexit.register(self.close)
+        try:
+            self.address = self._wait_ready(ready_out, start_timeout_s)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(ready_out)
+
+    @property
+    def pid(self) -> int:
+        """The front process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the runtime and wait until it is gone. Calling it again does nothing."""
+        atexit.unregister(self.close)
+        # In a forked child the runtime is not ours to end.
+        if self._pid != os.getpid():
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(_STOP_S)
+            except BaseException as error:
+                self._process.kill()
+                self._process.wait()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+        # A runtime that was killed could not tidy up.
+        folder = Path(self.address.removeprefix("ipc://")).parent
+        if self.address.startswith("ipc://") and folder.name.startswith("branchline-"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def __enter__(self) -> RuntimeProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Half-built objects (a constructor that raised) have nothing to close.
+        if "_process" in self.__dict__:
+            with contextlib.suppress(Exception):
+                self.close()
+
+    def _wait_ready(self, ready_out: int, timeout_s: float) -> str:
+        """The address from the runtime's one line; it ends the pipe in any case when it dies."""
+        deadline_s = time.monotonic() + timeout_s
+        selector = selectors.DefaultSelector()
+        selector.register(ready_out, selectors.EVENT_READ)
+        line = b""
+        while not line.endswith(b"\n"):
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not selector.select(left_s):
+                raise RuntimeUnavailable(
+                    f"the runtime was not ready within {timeout_s:g} s; raise start_timeout_s if "
+                    f"the model needs longer to load"
+                )
+            chunk = os.read(ready_out, 65_536)
+            if not chunk:
+                status = self._process.wait()
+                raise RuntimeUnavailable(
+                    f"the runtime ended while starting (exit status {status}); its messages are "
+                    f"on standard error"
+                )
+            line += chunk
+        news = json.loads(line)
+        if "error" in news:
+            raise RuntimeUnavailable(news["error"])
+        return str(news["address"])

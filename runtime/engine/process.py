@@ -1,0 +1,194 @@
+"""The engine process: EngineCore behind a ZeroMQ PAIR socket. Started by server/supervisor.py as
+`python -m branchline.runtime.engine.process`; `execute` is used by branchline/engine.py too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+import zmq
+
+from ..errors import RequestError
+from ..protocol import (
+    MAX_FRAME_BYTES,
+    Drop,
+    EngineCommand,
+    EngineEvent,
+    EngineFatal,
+    EngineFlush,
+    EngineFlushed,
+    EnginePing,
+    EnginePong,
+    EngineReady,
+    EngineStop,
+    Failed,
+    StepEvents,
+    Submit,
+    encode,
+    engine_commands,
+)
+from .config import EngineConfig
+
+_HIGH_WATER_MARK: Final = 1_000_000
+_IDLE_POLL_MS: Final = 500
+_PARENT_POLL_S: Final = 0.2
+# A step that took less than this and reported nothing waits for something outside the loop (a
+# grammar that is being compiled): the loop then waits a moment for a message instead of spinning.
+_EMPTY_STEP_S: Final = 0.0005
+
+
+class Core(Protocol):
+    """What the loop needs of `EngineCore`."""
+
+    @property
+    def has_work(self) -> bool: ...
+    def submit(self, command: Submit, /) -> None: ...
+    def drop(self, sid: int, /) -> None: ...
+    def step(self) -> StepEvents: ...
+    def flush_cache(self) -> int: ...
+    def stats(self) -> dict[str, float]: ...
+
+
+def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
+    """Carry out one command (any but EngineStop); its answer, if it has one."""
+    match command:
+        case Submit(sid=sid):
+            try:
+                core.submit(command)
+            except RequestError as error:
+                failed = Failed(sid, error.code, error.message, error.pointer)
+                return StepEvents(failed=[failed])
+            except Exception as error:
+                # One request can never end the engine; the trace is for its developers.
+                traceback.print_exc()
+                failed = Failed(sid, "internal", f"{type(error).__name__} in the engine: {error}")
+                return StepEvents(failed=[failed])
+        case Drop(sid=sid):
+            core.drop(sid)
+        case EnginePing(seq=seq):
+            return EnginePong(seq, core.stats())
+        case EngineFlush(seq=seq):
+            return EngineFlushed(seq, core.flush_cache())
+    return None
+
+
+def run(core: Core, channel: zmq.Socket[bytes]) -> None:
+    """Step while there is work, obey what arrives, until EngineStop."""
+    wait_ms = 0
+    while True:
+        if wait_ms:
+            channel.poll(wait_ms)
+        while True:
+            try:
+                frame = channel.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            command = engine_commands.decode(frame)
+            if isinstance(command, EngineStop):
+                return
+            answer = execute(core, command)
+            if answer is not None:
+                channel.send(encode(answer))
+        if not core.has_work:
+            wait_ms = _IDLE_POLL_MS
+            continue
+        started_s = time.monotonic()
+        events = core.step()
+        if events.progress or events.failed:
+            channel.send(encode(events))
+            wait_ms = 0
+        else:
+            wait_ms = 1 if time.monotonic() - started_s < _EMPTY_STEP_S else 0
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m branchline.runtime.engine.process")
+    parser.add_argument("--channel", required=True)
+    parser.add_argument("--parent-pid", required=True, type=int)
+    parser.add_argument("--config", required=True, help="EngineConfig as JSON")
+    given = parser.parse_args(argv)
+    die_with_parent(given.parent_pid)
+    # Ctrl-C in a terminal reaches the front process, which ends this one politely.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    config = msgspec.json.decode(given.config, type=EngineConfig)
+    context = zmq.Context()
+    channel: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+    channel.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
+    channel.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
+    channel.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES * 2)
+    channel.setsockopt(zmq.LINGER, 1000)
+    channel.connect(given.channel)
+    try:
+        core, ready = load(config)
+    except Exception as error:
+        channel.send(encode(EngineFatal(_reason(error))))
+        status = 1
+    else:
+        channel.send(encode(ready))
+        run(core, channel)
+        status = 0
+    channel.close()
+    context.term()
+    return status
+
+
+def load(config: EngineConfig) -> tuple[Core, EngineReady]:
+    """The engine with its model. torch is imported here, after the channel is up."""
+    from .core import EngineCore
+
+    core = EngineCore(config)
+    runner = core.runner
+    ready = EngineReady(
+        architecture=runner.architecture,
+        context_length=runner.context_length,
+        num_slots=runner.num_slots,
+    )
+    return core, ready
+
+
+def _reason(error: Exception) -> str:
+    """What a user should read; a failure that nobody foresaw also leaves its trace."""
+    from ..models.errors import ModelLoadError
+
+    if isinstance(error, ModelLoadError | RequestError | OSError | ValueError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"the engine could not start: {type(error).__name__}: {error}"
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """End this process as soon as its parent ends, even one killed with -9.
+
+    Linux tells by signal, which also ends a process stuck in native code. Everywhere a thread
+    watches: the signal belongs to the parent's *thread* and to parents alive when it was asked
+    for.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    watch_parent(parent_pid, lambda: os._exit(1))
+
+
+def watch_parent(parent_pid: int, gone: Callable[[], object]) -> None:
+    """Call `gone` from a daemon thread once this process's parent is not `parent_pid`."""
+
+    def watch() -> None:
+        while os.getppid() == parent_pid:
+            time.sleep(_PARENT_POLL_S)
+        gone()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,412 @@
+"""The front process: one loop over its sockets, and the engine's life. Started by __main__.py.
+
+The loop never blocks on anything but its poll. Whatever else must wait (a child's end, a long
+prompt's tokenization) does so in a thread that writes to the wake pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import queue
+import secrets
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Final, TypeVar
+
+import zmq
+import zmq.utils.monitor
+
+from ..engine.process import watch_parent
+from ..models.errors import ModelLoadError
+from ..models.resolve import resolve_model
+from ..protocol import (
+    MAX_FRAME_BYTES,
+    Chunk,
+    Done,
+    EngineCommand,
+    EngineFatal,
+    EngineReady,
+    Error,
+    FrameError,
+    FrontMessage,
+    Info,
+    Pong,
+    Scores,
+    client_messages,
+    encode,
+    engine_events,
+)
+from ..tokenizer import Tokenizer, TokenizerError
+from .endpoint import Endpoint, EndpointError, PrivateDirectory
+from .model import describe
+from .options import Options
+from .report import log, report_failure, report_ready
+from .service import Service
+from .supervisor import EngineProcess
+
+Prepared = TypeVar("Prepared")
+
+_HIGH_WATER_MARK: Final = 10_000
+_TICK_S: Final = 0.1
+_MESSAGES_PER_TURN: Final = 256
+_ENGINE_STOP_S: Final = 2.0
+# Engines that may die within the window before the front gives up with them.
+_RESTARTS_PER_WINDOW: Final = 5
+_RESTART_WINDOW_S: Final = 60.0
+_RESTART_PAUSE_S: Final = 0.5
+# A peer's pipe is gone a moment after its disconnection is reported: look a few times.
+_PROBES: Final = 4
+_PROBE_PAUSE_S: Final = 0.02
+
+
+class Fatal(Exception):
+    """The runtime cannot go on; the message is for the user."""
+
+
+class Front:
+    """See the module's text. `run` returns the exit status."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._poller = zmq.Poller()
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_out, False)
+        os.set_blocking(self._wake_in, False)
+        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
+        self._private: PrivateDirectory | None = None
+        self._endpoint: Endpoint | None = None
+        self._router: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._engine: EngineProcess | None = None
+        self._engine_started_s = 0.0
+        self._engine_ready = False
+        self._engine_fault = ""
+        self._num_engines = 0
+        self._restarts_s: deque[float] = deque()
+        self._restart_at_s: float | None = None
+        self._service: Service | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._model_dir: Path | None = None
+        self._gone: list[bytes] = []
+        self._num_probes = 0
+        self._num_signals = 0
+        self._orphaned = False
+        self._drain_until_s: float | None = None
+        self._next_tick_s = 0.0
+
+    # --- life ---
+
+    def run(self) -> int:
+        """Serve until told to stop. 0 after a polite end, 1 after a failure."""
+        self._catch_signals()
+        try:
+            self._open()
+            while not self._finished():
+                self._turn()
+        except (Fatal, EndpointError, ModelLoadError, TokenizerError) as error:
+            ready_fd = None if self._service is not None else self._options.ready_fd
+            report_failure(str(error), ready_fd)
+            return 1
+        else:
+            return 0 if self._num_signals < 2 else 130
+        finally:
+            self._close()
+
+    def _catch_signals(self) -> None:
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            self._num_signals += 1
+
+        signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, on_signal)
+        if self._options.parent_pid is not None:
+            watch_parent(self._options.parent_pid, lambda: self._wake(self._on_orphaned))
+
+    def _open(self) -> None:
+        self._private = PrivateDirectory()
+        router = self._router = self._context.socket(zmq.ROUTER)
+        router.setsockopt(zmq.LINGER, 0)
+        router.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
+        router.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
+        router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        router.setsockopt(zmq.IPV6, 1)
+        self._monitor = router.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._endpoint = Endpoint(self._options.bind, router, self._private)
+        self._poller.register(self._wake_out, zmq.POLLIN)
+        self._poller.register(router, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        self._model_dir = resolve_model(self._options.engine.model)
+        self._start_engine()
+        self._tokenizer = Tokenizer.load(self._model_dir)
+
+    def _finished(self) -> bool:
+        """Whether the loop may end; turns a first signal into draining."""
+        if self._num_signals == 0 and not self._orphaned:
+            return False
+        if self._num_signals > 1 or self._service is None:
+            return True
+        now_s = time.monotonic()
+        if self._drain_until_s is None:
+            self._service.drain()
+            self._drain_until_s = now_s + (0.0 if self._orphaned else self._options.drain_s)
+        if self._service.num_in_flight and now_s < self._drain_until_s:
+            return False
+        self._service.abort_all("the runtime is shutting down")
+        return True
+
+    def _close(self) -> None:
+        """Leave nothing behind: no process, no socket, no file."""
+        if self._engine is not None:
+            self._engine.stop(_ENGINE_STOP_S if self._num_signals < 2 else 0.0)
+            self._engine.close()
+        if self._monitor is not None and self._router is not None:
+            self._router.disable_monitor()
+            self._monitor.close(linger=0)
+            # The last answers (ends of aborted requests) get a moment to leave.
+            self._router.close(linger=200)
+        self._context.term()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._endpoint is not None:
+            self._endpoint.remove()
+        if self._private is not None:
+            self._private.remove()
+        if self._options.address_file is not None and self._service is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._options.address_file)
+
+    # --- the loop ---
+
+    def _turn(self) -> None:
+        now_s = time.monotonic()
+        pause_s = _PROBE_PAUSE_S if self._num_probes else max(0.0, self._next_tick_s - now_s)
+        ready = dict(self._poller.poll(math.ceil(pause_s * 1000)))
+        if self._wake_out in ready:
+            self._run_errands()
+        if self._engine is not None and self._engine.channel in ready:
+            self._read_engine()
+        if self._router in ready:
+            self._read_clients()
+        if self._monitor in ready:
+            self._read_monitor()
+        if self._num_probes:
+            self._probe()
+        now_s = time.monotonic()
+        if now_s >= self._next_tick_s:
+            self._next_tick_s = now_s + _TICK_S
+            self._tick(now_s)
+        while self._gone and self._service is not None:
+            self._service.on_client_gone(self._gone.pop())
+
+    def _tick(self, now_s: float) -> None:
+        if self._restart_at_s is not None and now_s >= self._restart_at_s:
+            self._restart_at_s = None
+            self._start_engine()
+        engine = self._engine
+        if engine is not None and not self._engine_ready:
+            if now_s > self._engine_started_s + self._options.engine_start_s:
+                raise Fatal(f"the engine did not start within {self._options.engine_start_s:g} s")
+            return
+        if self._service is None:
+            return
+        self._service.tick()
+        if engine is not None and self._service.engine_silent_s > self._options.engine_hang_s:
+            log(f"the engine was silent for {self._options.engine_hang_s:g} s and is killed")
+            engine.kill()
+
+    def _wake(self, errand: Callable[[], None]) -> None:
+        """Run an errand on the loop's thread; called from other threads."""
+        self._errands.put(errand)
+        # A full pipe wakes the loop just as well.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_in, b"\0")
+
+    def _run_errands(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_out, 4096)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._errands.get_nowait()()
+
+    def _offload(self, work: Callable[[], Prepared], then: Callable[[Prepared], None], /) -> None:
+        self._threads.submit(lambda: _hand_back(self._wake, then, work()))
+
+    def _on_orphaned(self) -> None:
+        self._orphaned = True
+
+    # --- clients ---
+
+    def _read_clients(self) -> None:
+        assert self._router is not None
+        for _ in range(_MESSAGES_PER_TURN):
+            try:
+                client_id, *frames = self._router.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if self._service is None:
+                starting = "the runtime is still loading its model"
+                self._to_client(client_id, Error(None, "unavailable", starting, None, 1.0))
+                continue
+            if len(frames) != 1:
+                self._service.on_bad_frame(client_id, f"{len(frames)} parts instead of one")
+                continue
+            try:
+                message = client_messages.decode(frames[0])
+            except FrameError as error:
+                self._service.on_bad_frame(client_id, str(error))
+                continue
+            self._service.on_message(client_id, message)
+
+    def _to_client(self, client_id: bytes, message: FrontMessage) -> None:
+        assert self._router is not None
+        frame = encode(message)
+        if len(frame) > MAX_FRAME_BYTES:
+            frame = encode(_too_long(message, len(frame)))
+        try:
+            self._router.send_multipart((client_id, frame), zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            # Gone, or so slow a reader that thousands of messages wait for it: the same to us.
+            if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
+                raise
+            self._gone.append(client_id)
+
+    def _read_monitor(self) -> None:
+        assert self._monitor is not None
+        with contextlib.suppress(zmq.Again):
+            while True:
+                zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                self._num_probes = _PROBES
+
+    def _probe(self) -> None:
+        """Somebody disconnected, and ZeroMQ does not say who: greet everyone who has work here,
+        and whoever cannot be reached is gone."""
+        self._num_probes -= 1
+        if self._service is not None:
+            for client_id in self._service.clients_with_work():
+                self._to_client(client_id, Pong(seq=-1, ready=self._service.ready))
+
+    # --- the engine ---
+
+    def _start_engine(self) -> None:
+        assert self._private is not None
+        self._num_engines += 1
+        self._engine_ready = False
+        self._engine_started_s = time.monotonic()
+        self._engine = EngineProcess(
+            self._context,
+            self._private.path,
+            self._num_engines,
+            self._options.engine,
+            on_exit=lambda engine: self._wake(lambda: self._on_engine_exit(engine)),
+        )
+        self._poller.register(self._engine.channel, zmq.POLLIN)
+
+    def _read_engine(self) -> None:
+        engine = self._engine
+        assert engine is not None
+        for _ in range(_MESSAGES_PER_TURN):
+            try:
+                event = engine_events.decode(engine.channel.recv(zmq.NOBLOCK))
+            except zmq.Again:
+                return
+            except FrameError as error:
+                log(f"the engine sent a frame that is no message and is killed: {error}")
+                engine.kill()
+                return
+            if isinstance(event, EngineReady):
+                self._on_engine_ready(event)
+            elif isinstance(event, EngineFatal):
+                self._engine_fault = event.message
+            elif self._service is not None:
+                self._service.on_engine_event(event)
+
+    def _to_engine(self, command: EngineCommand) -> None:
+        if self._engine is not None and not self._engine.send(command):
+            log("the engine does not read its messages and is killed")
+            self._engine.kill()
+
+    def _on_engine_ready(self, ready: EngineReady) -> None:
+        self._engine_ready = True
+        self._engine_fault = ""
+        if self._service is not None:
+            self._service.on_engine_back()
+            return
+        assert self._tokenizer is not None
+        assert self._model_dir is not None
+        self._service = Service(
+            self._tokenizer,
+            describe(self._options.engine.model, self._model_dir, self._tokenizer, ready),
+            to_client=self._to_client,
+            to_engine=self._to_engine,
+            epoch=secrets.token_hex(8),
+            context_limit=min(ready.context_length, ready.num_slots),
+            limits=self._options.limits,
+            offload=self._offload,
+        )
+        assert self._endpoint is not None
+        report_ready(self._endpoint.address, self._options.ready_fd, self._options.address_file)
+
+    def _on_engine_exit(self, engine: EngineProcess) -> None:
+        if engine is not self._engine:
+            return
+        # Results that it sent before its end still count, and so does its reason.
+        self._read_engine()
+        self._poller.unregister(engine.channel)
+        engine.close()
+        self._engine = None
+        status = engine.exit_status
+        if self._service is None:
+            raise Fatal(self._engine_fault or f"the engine ended while starting ({_how(status)})")
+        reason = self._engine_fault or f"the engine died ({_how(status)})"
+        self._service.on_engine_lost(f"{reason}; it is being started again")
+        now_s = time.monotonic()
+        while self._restarts_s and self._restarts_s[0] < now_s - _RESTART_WINDOW_S:
+            self._restarts_s.popleft()
+        if len(self._restarts_s) >= _RESTARTS_PER_WINDOW:
+            raise Fatal(
+                f"{reason}, for the {len(self._restarts_s) + 1}th time in "
+                f"{_RESTART_WINDOW_S:g} s; giving up"
+            )
+        log(f"{reason}; starting it again")
+        self._restarts_s.append(now_s)
+        # The first restart is immediate; one that follows soon waits.
+        pause_s = _RESTART_PAUSE_S if len(self._restarts_s) > 1 else 0.0
+        self._restart_at_s = now_s + pause_s
+        self._next_tick_s = self._restart_at_s
+
+
+def _too_long(message: FrontMessage, num_bytes: int) -> Error:
+    """The answer in place of one that no frame can carry."""
+    rid = message.rid if isinstance(message, Chunk | Done | Scores | Info) else None
+    return Error(
+        rid,
+        "invalid_request",
+        f"the answer takes {num_bytes} bytes on the wire, more than the {MAX_FRAME_BYTES} "
+        f"allowed; ask for fewer log probabilities, tokens or choices",
+    )
+
+
+def _hand_back(
+    wake: Callable[[Callable[[], None]], None], then: Callable[[Prepared], None], result: Prepared
+) -> None:
+    wake(lambda: then(result))
+
+
+def _how(status: int | None) -> str:
+    """An exit status in words."""
+    if status is None:
+        return "no status"
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"signal {signal.Signals(-status).name}"
+    return f"exit status {status}"

@@ -1,0 +1,129 @@
+"""The front process's command line: `python -m branchline.runtime.server --model PATH ...`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from ..engine.config import DTYPES, EngineConfig
+from .service import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a front process is told at its start.
+
+    bind: "ipc" for a socket in a fresh private directory, ipc:///path, or tcp://loopback:port.
+    ready_fd: a pipe that gets one line of JSON: {"address": ...} or {"error": ...}.
+    address_file: gets the address when the runtime is ready.
+    parent_pid: exit when this process is not the parent any more.
+    drain_s: how long running requests may go on after SIGTERM.
+    engine_start_s: how long the engine may load.
+    engine_hang_s: an engine whose loop is silent for this long is killed and started again.
+    """
+
+    engine: EngineConfig
+    limits: Limits = field(default_factory=Limits)
+    bind: str = "ipc"
+    ready_fd: int | None = None
+    address_file: str | None = None
+    parent_pid: int | None = None
+    drain_s: float = 5.0
+    engine_start_s: float = 600.0
+    engine_hang_s: float = 120.0
+
+
+class UsageError(Exception):
+    """The arguments make no sense; the message is for the user."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that a launcher can be told why."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def parse(argv: list[str]) -> Options:
+    """Options from arguments. Raises UsageError."""
+    parser = _Parser(
+        prog="branchline serve", description="Keep a runtime up for programs to connect to."
+    )
+    parser.add_argument(
+        "--model",
+        default="embedded",
+        help="directory with a Hugging Face checkpoint, a hub id, or 'embedded' (default)",
+    )
+    parser.add_argument(
+        "--bind",
+        default="ipc",
+        metavar="ADDR",
+        help="ipc (default: a socket in a fresh private directory), ipc:///path, or "
+        "tcp://127.0.0.1:PORT",
+    )
+    parser.add_argument(
+        "--address-file", metavar="FILE", help="write the address there once the runtime is ready"
+    )
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--dtype", choices=DTYPES, default="auto")
+    engine.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    engine.add_argument("--context-length", type=int, help="longest sequence (default: model's)")
+    engine.add_argument("--kv-slots", type=int, help="tokens that the KV cache holds")
+    engine.add_argument(
+        "--kv-memory-fraction", type=float, default=0.5, help="of free memory, for the KV cache"
+    )
+    engine.add_argument("--max-running", type=int, default=64, help="sequences run together")
+    engine.add_argument("--chunk-tokens", type=int, default=512, help="new tokens per step")
+    engine.add_argument("--num-threads", type=int, help="of torch on the CPU")
+    engine.add_argument("--seed", type=int, default=0)
+    limits = parser.add_argument_group("limits")
+    defaults = Limits()
+    limits.add_argument(
+        "--max-waiting-sequences",
+        type=int,
+        default=defaults.max_waiting_sequences,
+        help="more are refused as overloaded",
+    )
+    limits.add_argument(
+        "--request-timeout-s",
+        type=float,
+        default=defaults.request_timeout_s,
+        help="for requests that name no timeout of their own",
+    )
+    limits.add_argument("--drain-s", type=float, default=5.0, help="grace after SIGTERM")
+    # For the launcher, which is told through them.
+    parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--parent-pid", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    names = {item.name for item in dataclasses.fields(EngineConfig)}
+    try:
+        config = EngineConfig(**{key: value for key, value in vars(given).items() if key in names})
+    except ValueError as error:
+        parser.error(str(error))
+    if given.max_waiting_sequences < 1:
+        parser.error("--max-waiting-sequences must be at least 1")
+    if not 0 < given.request_timeout_s <= 86_400 or not 0 <= given.drain_s <= 3_600:
+        parser.error("--request-timeout-s must be in (0, 86400] and --drain-s in [0, 3600]")
+    return Options(
+        engine=config,
+        limits=Limits(
+            max_waiting_sequences=given.max_waiting_sequences,
+            request_timeout_s=given.request_timeout_s,
+        ),
+        bind=given.bind,
+        ready_fd=given.ready_fd,
+        address_file=given.address_file,
+        parent_pid=given.parent_pid,
+        drain_s=given.drain_s,
+    )
+
+
+def ready_fd_of(argv: list[str]) -> int | None:
+    """The launcher's pipe, found even among arguments that do not parse."""
+    for argument in argv:
+        name, _, value = argument.partition("=")
+        if name == "--ready-fd" and value.isdecimal():
+            return int(value)
+    return None

@@ -1,0 +1,156 @@
+"""The text of one sequence as its tokens arrive: detokenized, held back where a stop string may
+begin, cut at the end. Used by requests.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..protocol import FinishReason, Output, SamplingParams, TokenLogprob
+from ..tokenizer import StreamDecoder, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a stream may show next: text that stays, and the tokens that stand for it."""
+
+    text: str
+    token_ids: list[int]
+    logprobs: list[TokenLogprob] | None
+
+
+class OutputText:
+    """One sequence's output.
+
+    A stream calls `push` for each step and `take` for what may be shown. Whoever wants only the
+    end calls `push` and `finish`: then tokens are decoded once, together.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, sampling: SamplingParams, *, stream: bool) -> None:
+        self._tokenizer = tokenizer
+        self._stop = sampling.stop
+        self._skip_special_tokens = sampling.skip_special_tokens
+        self._stream = stream
+        self._decoder = StreamDecoder(tokenizer, sampling.skip_special_tokens)
+        self._token_ids: list[int] = []
+        self._logprobs: list[TokenLogprob] | None = None
+        self._text = ""
+        # How many characters stand after each token (a token in mid-character adds none).
+        self._marks: list[int] = []
+        self._num_last_ids = 0
+        self._num_shown_chars = 0
+        self._num_shown_ids = 0
+
+    def push(self, token_ids: list[int], logprobs: list[TokenLogprob] | None) -> None:
+        """Take one step's tokens, the end token excluded."""
+        if not token_ids:
+            return
+        self._token_ids += token_ids
+        self._num_last_ids = len(token_ids)
+        if logprobs is not None:
+            self._logprobs = (self._logprobs or []) + logprobs[: len(token_ids)]
+        if self._stream:
+            self._text += self._decode(self._decoder, token_ids)
+
+    def take(self) -> Piece | None:
+        """What a stream may show now that it has not shown before; None when there is nothing."""
+        end = len(self._text) - self._num_held_chars()
+        if end <= self._num_shown_chars:
+            return None
+        return self._show(end, self._last_whole_token(end))
+
+    def finish(
+        self, reason: FinishReason, matched_stop: str | int | None
+    ) -> tuple[Output, Piece | None]:
+        """The whole output, and for a stream the rest of it that was not shown yet."""
+        if not self._stream:
+            self._text = self._decoder.push(self._token_ids)
+        self._text += self._decoder.finish()
+        token_ids, logprobs = self._token_ids, self._logprobs
+        if isinstance(matched_stop, str):
+            if not self._stream:
+                # The marks are needed after all: where each token's text ends.
+                self._decode(StreamDecoder(self._tokenizer, self._skip_special_tokens), token_ids)
+            cut = self._find_stop(matched_stop)
+            if cut < len(self._text):
+                self._text = self._text[:cut]
+                token_ids, logprobs = self._tokens_of_cut_text(cut)
+        output = Output(
+            text=self._text,
+            token_ids=token_ids,
+            finish_reason=reason,
+            matched_stop=matched_stop,
+            logprobs=logprobs,
+        )
+        self._token_ids, self._logprobs = token_ids, logprobs
+        unshown = len(self._text) > self._num_shown_chars or len(token_ids) > self._num_shown_ids
+        if not self._stream or not unshown:
+            return output, None
+        return output, self._show(len(self._text), len(token_ids))
+
+    def _decode(self, decoder: StreamDecoder, token_ids: list[int]) -> str:
+        """Decode token by token and note where each token's text ends."""
+        pieces = [decoder.push([token_id]) for token_id in token_ids]
+        num_chars = self._marks[-1] if self._marks else 0
+        for piece in pieces:
+            num_chars += len(piece)
+            self._marks.append(num_chars)
+        return "".join(pieces)
+
+    def _show(self, end_char: int, end_id: int) -> Piece:
+        start_char, start_id = self._num_shown_chars, self._num_shown_ids
+        end_id = max(end_id, start_id)
+        self._num_shown_chars, self._num_shown_ids = end_char, end_id
+        logprobs = None if self._logprobs is None else self._logprobs[start_id:end_id]
+        return Piece(self._text[start_char:end_char], self._token_ids[start_id:end_id], logprobs)
+
+    def _num_held_chars(self) -> int:
+        """The longest end of the text that could be the beginning of a stop string."""
+        text = self._text
+        for length in range(max(map(len, self._stop), default=1) - 1, 0, -1):
+            if any(len(stop) > length and text.endswith(stop[:length]) for stop in self._stop):
+                return min(length, len(text))
+        return 0
+
+    def _find_stop(self, stop: str) -> int:
+        """Where the stop string begins that ended the sequence.
+
+        It ends within the last step's tokens: one that ended earlier was allowed to stand (the
+        engine ignores stops before `min_new_tokens`).
+        """
+        num_earlier = len(self._token_ids) - self._num_last_ids
+        settled = self._marks[num_earlier - 1] if num_earlier > 0 else 0
+        start = self._text.find(stop, max(0, settled - len(stop) + 1))
+        return max(start, self._num_shown_chars) if start >= 0 else len(self._text)
+
+    def _tokens_of_cut_text(self, cut: int) -> tuple[list[int], list[TokenLogprob] | None]:
+        """The tokens for the first `cut` characters: those kept whole, and the rest of the text
+        tokenized anew where the cut runs through a token."""
+        kept = self._last_whole_token(cut)
+        rest = self._text[self._marks[kept - 1] if kept else 0 : cut]
+        token_ids = self._token_ids[:kept]
+        if rest:
+            token_ids = token_ids + self._tokenizer.encode_text(rest)
+        logprobs = self._logprobs
+        if logprobs is not None:
+            logprobs = logprobs[: kept + 1 if rest else kept]
+        return token_ids, logprobs
+
+    def _last_whole_token(self, num_chars: int) -> int:
+        """The greatest number of tokens whose text ends by `num_chars` and in no mid-character."""
+        count = self._num_shown_ids
+        while count < len(self._marks) and self._marks[count] <= num_chars:
+            count += 1
+        while count > self._num_shown_ids and self._ends_inside_character(count):
+            count -= 1
+        return count
+
+    def _ends_inside_character(self, count: int) -> bool:
+        table = self._tokenizer.token_bytes
+        # An unfinished character has at most three bytes, so at most three tokens.
+        tail = b"".join(table[id_] for id_ in self._token_ids[max(0, count - 3) : count])[-3:]
+        for back, byte in enumerate(reversed(tail), start=1):
+            if byte < 0x80:
+                return False
+            if byte >= 0xC0:
+                return back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)
+        return False

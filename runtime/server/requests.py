@@ -1,0 +1,261 @@
+"""Requests in flight, one class per kind: what goes to the engine for each and what comes back to
+the client. Held by service.py, which knows who asked and when it must end."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..errors import RequestError
+from ..protocol import (
+    ChoiceScore,
+    Chunk,
+    Done,
+    FrontMessage,
+    Generate,
+    LogprobParams,
+    Output,
+    Progress,
+    SamplingParams,
+    Score,
+    Scores,
+    Text,
+    TokenLogprob,
+    Usage,
+)
+from ..tokenizer import Tokenizer
+from . import validate
+from .output import OutputText, Piece
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSpec:
+    """A Submit without its number."""
+
+    input_ids: list[int]
+    sampling: SamplingParams
+    logprobs: LogprobParams | None
+
+
+class SequenceRequest(ABC):
+    """A request that runs as one or more sequences in the engine.
+
+    `prepare` may run on another thread; everything else runs on the service's.
+    """
+
+    num_sequences: int
+
+    @abstractmethod
+    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
+        """Tokenize and check against the context: the sequences to run. May raise RequestError."""
+
+    @abstractmethod
+    def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
+        """Take one step's news of sequence `index`; the messages for the client.
+
+        The message that ends the request comes last, when the last sequence has ended.
+        """
+
+
+class GenerateRequest(SequenceRequest):
+    """`n` sequences of one prompt."""
+
+    def __init__(self, request: Generate, tokenizer: Tokenizer) -> None:
+        self._request = request
+        self._tokenizer = tokenizer
+        self.num_sequences = request.sampling.n
+        self._texts = [
+            OutputText(tokenizer, request.sampling, stream=request.stream)
+            for _ in range(self.num_sequences)
+        ]
+        self._outputs: list[Output | None] = [None] * self.num_sequences
+        self._num_unfinished = self.num_sequences
+        self._num_chunks = 0
+        self._num_prompt_tokens = 0
+        self._num_completion_tokens = 0
+        self._num_cached_tokens = 0
+        self._prompt_logprobs: list[TokenLogprob] | None = None
+        self._with_text = request.logprobs is not None and request.logprobs.with_text
+
+    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
+        request = self._request
+        prompt_ids = tokenizer.encode(request.prompt)
+        validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
+        validate.check_logprobs(request.logprobs, len(prompt_ids))
+        self._num_prompt_tokens = len(prompt_ids)
+        sampling = replace(
+            request.sampling,
+            n=1,
+            max_new_tokens=min(request.sampling.max_new_tokens, context_limit - len(prompt_ids)),
+        )
+        # Each further sequence gets a seed of its own, or n equal outputs would come back.
+        return [
+            SequenceSpec(
+                prompt_ids,
+                sampling
+                if sampling.seed is None or index == 0
+                else replace(sampling, seed=(sampling.seed + index) % 2**63),
+                request.logprobs if index == 0 else _without_prompt(request.logprobs),
+            )
+            for index in range(self.num_sequences)
+        ]
+
+    def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
+        token_ids, logprobs = progress.token_ids, progress.logprobs
+        self._num_completion_tokens += len(token_ids)
+        if index == 0 and progress.cached_tokens is not None:
+            self._num_cached_tokens = progress.cached_tokens
+        if progress.prompt_logprobs is not None:
+            self._prompt_logprobs = self._worded(progress.prompt_logprobs)
+        if isinstance(progress.matched_stop, int) and token_ids[-1:] == [progress.matched_stop]:
+            token_ids = token_ids[:-1]
+            logprobs = None if logprobs is None else logprobs[:-1]
+        text = self._texts[index]
+        text.push(token_ids, self._worded(logprobs))
+        messages: list[FrontMessage] = []
+        if progress.finish is None:
+            if self._request.stream:
+                self._add_chunk(messages, index, text.take())
+            return messages
+        output, rest = text.finish(progress.finish, progress.matched_stop)
+        self._outputs[index] = output
+        self._num_unfinished -= 1
+        self._add_chunk(messages, index, rest)
+        if self._num_unfinished == 0:
+            messages.append(self._done())
+        return messages
+
+    def _done(self) -> Done:
+        return Done(
+            rid=self._request.rid,
+            outputs=[output for output in self._outputs if output is not None],
+            usage=Usage(
+                prompt_tokens=self._num_prompt_tokens,
+                completion_tokens=self._num_completion_tokens,
+                cached_tokens=self._num_cached_tokens,
+            ),
+            prompt_logprobs=self._prompt_logprobs,
+        )
+
+    def _add_chunk(self, messages: list[FrontMessage], index: int, piece: Piece | None) -> None:
+        if piece is None:
+            return
+        messages.append(
+            Chunk(
+                rid=self._request.rid,
+                seq=self._num_chunks,
+                index=index,
+                text=piece.text,
+                token_ids=piece.token_ids,
+                logprobs=piece.logprobs,
+            )
+        )
+        self._num_chunks += 1
+
+    def _worded(self, logprobs: list[TokenLogprob] | None) -> list[TokenLogprob] | None:
+        """The same log probabilities with the text of each token, where asked for."""
+        if logprobs is None or not self._with_text:
+            return logprobs
+        word = self._word
+        return [
+            TokenLogprob(
+                logprob=entry.logprob,
+                token_id=entry.token_id,
+                text=word(entry.token_id),
+                top=[(logprob, token_id, word(token_id)) for logprob, token_id, _ in entry.top],
+            )
+            for entry in logprobs
+        ]
+
+    def _word(self, token_id: int) -> str:
+        return self._tokenizer.decode([token_id], skip_special_tokens=False)
+
+
+class ScoreRequest(SequenceRequest):
+    """The log probabilities of choices: one sequence per choice, or two with `unconditional`."""
+
+    def __init__(self, request: Score) -> None:
+        self._request = request
+        self.num_sequences = len(request.choices) * (2 if request.unconditional else 1)
+        self._num_prompt_tokens = 0
+        self._num_kept_tokens = 0
+        self._num_cached_tokens = 0
+        self._choice_ids: list[list[int]] = []
+        self._logprobs: list[list[TokenLogprob] | None] = [None] * self.num_sequences
+        self._num_unfinished = self.num_sequences
+
+    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
+        """Tokenize each choice joined to the prompt, as the model would see it.
+
+        Where some choice merges with the end of the prompt into one token, the prompt's last
+        tokens are scored again with *every* choice: all scores are then conditional on the same
+        kept tokens and can be compared.
+        """
+        request = self._request
+        prompt_ids = tokenizer.encode(request.prompt)
+        joined = [tokenizer.encode([*request.prompt, Text(choice)]) for choice in request.choices]
+        kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
+        scoring = SamplingParams(max_new_tokens=0)
+        for index, ids in enumerate(joined):
+            if len(ids) > context_limit:
+                raise RequestError(
+                    "context_length",
+                    f"the prompt with choice {index} has {len(ids)} tokens, but the context "
+                    f"holds {context_limit}; shorten the prompt",
+                    pointer=f"/choices/{index}",
+                )
+        self._num_prompt_tokens, self._num_kept_tokens = len(prompt_ids), kept
+        self._choice_ids = [ids[kept:] for ids in joined]
+        specs = [SequenceSpec(ids, scoring, LogprobParams(prompt_start=kept)) for ids in joined]
+        if request.unconditional:
+            start = LogprobParams(prompt_start=0)
+            specs += [SequenceSpec(ids, scoring, start) for ids in self._choice_ids]
+        return specs
+
+    def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
+        if index == 0 and progress.cached_tokens is not None:
+            self._num_cached_tokens = progress.cached_tokens
+        if progress.prompt_logprobs is not None:
+            self._logprobs[index] = progress.prompt_logprobs
+        if progress.finish is None:
+            return []
+        self._num_unfinished -= 1
+        return [] if self._num_unfinished else [self._scores()]
+
+    def _scores(self) -> Scores:
+        num_choices = len(self._choice_ids)
+        logprobs = [entry or [] for entry in self._logprobs]
+        return Scores(
+            rid=self._request.rid,
+            choices=[
+                ChoiceScore(
+                    token_ids=ids,
+                    logprobs=logprobs[index],
+                    unconditional=(
+                        logprobs[num_choices + index] if self._request.unconditional else None
+                    ),
+                )
+                for index, ids in enumerate(self._choice_ids)
+            ],
+            usage=Usage(
+                prompt_tokens=self._num_prompt_tokens,
+                completion_tokens=0,
+                cached_tokens=self._num_cached_tokens,
+            ),
+            prompt_tokens_kept=self._num_kept_tokens,
+        )
+
+
+def _without_prompt(logprobs: LogprobParams | None) -> LogprobParams | None:
+    """The prompt's log probabilities are the same for all n sequences: one computes them."""
+    return None if logprobs is None else replace(logprobs, prompt_start=None)
+
+
+def _common_prefix(a: list[int], b: list[int]) -> int:
+    """How many leading ids are equal."""
+    for index, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return index
+    return min(len(a), len(b))

@@ -1,0 +1,503 @@
+"""The runtime as its clients see it, without sockets: messages of clients go in, commands for the
+engine come out, events of the engine go in, answers come out. Driven by front.py (ZeroMQ) and by
+branchline/engine.py (in-process). One thread calls it; time comes from outside.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+from ..errors import RequestError
+from ..protocol import (
+    PROTOCOL_VERSION,
+    Cancel,
+    ClientMessage,
+    Constraint,
+    Drop,
+    EngineCommand,
+    EngineEvent,
+    EngineFlush,
+    EngineFlushed,
+    EnginePing,
+    EnginePong,
+    Error,
+    Failed,
+    FlushCache,
+    Flushed,
+    FrontMessage,
+    Generate,
+    GetInfo,
+    Hello,
+    Info,
+    ModelInfo,
+    Ping,
+    Pong,
+    Progress,
+    Score,
+    StepEvents,
+    Submit,
+    Tokens,
+    Welcome,
+)
+from ..tokenizer import Tokenizer
+from . import validate
+from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
+
+Prepared = TypeVar("Prepared")
+
+# Tokenizing this many characters takes about 10 ms; longer prompts are tokenized beside the loop.
+_INLINE_CHARS: Final = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the front process allows; every one is an option of the command line."""
+
+    max_waiting_sequences: int = 4096
+    request_timeout_s: float = 600.0
+    control_timeout_s: float = 10.0
+    client_silence_s: float = 10.0
+    engine_ping_s: float = 0.5
+    engine_silence_s: float = 10.0
+
+
+class Offload(Protocol):
+    """Runs work on another thread and hands its result back on the service's thread."""
+
+    def __call__(
+        self, work: Callable[[], Prepared], then: Callable[[Prepared], None], /
+    ) -> None: ...
+
+
+def run_inline(work: Callable[[], Prepared], then: Callable[[Prepared], None], /) -> None:
+    """An Offload that does not: for tests and for a process of one's own."""
+    then(work())
+
+
+@dataclass(slots=True)
+class _Client:
+    """Somebody who said Hello."""
+
+    last_heard_s: float
+    requests: dict[str, _InFlight] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _InFlight:
+    """A request that was not answered to its end yet."""
+
+    client_id: bytes
+    rid: str
+    deadline_s: float
+    timeout_s: float
+    request: SequenceRequest | None = None
+    namespace: str = ""
+    constraint: Constraint | None = None
+    sids: list[int] = field(default_factory=list)
+    num_waiting: int = 0
+    num_unfinished: int = 0
+    ended: bool = False
+
+
+class Service:
+    """All requests of all clients. See the module's text for its place."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        model: ModelInfo,
+        *,
+        to_client: Callable[[bytes, FrontMessage], None],
+        to_engine: Callable[[EngineCommand], None],
+        epoch: str,
+        context_limit: int,
+        limits: Limits | None = None,
+        offload: Offload = run_inline,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.model = model
+        self.epoch = epoch
+        self._tokenizer = tokenizer
+        self._vocab_size = tokenizer.vocab_size
+        self._context_limit = context_limit
+        self._limits = limits or Limits()
+        self._to_client = to_client
+        self._to_engine = to_engine
+        self._offload = offload
+        self._clock = clock
+        self._clients: dict[bytes, _Client] = {}
+        self._sequences: dict[int, tuple[_InFlight, int]] = {}
+        self._controls: dict[int, _InFlight] = {}
+        self._numbers = itertools.count(1)
+        self._deadlines: list[tuple[float, int, _InFlight]] = []
+        self._num_waiting = 0
+        self._draining = False
+        self._engine_up = True
+        self._engine_heard_s = clock()
+        self._next_ping_s = 0.0
+        self._next_sweep_s = 0.0
+        self._engine_stats: dict[str, float] = {}
+        self._seconds_per_sequence = 0.05
+        self._last_finish_s: float | None = None
+        self._counters: dict[str, float] = dict.fromkeys(
+            ("requests", "requests_failed", "frames_refused", "clients_lost", "engine_restarts"), 0
+        )
+
+    # --- state ---
+
+    @property
+    def ready(self) -> bool:
+        """The engine is up and its loop answered lately."""
+        silent_s = self._clock() - self._engine_heard_s
+        return self._engine_up and silent_s < self._limits.engine_silence_s
+
+    @property
+    def engine_silent_s(self) -> float:
+        """For how long the engine's loop said nothing; 0 while there is no engine."""
+        return self._clock() - self._engine_heard_s if self._engine_up else 0.0
+
+    @property
+    def num_in_flight(self) -> int:
+        return sum(len(client.requests) for client in self._clients.values())
+
+    def clients_with_work(self) -> list[bytes]:
+        """Who would lose something by being gone."""
+        return [client_id for client_id, client in self._clients.items() if client.requests]
+
+    # --- from clients ---
+
+    def on_message(self, client_id: bytes, message: ClientMessage) -> None:
+        """One message of a client; whatever it is, the answer goes to that client alone."""
+        client = self._clients.get(client_id)
+        if isinstance(message, Hello):
+            self._greet(client_id, message)
+            return
+        if client is None:
+            self._count("frames_refused")
+            rid = None if isinstance(message, Ping) else message.rid
+            self._to_client(
+                client_id,
+                Error(rid, "invalid_request", "say Hello first: this client is not known here"),
+            )
+            return
+        client.last_heard_s = self._clock()
+        match message:
+            case Ping(seq=seq):
+                self._to_client(client_id, Pong(seq=seq, ready=self.ready))
+            case Cancel(rid=rid):
+                flight = client.requests.get(rid)
+                if flight is not None:
+                    self._abort(flight, RequestError("cancelled", "the client cancelled it"))
+            case _:
+                self._accept(client_id, client, message)
+
+    def on_bad_frame(self, client_id: bytes, reason: str) -> None:
+        """A frame that is no message: said, counted, forgotten."""
+        self._count("frames_refused")
+        self._to_client(
+            client_id, Error(None, "invalid_request", f"the frame is not a message: {reason}")
+        )
+
+    def on_client_gone(self, client_id: bytes) -> None:
+        """Nobody will read the answers any more: the engine's work for it is freed."""
+        client = self._clients.pop(client_id, None)
+        if client is None:
+            return
+        self._count("clients_lost")
+        for flight in list(client.requests.values()):
+            self._forget(flight)
+
+    # --- from the engine ---
+
+    def on_engine_event(self, event: EngineEvent) -> None:
+        """News of the engine's loop."""
+        self._engine_heard_s = self._clock()
+        match event:
+            case StepEvents(progress=progress, failed=failed):
+                for news in progress:
+                    self._on_progress(news)
+                for failure in failed:
+                    self._on_failed(failure)
+            case EnginePong(seq=seq, stats=stats):
+                self._engine_stats = stats
+                flight = self._controls.get(seq)
+                if flight is not None:
+                    self._end(flight, Info(flight.rid, self.model, self.stats()))
+            case EngineFlushed(seq=seq, freed_tokens=freed_tokens):
+                flight = self._controls.get(seq)
+                if flight is not None:
+                    self._end(flight, Flushed(flight.rid, freed_tokens))
+            case _:
+                pass
+
+    def on_engine_lost(self, reason: str) -> None:
+        """The engine is gone and with it every request in flight."""
+        self._engine_up = False
+        error = RequestError("unavailable", reason, retry_after_s=1.0)
+        for client in self._clients.values():
+            for flight in list(client.requests.values()):
+                self._abort(flight, error)
+
+    def on_engine_back(self) -> None:
+        """A new engine serves."""
+        self._count("engine_restarts")
+        self._engine_up = True
+        self._engine_heard_s = self._clock()
+
+    # --- time ---
+
+    def tick(self) -> None:
+        """Deadlines, silent clients, the engine's heartbeat. Call it a few times per second."""
+        now_s = self._clock()
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            flight = heapq.heappop(self._deadlines)[2]
+            if not flight.ended:
+                self._abort(
+                    flight, RequestError("timeout", f"no result within {flight.timeout_s:g} s")
+                )
+        if self._engine_up and now_s >= self._next_ping_s:
+            self._next_ping_s = now_s + self._limits.engine_ping_s
+            self._to_engine(EnginePing(seq=0))
+        if now_s >= self._next_sweep_s:
+            self._next_sweep_s = now_s + 1.0
+            oldest_s = now_s - self._limits.client_silence_s
+            for client_id, client in list(self._clients.items()):
+                if client.last_heard_s < oldest_s:
+                    self.on_client_gone(client_id)
+
+    def drain(self) -> None:
+        """Refuse new work from now on; what runs goes on."""
+        self._draining = True
+
+    def abort_all(self, reason: str) -> None:
+        """End every request in flight with `unavailable`."""
+        for client in self._clients.values():
+            for flight in list(client.requests.values()):
+                self._abort(flight, RequestError("unavailable", reason))
+
+    def stats(self) -> dict[str, float]:
+        """Counters and gauges: the engine's own, and the front's under `front_`."""
+        own = {
+            **self._counters,
+            "clients": len(self._clients),
+            "requests_in_flight": self.num_in_flight,
+            "sequences_waiting": self._num_waiting,
+            "sequences_in_flight": len(self._sequences),
+            "ready": float(self.ready),
+        }
+        return {**self._engine_stats, **{f"front_{name}": value for name, value in own.items()}}
+
+    # --- requests ---
+
+    def _greet(self, client_id: bytes, hello: Hello) -> None:
+        if hello.version != PROTOCOL_VERSION:
+            self._count("frames_refused")
+            self._to_client(
+                client_id,
+                Error(
+                    None,
+                    "invalid_request",
+                    f"the client speaks protocol version {hello.version}, this runtime "
+                    f"{PROTOCOL_VERSION}; install the same release of branchline on both sides",
+                    pointer="/version",
+                ),
+            )
+            return
+        client = self._clients.setdefault(client_id, _Client(self._clock()))
+        client.last_heard_s = self._clock()
+        self._to_client(client_id, Welcome(PROTOCOL_VERSION, self.epoch, self.model))
+
+    def _accept(
+        self,
+        client_id: bytes,
+        client: _Client,
+        message: Generate | Score | GetInfo | FlushCache,
+    ) -> None:
+        self._count("requests")
+        try:
+            if message.rid in client.requests:
+                raise RequestError(
+                    "invalid_request",
+                    f"request id {message.rid!r} is in flight; use each id once",
+                    pointer="/rid",
+                )
+            self._check_open()
+            if isinstance(message, Generate | Score):
+                self._start_sequences(client_id, client, message)
+            else:
+                self._start_control(client_id, client, message)
+        except RequestError as error:
+            self._count("requests_failed")
+            self._to_client(client_id, _error(message.rid, error))
+
+    def _check_open(self) -> None:
+        if self._draining:
+            raise RequestError("unavailable", "the runtime is shutting down")
+        if not self._engine_up:
+            raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
+
+    def _start_control(
+        self, client_id: bytes, client: _Client, message: GetInfo | FlushCache
+    ) -> None:
+        flight = self._add(client_id, client, message.rid, self._limits.control_timeout_s)
+        number = next(self._numbers)
+        flight.sids = [number]
+        self._controls[number] = flight
+        if isinstance(message, GetInfo):
+            self._to_engine(EnginePing(seq=number))
+        else:
+            self._to_engine(EngineFlush(seq=number))
+
+    def _start_sequences(
+        self, client_id: bytes, client: _Client, message: Generate | Score
+    ) -> None:
+        timeout_s = self._limits.request_timeout_s
+        constraint: Constraint | None = None
+        if isinstance(message, Generate):
+            validate.check_generate(message, self._vocab_size, self._context_limit)
+            request: SequenceRequest = GenerateRequest(message, self._tokenizer)
+            timeout_s = message.timeout_s or timeout_s
+            constraint = message.constraint
+            num_encodings = 1
+        else:
+            validate.check_score(message, self._vocab_size, self._context_limit)
+            request = ScoreRequest(message)
+            num_encodings = len(message.choices)
+        self._check_room(request.num_sequences)
+        flight = self._add(client_id, client, message.rid, timeout_s)
+        flight.request = request
+        flight.namespace = message.namespace
+        flight.constraint = constraint
+        flight.num_waiting = flight.num_unfinished = request.num_sequences
+        self._num_waiting += request.num_sequences
+
+        def prepare() -> list[SequenceSpec] | RequestError:
+            try:
+                return request.prepare(self._tokenizer, self._context_limit)
+            except RequestError as error:
+                return error
+            except Exception as error:
+                return _defect(error)
+
+        size = sum(
+            len(part.ids) if isinstance(part, Tokens) else len(part.text) for part in message.prompt
+        )
+        run = run_inline if size * num_encodings <= _INLINE_CHARS else self._offload
+        run(prepare, lambda result: self._submit(flight, result))
+
+    def _check_room(self, num_sequences: int) -> None:
+        waiting = self._num_waiting
+        if waiting and waiting + num_sequences > self._limits.max_waiting_sequences:
+            wait_s = min(30.0, max(0.1, waiting * self._seconds_per_sequence))
+            raise RequestError(
+                "overloaded",
+                f"{waiting} sequences wait already and at most "
+                f"{self._limits.max_waiting_sequences} may; retry in {wait_s:.1f} s",
+                retry_after_s=round(wait_s, 3),
+            )
+
+    def _add(self, client_id: bytes, client: _Client, rid: str, timeout_s: float) -> _InFlight:
+        flight = _InFlight(client_id, rid, self._clock() + timeout_s, timeout_s)
+        client.requests[rid] = flight
+        heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
+        return flight
+
+    def _submit(self, flight: _InFlight, specs: list[SequenceSpec] | RequestError) -> None:
+        """Hand a prepared request to the engine, unless it ended while it was prepared."""
+        if flight.ended:
+            return
+        if isinstance(specs, RequestError):
+            self._abort(flight, specs)
+            return
+        for index, spec in enumerate(specs):
+            sid = next(self._numbers)
+            flight.sids.append(sid)
+            self._sequences[sid] = (flight, index)
+            self._to_engine(
+                Submit(
+                    sid=sid,
+                    input_ids=spec.input_ids,
+                    sampling=spec.sampling,
+                    constraint=flight.constraint,
+                    logprobs=spec.logprobs,
+                    namespace=flight.namespace,
+                )
+            )
+
+    def _on_progress(self, progress: Progress) -> None:
+        entry = self._sequences.get(progress.sid)
+        if entry is None:
+            return
+        flight, index = entry
+        assert flight.request is not None
+        if progress.cached_tokens is not None and flight.num_waiting:
+            flight.num_waiting -= 1
+            self._num_waiting -= 1
+        if progress.finish is not None:
+            del self._sequences[progress.sid]
+            flight.num_unfinished -= 1
+            self._note_finish()
+        try:
+            messages = flight.request.progress(index, progress)
+        except Exception as error:
+            self._abort(flight, _defect(error))
+            return
+        for message in messages:
+            self._to_client(flight.client_id, message)
+        if flight.num_unfinished == 0:
+            self._forget(flight)
+
+    def _on_failed(self, failure: Failed) -> None:
+        entry = self._sequences.pop(failure.sid, None)
+        if entry is None:
+            return
+        self._abort(entry[0], RequestError(failure.code, failure.message, pointer=failure.pointer))
+
+    def _note_finish(self) -> None:
+        """Keep the mean time between finished sequences, from which retry_after_s is guessed."""
+        now_s = self._clock()
+        if self._last_finish_s is not None:
+            gap_s = min(1.0, now_s - self._last_finish_s)
+            self._seconds_per_sequence += 0.05 * (gap_s - self._seconds_per_sequence)
+        self._last_finish_s = now_s
+
+    def _abort(self, flight: _InFlight, error: RequestError) -> None:
+        """End a request with an error and free what the engine holds for it."""
+        self._count("requests_failed")
+        self._end(flight, _error(flight.rid, error))
+
+    def _end(self, flight: _InFlight, message: FrontMessage) -> None:
+        self._forget(flight)
+        self._to_client(flight.client_id, message)
+
+    def _forget(self, flight: _InFlight) -> None:
+        flight.ended = True
+        self._num_waiting -= flight.num_waiting
+        flight.num_waiting = 0
+        for sid in flight.sids:
+            if self._sequences.pop(sid, None) is not None and self._engine_up:
+                self._to_engine(Drop(sid=sid))
+            self._controls.pop(sid, None)
+        flight.request = None
+        client = self._clients.get(flight.client_id)
+        if client is not None and client.requests.get(flight.rid) is flight:
+            del client.requests[flight.rid]
+
+    def _count(self, name: str) -> None:
+        self._counters[name] += 1
+
+
+def _defect(error: Exception) -> RequestError:
+    """A failure that nobody foresaw ends its request, never the loop; the trace is for us."""
+    traceback.print_exception(error)
+    return RequestError("internal", f"{type(error).__name__} in the front process: {error}")
+
+
+def _error(rid: str | None, error: RequestError) -> Error:
+    return Error(rid, error.code, error.message, error.pointer, error.retry_after_s)
