@@ -1,3 +1,197 @@
-"""Branchline: structured-generation programs over language models (`import branchline as bl`)."""
+"""Branchline: structured-generation programs over language models (`import branchline as bl`).
+
+The public names. Each is loaded from its module at first use, so that the import itself costs
+next to nothing and brings in neither torch nor pydantic.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .lang.api import (
+        assistant,
+        assistant_begin,
+        assistant_end,
+        gen,
+        gen_int,
+        gen_string,
+        select,
+        separate_reasoning,
+        system,
+        system_begin,
+        system_end,
+        user,
+        user_begin,
+        user_end,
+    )
+    from .lang.backend.base import Backend, Capabilities
+    from .lang.backend.runtime_endpoint import RuntimeEndpoint
+    from .lang.batch import BatchError
+    from .lang.chat_template import (
+        ChatTemplate,
+        get_chat_template,
+        get_chat_template_by_model_path,
+        register_chat_template,
+        register_chat_template_matching_function,
+    )
+    from .lang.choices import (
+        ChoicesDecision,
+        ChoicesSamplingMethod,
+        greedy_token_selection,
+        token_length_normalized,
+        unconditional_likelihood_normalized,
+    )
+    from .lang.config import flush_cache, get_server_info, global_config, set_default_backend
+    from .lang.errors import (
+        Cancelled,
+        ContextLengthExceeded,
+        GenerationError,
+        GrammarError,
+        InternalError,
+        InvalidRequest,
+        Overloaded,
+        RuntimeUnavailable,
+        TimeoutExceeded,
+    )
+    from .lang.function import Function, function
+    from .lang.group import ProgramStateGroup
+    from .lang.runtime import Runtime
+    from .lang.schema import schema_outline
+    from .lang.state import ProgramState
+    from .lang.values import InvalidOutput
+
+__all__ = [
+    "Backend",
+    "BatchError",
+    "Cancelled",
+    "Capabilities",
+    "ChatTemplate",
+    "ChoicesDecision",
+    "ChoicesSamplingMethod",
+    "ContextLengthExceeded",
+    "Engine",
+    "Function",
+    "GenerationError",
+    "GrammarError",
+    "InternalError",
+    "InvalidOutput",
+    "InvalidRequest",
+    "Overloaded",
+    "ProgramState",
+    "ProgramStateGroup",
+    "Runtime",
+    "RuntimeEndpoint",
+    "RuntimeUnavailable",
+    "TimeoutExceeded",
+    "assistant",
+    "assistant_begin",
+    "assistant_end",
+    "flush_cache",
+    "function",
+    "gen",
+    "gen_int",
+    "gen_string",
+    "get_chat_template",
+    "get_chat_template_by_model_path",
+    "get_server_info",
+    "global_config",
+    "greedy_token_selection",
+    "register_chat_template",
+    "register_chat_template_matching_function",
+    "schema_outline",
+    "select",
+    "separate_reasoning",
+    "set_default_backend",
+    "system",
+    "system_begin",
+    "system_end",
+    "token_length_normalized",
+    "unconditional_likelihood_normalized",
+    "user",
+    "user_begin",
+    "user_end",
+]
+
+_MODULES = {
+    "engine": ("Engine",),
+    "lang.api": (
+        "assistant",
+        "assistant_begin",
+        "assistant_end",
+        "gen",
+        "gen_int",
+        "gen_string",
+        "select",
+        "separate_reasoning",
+        "system",
+        "system_begin",
+        "system_end",
+        "user",
+        "user_begin",
+        "user_end",
+    ),
+    "lang.backend.base": (
+        "Backend",
+        "Capabilities",
+    ),
+    "lang.backend.runtime_endpoint": ("RuntimeEndpoint",),
+    "lang.batch": ("BatchError",),
+    "lang.chat_template": (
+        "ChatTemplate",
+        "get_chat_template",
+        "get_chat_template_by_model_path",
+        "register_chat_template",
+        "register_chat_template_matching_function",
+    ),
+    "lang.choices": (
+        "ChoicesDecision",
+        "ChoicesSamplingMethod",
+        "greedy_token_selection",
+        "token_length_normalized",
+        "unconditional_likelihood_normalized",
+    ),
+    "lang.config": (
+        "flush_cache",
+        "get_server_info",
+        "global_config",
+        "set_default_backend",
+    ),
+    "lang.errors": (
+        "Cancelled",
+        "ContextLengthExceeded",
+        "GenerationError",
+        "GrammarError",
+        "InternalError",
+        "InvalidRequest",
+        "Overloaded",
+        "RuntimeUnavailable",
+        "TimeoutExceeded",
+    ),
+    "lang.function": (
+        "Function",
+        "function",
+    ),
+    "lang.group": ("ProgramStateGroup",),
+    "lang.runtime": ("Runtime",),
+    "lang.schema": ("schema_outline",),
+    "lang.state": ("ProgramState",),
+    "lang.values": ("InvalidOutput",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'branchline' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -15,10 +15,15 @@ class GenerationError(Exception):
     """A call of a program failed. Base of every error below.
 
     `code` is one of `protocol.ErrorCode`, `pointer` names the argument or the place inside a
-    schema, `retry_after_s` says when another try makes sense.
+    schema, `retry_after_s` says when another try makes sense. An error of a call inside a program
+    also names the `program`, the `op`, its `variable` and the `source` line ("file.py:12").
     """
 
     default_code: ClassVar[protocol.ErrorCode] = "internal"
+    program: str | None = None
+    op: str | None = None
+    variable: str | None = None
+    source: str | None = None
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""What executes programs: the interface, and one file per kind of backend."""

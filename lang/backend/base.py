@@ -1,0 +1,125 @@
+"""The interface between the language and whatever executes its calls. Implemented by each backend
+beside this file and by scripted backends in tests; called by executor.py."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from branchline.runtime import protocol
+
+from ..chat_template import ChatTemplate, template_for
+from ..errors import InvalidRequest
+from ..loop import shared_loop
+
+OnChunk = Callable[[protocol.Chunk], None]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do. What it cannot is refused before the call is sent."""
+
+    regex: bool = True
+    json_schema: bool = True
+    select: bool = True
+    logprobs: bool = True
+    stop_regex: bool = False
+    multiple_outputs: bool = True
+
+
+class Backend(ABC):
+    """Executes generation and scoring calls.
+
+    The coroutines run on the language's shared event loop. They raise `GenerationError` for every
+    failure, and cancelling one of them stops the call in the runtime too.
+    """
+
+    capabilities: Capabilities = Capabilities()
+    _chat_template: ChatTemplate | None = None
+
+    @property
+    @abstractmethod
+    def model_info(self) -> protocol.ModelInfo:
+        """The model that is served."""
+
+    @abstractmethod
+    async def generate(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        *,
+        constraint: protocol.Constraint | None = None,
+        logprobs: protocol.LogprobParams | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> protocol.Done:
+        """Run one call. With `on_chunk` the runtime streams and every Chunk goes through it, on
+        the loop's thread, before the Done is returned."""
+
+    @abstractmethod
+    async def score(
+        self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
+    ) -> protocol.Scores:
+        """Log probabilities of each choice as a continuation of the prompt."""
+
+    @abstractmethod
+    async def drop_cache(self) -> int:
+        """Forget every cached prefix that nothing running holds; returns the tokens freed."""
+
+    @abstractmethod
+    async def server_info(self) -> protocol.Info:
+        """The model and the counters of the runtime."""
+
+    @property
+    def chat_template(self) -> ChatTemplate:
+        """The template that roles expand to: one that was assigned, or else the model's own."""
+        if self._chat_template is None:
+            self._chat_template = template_for(self.model_info)
+        return self._chat_template
+
+    @chat_template.setter
+    def chat_template(self, template: ChatTemplate) -> None:
+        self._chat_template = template
+
+    def get_model_name(self) -> str:
+        return self.model_info.name
+
+    def get_chat_template(self) -> ChatTemplate:
+        return self.chat_template
+
+    def flush_cache(self) -> bool:
+        """Blocking form of `drop_cache`; True when it was done."""
+        shared_loop().run(self.drop_cache())
+        return True
+
+    def get_server_info(self) -> dict[str, Any]:
+        """Blocking form of `server_info`, as a flat dict: the model's fields and the counters."""
+        info = shared_loop().run(self.server_info())
+        return {
+            "model_name": info.model.name,
+            "model_path": info.model.path,
+            "architecture": info.model.architecture,
+            "context_length": info.model.context_length,
+            **info.stats,
+        }
+
+    def require(self, **wanted: bool) -> None:
+        """Refuse what this backend cannot do, by the field names of `Capabilities`."""
+        for feature, needed in wanted.items():
+            if needed and not getattr(self.capabilities, feature):
+                raise InvalidRequest(
+                    f"{type(self).__name__} does not offer {feature.replace('_', ' ')}",
+                    pointer=feature,
+                )
+
+
+def unwrap_backend(backend: object) -> Backend:
+    """The Backend that a user's `backend=` argument stands for: itself, or its `.endpoint`."""
+    candidate = getattr(backend, "endpoint", backend)
+    if not isinstance(candidate, Backend):
+        raise TypeError(
+            f"{backend!r} is not a backend; pass a Runtime, a RuntimeEndpoint or another "
+            "branchline backend"
+        )
+    return candidate

@@ -1,0 +1,108 @@
+"""The backend that talks to a Branchline runtime through a `Connection`: over ZeroMQ for
+`bl.RuntimeEndpoint`, within the process for `branchline/engine.py`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from branchline.runtime import protocol
+
+from ..chat_template import get_chat_template
+from ..client import ZmqConnection
+from ..connection import Connection
+from .base import Backend, OnChunk
+
+
+class ConnectionBackend(Backend):
+    """Any `Connection` as a backend of programs. Closing it closes the connection."""
+
+    def __init__(self, connection: Connection, *, chat_template_name: str | None = None) -> None:
+        self.connection = connection
+        if chat_template_name is not None:
+            self.chat_template = get_chat_template(chat_template_name)
+
+    @property
+    def model_info(self) -> protocol.ModelInfo:
+        return self.connection.model
+
+    async def generate(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        *,
+        constraint: protocol.Constraint | None = None,
+        logprobs: protocol.LogprobParams | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> protocol.Done:
+        request = protocol.Generate(
+            rid=self.connection.new_rid(),
+            prompt=prompt,
+            sampling=sampling,
+            constraint=constraint,
+            logprobs=logprobs,
+            stream=on_chunk is not None,
+        )
+        if on_chunk is None:
+            return await self.connection.complete(request)
+        replies = self.connection.generate(request)
+        # Closed here and not by the garbage collector: closing early is what cancels the request.
+        async with contextlib.aclosing(replies):  # type: ignore[type-var]
+            async for reply in replies:
+                if isinstance(reply, protocol.Done):
+                    return reply
+                on_chunk(reply)
+        raise AssertionError("a stream of replies ended without a Done")
+
+    async def score(
+        self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
+    ) -> protocol.Scores:
+        return await self.connection.score(
+            protocol.Score(
+                rid=self.connection.new_rid(),
+                prompt=prompt,
+                choices=list(choices),
+                unconditional=unconditional,
+            )
+        )
+
+    async def drop_cache(self) -> int:
+        return await self.connection.flush_cache()
+
+    async def server_info(self) -> protocol.Info:
+        return await self.connection.info()
+
+    def close(self) -> None:
+        """Release the connection; the runtime goes on."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RuntimeEndpoint(ConnectionBackend):
+    """A runtime that runs elsewhere, at `ipc:///path` or `tcp://host:port`.
+
+    The constructor connects and raises `RuntimeUnavailable` when nobody answers there.
+    `chat_template_name` replaces the model's own template by a registered one.
+    """
+
+    def __init__(self, address: str, *, chat_template_name: str | None = None) -> None:
+        super().__init__(ZmqConnection(address), chat_template_name=chat_template_name)
+
+    @property
+    def address(self) -> str:
+        return self.connection.address
+
+    def __repr__(self) -> str:
+        return f"RuntimeEndpoint({self.address!r})"

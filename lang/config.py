@@ -1,0 +1,48 @@
+"""The default backend, and the calls that speak to a backend outside of any program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .backend.base import Backend, unwrap_backend
+
+
+@dataclass
+class GlobalConfig:
+    """Process-wide settings; programs that get `backend=` need none of them."""
+
+    default_backend: Backend | None = None
+
+
+global_config = GlobalConfig()
+
+
+def set_default_backend(backend: object) -> None:
+    """The backend for programs that run without `backend=`. None unsets it."""
+    global_config.default_backend = None if backend is None else unwrap_backend(backend)
+
+
+def backend_or_default(backend: object) -> Backend:
+    """The Backend to use, or ValueError when there is none."""
+    if backend is not None:
+        return unwrap_backend(backend)
+    if global_config.default_backend is None:
+        raise ValueError(
+            "Please specify a backend: pass backend=..., or call set_default_backend(...) once"
+        )
+    return global_config.default_backend
+
+
+def flush_cache(backend: object = None) -> bool:
+    """Empty the runtime's prefix cache. False when there is no backend."""
+    if backend is None and global_config.default_backend is None:
+        return False
+    return backend_or_default(backend).flush_cache()
+
+
+def get_server_info(backend: object = None) -> dict[str, Any] | None:
+    """The model and the counters of the runtime. None when there is no backend."""
+    if backend is None and global_config.default_backend is None:
+        return None
+    return backend_or_default(backend).get_server_info()

@@ -1,0 +1,61 @@
+"""Where in a program something failed: finding the user's line, and naming it in the error.
+Called by the executor and by state.py."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from dataclasses import dataclass
+
+from .errors import GenerationError
+
+_THIS_PACKAGE = os.path.dirname(__file__)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The op of a program that a call belongs to; `source` is "file.py:12"."""
+
+    program: str
+    op: str
+    variable: str | None
+    source: str | None
+
+
+def caller_source() -> str | None:
+    """File and line of the innermost caller outside of this package."""
+    frame = sys._getframe(1)
+    while os.path.dirname(frame.f_code.co_filename) == _THIS_PACKAGE:
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def located(error: BaseException, origin: Origin) -> GenerationError:
+    """The same error, its message saying where in the program it happened.
+
+    A copy, because a backend may raise one object for many calls. Any other exception (of a
+    choices method, say) becomes the cause of a GenerationError.
+    """
+    if isinstance(error, GenerationError):
+        if error.op is not None:
+            return error
+        result = copy.copy(error)
+        result.__cause__ = error.__cause__
+        message = error.message
+    else:
+        message = f"{type(error).__name__}: {error}"
+        result = GenerationError(message)
+        result.__cause__ = error
+    place = [f"program {origin.program!r}"]
+    if origin.variable is not None:
+        place.append(f"variable {origin.variable!r}")
+    place.append(origin.op if len(origin.op) <= 120 else f"{origin.op[:120]}...")
+    if origin.source is not None:
+        place.append(origin.source)
+    result.args = (f"{message} [{', '.join(place)}]",)
+    result.program, result.op = origin.program, origin.op
+    result.variable, result.source = origin.variable, origin.source
+    return result

@@ -1,0 +1,98 @@
+"""`ProgramStateGroup`: the states that a fork made. Created by state.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from . import ir
+from .executor import StreamExecutor
+from .ir import Expr
+
+if TYPE_CHECKING:
+    from .state import ProgramState
+
+Appended = Expr | str
+
+
+class ProgramStateGroup:
+    """`g[i]`, `len(g)`, iteration; `g += x` appends to all; `g.join()` brings them together."""
+
+    def __init__(self, states: list[ProgramState], src_state: ProgramState) -> None:
+        self.states = states
+        self.src_state = src_state
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __iter__(self) -> Iterator[ProgramState]:
+        return iter(self.states)
+
+    def __getitem__(self, index: int) -> ProgramState:
+        return self.states[index]
+
+    def __setitem__(self, index: int, state: ProgramState) -> None:
+        """For `g[i] += x`, which assigns the state that it got."""
+        if state is not self.states[index]:
+            raise TypeError("a group's states cannot be replaced; append with g[i] += ...")
+
+    def __iadd__(self, other: Appended | Sequence[Appended] | Callable[[int], Appended]) -> Self:
+        """Append an expression or text to every state, element i of a list or tuple to state i,
+        or `other(i)` to state i."""
+        if isinstance(other, Expr | str):
+            each: list[Appended] = [other] * len(self)
+        elif callable(other):
+            each = [other(index) for index in range(len(self))]
+        elif isinstance(other, list | tuple):
+            if len(other) != len(self):
+                raise ValueError(f"{len(other)} expressions for {len(self)} states")
+            each = list(other)
+        else:
+            raise TypeError(
+                f"cannot append {type(other).__name__} to a group; give an expression, text, a "
+                "list of them, or a function of the state's number"
+            )
+        for state, expr in zip(self.states, each, strict=True):
+            state += expr
+        return self
+
+    def join(self, mode: str = "gather_variable") -> None:
+        """Wait for every state and bring their results to the state they came from.
+
+        "gather_variable": each variable that is new in the children becomes a list, in the order
+        of the children. A name that the parent has is left alone, unless its value came from an
+        earlier join and the children wrote it anew: then it becomes the new list.
+        "concate_and_append": the text that the children added is appended, one after the other.
+        """
+        if mode not in ("gather_variable", "concate_and_append"):
+            raise ValueError(
+                f"join: mode={mode!r}: expected 'gather_variable' or 'concate_and_append'"
+            )
+        children = [state.stream_executor for state in self.states]
+        for child in children:
+            child.sync()
+        if mode == "gather_variable":
+            _gather(self.src_state.stream_executor, children)
+        else:
+            pieces = [child.transcript.since(child.fork_point) for child in children]
+            self.src_state.stream_executor.submit(
+                ir.AppendChildren(
+                    texts=tuple(text for text, _ in pieces),
+                    pieces=tuple(tuple(parts) for _, parts in pieces),
+                )
+            )
+        for child in children:
+            child.finish()
+
+
+def _gather(parent: StreamExecutor, children: list[StreamExecutor]) -> None:
+    free = parent.joined_names
+    taken = set(parent.cells) - free
+    gathered: dict[str, list[Any]] = {}
+    for child in children:
+        for name, cell in child.cells.items():
+            if name not in taken and child.inherited.get(name) is not cell:
+                gathered.setdefault(name, []).append(cell.value)
+    for name, values in gathered.items():
+        parent.set_variable(name, values)
+    parent.joined_names.update(gathered)

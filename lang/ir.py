@@ -1,0 +1,164 @@
+"""Expressions: what a program appends to its state. Built by api.py, executed by executor.py.
+
+Nodes are immutable, so one object may be appended many times and to many states. Their `repr` is
+stable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from branchline.runtime import protocol
+
+from .choices import ChoicesSamplingMethod
+from .reasoning import ReasoningFormat
+from .sampling import NO_OPTIONS, SamplingOptions
+from .values import ValueKind
+
+REGEX_INT = r"[-+]?[0-9]+[ \n]*"
+REGEX_FLOAT = r"[-+]?[0-9]*\.?[0-9]+[ \n]*"
+REGEX_BOOL = r"(True|False)"
+REGEX_STR = r"\"[\w\d\s]*\""
+
+
+class Expr:
+    """Base of all nodes; `+` with a string or another node makes a flat ExprList."""
+
+    def __add__(self, other: Expr | str) -> ExprList:
+        if not isinstance(other, Expr | str):
+            return NotImplemented
+        return ExprList((*flatten(self), *flatten(other)))
+
+    def __radd__(self, other: Expr | str) -> ExprList:
+        if not isinstance(other, Expr | str):
+            return NotImplemented
+        return ExprList((*flatten(other), *flatten(self)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExprList(Expr):
+    """Nodes in order."""
+
+    exprs: tuple[Expr, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"ExprList({list(self.exprs)!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Constant(Expr):
+    """Text as it stands. Control tokens of the model written in it are ordinary text."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Constant({self.value!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Gen(Expr):
+    """One generation call.
+
+    `kind` says how `s.value()` reads the output, `value_type` is the Python type it is validated
+    against (for kind "type"). With `reasoning` the thinking is cut out of the output and becomes
+    the variable `reasoning_name`.
+    """
+
+    name: str | None = None
+    sampling: SamplingOptions = NO_OPTIONS
+    constraint: protocol.Constraint | None = None
+    kind: ValueKind = "text"
+    value_type: object = None
+    extra_stops: tuple[str, ...] = ()
+    reasoning: ReasoningFormat | None = None
+
+    @property
+    def reasoning_name(self) -> str:
+        return f"{self.name}_reasoning_content"
+
+    def __repr__(self) -> str:
+        return f"Gen({self.name!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Select(Expr):
+    """A choice by score."""
+
+    name: str | None
+    choices: tuple[str, ...]
+    choices_method: ChoicesSamplingMethod
+
+    def __repr__(self) -> str:
+        return (
+            f"Select({self.name!r}, choices={list(self.choices)!r}, "
+            f"choices_method={self.choices_method!r})"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RoleBegin(Expr):
+    role: str
+
+    def __repr__(self) -> str:
+        return f"RoleBegin({self.role})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RoleEnd(Expr):
+    role: str
+
+    def __repr__(self) -> str:
+        return f"RoleEnd({self.role})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VarScopeBegin(Expr):
+    name: str
+
+    def __repr__(self) -> str:
+        return f"VarScopeBegin({self.name!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VarScopeEnd(Expr):
+    name: str
+
+    def __repr__(self) -> str:
+        return f"VarScopeEnd({self.name!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CommitPrefix(Expr):
+    """Compute and cache the prompt so far: what a fork's children will share."""
+
+    def __repr__(self) -> str:
+        return "CommitPrefix()"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AppendChildren(Expr):
+    """The text of children after the fork, one after the other (`join("concate_and_append")`)."""
+
+    pieces: tuple[tuple[protocol.Part, ...], ...]
+    texts: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"AppendChildren({len(self.texts)})"
+
+
+def flatten(expr: Expr | str) -> Iterator[Expr]:
+    """The nodes of an expression, without lists."""
+    if isinstance(expr, str):
+        if expr:
+            yield Constant(expr)
+    elif isinstance(expr, ExprList):
+        for part in expr.exprs:
+            yield from flatten(part)
+    else:
+        yield expr
+
+
+def expr_list(exprs: Sequence[Expr | str]) -> ExprList:
+    """One flat list of everything given."""
+    return ExprList(tuple(node for expr in exprs for node in flatten(expr)))

@@ -1,0 +1,75 @@
+"""What `get_meta_info` shows: the wire's results under the names that users know. Called by
+calls.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from branchline.runtime import protocol
+
+from .choices import Logprob
+
+Meta = dict[str, Any]
+
+
+def generation_meta(done: protocol.Done) -> Meta:
+    """Of a whole call: token counts, how the (first) output ended, log probabilities if asked.
+
+    With several outputs "finish_reason" and log probabilities are the first one's, and
+    "sequences" lists those of all.
+    """
+    meta: Meta = {
+        "id": done.rid,
+        "prompt_tokens": done.usage.prompt_tokens,
+        "completion_tokens": done.usage.completion_tokens,
+        "cached_tokens": done.usage.cached_tokens,
+        **_output_meta(done.outputs[0]),
+    }
+    if done.prompt_logprobs is not None:
+        meta["input_token_logprobs"] = logprob_tuples(done.prompt_logprobs)
+        meta["input_top_logprobs"] = [list(token.top) for token in done.prompt_logprobs]
+    if len(done.outputs) > 1:
+        meta["sequences"] = [_output_meta(output) for output in done.outputs]
+    return meta
+
+
+def chunk_meta(chunk: protocol.Chunk, completion_tokens: int) -> Meta:
+    """Of a piece of a stream: log probabilities of its own tokens only."""
+    meta: Meta = {"id": chunk.rid, "completion_tokens": completion_tokens}
+    if chunk.logprobs is not None:
+        meta |= _logprob_meta(chunk.logprobs)
+    return meta
+
+
+def usage_meta(rid: str, usage: protocol.Usage) -> Meta:
+    return {
+        "id": rid,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+    }
+
+
+def logprob_tuples(tokens: Iterable[protocol.TokenLogprob]) -> list[Logprob]:
+    """The convention's (log probability, token id, text) triples."""
+    return [(token.logprob, token.token_id, token.text) for token in tokens]
+
+
+def _output_meta(output: protocol.Output) -> Meta:
+    reason: Meta = {"type": output.finish_reason}
+    if output.finish_reason == "length":
+        reason["length"] = len(output.token_ids)
+    elif output.matched_stop is not None:
+        reason["matched"] = output.matched_stop
+    meta: Meta = {"finish_reason": reason}
+    if output.logprobs is not None:
+        meta |= _logprob_meta(output.logprobs)
+    return meta
+
+
+def _logprob_meta(tokens: list[protocol.TokenLogprob]) -> Meta:
+    meta: Meta = {"output_token_logprobs": logprob_tuples(tokens)}
+    if any(token.top for token in tokens):
+        meta["output_top_logprobs"] = [list(token.top) for token in tokens]
+    return meta

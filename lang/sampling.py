@@ -1,0 +1,121 @@
+"""Sampling parameters: what a call and its program's run gave, checked where they are given and
+merged into the wire's structs. Called by api.py, function.py and the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import msgspec
+
+from branchline.runtime import protocol
+
+_WIRE_NAMES = {"max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens"}
+_LOGPROB_FIELDS = {
+    "return_logprob",
+    "logprob_start_len",
+    "top_logprobs_num",
+    "return_text_in_logprobs",
+}
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Parameters of one call, or of all calls of a run; None means "not given here"."""
+
+    max_tokens: int | None = None
+    min_tokens: int | None = None
+    n: int | None = None
+    stop: str | Sequence[str] | None = None
+    stop_token_ids: Sequence[int] | None = None
+    stop_regex: str | Sequence[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    ignore_eos: bool | None = None
+    return_logprob: bool | None = None
+    logprob_start_len: int | None = None
+    top_logprobs_num: int | None = None
+    return_text_in_logprobs: bool | None = None
+    seed: int | None = None
+
+    def checked(self, where: str) -> SamplingOptions:
+        """These options with lists of their own, or ValueError naming the argument at fault.
+
+        Lists are copied so that a caller's list is neither changed by us nor changes under us.
+        """
+        stop = _strings(self.stop)
+        options = replace(
+            self,
+            stop=None if self.stop is None else stop,
+            stop_token_ids=None if self.stop_token_ids is None else tuple(self.stop_token_ids),
+            stop_regex=None if self.stop_regex is None else _strings(self.stop_regex),
+        )
+        _check(options._wire_fields(), protocol.SamplingParams, where)
+        _check(options._logprob_fields(), protocol.LogprobParams, where)
+        return options
+
+    def over(self, defaults: SamplingOptions) -> SamplingOptions:
+        """These options where given, `defaults` elsewhere; lists replace, they do not add up."""
+        return replace(defaults, **self._given())
+
+    def sampling_params(self, extra_stops: Sequence[str] = ()) -> protocol.SamplingParams:
+        """The wire's struct; `extra_stops` (of a template or a dtype) are added to the stops."""
+        values = self._wire_fields()
+        stops = list(dict.fromkeys([*values.pop("stop", []), *extra_stops]))
+        return protocol.SamplingParams(stop=stops, **values)
+
+    def logprob_params(self) -> protocol.LogprobParams | None:
+        """Which log probabilities are wanted; None for none."""
+        if not self.return_logprob and not self.top_logprobs_num:
+            return None
+        return protocol.LogprobParams(**self._logprob_fields())
+
+    def _given(self) -> dict[str, Any]:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in values if value is not None}
+
+    def _wire_fields(self) -> dict[str, Any]:
+        given = self._given()
+        values = {
+            _WIRE_NAMES.get(name, name): value
+            for name, value in given.items()
+            if name not in _LOGPROB_FIELDS and name != "stop_regex"
+        }
+        for name in ("stop", "stop_token_ids"):
+            if name in values:
+                values[name] = list(values[name])
+        return values
+
+    def _logprob_fields(self) -> dict[str, Any]:
+        start = self.logprob_start_len
+        return {
+            "top": self.top_logprobs_num or 0,
+            # -1 is the convention's "none of the prompt".
+            "prompt_start": None if start is None or start == -1 else start,
+            "with_text": bool(self.return_text_in_logprobs),
+        }
+
+
+NO_OPTIONS = SamplingOptions()
+
+
+def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _check(values: dict[str, Any], kind: type, where: str) -> None:
+    """Hold values against the wire's own bounds, so that a mistake shows where it is made."""
+    for name, value in values.items():
+        try:
+            msgspec.convert({name: value}, kind)
+        except msgspec.ValidationError as error:
+            public = {wire: public for public, wire in _WIRE_NAMES.items()}.get(name, name)
+            expected = str(error).split(" - at ")[0]
+            raise ValueError(f"{where}: {public}={value!r}: {expected.lower()}") from None

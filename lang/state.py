@@ -1,0 +1,240 @@
+"""`ProgramState`: the `s` of a program. A thin face over its executor; forks live in group.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, Self, TypeVar, overload
+
+from branchline.runtime.protocol import Usage
+
+from . import api, ir
+from .cells import Meta
+from .executor import StreamExecutor, unknown_variable
+from .failures import located
+from .group import ProgramStateGroup
+from .ir import Expr
+from .streaming import (
+    iterate_text,
+    iterate_text_async,
+    iterate_variable,
+    iterate_variable_async,
+)
+from .values import InvalidOutput, read_as, read_value
+
+Value = TypeVar("Value")
+
+
+class _Submitted(Expr):
+    """What `s.user(x)` returns: x is appended already, so `s += s.user(x)` adds nothing more."""
+
+    def __init__(self, state: ProgramState, expr: Expr) -> None:
+        self.state: ProgramState | None = state
+        self.expr = expr
+
+    def __repr__(self) -> str:
+        return repr(self.expr)
+
+
+class ProgramState:
+    """The prompt of one program instance, and its variables.
+
+    `s += x` appends and returns at once; `s["x"]`, `text()` and the like wait for what they need
+    and raise `GenerationError` with the cause when that failed. A name that nothing declares
+    raises KeyError.
+    """
+
+    def __init__(self, executor: StreamExecutor) -> None:
+        self.stream_executor = executor
+        self.ret_value: Any = None
+
+    # --- appending ---
+
+    def __iadd__(self, other: Expr | str) -> Self:
+        if other is None:
+            raise ValueError("Tried to append None to state.")
+        if isinstance(other, _Submitted):
+            expr, other_state = other.expr, other.state
+            other.state = None
+            if other_state is self:
+                return self
+            other = expr
+        if not isinstance(other, Expr | str):
+            raise TypeError(
+                f"cannot append {type(other).__name__} to a state; append text, or an expression "
+                "such as gen(...); use str(...) for other values"
+            )
+        self.stream_executor.submit(other)
+        return self
+
+    def system(self, expr: Expr | str | None = None) -> Any:
+        """`s.system(x)` appends a system turn; `with s.system():` makes one of what is appended
+        inside."""
+        return self._role("system", expr)
+
+    def user(self, expr: Expr | str | None = None) -> Any:
+        """`s.user(x)` or `with s.user():`, see `system`."""
+        return self._role("user", expr)
+
+    def assistant(self, expr: Expr | str | None = None) -> Any:
+        """`s.assistant(x)` or `with s.assistant():`, see `system`."""
+        return self._role("assistant", expr)
+
+    def _role(self, role: str, expr: Expr | str | None) -> Any:
+        if expr is None:
+            return self._bracketed(ir.RoleBegin(role), ir.RoleEnd(role))
+        turn = api.role(role, expr)
+        self.stream_executor.submit(turn)
+        return _Submitted(self, turn)
+
+    def var_scope(self, name: str) -> Any:
+        """`with s.var_scope("x"):` makes `x` the text that is appended inside."""
+        return self._bracketed(ir.VarScopeBegin(name), ir.VarScopeEnd(name))
+
+    @contextmanager
+    def _bracketed(self, begin: Expr, end: Expr) -> Iterator[None]:
+        self.stream_executor.submit(begin)
+        yield
+        self.stream_executor.submit(end)
+
+    # --- branches ---
+
+    def fork(self, size: int = 1, position_ids_offset: object = None) -> ProgramStateGroup:
+        """`size` states that go on from here in parallel. Waits for what this state still does.
+
+        `position_ids_offset` is accepted for programs that pass it and has no effect.
+        """
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"fork: size={size!r}: expected a whole number of at least 1")
+        children = [ProgramState(child) for child in self.stream_executor.fork(size)]
+        return ProgramStateGroup(children, self)
+
+    @contextmanager
+    def copy(self, position_ids_offset: object = None) -> Iterator[ProgramState]:
+        """`with s.copy() as c:` works on a copy; its new variables come back as one-element
+        lists."""
+        group = self.fork(1)
+        try:
+            yield group[0]
+        except BaseException:
+            group[0].cancel()
+            raise
+        group.join()
+
+    # --- reading ---
+
+    def __getitem__(self, name: str) -> Any:
+        cell = self.stream_executor.cell(name)
+        if cell is None:
+            raise unknown_variable(self.stream_executor, name)
+        return cell.value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.stream_executor.set_variable(name, value)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.stream_executor.variables
+
+    def get_var(self, name: str) -> Any:
+        return self[name]
+
+    def set_var(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    @overload
+    def value(self, name: str) -> Any: ...
+    @overload
+    def value(self, name: str, as_type: type[Value]) -> Value: ...
+    def value(self, name: str, as_type: Any = None) -> Any:
+        """The variable as a Python object: validated against the `schema` that it was generated
+        under (JSON data for `json_schema`, a number for `dtype=int`, ...), or read as `as_type`.
+
+        A variable of n > 1 sequences gives a list. Raises InvalidOutput when the output does not
+        validate.
+        """
+        executor = self.stream_executor
+        cell = executor.cell(name)
+        if cell is None:
+            raise unknown_variable(executor, name)
+
+        def read(text: Any) -> Any:
+            if not isinstance(text, str):
+                return text
+            if as_type is None or as_type is cell.value_type:
+                return read_value(text, cell.kind, cell.value_type)
+            return read_as(text, as_type)
+
+        try:
+            if isinstance(cell.value, list) and cell.origin is not None:
+                return [read(text) for text in cell.value]
+            return read(cell.value)
+        except InvalidOutput as error:
+            raise (located(error, cell.origin) if cell.origin else error) from error.__cause__
+
+    def get_meta_info(self, name: str) -> Meta | None:
+        """About the call that made the variable: "id", "finish_reason", "prompt_tokens",
+        "completion_tokens", "cached_tokens", log probabilities if asked for. None for a variable
+        that no call made."""
+        cell = self.stream_executor.cell(name)
+        return cell.meta if cell is not None else None
+
+    def usages(self) -> list[Usage]:
+        """Token counts of every call so far, of branches and of programs called inside too."""
+        return list(self.stream_executor.usages)
+
+    def text(self) -> str:
+        """The whole text: prompt, role markup and output."""
+        self.stream_executor.sync()
+        return self.stream_executor.text_
+
+    def messages(self) -> list[dict[str, str]]:
+        """The finished turns, as {"role", "content"}."""
+        self.stream_executor.sync()
+        return [dict(message) for message in self.stream_executor.transcript.messages]
+
+    def text_iter(self, var_name: str | None = None) -> Iterator[str]:
+        """The text, or one variable's, in pieces as they come (`run(stream=True)`)."""
+        if var_name is None:
+            yield from iterate_text(self.stream_executor)
+            return
+        for piece, _ in iterate_variable(self.stream_executor, var_name):
+            yield piece
+
+    @overload
+    def text_async_iter(
+        self, var_name: str | None = None, return_meta_data: Literal[False] = False
+    ) -> AsyncIterator[str]: ...
+    @overload
+    def text_async_iter(
+        self, var_name: str, return_meta_data: Literal[True]
+    ) -> AsyncIterator[tuple[str, Meta]]: ...
+    async def text_async_iter(
+        self, var_name: str | None = None, return_meta_data: bool = False
+    ) -> AsyncIterator[Any]:
+        """`text_iter` for coroutines. With `return_meta_data`, a variable's pieces come as (text,
+        meta info of that piece)."""
+        if var_name is None:
+            if return_meta_data:
+                raise ValueError("text_async_iter: return_meta_data needs a variable's name")
+            async for piece in iterate_text_async(self.stream_executor):
+                yield piece
+            return
+        async for piece, meta in iterate_variable_async(self.stream_executor, var_name):
+            yield (piece, meta) if return_meta_data else piece
+
+    def sync(self) -> None:
+        """Wait until everything appended is done; raises what went wrong."""
+        self.stream_executor.sync()
+
+    def error(self) -> BaseException | None:
+        """Wait like `sync`; what went wrong, or None."""
+        self.stream_executor.wait_idle()
+        return self.stream_executor.failure
+
+    def cancel(self) -> None:
+        """Stop what runs in this state and its branches, in the runtime too."""
+        self.stream_executor.cancel()
+
+    def __repr__(self) -> str:
+        self.stream_executor.wait_idle()
+        return f"ProgramState({self.stream_executor.text_})"

@@ -1,0 +1,127 @@
+"""Iterating over a state's text while it comes into being. Called by state.py.
+
+A plain state's iterators wait and yield once; a state of `run(stream=True)` yields pieces as they
+come. Both raise what went wrong at the place where the text ends for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from .cells import Cell, Meta
+from .executor import StreamExecutor
+
+
+def iterate_text(executor: StreamExecutor) -> Iterator[str]:
+    """The whole text, prompt and role markup included, in pieces."""
+    if not executor.stream:
+        executor.sync()
+        yield executor.text_
+        return
+    reader = _TextReader(executor)
+    while not reader.ended:
+        executor.monitor.wait_for(reader.ready)
+        yield from reader.take()
+    executor.raise_failure()
+
+
+async def iterate_text_async(executor: StreamExecutor) -> AsyncIterator[str]:
+    """The coroutine form of `iterate_text`."""
+    if not executor.stream:
+        await executor.monitor.wait_for_async(executor.idle_test())
+        executor.raise_failure()
+        yield executor.text_
+        return
+    reader = _TextReader(executor)
+    while not reader.ended:
+        await executor.monitor.wait_for_async(reader.ready)
+        for piece in reader.take():
+            yield piece
+    executor.raise_failure()
+
+
+def iterate_variable(executor: StreamExecutor, name: str) -> Iterator[tuple[str, Meta]]:
+    """A variable's text in pieces, each with the meta info of its own tokens.
+
+    Waits for the variable to be declared. A program that ends without declaring it yields one
+    empty piece.
+    """
+    executor.monitor.wait_for(_declared(executor, name))
+    cell = executor.cells.get(name)
+    if cell is None:
+        executor.raise_failure()
+        yield "", {}
+        return
+    reader = _CellReader(cell)
+    while not reader.ended:
+        executor.monitor.wait_for(reader.ready)
+        yield from reader.take()
+    reader.raise_error(executor)
+
+
+async def iterate_variable_async(
+    executor: StreamExecutor, name: str
+) -> AsyncIterator[tuple[str, Meta]]:
+    """The coroutine form of `iterate_variable`."""
+    await executor.monitor.wait_for_async(_declared(executor, name))
+    cell = executor.cells.get(name)
+    if cell is None:
+        executor.raise_failure()
+        yield "", {}
+        return
+    reader = _CellReader(cell)
+    while not reader.ended:
+        await executor.monitor.wait_for_async(reader.ready)
+        for piece in reader.take():
+            yield piece
+    reader.raise_error(executor)
+
+
+def _declared(executor: StreamExecutor, name: str) -> Callable[[], bool]:
+    if executor.stream:
+        return lambda: name in executor.cells or executor.finished
+    return lambda: True
+
+
+class _TextReader:
+    """A position in a state's text; any number of readers may stand at different ones."""
+
+    def __init__(self, executor: StreamExecutor) -> None:
+        self.executor = executor
+        self.position = 0
+        self.ended = False
+
+    def ready(self) -> bool:
+        return len(self.executor.text_chunks) > self.position or self.executor.finished
+
+    def take(self) -> list[str]:
+        with self.executor.monitor:
+            pieces = self.executor.text_chunks[self.position :]
+            self.ended = self.executor.finished
+        self.position += len(pieces)
+        return pieces
+
+
+class _CellReader:
+    """A position in a variable's chunks."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.position = 0
+        self.ended = False
+
+    def ready(self) -> bool:
+        return len(self.cell.chunks) > self.position or self.cell.final
+
+    def take(self) -> list[tuple[str, Meta]]:
+        # `final` is read first: chunks that come after it was read are taken next time.
+        self.ended = self.cell.final
+        pieces = self.cell.chunks[self.position :]
+        self.position += len(pieces)
+        return pieces
+
+    def raise_error(self, executor: StreamExecutor) -> None:
+        if self.cell.error is not None:
+            if self.cell.error is executor.failure:
+                executor.raise_failure()
+            raise self.cell.error

@@ -1,0 +1,102 @@
+"""What a state has so far: its text, the prompt parts that stand for it, its messages and the
+open role. Plain data, changed by executor.py only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from branchline.runtime.protocol import Part, Text, Tokens
+
+from .chat_template import ChatTemplate
+from .errors import InvalidRequest
+
+
+@dataclass
+class Transcript:
+    """`parts` is what is sent. Generated output stays in it as the tokens that were generated,
+    so that what the runtime has cached is found again to the token."""
+
+    text: str = ""
+    parts: list[Part] = field(default_factory=list)
+    messages: list[dict[str, str]] = field(default_factory=list)
+    role: str | None = None
+    role_start: int = 0
+
+    def branch(self) -> Transcript:
+        """A copy that grows on its own."""
+        return Transcript(
+            self.text, list(self.parts), list(self.messages), self.role, self.role_start
+        )
+
+    def add_text(self, text: str, *, markup: bool = False) -> None:
+        self.text += text
+        self._add_part(Text(text, markup))
+
+    def add_output(self, text: str, token_ids: list[int]) -> None:
+        """Generated text; without token ids (a backend that tells none) it is plain text."""
+        self.text += text
+        self._add_part(Tokens(list(token_ids)) if token_ids else Text(text))
+
+    def add_parts(self, text: str, parts: Iterable[Part]) -> None:
+        self.text += text
+        for part in parts:
+            self._add_part(part)
+
+    def begin_role(self, role: str, template: ChatTemplate) -> None:
+        """Open a turn. A conversation that starts without a system turn gets the template's."""
+        if self.role is not None:
+            raise InvalidRequest(
+                f"Nested roles are not allowed: {role!r} begins inside {self.role!r}"
+            )
+        if not self.messages and role != "system" and template.default_system_prompt:
+            self.begin_role("system", template)
+            self.add_text(template.default_system_prompt)
+            self.end_role("system", template)
+        prefix, _ = _surroundings(template, role, self.messages)
+        self.add_text(prefix, markup=True)
+        self.role = role
+        self.role_start = len(self.text)
+
+    def end_role(self, role: str, template: ChatTemplate) -> None:
+        """Close the open turn and note its message."""
+        if self.role != role:
+            raise InvalidRequest(f"role {role!r} ends, but the open role is {self.role!r}")
+        content = self.text[self.role_start :].lstrip()
+        _, suffix = _surroundings(template, role, self.messages)
+        self.add_text(suffix, markup=True)
+        self.messages.append({"role": role, "content": content})
+        self.role = None
+
+    def since(self, start: Transcript) -> tuple[str, list[Part]]:
+        """What was added to this one after it branched from `start`: text and parts."""
+        parts = self.parts[len(start.parts) :]
+        if start.parts:
+            # New text may have been merged into the part that was the last one then.
+            before, now = start.parts[-1], self.parts[len(start.parts) - 1]
+            if isinstance(before, Text) and isinstance(now, Text) and now.text != before.text:
+                parts.insert(0, Text(now.text[len(before.text) :], now.markup))
+            elif isinstance(before, Tokens) and isinstance(now, Tokens) and now.ids != before.ids:
+                parts.insert(0, Tokens(now.ids[len(before.ids) :]))
+        return self.text[len(start.text) :], parts
+
+    def _add_part(self, part: Part) -> None:
+        """Append, merging with a last part of the same kind: one stretch is tokenized as one."""
+        if part in (Text(""), Text("", markup=True)) or part == Tokens([]):
+            return
+        last = self.parts[-1] if self.parts else None
+        if isinstance(part, Text) and isinstance(last, Text) and part.markup == last.markup:
+            self.parts[-1] = Text(last.text + part.text, part.markup)
+        elif isinstance(part, Tokens) and isinstance(last, Tokens):
+            self.parts[-1] = Tokens(last.ids + part.ids)
+        else:
+            self.parts.append(part)
+
+
+def _surroundings(
+    template: ChatTemplate, role: str, messages: list[dict[str, str]]
+) -> tuple[str, str]:
+    try:
+        return template.get_prefix_and_suffix(role, messages)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None

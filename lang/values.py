@@ -1,0 +1,64 @@
+"""Reading an output as a Python value: what `s.value("x")` returns. Called by state.py."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from .errors import GenerationError
+from .schema import type_adapter
+
+# How an output is to be read: as it stands, as JSON, as a Python type's JSON, or by its dtype.
+ValueKind = Literal["text", "json", "type", "int", "float", "bool", "string"]
+
+
+class InvalidOutput(GenerationError):
+    """An output cannot be read as the value that was asked for, for example because it was cut
+    at `max_tokens`. `text` holds the output."""
+
+    def __init__(self, message: str, *, text: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.text = text
+
+
+def read_value(text: str, kind: ValueKind, value_type: object) -> Any:
+    """The value of an output under the constraint that it was generated with."""
+    try:
+        match kind:
+            case "text":
+                return text
+            case "json":
+                return json.loads(text)
+            case "type":
+                return type_adapter(value_type).validate_json(text)
+            case "int":
+                return int(text)
+            case "float":
+                return float(text)
+            case "bool":
+                return {"True": True, "False": False}[text]
+            case "string":
+                return text.removeprefix('"').removesuffix('"')
+    except (ValueError, KeyError) as error:
+        raise _invalid(text, kind if kind != "type" else value_type, error) from error
+
+
+def read_as(text: str, value_type: Any) -> Any:
+    """An output as `value_type`: its JSON where it is JSON, else the plain text (for an enum,
+    a number, a date)."""
+    if value_type is str:
+        return text
+    adapter = type_adapter(value_type)
+    try:
+        return adapter.validate_json(text)
+    except ValueError as json_error:
+        try:
+            return adapter.validate_strings(text)
+        except ValueError:
+            raise _invalid(text, value_type, json_error) from json_error
+
+
+def _invalid(text: str, wanted: object, error: Exception) -> InvalidOutput:
+    name = getattr(wanted, "__name__", str(wanted))
+    shown = text if len(text) <= 200 else f"{text[:200]}..."
+    return InvalidOutput(f"the output is no {name}: {error}; it is: {shown!r}", text=text)
