@@ -40,11 +40,7 @@ from ..protocol import (
 from .config import EngineConfig
 
 _HIGH_WATER_MARK: Final = 1_000_000
-_IDLE_POLL_MS: Final = 500
 _PARENT_POLL_S: Final = 0.2
-# A step that took less than this and reported nothing waits for something outside the loop (a
-# grammar that is being compiled): the loop then waits a moment for a message instead of spinning.
-_EMPTY_STEP_S: Final = 0.0005
 
 
 class Core(Protocol):
@@ -84,10 +80,9 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
 
 def run(core: Core, channel: zmq.Socket[bytes]) -> None:
     """Step while there is work, obey what arrives, until EngineStop."""
-    wait_ms = 0
     while True:
-        if wait_ms:
-            channel.poll(wait_ms)
+        if not core.has_work:
+            channel.poll()
         while True:
             try:
                 frame = channel.recv(zmq.NOBLOCK)
@@ -99,16 +94,10 @@ def run(core: Core, channel: zmq.Socket[bytes]) -> None:
             answer = execute(core, command)
             if answer is not None:
                 channel.send(encode(answer))
-        if not core.has_work:
-            wait_ms = _IDLE_POLL_MS
-            continue
-        started_s = time.monotonic()
-        events = core.step()
-        if events.progress or events.failed:
-            channel.send(encode(events))
-            wait_ms = 0
-        else:
-            wait_ms = 1 if time.monotonic() - started_s < _EMPTY_STEP_S else 0
+        if core.has_work:
+            events = core.step()
+            if events.progress or events.failed:
+                channel.send(encode(events))
 
 
 def main(argv: list[str]) -> int:

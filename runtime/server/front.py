@@ -46,7 +46,7 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer, TokenizerError
 from .endpoint import Endpoint, EndpointError, PrivateDirectory
-from .model import describe
+from .model import describe, engine_config
 from .options import Options
 from .report import log, report_failure, report_ready
 from .service import Service
@@ -299,6 +299,7 @@ class Front:
 
     def _start_engine(self) -> None:
         assert self._private is not None
+        assert self._model_dir is not None
         self._num_engines += 1
         self._engine_ready = False
         self._engine_started_s = time.monotonic()
@@ -306,7 +307,7 @@ class Front:
             self._context,
             self._private.path,
             self._num_engines,
-            self._options.engine,
+            engine_config(self._options.engine, self._model_dir),
             on_exit=lambda engine: self._wake(lambda: self._on_engine_exit(engine)),
         )
         self._poller.register(self._engine.channel, zmq.POLLIN)

@@ -1,10 +1,13 @@
-"""What clients are told of the model; used by front.py and branchline/engine.py."""
+"""From options to what the engine is told, and from the engine to what clients are told of the
+model; used by front.py and branchline/engine.py."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-from ..protocol import EngineReady, ModelInfo
+from ..engine.config import EngineConfig
+from ..protocol import MAX_CHOICES, EngineReady, ModelInfo
 from ..tokenizer import Tokenizer
 
 
@@ -20,3 +23,13 @@ def describe(name: str, model_dir: Path, tokenizer: Tokenizer, ready: EngineRead
         role_markup=tokenizer.render_roles(),
         default_system_prompt=tokenizer.default_system_prompt,
     )
+
+
+def engine_config(config: EngineConfig, model_dir: Path) -> EngineConfig:
+    """The engine's settings behind a service.
+
+    The service decides who must wait, and lets one Score of any size in when nobody waits; the
+    engine's own bound stands beyond that.
+    """
+    room = config.max_waiting + 2 * MAX_CHOICES
+    return dataclasses.replace(config, model=str(model_dir), max_waiting=room)

@@ -7,8 +7,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from ..engine.config import DTYPES, EngineConfig
-from .service import Limits
+from ..engine.config import DTYPES, POLICIES, EngineConfig
+from .flight import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,18 @@ def parse(argv: list[str]) -> Options:
     engine.add_argument("--max-running", type=int, default=64, help="sequences run together")
     engine.add_argument("--chunk-tokens", type=int, default=512, help="new tokens per step")
     engine.add_argument("--num-threads", type=int, help="of torch on the CPU")
+    engine.add_argument("--policy", choices=POLICIES, default="lpm", help="who waits least")
     engine.add_argument("--seed", type=int, default=0)
     limits = parser.add_argument_group("limits")
     defaults = Limits()
     limits.add_argument(
-        "--max-waiting-sequences",
+        "--max-waiting",
         type=int,
         default=defaults.max_waiting_sequences,
-        help="more are refused as overloaded",
+        help="sequences that may wait; more are refused as overloaded",
+    )
+    limits.add_argument(
+        "--grammar-timeout-s", type=float, default=10.0, help="for compiling one constraint"
     )
     limits.add_argument(
         "--request-timeout-s",
@@ -102,14 +106,12 @@ def parse(argv: list[str]) -> Options:
         config = EngineConfig(**{key: value for key, value in vars(given).items() if key in names})
     except ValueError as error:
         parser.error(str(error))
-    if given.max_waiting_sequences < 1:
-        parser.error("--max-waiting-sequences must be at least 1")
     if not 0 < given.request_timeout_s <= 86_400 or not 0 <= given.drain_s <= 3_600:
         parser.error("--request-timeout-s must be in (0, 86400] and --drain-s in [0, 3600]")
     return Options(
         engine=config,
         limits=Limits(
-            max_waiting_sequences=given.max_waiting_sequences,
+            max_waiting_sequences=given.max_waiting,
             request_timeout_s=given.request_timeout_s,
         ),
         bind=given.bind,

@@ -83,7 +83,6 @@ class GenerateRequest(SequenceRequest):
         request = self._request
         prompt_ids = tokenizer.encode(request.prompt)
         validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
-        validate.check_logprobs(request.logprobs, len(prompt_ids))
         self._num_prompt_tokens = len(prompt_ids)
         sampling = replace(
             request.sampling,

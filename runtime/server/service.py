@@ -10,8 +10,7 @@ import itertools
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 from ..errors import RequestError
 from ..protocol import (
@@ -47,62 +46,11 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer
 from . import validate
+from .flight import Client, InFlight, Limits, Offload, run_inline
 from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
-
-Prepared = TypeVar("Prepared")
 
 # Tokenizing this many characters takes about 10 ms; longer prompts are tokenized beside the loop.
 _INLINE_CHARS: Final = 32_768
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the front process allows; every one is an option of the command line."""
-
-    max_waiting_sequences: int = 4096
-    request_timeout_s: float = 600.0
-    control_timeout_s: float = 10.0
-    client_silence_s: float = 10.0
-    engine_ping_s: float = 0.5
-    engine_silence_s: float = 10.0
-
-
-class Offload(Protocol):
-    """Runs work on another thread and hands its result back on the service's thread."""
-
-    def __call__(
-        self, work: Callable[[], Prepared], then: Callable[[Prepared], None], /
-    ) -> None: ...
-
-
-def run_inline(work: Callable[[], Prepared], then: Callable[[Prepared], None], /) -> None:
-    """An Offload that does not: for tests and for a process of one's own."""
-    then(work())
-
-
-@dataclass(slots=True)
-class _Client:
-    """Somebody who said Hello."""
-
-    last_heard_s: float
-    requests: dict[str, _InFlight] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class _InFlight:
-    """A request that was not answered to its end yet."""
-
-    client_id: bytes
-    rid: str
-    deadline_s: float
-    timeout_s: float
-    request: SequenceRequest | None = None
-    namespace: str = ""
-    constraint: Constraint | None = None
-    sids: list[int] = field(default_factory=list)
-    num_waiting: int = 0
-    num_unfinished: int = 0
-    ended: bool = False
 
 
 class Service:
@@ -131,11 +79,11 @@ class Service:
         self._to_engine = to_engine
         self._offload = offload
         self._clock = clock
-        self._clients: dict[bytes, _Client] = {}
-        self._sequences: dict[int, tuple[_InFlight, int]] = {}
-        self._controls: dict[int, _InFlight] = {}
+        self._clients: dict[bytes, Client] = {}
+        self._sequences: dict[int, tuple[InFlight, int]] = {}
+        self._controls: dict[int, InFlight] = {}
         self._numbers = itertools.count(1)
-        self._deadlines: list[tuple[float, int, _InFlight]] = []
+        self._deadlines: list[tuple[float, int, InFlight]] = []
         self._num_waiting = 0
         self._draining = False
         self._engine_up = True
@@ -309,14 +257,14 @@ class Service:
                 ),
             )
             return
-        client = self._clients.setdefault(client_id, _Client(self._clock()))
+        client = self._clients.setdefault(client_id, Client(self._clock()))
         client.last_heard_s = self._clock()
         self._to_client(client_id, Welcome(PROTOCOL_VERSION, self.epoch, self.model))
 
     def _accept(
         self,
         client_id: bytes,
-        client: _Client,
+        client: Client,
         message: Generate | Score | GetInfo | FlushCache,
     ) -> None:
         self._count("requests")
@@ -343,7 +291,7 @@ class Service:
             raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
 
     def _start_control(
-        self, client_id: bytes, client: _Client, message: GetInfo | FlushCache
+        self, client_id: bytes, client: Client, message: GetInfo | FlushCache
     ) -> None:
         flight = self._add(client_id, client, message.rid, self._limits.control_timeout_s)
         number = next(self._numbers)
@@ -354,9 +302,7 @@ class Service:
         else:
             self._to_engine(EngineFlush(seq=number))
 
-    def _start_sequences(
-        self, client_id: bytes, client: _Client, message: Generate | Score
-    ) -> None:
+    def _start_sequences(self, client_id: bytes, client: Client, message: Generate | Score) -> None:
         timeout_s = self._limits.request_timeout_s
         constraint: Constraint | None = None
         if isinstance(message, Generate):
@@ -402,13 +348,13 @@ class Service:
                 retry_after_s=round(wait_s, 3),
             )
 
-    def _add(self, client_id: bytes, client: _Client, rid: str, timeout_s: float) -> _InFlight:
-        flight = _InFlight(client_id, rid, self._clock() + timeout_s, timeout_s)
+    def _add(self, client_id: bytes, client: Client, rid: str, timeout_s: float) -> InFlight:
+        flight = InFlight(client_id, rid, self._clock() + timeout_s, timeout_s)
         client.requests[rid] = flight
         heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
         return flight
 
-    def _submit(self, flight: _InFlight, specs: list[SequenceSpec] | RequestError) -> None:
+    def _submit(self, flight: InFlight, specs: list[SequenceSpec] | RequestError) -> None:
         """Hand a prepared request to the engine, unless it ended while it was prepared."""
         if flight.ended:
             return
@@ -467,16 +413,16 @@ class Service:
             self._seconds_per_sequence += 0.05 * (gap_s - self._seconds_per_sequence)
         self._last_finish_s = now_s
 
-    def _abort(self, flight: _InFlight, error: RequestError) -> None:
+    def _abort(self, flight: InFlight, error: RequestError) -> None:
         """End a request with an error and free what the engine holds for it."""
         self._count("requests_failed")
         self._end(flight, _error(flight.rid, error))
 
-    def _end(self, flight: _InFlight, message: FrontMessage) -> None:
+    def _end(self, flight: InFlight, message: FrontMessage) -> None:
         self._forget(flight)
         self._to_client(flight.client_id, message)
 
-    def _forget(self, flight: _InFlight) -> None:
+    def _forget(self, flight: InFlight) -> None:
         flight.ended = True
         self._num_waiting -= flight.num_waiting
         flight.num_waiting = 0

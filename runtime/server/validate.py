@@ -1,11 +1,9 @@
-"""The edge: every check of a request that the wire's types cannot state. Called once per request,
-by service.py and requests.py; behind it parameters are trusted."""
+"""What the front process checks of a request beyond the wire's types: prompts, choices, context.
+Called by service.py and requests.py. Sampling parameters are checked by the engine's intake."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import Final
 
 from ..errors import RequestError
 from ..protocol import (
@@ -14,26 +12,15 @@ from ..protocol import (
     Choices,
     Constraint,
     Generate,
-    LogprobParams,
     Part,
     SamplingParams,
     Score,
     Tokens,
 )
 
-_FLOAT_FIELDS: Final = (
-    "temperature",
-    "top_p",
-    "min_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-)
-
 
 def check_generate(request: Generate, vocab_size: int, context_limit: int) -> None:
     """Everything about a Generate that can be known before its prompt is tokenized."""
-    check_sampling(request.sampling, vocab_size)
     check_constraint(request.constraint)
     _check_prompt(request.prompt, vocab_size, context_limit)
 
@@ -42,28 +29,6 @@ def check_score(request: Score, vocab_size: int, context_limit: int) -> None:
     """Everything about a Score that can be known before its prompt is tokenized."""
     _check_prompt(request.prompt, vocab_size, context_limit)
     _check_choices(request.choices, "/choices")
-
-
-def check_sampling(params: SamplingParams, vocab_size: int) -> None:
-    """Checks across fields, against the vocabulary, and for the NaN that every range lets pass."""
-    numbers = {name: getattr(params, name) for name in _FLOAT_FIELDS}
-    numbers |= {f"logit_bias/{token_id}": bias for token_id, bias in params.logit_bias.items()}
-    for name, number in numbers.items():
-        if not math.isfinite(number):
-            raise RequestError(
-                "invalid_request",
-                f"{name} must be a finite number, not {number}",
-                pointer=f"/sampling/{name}",
-            )
-    if params.min_new_tokens > params.max_new_tokens:
-        raise RequestError(
-            "invalid_request",
-            f"min_new_tokens={params.min_new_tokens} is over max_new_tokens="
-            f"{params.max_new_tokens}; raise max_new_tokens or lower min_new_tokens",
-            pointer="/sampling/min_new_tokens",
-        )
-    _check_token_ids(params.stop_token_ids, vocab_size, "/sampling/stop_token_ids")
-    _check_token_ids(params.logit_bias, vocab_size, "/sampling/logit_bias")
 
 
 def check_constraint(constraint: Constraint | None) -> None:
@@ -88,18 +53,6 @@ def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, context_li
             f"the prompt has {len(prompt_ids)} tokens{asks}, but the context holds "
             f"{context_limit}; shorten the prompt",
             pointer="/prompt",
-        )
-
-
-def check_logprobs(params: LogprobParams | None, num_prompt_tokens: int) -> None:
-    """The first prompt position asked for is a position of the prompt."""
-    if params is None or params.prompt_start is None:
-        return
-    if params.prompt_start > num_prompt_tokens:
-        raise RequestError(
-            "invalid_request",
-            f"prompt_start={params.prompt_start} is beyond the prompt's {num_prompt_tokens} tokens",
-            pointer="/logprobs/prompt_start",
         )
 
 

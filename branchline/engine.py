@@ -1,0 +1,169 @@
+"""The runtime inside this process: the same service and engine as the server's, on one thread and
+without sockets. Behind `bl.Engine`; the only module that imports both the language and the runtime.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import queue
+import secrets
+import threading
+import traceback
+from collections import deque
+from typing import Final
+
+from branchline.lang.connection import RequestTable
+from branchline.lang.errors import InvalidRequest, RuntimeUnavailable
+from branchline.lang.loop import shared_loop
+from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.process import execute, load
+from branchline.runtime.errors import RequestError
+from branchline.runtime.models.errors import ModelLoadError
+from branchline.runtime.models.resolve import resolve_model
+from branchline.runtime.protocol import (
+    PROTOCOL_VERSION,
+    ClientMessage,
+    EngineCommand,
+    FrameError,
+    FrontMessage,
+    Hello,
+    ModelInfo,
+    client_messages,
+    encode,
+)
+from branchline.runtime.server.flight import Limits
+from branchline.runtime.server.model import describe, engine_config
+from branchline.runtime.server.service import Service
+from branchline.runtime.tokenizer import Tokenizer, TokenizerError
+
+_CLIENT: Final = b"in-process"
+_IDLE_S: Final = 0.1
+_STOP_S: Final = 10.0
+
+
+class InProcessConnection(RequestTable):
+    """A `Connection` to a runtime in a thread of this process.
+
+    model_path: directory of a Hugging Face checkpoint, a hub id, or "embedded".
+    options: fields of `EngineConfig`.
+
+    Blocks until the model is loaded. Raises RuntimeUnavailable when that fails.
+    """
+
+    def __init__(self, model_path: str = "embedded", **options: str | int | float | None) -> None:
+        super().__init__()
+        self._loop = shared_loop()
+        self._closed = False
+        self._fault: str | None = None
+        self._commands: deque[EngineCommand] = deque()
+        self._outbox: list[FrontMessage] = []
+        self._inbox: queue.SimpleQueue[ClientMessage | None] = queue.SimpleQueue()
+        try:
+            given = {name: value for name, value in options.items() if value is not None}
+            config = EngineConfig(model=model_path, **given)  # type: ignore[arg-type]
+            model_dir = resolve_model(model_path)
+            tokenizer = Tokenizer.load(model_dir)
+            self._core, ready = load(engine_config(config, model_dir))
+        except (ModelLoadError, TokenizerError, RequestError, OSError, ValueError, TypeError) as e:
+            raise RuntimeUnavailable(str(e)) from e
+        self._model = describe(model_path, model_dir, tokenizer, ready)
+        self._service = Service(
+            tokenizer,
+            self._model,
+            to_client=self._to_client,
+            to_engine=self._commands.append,
+            epoch=secrets.token_hex(8),
+            context_limit=min(ready.context_length, ready.num_slots),
+            # The client lives exactly as long as the runtime: nobody pings, nobody gets lost.
+            limits=Limits(max_waiting_sequences=config.max_waiting, client_silence_s=float("inf")),
+        )
+        self._inbox.put(Hello(version=PROTOCOL_VERSION, client="in-process"))
+        self._thread = threading.Thread(target=self._main, name="branchline-engine", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._model
+
+    @property
+    def address(self) -> str:
+        return "in-process"
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        self._inbox.put(None)
+        self._thread.join(_STOP_S)
+        if self._loop.alive:
+            self._loop.call(self._fail_all, "the engine was closed")
+
+    # --- called on the shared loop ---
+
+    async def _ready(self) -> None:
+        if self._closed:
+            raise RuntimeUnavailable("the engine was closed")
+        if self._fault is not None:
+            raise RuntimeUnavailable(self._fault)
+
+    def _send(self, message: ClientMessage) -> None:
+        # Through a frame and back: nothing gets in here that the wire would refuse.
+        try:
+            self._inbox.put(client_messages.decode(encode(message)))
+        except FrameError as error:
+            raise InvalidRequest(str(error)) from None
+
+    def _post(self, message: ClientMessage) -> None:
+        self._inbox.put(message)
+
+    def _dispatch_all(self, messages: list[FrontMessage]) -> None:
+        for message in messages:
+            self._dispatch(message)
+
+    # --- called on the engine's thread ---
+
+    def _main(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except Exception as error:
+            # A step that raises leaves the engine in an unknown state: it is not used again.
+            traceback.print_exception(error)
+            self._fault = f"the engine failed: {type(error).__name__}: {error}"
+            self._service.on_engine_lost(self._fault)
+        self._flush()
+
+    def _turn(self) -> bool:
+        """Take messages, run one step, deliver. False when told to stop."""
+        wait = not (self._core.has_work or self._commands)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self._inbox.get(block=wait, timeout=_IDLE_S)
+                wait = False
+                if message is None:
+                    self._service.abort_all("the engine was closed")
+                    return False
+                self._service.on_message(_CLIENT, message)
+        while self._commands:
+            answer = execute(self._core, self._commands.popleft())
+            if answer is not None:
+                self._service.on_engine_event(answer)
+        if self._core.has_work:
+            self._service.on_engine_event(self._core.step())
+        self._service.tick()
+        self._flush()
+        return True
+
+    def _to_client(self, client_id: bytes, message: FrontMessage) -> None:
+        self._outbox.append(message)
+
+    def _flush(self) -> None:
+        """Hand over what this turn produced, with one wake-up of the loop."""
+        if self._outbox:
+            messages, self._outbox = self._outbox, []
+            # The loop may have ended with the process; then nobody waits for these.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call(self._dispatch_all, messages)
