@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import branchline as bl
-from branchline.lang.loop import run_sync
+from branchline.lang.loop import shared_loop
 from branchline.runtime import protocol
 
 from .report import Report, arguments, finish, interleaved
@@ -100,7 +100,7 @@ def measure(
         if cold:
             endpoint.flush_cache()
         start = time.perf_counter()
-        ids["branchline"] = run_sync(generate_all(endpoint, prompts, new_tokens))
+        ids["branchline"] = shared_loop().run(generate_all(endpoint, prompts, new_tokens))
         return time.perf_counter() - start
 
     seconds, _ = interleaved(
@@ -136,7 +136,7 @@ async def generate_all(
     )
 
     async def one(prompt: list[int]) -> list[int]:
-        done = await endpoint.connection.generate_done([protocol.Tokens(prompt)], sampling)
+        done = await endpoint.generate([protocol.Tokens(prompt)], sampling)
         return done.outputs[0].token_ids
 
     return list(await asyncio.gather(*(one(prompt) for prompt in prompts)))

@@ -9,17 +9,19 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from branchline.lang.batch import BatchError
+from branchline.lang.function import Function
+
 if TYPE_CHECKING:
     from branchline.lang.backend.base import Backend
-    from branchline.lang.function import Function
     from branchline.lang.state import ProgramState
 
 
@@ -64,8 +66,6 @@ def load_program(path: Path, name: str | None = None) -> Function[Any]:
 
     Raises UsageError when the file is missing, fails to import, or leaves a choice open.
     """
-    from branchline.lang.function import Function
-
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -139,8 +139,14 @@ def run_records(
     summary = Summary()
     states: list[ProgramState] = []
     start = time.perf_counter()
-    with output.open("w", encoding="utf-8") if output else nullcontext() as sink:
-        for state in _run(program, records, backend):
+    # What a body raised is in its state's error(); the batch raises it again when it is over.
+    with (
+        output.open("w", encoding="utf-8") if output else nullcontext() as sink,
+        suppress(BatchError),
+    ):
+        for state in program.run_batch(
+            records, backend=backend, progress_bar=True, generator_style=True
+        ):
             states.append(state)
             summary.add(state)
             if sink is not None:
@@ -157,12 +163,6 @@ def result_of(state: ProgramState) -> Any:
     if state.ret_value is None or state.ret_value is state:
         return dict(state.stream_executor.variables)
     return to_jsonable_python(state.ret_value)
-
-
-def _run(
-    program: Function[Any], records: Sequence[dict[str, Any]], backend: Backend
-) -> Iterator[ProgramState]:
-    return program.run_batch(records, backend=backend, progress_bar=True, generator_style=True)
 
 
 def _names(programs: dict[str, Any]) -> str:
