@@ -25,6 +25,10 @@ REGEX_STR = r"\"[\w\d\s]*\""
 class Expr:
     """Base of all nodes; `+` with a string or another node makes a flat ExprList."""
 
+    def nodes(self) -> Iterator[Expr]:
+        """What is executed, in order."""
+        yield self
+
     def __add__(self, other: Expr | str) -> ExprList:
         if not isinstance(other, Expr | str):
             return NotImplemented
@@ -41,6 +45,10 @@ class ExprList(Expr):
     """Nodes in order."""
 
     exprs: tuple[Expr, ...] = ()
+
+    def nodes(self) -> Iterator[Expr]:
+        for expr in self.exprs:
+            yield from expr.nodes()
 
     def __repr__(self) -> str:
         return f"ExprList({list(self.exprs)!r})"
@@ -148,15 +156,11 @@ class AppendChildren(Expr):
 
 
 def flatten(expr: Expr | str) -> Iterator[Expr]:
-    """The nodes of an expression, without lists."""
-    if isinstance(expr, str):
-        if expr:
-            yield Constant(expr)
-    elif isinstance(expr, ExprList):
-        for part in expr.exprs:
-            yield from flatten(part)
-    else:
-        yield expr
+    """The nodes of an expression or of a text."""
+    if isinstance(expr, Expr):
+        yield from expr.nodes()
+    elif expr:
+        yield Constant(expr)
 
 
 def expr_list(exprs: Sequence[Expr | str]) -> ExprList:

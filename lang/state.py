@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from branchline.runtime.protocol import Usage
@@ -25,12 +26,34 @@ from .values import InvalidOutput, read_as, read_value
 Value = TypeVar("Value")
 
 
-class _Submitted(Expr):
-    """What `s.user(x)` returns: x is appended already, so `s += s.user(x)` adds nothing more."""
+class Turn(Expr):
+    """What `s.user(...)` returns. With content, the turn is appended already, and `s += ` of it
+    adds nothing more; without, it is a `with` block whose content is what is appended inside."""
 
-    def __init__(self, state: ProgramState, expr: Expr) -> None:
-        self.state: ProgramState | None = state
-        self.expr = expr
+    def __init__(self, state: ProgramState, role: str, content: Expr | str | None) -> None:
+        self.state = state
+        self.role = role
+        self.expr = api.role(role, content)
+        # The state that must take `+= turn` as done; None once it did.
+        self.appended_to: ProgramState | None = None
+        if content is not None:
+            state.stream_executor.submit(self.expr)
+            self.appended_to = state
+
+    def nodes(self) -> Iterator[Expr]:
+        return self.expr.nodes()
+
+    def __enter__(self) -> None:
+        self.state.stream_executor.submit(ir.RoleBegin(self.role))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.state.stream_executor.submit(ir.RoleEnd(self.role))
 
     def __repr__(self) -> str:
         return repr(self.expr)
@@ -53,12 +76,11 @@ class ProgramState:
     def __iadd__(self, other: Expr | str) -> Self:
         if other is None:
             raise ValueError("Tried to append None to state.")
-        if isinstance(other, _Submitted):
-            expr, other_state = other.expr, other.state
-            other.state = None
-            if other_state is self:
+        if isinstance(other, Turn):
+            done, other.appended_to = other.appended_to is self, None
+            if done:
                 return self
-            other = expr
+            other = other.expr
         if not isinstance(other, Expr | str):
             raise TypeError(
                 f"cannot append {type(other).__name__} to a state; append text, or an expression "
@@ -67,35 +89,25 @@ class ProgramState:
         self.stream_executor.submit(other)
         return self
 
-    def system(self, expr: Expr | str | None = None) -> Any:
+    def system(self, expr: Expr | str | None = None) -> Turn:
         """`s.system(x)` appends a system turn; `with s.system():` makes one of what is appended
         inside."""
-        return self._role("system", expr)
+        return Turn(self, "system", expr)
 
-    def user(self, expr: Expr | str | None = None) -> Any:
+    def user(self, expr: Expr | str | None = None) -> Turn:
         """`s.user(x)` or `with s.user():`, see `system`."""
-        return self._role("user", expr)
+        return Turn(self, "user", expr)
 
-    def assistant(self, expr: Expr | str | None = None) -> Any:
+    def assistant(self, expr: Expr | str | None = None) -> Turn:
         """`s.assistant(x)` or `with s.assistant():`, see `system`."""
-        return self._role("assistant", expr)
-
-    def _role(self, role: str, expr: Expr | str | None) -> Any:
-        if expr is None:
-            return self._bracketed(ir.RoleBegin(role), ir.RoleEnd(role))
-        turn = api.role(role, expr)
-        self.stream_executor.submit(turn)
-        return _Submitted(self, turn)
-
-    def var_scope(self, name: str) -> Any:
-        """`with s.var_scope("x"):` makes `x` the text that is appended inside."""
-        return self._bracketed(ir.VarScopeBegin(name), ir.VarScopeEnd(name))
+        return Turn(self, "assistant", expr)
 
     @contextmanager
-    def _bracketed(self, begin: Expr, end: Expr) -> Iterator[None]:
-        self.stream_executor.submit(begin)
+    def var_scope(self, name: str) -> Iterator[None]:
+        """`with s.var_scope("x"):` makes `x` the text that is appended inside."""
+        self.stream_executor.submit(ir.VarScopeBegin(name))
         yield
-        self.stream_executor.submit(end)
+        self.stream_executor.submit(ir.VarScopeEnd(name))
 
     # --- branches ---
 
@@ -145,6 +157,8 @@ class ProgramState:
     def value(self, name: str) -> Any: ...
     @overload
     def value(self, name: str, as_type: type[Value]) -> Value: ...
+    @overload
+    def value(self, name: str, as_type: Any) -> Any: ...
     def value(self, name: str, as_type: Any = None) -> Any:
         """The variable as a Python object: validated against the `schema` that it was generated
         under (JSON data for `json_schema`, a number for `dtype=int`, ...), or read as `as_type`.

@@ -1,0 +1,158 @@
+"""What goes wrong reaches whoever waits for it, with its place, and nothing hangs."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import branchline as bl
+
+
+def test_an_error_names_program_variable_op_and_line(model):
+    model.fail = lambda prompt: bl.GrammarError("too big", pointer="/items")
+
+    @bl.function
+    def extract(s):
+        s += "text"
+        s += bl.gen("record", json_schema={"type": "object"})
+
+    error = extract.run(backend=model).error()
+    assert isinstance(error, bl.GrammarError)
+    assert (error.program, error.variable, error.op) == ("extract", "record", "Gen('record')")
+    assert error.source == f"{__file__}:{extract.func.__code__.co_firstlineno + 3}"
+    assert (error.pointer, error.code) == ("/items", "grammar")
+
+
+def test_what_is_no_generation_error_becomes_the_cause_of_one(model):
+    model.fail = lambda prompt: ZeroDivisionError("in the backend")
+
+    @bl.function
+    def program(s):
+        s += bl.gen("a")
+
+    with pytest.raises(bl.GenerationError, match="ZeroDivisionError: in the backend") as caught:
+        program.run(backend=model)["a"]
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_finished_results_stay_readable_after_a_later_failure(model):
+    model.fail = lambda prompt: bl.Overloaded("full") if "b" in prompt else None
+    model.reply = lambda prompt: "z"
+
+    @bl.function
+    def program(s):
+        s += "a" + bl.gen("x") + "b" + bl.gen("y") + "c" + bl.gen("w")
+
+    state = program.run(backend=model)
+    assert isinstance(state.error(), bl.Overloaded)
+    assert state["x"] == "z"
+    for name in ("y", "w"):
+        with pytest.raises(bl.Overloaded, match=r"Gen\('y'\)"):
+            state[name]
+
+
+def test_an_exception_of_the_body_comes_out_of_run(model):
+    @bl.function
+    def program(s):
+        raise LookupError("in the body")
+
+    with pytest.raises(LookupError):
+        program.run(backend=model)
+
+
+def test_a_body_that_raises_cancels_its_calls_and_its_branches(model):
+    model.hold = lambda prompt: True
+
+    @bl.function
+    def program(s):
+        group = s.fork(2)
+        group += lambda i: f"child {i}" + bl.gen("v")
+        s += "parent" + bl.gen("w")
+        for _ in range(3):
+            model.started.acquire()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        program.run(backend=model)
+    while model.running:
+        model.get_server_info()
+    assert sorted(model.cancelled) == ["child 0", "child 1", "parent"]
+
+
+def test_a_body_that_raises_cancels_the_programs_that_it_called(model):
+    model.hold = lambda prompt: True
+
+    @bl.function
+    def inner(s):
+        s += "inner" + bl.gen("v")
+
+    @bl.function
+    def outer(s):
+        inner.run(backend=model)
+        model.started.acquire()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        outer.run(backend=model)
+    while model.running:
+        model.get_server_info()
+    assert model.cancelled == ["inner"]
+
+
+def test_cancelling_a_state_wakes_its_readers_and_stops_the_call(model):
+    model.hold = lambda prompt: True
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a")
+
+    state = program.run(backend=model)
+    model.started.acquire()
+    errors: list[BaseException] = []
+
+    def read():
+        try:
+            state["a"]
+        except bl.Cancelled as error:
+            errors.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    state.cancel()
+    reader.join()
+    assert len(errors) == 1
+    while model.running:
+        model.get_server_info()
+    assert model.cancelled == ["x"]
+
+
+def test_cancelling_a_finished_state_changes_nothing(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a")
+
+    state = program.run(backend=model)
+    state.sync()
+    state.cancel()
+    assert (state["a"], state.error()) == (model.reply("x"), None)
+
+
+def test_a_feature_that_the_backend_lacks_is_refused_before_the_call(model):
+    @bl.function
+    def program(s):
+        s += bl.gen("a", stop_regex="x+")
+
+    error = program.run(backend=model).error()
+    assert isinstance(error, bl.InvalidRequest)
+    assert "does not offer stop regex" in str(error)
+    assert model.calls == []
+
+
+def test_too_many_stop_strings_are_refused_with_their_number(model):
+    @bl.function
+    def program(s):
+        s += bl.gen("a", stop=[str(i) for i in range(9)])
+
+    with pytest.raises(ValueError, match="length <= 8"):
+        program.run(backend=model)

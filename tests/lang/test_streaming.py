@@ -1,0 +1,156 @@
+"""Iterating over text while it is generated, in threads and in coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import branchline as bl
+from branchline.runtime import protocol
+
+
+@bl.function
+def talk(s, question):
+    s += bl.user(question)
+    s += bl.assistant(bl.gen("answer", return_logprob=True))
+    s += bl.select("mood", ["good", "bad"])
+
+
+async def collect(iterator):
+    return [piece async for piece in iterator]
+
+
+def test_pieces_concatenate_to_the_text(model):
+    state = talk.run("hi", backend=model, stream=True)
+    pieces = list(state.text_iter())
+    assert "".join(pieces) == state.text()
+    assert len(pieces) > 5
+
+
+def test_pieces_come_before_the_program_ends(model):
+    model.hold = lambda prompt: prompt.endswith("later")
+
+    @bl.function
+    def program(s):
+        s += "now" + bl.gen("a") + "later" + bl.gen("b")
+
+    state = program.run(backend=model, stream=True)
+    pieces = state.text_iter()
+    assert next(pieces) == "now"
+    assert "".join(state.text_iter("a")) == model.reply("now")
+    model.release()
+    assert "".join(["now", *pieces]) == state.text()
+
+
+def test_a_variables_pieces_concatenate_to_it(model):
+    state = talk.run("hi", backend=model, stream=True)
+    assert "".join(state.text_iter("answer")) == state["answer"]
+    assert "".join(state.text_iter("mood")) == state["mood"]
+
+
+def test_several_readers_see_the_same(model):
+    state = talk.run("hi", backend=model, stream=True)
+    readers = [state.text_iter("answer") for _ in range(3)]
+    assert {"".join(reader) for reader in readers} == {state["answer"]}
+
+
+def test_without_stream_the_whole_comes_at_once(model):
+    state = talk.run("hi", backend=model)
+    assert list(state.text_iter()) == [state.text()]
+    assert list(state.text_iter("answer")) == [state["answer"]]
+    assert not any(call.streamed for call in model.calls)
+
+
+def test_a_variable_that_the_program_never_declares_yields_one_empty_piece(model):
+    state = talk.run("hi", backend=model, stream=True)
+    assert list(state.text_iter("nothing")) == [""]
+
+
+def test_coroutines_read_the_same_pieces(model):
+    state = talk.run("hi", backend=model, stream=True)
+    assert "".join(asyncio.run(collect(state.text_async_iter()))) == state.text()
+    assert "".join(asyncio.run(collect(state.text_async_iter("answer")))) == state["answer"]
+
+
+def test_every_piece_carries_the_log_probabilities_of_its_own_tokens(model):
+    state = talk.run("hi", backend=model, stream=True)
+    pieces = asyncio.run(collect(state.text_async_iter("answer", return_meta_data=True)))
+    counted = 0
+    for text, meta in pieces:
+        assert len(meta.get("output_token_logprobs", [])) == len(text)
+        counted += len(text)
+        assert meta["completion_tokens"] == counted
+    assert pieces[-1][1]["finish_reason"] == {"type": "stop"}
+    whole = state.get_meta_info("answer")
+    assert whole is not None
+    assert len(whole["output_token_logprobs"]) == counted == 8
+
+
+def test_meta_data_of_the_whole_text_is_refused(model):
+    state = talk.run("hi", backend=model, stream=True)
+    with pytest.raises(ValueError, match="needs a variable's name"):
+        asyncio.run(collect(state.text_async_iter(None, True)))  # type: ignore[call-overload]
+
+
+def test_the_text_of_a_streaming_state_waits_for_its_body(model):
+    @bl.function
+    def program(s):
+        s += "a" + bl.gen("x")
+        s += s["x"]
+
+    state = program.run(backend=model, stream=True)
+    assert state.text() == "a" + model.reply("a") * 2
+
+
+def test_a_failing_call_ends_the_iterators_with_its_error(model):
+    model.fail = lambda prompt: bl.RuntimeUnavailable("gone") if "b" in prompt else None
+
+    @bl.function
+    def program(s):
+        s += "a" + bl.gen("x", max_tokens=1) + "b" + bl.gen("y")
+
+    model.reply = lambda prompt: "z"
+    state = program.run(backend=model, stream=True)
+    pieces: list[str] = []
+    with pytest.raises(bl.RuntimeUnavailable):
+        pieces.extend(state.text_iter("y"))
+    with pytest.raises(bl.RuntimeUnavailable):
+        pieces.extend(state.text_iter())
+    assert "".join(pieces) == "azb"
+    assert state["x"] == "z"
+
+
+def test_children_have_iterators_of_their_own(model):
+    @bl.function
+    def program(s):
+        s += "root "
+        group = s.fork(2)
+        group += lambda i: f"{i} " + bl.gen("v")
+        group.join()
+        return group
+
+    state = program.run(backend=model, stream=True)
+    state.sync()
+    for child in state.ret_value:
+        assert "".join(child.text_iter()) == child.text()
+    assert "".join(state.text_iter()) == "root "
+
+
+def test_several_sequences_stream_the_first(model):
+    @bl.function
+    def program(s):
+        s += "a" + bl.gen("v", n=2)
+
+    state = program.run(backend=model, stream=True)
+    assert "".join(state.text_iter("v")) == state["v"][0]
+
+
+def test_a_stream_that_contradicts_the_result_is_an_error(model):
+    class Lying(type(model)):
+        async def _stream(self, rid, outputs, on_chunk):
+            on_chunk(protocol.Chunk(rid=rid, seq=0, index=0, text="!", token_ids=[33]))
+
+    state = talk.run("hi", backend=Lying(), stream=True)
+    with pytest.raises(bl.InternalError, match="the stream said '!'"):
+        list(state.text_iter())
