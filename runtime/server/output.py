@@ -145,9 +145,9 @@ class OutputText:
         return count
 
     def _ends_inside_character(self, count: int) -> bool:
-        table = self._tokenizer.token_bytes
         # An unfinished character has at most three bytes, so at most three tokens.
-        tail = b"".join(table[id_] for id_ in self._token_ids[max(0, count - 3) : count])[-3:]
+        last_ids = self._token_ids[max(0, count - 3) : count]
+        tail = self._tokenizer.bytes_of(last_ids, self._skip_special_tokens)[-3:]
         for back, byte in enumerate(reversed(tail), start=1):
             if byte < 0x80:
                 return False
