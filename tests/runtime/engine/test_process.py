@@ -1,0 +1,186 @@
+"""The loop round the engine core: commands in, events out, and no request ends it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from branchline.runtime.engine.process import run
+from branchline.runtime.errors import RequestError
+from branchline.runtime.protocol import (
+    Drop,
+    EngineEvent,
+    EngineFlush,
+    EngineFlushed,
+    EnginePing,
+    EnginePong,
+    EngineStop,
+    Progress,
+    SamplingParams,
+    StepEvents,
+    Submit,
+    encode,
+    engine_events,
+)
+
+
+class CountingCore:
+    """Gives each sequence the tokens 0, 1, 2, ... up to its `max_new_tokens`, one per step."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, tuple[int, int]] = {}
+        self.dropped: list[int] = []
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.running)
+
+    def submit(self, command: Submit) -> None:
+        if not command.input_ids:
+            raise RequestError("invalid_request", "the prompt is empty", pointer="/prompt")
+        if command.input_ids == [666]:
+            raise ZeroDivisionError("planted")
+        self.running[command.sid] = (0, command.sampling.max_new_tokens)
+
+    def drop(self, sid: int) -> None:
+        self.running.pop(sid, None)
+        self.dropped.append(sid)
+
+    def step(self) -> StepEvents:
+        progress = []
+        for sid, (done, most) in list(self.running.items()):
+            last = done + 1 == most
+            progress.append(Progress(sid, [done], finish="length" if last else None))
+            self.running[sid] = (done + 1, most)
+            if last:
+                del self.running[sid]
+        return StepEvents(progress=progress)
+
+    def flush_cache(self) -> int:
+        return 17
+
+    def stats(self) -> dict[str, float]:
+        return {"running": float(len(self.running))}
+
+
+class Engine:
+    """The loop in a thread, and the front's end of its channel."""
+
+    def __init__(self) -> None:
+        self.core = CountingCore()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.channel = self._context.socket(zmq.PAIR)
+        self.channel.bind("inproc://engine")
+        self.channel.setsockopt(zmq.RCVTIMEO, 5000)
+        inner = self._context.socket(zmq.PAIR)
+        inner.connect("inproc://engine")
+        self._inner = inner
+        self.thread = threading.Thread(target=run, args=(self.core, inner), daemon=True)
+        self.thread.start()
+
+    def send(self, *commands: Submit | Drop | EnginePing | EngineFlush | EngineStop) -> None:
+        for command in commands:
+            self.channel.send(encode(command))
+
+    def receive(self) -> EngineEvent:
+        return engine_events.decode(self.channel.recv())
+
+    def tokens_of(self, sid: int) -> list[int]:
+        """All tokens of a sequence until it ends; other events are skipped."""
+        tokens: list[int] = []
+        while True:
+            event = self.receive()
+            if not isinstance(event, StepEvents):
+                continue
+            for progress in event.progress:
+                if progress.sid == sid:
+                    tokens += progress.token_ids
+                    if progress.finish is not None:
+                        return tokens
+
+    def close(self) -> None:
+        self.send(EngineStop())
+        self.thread.join(5)
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine()
+    yield engine
+    engine.close()
+    assert not engine.thread.is_alive()
+
+
+def submit(sid: int, num_tokens: int = 3, ids: tuple[int, ...] = (1, 2)) -> Submit:
+    return Submit(sid, list(ids), SamplingParams(max_new_tokens=num_tokens))
+
+
+def test_a_sequence_runs_to_its_end(engine: Engine) -> None:
+    engine.send(submit(1))
+    assert engine.tokens_of(1) == [0, 1, 2]
+
+
+def test_a_ping_is_answered_between_the_steps_of_a_running_sequence(engine: Engine) -> None:
+    engine.send(submit(1, num_tokens=10**6), EnginePing(seq=5))
+    event = engine.receive()
+    while not isinstance(event, EnginePong):
+        event = engine.receive()
+    assert event == EnginePong(5, {"running": 1.0})
+
+
+def test_a_dropped_sequence_stops(engine: Engine) -> None:
+    engine.send(submit(1, num_tokens=10**6), Drop(1), submit(2))
+    assert engine.tokens_of(2) == [0, 1, 2]
+    assert engine.core.dropped == [1]
+
+
+def test_flushing_is_answered(engine: Engine) -> None:
+    engine.send(EngineFlush(seq=3))
+    assert engine.receive() == EngineFlushed(3, 17)
+
+
+@pytest.mark.parametrize(
+    ("ids", "code", "words"),
+    [((), "invalid_request", "the prompt is empty"), ((666,), "internal", "ZeroDivisionError")],
+)
+def test_a_refused_or_broken_submission_ends_nothing_but_itself(
+    engine: Engine, ids: tuple[int, ...], code: str, words: str
+) -> None:
+    engine.send(submit(1, ids=ids))
+    event = engine.receive()
+    assert isinstance(event, StepEvents)
+    [failed] = event.failed
+    assert (failed.sid, failed.code) == (1, code)
+    assert words in failed.message
+    engine.send(submit(2))
+    assert engine.tokens_of(2) == [0, 1, 2]
+
+
+def test_a_child_ends_with_its_parent() -> None:
+    """A grandchild that watches its parent goes when that parent is killed with -9."""
+    grandchild = (
+        "import os, sys, time\n"
+        "from branchline.runtime.engine.process import die_with_parent\n"
+        "die_with_parent(os.getppid())\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    child = (
+        "import subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {grandchild!r}])\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        assert int(pipe.readline()) > 0
+        process.kill()
+        process.wait()
+        # The pipe ends when the last process that holds it is gone.
+        assert pipe.read() == b""
