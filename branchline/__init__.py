@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .engine import Engine
     from .lang.api import (
         assistant,
         assistant_begin,

@@ -11,8 +11,10 @@ import secrets
 import threading
 import traceback
 from collections import deque
-from typing import Final
+from types import TracebackType
+from typing import Any, Final, Self
 
+from branchline.lang.backend.runtime_endpoint import ConnectionBackend
 from branchline.lang.connection import RequestTable
 from branchline.lang.errors import InvalidRequest, RuntimeUnavailable
 from branchline.lang.loop import shared_loop
@@ -40,6 +42,45 @@ from branchline.runtime.tokenizer import Tokenizer, TokenizerError
 _CLIENT: Final = b"in-process"
 _IDLE_S: Final = 0.1
 _STOP_S: Final = 10.0
+
+
+class Engine:
+    """A runtime in a thread of this process, without sockets; usable as a `with` block and as a
+    `backend`. Arguments and errors are those of `InProcessConnection`; `chat_template_name`
+    replaces the model's own template by a registered one.
+    """
+
+    def __init__(
+        self,
+        model_path: str = "embedded",
+        *,
+        chat_template_name: str | None = None,
+        **options: str | int | float | None,
+    ) -> None:
+        self.endpoint = ConnectionBackend(
+            InProcessConnection(str(model_path), **options), chat_template_name=chat_template_name
+        )
+
+    def flush_cache(self) -> bool:
+        return self.endpoint.flush_cache()
+
+    def get_server_info(self) -> dict[str, Any]:
+        return self.endpoint.get_server_info()
+
+    def shutdown(self) -> None:
+        """End the engine; calling it again does nothing."""
+        self.endpoint.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shutdown()
 
 
 class InProcessConnection(RequestTable):

@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from .typed_dicts import readable
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -156,7 +158,7 @@ def _close_objects(schema: Any) -> None:
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    return TypeAdapter(readable(kind))
 
 
 _cached_adapter = lru_cache(maxsize=256)(_adapter)

@@ -61,4 +61,16 @@ def read_as(text: str, value_type: Any) -> Any:
 def _invalid(text: str, wanted: object, error: Exception) -> InvalidOutput:
     name = getattr(wanted, "__name__", str(wanted))
     shown = text if len(text) <= 200 else f"{text[:200]}..."
-    return InvalidOutput(f"the output is no {name}: {error}; it is: {shown!r}", text=text)
+    return InvalidOutput(f"the output is no {name}: {_summary(error)}; it is {shown!r}", text=text)
+
+
+def _summary(error: Exception) -> str:
+    """The first things that pydantic found, on one line; the exception itself is the cause."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return str(error)
+    found = [
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}" if one["loc"] else one["msg"]
+        for one in errors()[:3]
+    ]
+    return "; ".join(found)

@@ -1,0 +1,66 @@
+"""Named chat templates and the registry."""
+
+from __future__ import annotations
+
+import pytest
+from scripted import model_info
+
+import branchline as bl
+from branchline.lang.chat_template import template_for
+
+CONVERSATION = [
+    {"role": "system", "content": "S"},
+    {"role": "user", "content": "U"},
+    {"role": "assistant", "content": "k"},
+    {"role": "user", "content": "V"},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [
+        ("default", "SYSTEM:S\nUSER:U\nASSISTANT:k\nUSER:V\n"),
+        (
+            "chatml",
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+            "<|im_start|>assistant\nk<|im_end|>\n<|im_start|>user\nV<|im_end|>\n",
+        ),
+        (
+            "llama-2-chat",
+            "[INST] <<SYS>>\nS\n<</SYS>>\n\nU [/INST]k </s><s>[INST] V [/INST]",
+        ),
+    ],
+)
+def test_a_template_renders_a_conversation(name, prompt):
+    assert bl.get_chat_template(name).get_prompt(CONVERSATION) == prompt
+
+
+def test_a_default_system_prompt_is_put_first_when_none_is_given():
+    prompt = bl.get_chat_template("qwen").get_prompt([{"role": "user", "content": "U"}])
+    assert prompt.startswith("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n")
+
+
+def test_an_unknown_name_is_an_error_with_the_known_ones():
+    with pytest.raises(KeyError, match=r"no chat template 'nope'; known: .*chatml"):
+        bl.get_chat_template("nope")
+
+
+def test_a_model_with_a_template_keeps_it():
+    template = template_for(model_info(default_system_prompt="Be kind."))
+    assert template.role_prefix_and_suffix["user"] == ("<|user|>", "<|end|>\n")
+    assert template.default_system_prompt == "Be kind."
+
+
+def test_a_model_without_a_template_gets_the_one_that_a_rule_names_or_the_default():
+    bl.register_chat_template_matching_function(
+        lambda path: "chatml" if "my-chatml-model" in path else None
+    )
+    assert template_for(model_info(role_markup=None)).name == "default"
+    named = model_info(role_markup=None, path="/models/my-chatml-model")
+    assert template_for(named).name == "chatml"
+
+
+def test_a_registered_template_is_found_by_name():
+    template = bl.ChatTemplate("shout", None, {"user": ("USER! ", "\n")}, stop_str=("!",))
+    bl.register_chat_template(template)
+    assert bl.get_chat_template("shout") is template

@@ -1,0 +1,74 @@
+"""How a call's parameters and its run's become the wire's."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from branchline.lang.sampling import SamplingOptions
+from branchline.runtime import protocol
+
+OPTIONS = st.builds(
+    SamplingOptions,
+    max_tokens=st.none() | st.integers(0, 100),
+    n=st.none() | st.integers(1, 4),
+    temperature=st.none() | st.floats(0, 2),
+    top_p=st.none() | st.floats(0.1, 1),
+    stop=st.none() | st.text(min_size=1, max_size=3) | st.lists(st.text(min_size=1), max_size=3),
+    ignore_eos=st.none() | st.booleans(),
+    seed=st.none() | st.integers(0, 9),
+)
+
+
+@given(call=OPTIONS, run=OPTIONS)
+def test_a_call_wins_where_it_says_something_and_the_run_elsewhere(call, run):
+    merged = call.checked("gen()").over(run.checked("run()"))
+    for field in fields(SamplingOptions):
+        mine, other = getattr(call, field.name), getattr(run, field.name)
+        wanted = other if mine is None else mine
+        if field.name == "stop" and wanted is not None:
+            wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+        assert getattr(merged, field.name) == wanted
+
+
+@given(OPTIONS)
+def test_what_passes_the_check_is_what_the_wire_takes(options):
+    params = options.checked("gen()").sampling_params(["extra"])
+    message = protocol.Generate(rid="r", prompt=[], sampling=params)
+    assert protocol.client_messages.decode(protocol.encode(message)) == message
+
+
+def test_nothing_given_means_the_wires_defaults():
+    assert SamplingOptions().sampling_params() == protocol.SamplingParams()
+
+
+def test_extra_stops_are_added_once():
+    options = SamplingOptions(stop=["a", "b"]).checked("gen()")
+    assert options.sampling_params(["b", "c"]).stop == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (SamplingOptions(), None),
+        (SamplingOptions(return_logprob=False), None),
+        (SamplingOptions(return_logprob=True), protocol.LogprobParams()),
+        (
+            SamplingOptions(return_logprob=True, logprob_start_len=-1),
+            protocol.LogprobParams(prompt_start=None),
+        ),
+        (
+            SamplingOptions(return_logprob=True, logprob_start_len=3, top_logprobs_num=2),
+            protocol.LogprobParams(top=2, prompt_start=3),
+        ),
+        (
+            SamplingOptions(top_logprobs_num=2, return_text_in_logprobs=True),
+            protocol.LogprobParams(top=2, with_text=True),
+        ),
+    ],
+)
+def test_log_probabilities_are_asked_for_only_when_wanted(options, wanted):
+    assert options.logprob_params() == wanted

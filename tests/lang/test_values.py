@@ -1,0 +1,114 @@
+"""s.value: outputs as validated Python objects."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from dataclasses import dataclass
+
+import pytest
+from pydantic import BaseModel
+
+import branchline as bl
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Item(BaseModel):
+    name: str
+    due: datetime.date | None = None
+
+
+@dataclass
+class Point:
+    x: int
+
+
+def state_with(model, output, **form):
+    model.reply = lambda prompt: output
+
+    @bl.function
+    def program(s):
+        s += bl.gen("x", **form)
+
+    return program.run(backend=model)
+
+
+@pytest.mark.parametrize(
+    ("form", "output", "value"),
+    [
+        ({"schema": Item}, '{"name":"a","due":"2024-03-15"}', Item(name="a", due="2024-03-15")),
+        ({"schema": Point}, '{"x":1}', Point(1)),
+        ({"schema": Color}, '"red"', Color.RED),
+        ({"schema": list[int] | None}, "[1,2]", [1, 2]),
+        ({"schema": list[int] | None}, "null", None),
+        ({"schema": bool}, "true", True),
+        ({"json_schema": {"type": "array"}}, "[1]", [1]),
+        ({"dtype": int}, "7", 7),
+        ({"dtype": float}, "-.5", -0.5),
+        ({"dtype": bool}, "False", False),
+        ({"dtype": str}, '"a b"', "a b"),
+        ({"regex": "[0-9]+"}, "7", "7"),
+        ({}, "text", "text"),
+    ],
+)
+def test_a_value_is_read_by_the_form_of_its_call(model, form, output, value):
+    state = state_with(model, output, **form)
+    assert state.value("x") == value
+    assert state["x"] == output
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "value"),
+    [
+        ("7", int, 7),
+        ("red", Color, Color.RED),
+        ('"red"', Color, Color.RED),
+        ("2024-03-15", datetime.date, datetime.date(2024, 3, 15)),
+        ('{"name":"a"}', Item, Item(name="a")),
+        ("[1]", list[int], [1]),
+        ("007", str, "007"),
+    ],
+)
+def test_plain_output_can_be_read_as_any_type(model, output, kind, value):
+    assert state_with(model, output).value("x", kind) == value
+
+
+def test_an_output_that_does_not_validate_says_where_and_what(model):
+    state = state_with(model, '{"name":', schema=Item)
+    with pytest.raises(bl.InvalidOutput, match=r"no Item: .*'\{\"name\":'.*Gen\('x'\)") as caught:
+        state.value("x")
+    assert caught.value.text == '{"name":'
+    assert isinstance(caught.value, bl.GenerationError)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_several_sequences_give_a_list_of_values(model):
+    model.reply = lambda prompt: "1"
+
+    @bl.function
+    def program(s):
+        s += bl.gen("x", n=2, dtype=int)
+
+    assert program.run(backend=model).value("x") == [1, 11]
+
+
+def test_a_choice_can_be_read_as_an_enum(model):
+    @bl.function
+    def program(s):
+        s += bl.select("x", ["red"])
+
+    assert program.run(backend=model).value("x", Color) is Color.RED
+
+
+def test_values_set_by_hand_come_back_as_they_are(model):
+    state = bl.function(lambda s: None).run(backend=model)
+    state["x"] = [1, {"a": 2}]
+    assert state.value("x") == [1, {"a": 2}]
+
+
+def test_the_value_of_an_unknown_name_is_a_key_error(model):
+    with pytest.raises(KeyError, match="no variable"):
+        bl.function(lambda s: None).run(backend=model).value("x")
