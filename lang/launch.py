@@ -87,6 +87,11 @@ class RuntimeProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs; negative for the signal that ended it."""
+        return self._process.poll()
+
     def close(self) -> None:
         """End the runtime and wait until it is gone. Calling it again does nothing."""
         atexit.unregister(self.close)

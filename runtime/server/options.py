@@ -96,6 +96,12 @@ def parse(argv: list[str]) -> Options:
         default=defaults.request_timeout_s,
         help="for requests that name no timeout of their own",
     )
+    limits.add_argument(
+        "--engine-silence-s",
+        type=float,
+        default=defaults.engine_silence_s,
+        help="an engine that did not answer for this long is not ready",
+    )
     limits.add_argument("--drain-s", type=float, default=5.0, help="grace after SIGTERM")
     # For the launcher, which is told through them.
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
@@ -113,6 +119,7 @@ def parse(argv: list[str]) -> Options:
         limits=Limits(
             max_waiting_sequences=given.max_waiting,
             request_timeout_s=given.request_timeout_s,
+            engine_silence_s=given.engine_silence_s,
         ),
         bind=given.bind,
         ready_fd=given.ready_fd,

@@ -1,9 +1,15 @@
-"""A tiny random Llama with a small tokenizer, and real runtime processes that serve it."""
+"""A tiny random Llama with a small tokenizer, and real runtime processes that serve it.
+
+`processes` and `asking` lie beside the tests; make them importable under any pytest import mode.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +19,8 @@ import torch
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.launch import RuntimeProcess
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 WORDS = "the quick brown fox jumps over lazy dogs and cats while rivers run to sea under stars"
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -101,6 +109,34 @@ def runtime(model_dir: Path) -> Iterator[RuntimeProcess]:
     """A runtime that the tests of one module share."""
     with RuntimeProcess(str(model_dir), kv_slots=8192, num_threads=1) as process:
         yield process
+
+
+Start = Callable[..., RuntimeProcess]
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder in which runtimes that start now put their sockets (a short path: socket
+    addresses are limited to 107 bytes)."""
+    folder = Path(tempfile.mkdtemp(prefix="bl-test-"))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start(model_dir: Path, temporary: Path) -> Iterator[Start]:
+    """Start a runtime of the test's own, to be killed as it likes."""
+    started: list[RuntimeProcess] = []
+
+    def start_one(**options: str | int | float) -> RuntimeProcess:
+        settings: dict[str, str | int | float] = {"kv_slots": 8192, "num_threads": 1, **options}
+        started.append(RuntimeProcess(str(model_dir), **settings))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.close()
 
 
 @pytest.fixture

@@ -1,0 +1,39 @@
+"""Looking at real processes from outside: children, and whether one still runs."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+
+def table() -> dict[int, tuple[int, str]]:
+    """Every process's parent and state."""
+    text = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,state="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split() for line in text.splitlines())
+    return {int(pid): (int(parent), state) for pid, parent, state in rows}
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started and that still run."""
+    return [
+        child for child, (parent, state) in table().items() if parent == pid and state[0] != "Z"
+    ]
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there, and not a zombie that its parent has not yet noticed."""
+    state = table().get(pid, (0, "Z"))[1]
+    return state[0] != "Z"
+
+
+def seconds_until(condition: Callable[[], bool], at_most_s: float) -> float:
+    """How long it took until the condition held; fails when it took longer than `at_most_s`."""
+    start_s = time.monotonic()
+    while not condition():
+        taken_s = time.monotonic() - start_s
+        assert taken_s < at_most_s, f"still not so after {taken_s:.1f} s"
+        time.sleep(0.005)
+    return time.monotonic() - start_s

@@ -1,0 +1,153 @@
+"""Frames that are no messages, on a live socket: refused, counted, and without any other effect."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+from asking import generate, run
+
+from branchline.lang.client import ZmqConnection
+from branchline.lang.launch import RuntimeProcess
+from branchline.runtime.protocol import (
+    PROTOCOL_VERSION,
+    Error,
+    Generate,
+    Hello,
+    JsonSchema,
+    Regex,
+    SamplingParams,
+    Score,
+    Text,
+    Tokens,
+    Welcome,
+    encode,
+    front_messages,
+)
+
+NUM_FRAMES = 5_000
+
+
+@pytest.fixture
+def dealer(runtime: RuntimeProcess) -> Iterator[zmq.Socket[bytes]]:
+    """A bare socket to the runtime."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.RCVTIMEO, 10_000)
+    dealer.connect(runtime.address)
+    yield dealer
+    context.destroy(linger=0)
+
+
+def mutations(seed: int) -> Iterator[bytes]:
+    """Frames that were messages before bytes were changed, cut, doubled or swapped."""
+    rng = random.Random(seed)
+    sampling = SamplingParams(max_new_tokens=2, temperature=0.5, stop=["x"], logit_bias={3: 1.0})
+    seeds = [
+        encode(message)
+        for message in (
+            Hello(PROTOCOL_VERSION, "me"),
+            Generate("r", [Text("hello", markup=True), Tokens([1, 2])], sampling),
+            Generate("r", [Text("é")], sampling, Regex("[a-z]+"), stream=True, timeout_s=1.0),
+            Generate("r", [Text("a")], sampling, JsonSchema('{"type":"object"}')),
+            Score("s", [Text("a")], ["b", "c"], unconditional=True),
+        )
+    ]
+    for _ in range(NUM_FRAMES):
+        frame = bytearray(rng.choice(seeds))
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(frame))
+            match rng.randrange(4):
+                case 0:
+                    frame[place] = rng.randrange(256)
+                case 1:
+                    del frame[place : place + rng.randint(1, 8)]
+                case 2:
+                    frame[place:place] = rng.randbytes(rng.randint(1, 8))
+                case 3:
+                    frame[place:place] = frame[place : place + 16]
+            frame = frame or bytearray(b"\xc0")
+        yield bytes(frame)
+
+
+def test_mutated_frames_never_end_the_loop_nor_disturb_a_canary(
+    dealer: zmq.Socket[bytes], runtime: RuntimeProcess, connection: ZmqConnection
+) -> None:
+    expected = generate(connection, "canary", num_tokens=2).outputs
+    pid = runtime.pid
+    for index, frame in enumerate(mutations(seed=1)):
+        dealer.send(frame)
+        if index % 250 == 0:
+            assert generate(connection, "canary", num_tokens=2).outputs == expected
+    assert generate(connection, "canary", num_tokens=2).outputs == expected
+    stats = run(connection.info()).stats
+    assert stats["front_frames_refused"] > NUM_FRAMES / 2
+    assert runtime.pid == pid
+    assert runtime.alive
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\xc1",
+        b"\xdb\xff\xff\xff\xff",  # a string of 4 GiB, declared
+        b"\xdf\xff\xff\xff\xff",  # a map of 4 Gi entries, declared
+        b"\x91" * 100_000,  # nested deeply
+        b"\x81\xa4type\xa4exec",
+        encode(Hello(PROTOCOL_VERSION)) + b"\x00",
+        b"x" * (1024 * 1024),
+    ],
+    ids=lambda frame: repr(frame[:12]),
+)
+def test_a_frame_that_is_no_message_gets_an_error_without_an_id(
+    dealer: zmq.Socket[bytes], frame: bytes
+) -> None:
+    dealer.send(frame)
+    answer = front_messages.decode(dealer.recv())
+    assert isinstance(answer, Error)
+    assert (answer.rid, answer.code) == (None, "invalid_request")
+    dealer.send(encode(Hello(PROTOCOL_VERSION)))
+    assert isinstance(front_messages.decode(dealer.recv()), Welcome)
+
+
+def test_a_message_in_several_parts_is_refused(dealer: zmq.Socket[bytes]) -> None:
+    dealer.send_multipart([b"", encode(Hello(PROTOCOL_VERSION))])
+    answer = front_messages.decode(dealer.recv())
+    assert isinstance(answer, Error)
+    assert "2 parts" in answer.message
+
+
+class _Touch:
+    """Unpickling this creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self._path,)
+
+
+def test_pickles_are_never_opened(dealer: zmq.Socket[bytes], tmp_path: Path) -> None:
+    trap = tmp_path / "opened"
+    for version in range(pickle.HIGHEST_PROTOCOL + 1):
+        dealer.send(pickle.dumps(_Touch(trap), protocol=version))
+        assert isinstance(front_messages.decode(dealer.recv()), Error)
+    assert not trap.exists()
+
+
+def test_bytes_that_are_not_even_zeromq_end_nothing(
+    runtime: RuntimeProcess, connection: ZmqConnection
+) -> None:
+    rng = random.Random(2)
+    path = runtime.address.removeprefix("ipc://")
+    for _ in range(200):
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(path)
+            raw.sendall(rng.choice([b"\xff\0\0\0\0\0\0\0\x01\x7f", b""]) + rng.randbytes(100))
+    assert generate(connection).outputs
