@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import zlib
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import CHATML, Scripted, default_reply, logprob_of
@@ -162,3 +165,40 @@ def test_run_batch_keeps_the_order(texts, num_threads):
 
     states = program.run_batch([(t,) for t in texts], backend=Scripted(), num_threads=num_threads)
     assert [state["a"] for state in states] == [default_reply(text) for text in texts]
+
+
+@settings(max_examples=150, deadline=None)
+@given(OPS, st.booleans(), st.integers(0, 6))
+def test_with_random_failures_every_read_ends_with_a_value_or_the_cause(ops, stream, unlucky):
+    def fail(prompt):
+        return bl.Overloaded("full") if zlib.crc32(prompt.encode()) % 7 == unlucky else None
+
+    states = []
+
+    @bl.function
+    def program(s):
+        states.append(s)
+        perform(s, ops)
+
+    raised = None
+    try:
+        states.append(program.run(backend=Scripted(fail=fail), stream=stream))
+    except bl.Overloaded as error:
+        raised = error
+    state = states[-1]
+    for name in ("x", "y", "z"):
+        with contextlib.suppress(KeyError, bl.Overloaded):
+            assert isinstance(state[name], str | list)
+            assert name in state
+    error = state.error()
+    if raised is not None:
+        assert error is raised
+    if error is None:
+        assert "".join(state.text_iter()) == state.text()
+        return
+    assert isinstance(error, bl.Overloaded)
+    assert error.op is not None
+    with pytest.raises(bl.Overloaded):
+        state.text()
+    with pytest.raises(bl.Overloaded):
+        list(state.text_iter())
