@@ -1,0 +1,70 @@
+"""The language's event loop thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from branchline.lang.loop import LoopThread, shared_loop
+
+
+@pytest.fixture
+def loop() -> LoopThread:
+    return LoopThread("test-loop")
+
+
+async def where() -> threading.Thread:
+    return threading.current_thread()
+
+
+def test_coroutines_run_on_the_loop_s_thread_and_results_come_back(loop: LoopThread) -> None:
+    assert loop.run(where()).name == "test-loop"
+    loop.stop()
+
+
+def test_everybody_shares_one_loop() -> None:
+    assert shared_loop() is shared_loop()
+
+
+def test_a_blocking_call_from_the_loop_itself_is_refused(loop: LoopThread) -> None:
+    async def block() -> None:
+        loop.run(where())
+
+    with pytest.raises(RuntimeError, match="async form"):
+        loop.run(block())
+    loop.stop()
+
+
+def test_an_interrupted_wait_cancels_what_it_waited_for(loop: LoopThread) -> None:
+    cancelled = threading.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    with pytest.raises(TimeoutError):
+        loop.run(wait(), timeout_s=0.05)
+    assert cancelled.wait(5)
+    loop.stop()
+
+
+def test_stopping_cancels_what_still_runs(loop: LoopThread) -> None:
+    started, cancelled = threading.Event(), threading.Event()
+
+    async def wait() -> None:
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    loop.spawn(wait())
+    assert started.wait(5)
+    loop.stop()
+    assert cancelled.is_set()
+    assert not loop.alive
