@@ -1,19 +1,9 @@
-"""The stream executor: runs the ops of one program state in order, on the shared event loop.
-
-A program's body (in the user's thread) submits expressions and goes on; a task on the loop works
-them off and ends when the queue is empty, so an idle state costs no task and no state ever has a
-thread. Used by state.py, streaming.py and function.py.
+"""The stream executor: what each op of a program does to its state's text and variables. Used by
+state.py, streaming.py and function.py; op_queue.py runs the ops.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import weakref
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from branchline.runtime import protocol
@@ -21,28 +11,18 @@ from branchline.runtime import protocol
 from . import calls, ir
 from .backend.base import Backend
 from .cells import Cell, Meta
-from .errors import Cancelled, InternalError, InvalidRequest
-from .failures import Origin, caller_source, located
+from .errors import InternalError, InvalidRequest
+from .failures import Origin, caller_source
 from .ir import Expr
-from .loop import shared_loop
-from .monitor import Monitor
+from .op_queue import Op, OpQueue
 from .sampling import SamplingOptions
 from .transcript import Transcript
 
 
-@dataclass(frozen=True, eq=False)
-class _Op:
-    node: Expr
-    origin: Origin
-    cells: tuple[Cell, ...] = ()
+class StreamExecutor(OpQueue):
+    """Expressions in, text and variables out.
 
-
-class StreamExecutor:
-    """Ops in, text and variables out.
-
-    Everything mutable is guarded by `monitor`; the transcript is changed by the loop's thread only
-    and read by others when no op is running. `failure` is the first thing that went wrong: it
-    ends the execution, and every read of what it prevented raises it.
+    The transcript is changed by the loop's thread only, and read by others when no op is running.
     """
 
     def __init__(
@@ -56,37 +36,22 @@ class StreamExecutor:
         inline: bool = False,
         parent: StreamExecutor | None = None,
     ) -> None:
+        super().__init__(program, parent, stream=stream)
         self.backend = backend
         self.sampling = sampling
-        self.program = program
         self.arguments = arguments or {}
-        self.stream = stream
         self.inline = inline
         self.parent = parent
-        self.is_branch = False
-        self.monitor = Monitor()
         self.transcript = Transcript()
-        self.fork_point = Transcript()
-        self.cells: dict[str, Cell] = {}
-        self.joined_names: set[str] = set()
-        self.inherited: dict[str, Cell] = {}
         self.text_chunks: list[str] = []
         self.usages: list[protocol.Usage] = []
-        self.failure: BaseException | None = None
-        self.body_done = False
-        self.body_thread: int | None = None
-        self._failure_traceback: TracebackType | None = None
-        self._queue: deque[_Op] = deque()
-        self._running: _Op | None = None
-        self._active = False
-        self._task: asyncio.Task[None] | None = None
-        self._scopes: list[tuple[Cell, int]] = []
         # Text before this offset is in the runtime's cache already.
         self._cached_len = 0
-        self._children: weakref.WeakSet[StreamExecutor] = weakref.WeakSet()
-        if parent is not None:
-            with parent.monitor:
-                parent._children.add(self)
+        # Of a branch: where it left its parent, and what it had then.
+        self.fork_point = Transcript()
+        self.inherited: dict[str, Cell] = {}
+        # Names whose value came from a join, which a later join may replace.
+        self.joined_names: set[str] = set()
 
     # --- what the program's threads call ---
 
@@ -101,86 +66,39 @@ class StreamExecutor:
             }
 
     @property
+    def meta_info(self) -> dict[str, Meta]:
+        """The meta info of the variables that have it by now."""
+        with self.monitor:
+            return {name: cell.meta for name, cell in self.cells.items() if cell.meta is not None}
+
+    @property
     def text_(self) -> str:
         """The text by now, without waiting."""
         return self.transcript.text
 
     @property
-    def finished(self) -> bool:
-        """Nothing runs and nothing more will come. The monitor must be held."""
-        return self.failure is not None or (self.body_done and not self._active)
+    def messages_(self) -> list[dict[str, str]]:
+        """The finished turns by now, without waiting."""
+        return self.transcript.messages
+
+    @property
+    def cur_role(self) -> str | None:
+        """The open role by now, without waiting."""
+        return self.transcript.role
 
     def submit(self, expr: Expr | str) -> None:
         """Queue an expression. Its variables are declared when this returns."""
         source = caller_source()
         ops = [self._op(node, source) for node in ir.flatten(expr)]
-        if not ops:
-            return
-        with self.monitor:
-            for op in ops:
-                for cell in op.cells:
-                    self.cells[cell.name] = cell
-                    if self.failure is not None:
-                        cell.fail(self.failure)
-            start = False
-            if self.failure is None:
-                self._queue.extend(ops)
-                start, self._active = not self._active, True
-            self.monitor.changed()
-        if start:
-            shared_loop().call(self._start)
-        if self.inline:
-            self.sync()
+        if ops:
+            self.enqueue(ops)
+            if self.inline:
+                self.sync()
 
-    def sync(self) -> None:
-        """Wait until everything submitted is done; raises what went wrong."""
-        self.wait_idle()
-        self.raise_failure()
-
-    def wait_idle(self) -> None:
-        """Wait until nothing runs, however it ended.
-
-        Outside of a streaming program's own body that includes the body: its thread may not have
-        come to the next op yet.
-        """
-        self.monitor.wait_for(self.idle_test())
-
-    def idle_test(self) -> Callable[[], bool]:
-        """The predicate that `wait_idle` waits for."""
-        if self.body_elsewhere():
-            return lambda: self.finished
-        return lambda: self.failure is not None or not self._active
-
-    def body_elsewhere(self) -> bool:
-        """Whether a streaming body runs in another thread and may still declare things."""
-        if not self.stream or self.is_branch:
-            return False
-        return not self.body_done and self.body_thread != threading.get_ident()
-
-    def raise_failure(self) -> None:
-        """Raise what went wrong, if anything, with the traceback of where it happened."""
-        if self.failure is not None:
-            raise self.failure.with_traceback(self._failure_traceback)
-
-    def cell(self, name: str) -> Cell | None:
-        """The variable's cell once it is final; None when nothing declares it. Raises its error."""
-        if self.body_elsewhere():
-            self.monitor.wait_for(lambda: name in self.cells or self.finished)
-        with self.monitor:
-            cell = self.cells.get(name)
-        if cell is None:
-            self.raise_failure()
-            return None
-        self.monitor.wait_for(lambda: cell.final)
-        if cell.error is not None:
-            if cell.error is self.failure:
-                self.raise_failure()
-            raise cell.error
-        return cell
-
-    def set_variable(self, name: str, value: Any, meta: Meta | None = None) -> None:
+    def set_variable(self, name: str, value: Any) -> None:
+        """Write a variable by hand."""
         cell = Cell(name)
-        cell.complete(value, meta)
+        cell.complete(value)
         with self.monitor:
             self.cells[name] = cell
             self.monitor.changed()
@@ -197,67 +115,9 @@ class StreamExecutor:
             self.sync()
         return [self._branch() for _ in range(size)]
 
-    def finish(self) -> None:
-        """No more ops will come: the body returned, or a branch was joined."""
-        with self.monitor:
-            self.body_done = True
-            self.monitor.changed()
-            children = list(self._children)
-        for child in children:
-            if child.is_branch:
-                child.finish()
-
-    def fail(self, error: BaseException) -> None:
-        """End the execution with an error: readers of what it prevents get it at once."""
-        with self.monitor:
-            if self.failure is None:
-                self.failure = error
-                self._failure_traceback = error.__traceback__
-            for op in (*self._queue, *([self._running] if self._running else [])):
-                for cell in op.cells:
-                    cell.fail(self.failure)
-            for cell, _ in self._scopes:
-                cell.fail(self.failure)
-            self._queue.clear()
-            self.monitor.changed()
-
-    def cancel(self, error: BaseException | None = None) -> None:
-        """Stop what runs here and in all branches, in the runtime too. What is already there
-        stays readable; everything else raises `error` (default: Cancelled)."""
-        error = error or Cancelled(f"the program {self.program!r} was cancelled")
-        with self.monitor:
-            idle = not self._active
-            children = list(self._children)
-        if not (idle and self.body_done):
-            self.fail(error)
-        if self._task is not None and not idle:
-            shared_loop().call(self._task.cancel)
-        for child in children:
-            child.cancel(error)
-
     # --- on the loop ---
 
-    def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._drain())
-
-    async def _drain(self) -> None:
-        while (op := self._next()) is not None:
-            try:
-                await self._execute(op)
-            except asyncio.CancelledError:
-                self.fail(located(Cancelled("the call was cancelled"), op.origin))
-            except Exception as error:
-                self.fail(located(error, op.origin))
-
-    def _next(self) -> _Op | None:
-        with self.monitor:
-            self._running = self._queue.popleft() if self._queue else None
-            self._active = self._running is not None
-            if not self._active:
-                self.monitor.changed()
-            return self._running
-
-    async def _execute(self, op: _Op) -> None:
+    async def _execute(self, op: Op) -> None:
         before = len(self.transcript.text)
         match op.node:
             case ir.Constant(value=text):
@@ -278,7 +138,7 @@ class StreamExecutor:
             case ir.RoleEnd(role=role):
                 self.transcript.end_role(role, self.backend.chat_template)
             case ir.VarScopeBegin():
-                self._scopes.append((op.cells[0], before))
+                self._open.append((op.cells[0], before))
             case ir.VarScopeEnd(name=name):
                 self._end_scope(name)
             case ir.CommitPrefix():
@@ -292,7 +152,8 @@ class StreamExecutor:
                 raise InvalidRequest(f"{node!r} cannot be executed")
         self._publish(self.transcript.text[before:])
 
-    async def _generate(self, node: ir.Gen, op: _Op) -> None:
+    async def _generate(self, node: ir.Gen, op: Op) -> None:
+        before = len(self.transcript.text)
         streamed = ""
 
         def on_delta(text: str, meta: Meta) -> None:
@@ -316,7 +177,8 @@ class StreamExecutor:
         if not text.startswith(streamed):
             raise InternalError(f"the stream said {streamed!r}, the whole output is {text!r}")
         self.transcript.add_output(text, generated.token_ids)
-        self._cached_len = len(self.transcript.text)
+        # An answer without its thinking is new text, which nothing has computed yet.
+        self._cached_len = len(self.transcript.text) if generated.token_ids else before
         with self.monitor:
             for cell in op.cells:
                 if node.name is not None and cell.name == node.reasoning_name:
@@ -327,9 +189,9 @@ class StreamExecutor:
         self._publish(text[len(streamed) :])
 
     def _end_scope(self, name: str) -> None:
-        if not self._scopes or self._scopes[-1][0].name != name:
+        if not self._open or self._open[-1][0].name != name:
             raise InvalidRequest(f"var_scope {name!r} ends but is not the innermost open one")
-        cell, start = self._scopes.pop()
+        cell, start = self._open.pop()
         with self.monitor:
             cell.complete(self.transcript.text[start:])
 
@@ -348,7 +210,7 @@ class StreamExecutor:
 
     # --- helpers ---
 
-    def _op(self, node: Expr, source: str | None) -> _Op:
+    def _op(self, node: Expr, source: str | None) -> Op:
         name: str | None = getattr(node, "name", None)
         origin = Origin(self.program, repr(node), name, source)
         cells: tuple[Cell, ...] = ()
@@ -358,7 +220,7 @@ class StreamExecutor:
                 cells = (*cells, Cell(node.reasoning_name, origin))
         elif isinstance(node, ir.Select | ir.VarScopeBegin) and name is not None:
             cells = (Cell(name, origin),)
-        return _Op(node, origin, cells)
+        return Op(node, origin, cells)
 
     def _branch(self) -> StreamExecutor:
         child = StreamExecutor(

@@ -56,7 +56,7 @@ def iterate_variable(executor: StreamExecutor, name: str) -> Iterator[tuple[str,
     while not reader.ended:
         executor.monitor.wait_for(reader.ready)
         yield from reader.take()
-    reader.raise_error(executor)
+    executor.raise_error_of(cell)
 
 
 async def iterate_variable_async(
@@ -74,7 +74,7 @@ async def iterate_variable_async(
         await executor.monitor.wait_for_async(reader.ready)
         for piece in reader.take():
             yield piece
-    reader.raise_error(executor)
+    executor.raise_error_of(cell)
 
 
 def _declared(executor: StreamExecutor, name: str) -> Callable[[], bool]:
@@ -119,9 +119,3 @@ class _CellReader:
         pieces = self.cell.chunks[self.position :]
         self.position += len(pieces)
         return pieces
-
-    def raise_error(self, executor: StreamExecutor) -> None:
-        if self.cell.error is not None:
-            if self.cell.error is executor.failure:
-                executor.raise_failure()
-            raise self.cell.error

@@ -1,0 +1,200 @@
+"""Running the ops of one program state in order, on the shared event loop: the queue, waiting for
+it, and what happens when something fails. executor.py says what each op does.
+
+A program's body (in the user's thread) submits ops and goes on; a task on the loop works them off
+and ends when the queue is empty, so an idle state costs no task and no state ever has a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from .cells import Cell
+from .errors import Cancelled
+from .failures import Origin, located
+from .ir import Expr
+from .loop import shared_loop
+from .monitor import Monitor
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One node of a program at one place in it; `cells` are the variables that it writes."""
+
+    node: Expr
+    origin: Origin
+    cells: tuple[Cell, ...] = ()
+
+
+class OpQueue(ABC):
+    """Ops in order, each after the one before.
+
+    Everything mutable is guarded by `monitor`. `failure` is the first thing that went wrong: it
+    ends the execution, and every read of what it prevented raises it.
+    """
+
+    def __init__(self, program: str, parent: OpQueue | None, *, stream: bool) -> None:
+        self.program = program
+        self.stream = stream
+        self.is_branch = False
+        self.monitor = Monitor()
+        self.cells: dict[str, Cell] = {}
+        self.failure: BaseException | None = None
+        self.body_done = False
+        self.body_thread: int | None = None
+        self._failure_traceback: TracebackType | None = None
+        self._queue: deque[Op] = deque()
+        self._running: Op | None = None
+        self._open: list[tuple[Cell, int]] = []
+        self._active = False
+        self._task: asyncio.Task[None] | None = None
+        self._children: weakref.WeakSet[OpQueue] = weakref.WeakSet()
+        if parent is not None:
+            with parent.monitor:
+                parent._children.add(self)
+
+    @abstractmethod
+    async def _execute(self, op: Op) -> None:
+        """Do what an op says."""
+
+    # --- called by the program's threads ---
+
+    @property
+    def finished(self) -> bool:
+        """Nothing runs and nothing more will come. The monitor must be held."""
+        return self.failure is not None or (self.body_done and not self._active)
+
+    def enqueue(self, ops: Sequence[Op]) -> None:
+        """Queue ops. Their variables are declared when this returns."""
+        with self.monitor:
+            for op in ops:
+                for cell in op.cells:
+                    self.cells[cell.name] = cell
+                    if self.failure is not None:
+                        cell.fail(self.failure)
+            start = False
+            if self.failure is None and ops:
+                self._queue.extend(ops)
+                start, self._active = not self._active, True
+            self.monitor.changed()
+        if start:
+            shared_loop().call(self._start)
+
+    def sync(self) -> None:
+        """Wait until everything submitted is done; raises what went wrong."""
+        self.wait_idle()
+        self.raise_failure()
+
+    def wait_idle(self) -> None:
+        """Wait until nothing runs, however it ended.
+
+        Outside of a streaming program's own body that includes the body: its thread may not have
+        come to the next op yet.
+        """
+        self.monitor.wait_for(self.idle_test())
+
+    def idle_test(self) -> Callable[[], bool]:
+        """The predicate that `wait_idle` waits for."""
+        if self.body_elsewhere():
+            return lambda: self.finished
+        return lambda: self.failure is not None or not self._active
+
+    def body_elsewhere(self) -> bool:
+        """Whether a streaming body runs in another thread and may still declare things."""
+        if not self.stream or self.is_branch:
+            return False
+        return not self.body_done and self.body_thread != threading.get_ident()
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong, if anything."""
+        if self.failure is not None:
+            # Every reader gets the traceback of where it happened, not those of other readers.
+            raise self.failure.with_traceback(self._failure_traceback)
+
+    def raise_error_of(self, cell: Cell) -> None:
+        """Raise what kept a variable from getting its value, if anything."""
+        if cell.error is not None:
+            if cell.error is self.failure:
+                self.raise_failure()
+            raise cell.error
+
+    def cell(self, name: str) -> Cell | None:
+        """The variable's cell once it is final; None when nothing declares it. Raises its error."""
+        if self.body_elsewhere():
+            self.monitor.wait_for(lambda: name in self.cells or self.finished)
+        with self.monitor:
+            cell = self.cells.get(name)
+        if cell is None:
+            self.raise_failure()
+            return None
+        self.monitor.wait_for(lambda: cell.final)
+        self.raise_error_of(cell)
+        return cell
+
+    def finish(self) -> None:
+        """No more ops will come: the body returned, or a branch was joined."""
+        with self.monitor:
+            self.body_done = True
+            self.monitor.changed()
+            children = list(self._children)
+        for child in children:
+            if child.is_branch:
+                child.finish()
+
+    def fail(self, error: BaseException) -> None:
+        """End the execution with an error: readers of what it prevents get it at once."""
+        with self.monitor:
+            if self.failure is None:
+                self.failure = error
+                self._failure_traceback = error.__traceback__
+            unfinished = [*self._queue, *([self._running] if self._running else [])]
+            for cell in [
+                *(cell for op in unfinished for cell in op.cells),
+                *(cell for cell, _ in self._open),
+            ]:
+                cell.fail(self.failure)
+            self._queue.clear()
+            self.monitor.changed()
+
+    def cancel(self, error: BaseException | None = None) -> None:
+        """Stop what runs here and below, in the runtime too. What is already there stays
+        readable; everything else raises `error` (default: Cancelled)."""
+        error = error or Cancelled(f"the program {self.program!r} was cancelled")
+        with self.monitor:
+            idle = not self._active
+            children = list(self._children)
+        if not (idle and self.body_done):
+            self.fail(error)
+        if self._task is not None and not idle:
+            shared_loop().call(self._task.cancel)
+        for child in children:
+            child.cancel(error)
+
+    # --- on the loop ---
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        while (op := self._next()) is not None:
+            try:
+                await self._execute(op)
+            except asyncio.CancelledError:
+                self.fail(located(Cancelled("the call was cancelled"), op.origin))
+            except Exception as error:
+                self.fail(located(error, op.origin))
+
+    def _next(self) -> Op | None:
+        with self.monitor:
+            self._running = self._queue.popleft() if self._queue else None
+            self._active = self._running is not None
+            if not self._active:
+                self.monitor.changed()
+            return self._running
