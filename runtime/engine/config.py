@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from ..scheduler.config import Policy
+
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 DTYPES: Final = get_args(Dtype)
+POLICIES: Final = get_args(Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class EngineConfig:
     chunk_tokens: new tokens per step, over all sequences.
     num_threads: of torch on the CPU; None leaves torch's own choice.
     seed: of everything random that no request's own seed decides.
+    policy: who of the waiting is admitted first, "lpm" (longest cached prefix) or "fcfs" (oldest).
+    max_waiting: sequences that may wait; one more is refused as overloaded.
+    grammar_timeout_s: for compiling the constraint of one request.
     """
 
     model: str = "embedded"
@@ -40,6 +46,9 @@ class EngineConfig:
     chunk_tokens: int = 512
     num_threads: int | None = None
     seed: int = 0
+    policy: Policy = "lpm"
+    max_waiting: int = 4_096
+    grammar_timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -48,9 +57,12 @@ class EngineConfig:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
         if not self.device:
             raise ValueError("device is empty; give 'auto', 'cpu' or 'cuda'")
-        for name in ("context_length", "kv_slots", "max_running", "chunk_tokens", "num_threads"):
+        if self.policy not in POLICIES:
+            raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {self.policy!r}")
+        optional = ("context_length", "kv_slots", "num_threads")
+        for name in ("max_running", "chunk_tokens", "max_waiting", *optional):
             value = getattr(self, name)
-            if value is None and name not in ("max_running", "chunk_tokens"):
+            if value is None and name in optional:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
@@ -58,5 +70,7 @@ class EngineConfig:
             raise ValueError(
                 f"kv_memory_fraction must be above 0 and at most 1, not {self.kv_memory_fraction!r}"
             )
+        if not self.grammar_timeout_s > 0:
+            raise ValueError(f"grammar_timeout_s must be above 0, not {self.grammar_timeout_s!r}")
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, not {self.seed!r}")

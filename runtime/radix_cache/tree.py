@@ -66,15 +66,7 @@ class RadixCache:
         query = _as_bytes(tokens)
         node, present = self._find(namespace, query, [])
         if present < len(slots):
-            if isinstance(node, Root):
-                self.roots[namespace] = node
-            leaf = Node(query[present * TOKEN_BYTES :], slots[present:].copy(), node)
-            node.children[leaf.first_token] = leaf
-            self.order[leaf] = None
-            self.num_nodes += 1
-            self.num_tokens += len(leaf.slots)
-            self.num_evictable += len(leaf.slots)
-            node = leaf
+            node = self._append(node, query[present * TOKEN_BYTES :], slots[present:])
         self._touch(node)
         return present
 
@@ -165,6 +157,26 @@ class RadixCache:
             above = above.parent
         path.reverse()
         return node, at // TOKEN_BYTES
+
+    def _append(self, node: Node, tokens: bytes, slots: SlotIds) -> Node:
+        """Put new tokens behind `node`; the node that ends with them is returned.
+
+        An unleased leaf grows in place, so that a prompt filed chunk by chunk, or a conversation
+        turn by turn, stays one node as long as nothing branches off.
+        """
+        self.num_tokens += len(slots)
+        self.num_evictable += len(slots)
+        if node.parent is not None and not node.children and not node.refs:
+            node.tokens += tokens
+            node.slots = np.concatenate([node.slots, slots])
+            return node
+        if isinstance(node, Root):
+            self.roots[node.namespace] = node
+        leaf = Node(tokens, slots.copy(), node)
+        node.children[leaf.first_token] = leaf
+        self.order[leaf] = None
+        self.num_nodes += 1
+        return leaf
 
     def _split(self, node: Node, k: int) -> Node:
         """Cut `node` after its first `k` tokens; the new upper part is returned. The object `node`

@@ -73,6 +73,20 @@ def test_a_leaf_loses_only_as_much_of_its_end_as_is_wanted() -> None:
     check(cache)
 
 
+def test_a_sequence_filed_piece_by_piece_stays_one_node() -> None:
+    cache = cached(8, tokens(1), tokens(1, 2, 3), tokens(1, 2, 3, 4))
+    assert cache.num_nodes == 1
+    check(cache)
+
+
+def test_a_leased_leaf_does_not_grow_under_its_lease() -> None:
+    cache = cached(8, tokens(1, 2))
+    match = cache.match_prefix("", tokens(1, 2))
+    cache.lock(match.node)
+    put(cache, tokens(1, 2, 3))
+    assert cache.flush() == 1
+
+
 def test_insert_tells_how_much_was_there_so_that_duplicates_can_be_freed() -> None:
     cache = cached(10, tokens(1, 2, 3))
     late = cache.allocator.allocate(4)
@@ -148,13 +162,12 @@ def test_token_ids_up_to_the_largest_int32_are_told_apart() -> None:
 
 def test_a_chain_of_thousands_of_nodes_needs_no_recursion() -> None:
     sequence = np.arange(5_000, dtype=np.int32)
-    cache = RadixCache(SlotAllocator(5_000))
-    slots = cache.allocator.allocate(5_000)
-    assert slots is not None
-    for end in range(1, 5_001, 2):
-        cache.insert("", sequence[:end], slots[:end])
-    assert cache.match_length("", sequence) == 4_999
-    assert cache.flush() == 4_999
+    cache = cached(5_000, sequence)
+    for end in range(1, 5_000):
+        cache.match_prefix("", sequence[:end])
+    assert cache.num_nodes == 5_000
+    assert cache.match_length("", sequence) == 5_000
+    assert cache.flush() == 5_000
 
 
 def test_evicting_takes_no_longer_in_a_tree_a_hundred_times_as_large() -> None:

@@ -1,0 +1,113 @@
+"""The next token of each sequence, from its logits and its grammar; used by the engine core."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..errors import RequestError
+from ..protocol import TokenLogprob
+from ..sampling import Sampled, sample
+from ..scheduler.sequence import Sequence
+
+_log = logging.getLogger(__name__)
+
+_Mask = npt.NDArray[np.int32]
+
+
+class Choice(NamedTuple):
+    """A token that was sampled for a sequence, with its log probability if that was asked for."""
+
+    seq: Sequence
+    token_id: int
+    logprob: TokenLogprob | None
+
+
+class Chooser:
+    """Masks and samples; a sequence for which that fails is blamed, the others go on.
+
+    num_real_tokens: of the tokenizer. num_columns: of the logits; checkpoints pad them, and a
+    padding column must never be sampled.
+    """
+
+    def __init__(
+        self, num_real_tokens: int, num_columns: int, blame: Callable[[Sequence, Exception], None]
+    ) -> None:
+        self._blame = blame
+        self._num_words = -(-num_columns // 32)
+        self._rows = np.empty((0, self._num_words), np.int32)
+        self._real = None
+        if num_real_tokens < num_columns:
+            bits = np.zeros(self._num_words * 32, np.uint8)
+            bits[:num_real_tokens] = 1
+            self._real = np.packbits(bits, bitorder="little").view(np.int32)
+
+    def choose(self, seqs: list[Sequence], logits: torch.Tensor) -> list[Choice]:
+        """One token for each of `seqs` that did not fail. logits: [seqs, columns]."""
+        masks: list[_Mask | None] = [self._real] * len(seqs)
+        rows = list(range(len(seqs)))
+        if any(seq.matcher is not None for seq in seqs):
+            rows = self._fill_masks(seqs, masks)
+            if len(rows) < len(seqs):
+                seqs = [seqs[row] for row in rows]
+                masks = [masks[row] for row in rows]
+                logits = logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
+        if not seqs:
+            return []
+        try:
+            sampled = sample(logits, [seq.sampling_state for seq in seqs], masks)
+        except Exception:
+            _log.exception("sampling %d sequences failed; trying them one by one", len(seqs))
+            return self._choose_singly(seqs, masks, logits)
+        return self._choices(seqs, sampled)
+
+    def _fill_masks(self, seqs: list[Sequence], masks: list[_Mask | None]) -> list[int]:
+        """Ask the grammars what may follow; the rows for which something may."""
+        if len(self._rows) < len(seqs):
+            self._rows = np.empty((2 * len(seqs), self._num_words), np.int32)
+        rows = []
+        for row, seq in enumerate(seqs):
+            if seq.matcher is not None:
+                mask = self._rows[row]
+                try:
+                    seq.matcher.fill_mask(mask, seq.num_remaining)
+                    if not mask.any():
+                        raise RequestError(
+                            "grammar",
+                            f"after {seq.num_generated} tokens the constraint allows no token",
+                            pointer="/constraint",
+                        )
+                except Exception as error:
+                    self._blame(seq, error)
+                    continue
+                masks[row] = mask
+            rows.append(row)
+        return rows
+
+    def _choose_singly(
+        self, seqs: list[Sequence], masks: list[_Mask | None], logits: torch.Tensor
+    ) -> list[Choice]:
+        """The slow way after a failure, which finds the sequence that is to blame."""
+        choices: list[Choice] = []
+        for row, seq in enumerate(seqs):
+            try:
+                sampled = sample(logits[row : row + 1], [seq.sampling_state], [masks[row]])
+            except Exception as error:
+                self._blame(seq, error)
+            else:
+                choices += self._choices([seq], sampled)
+        return choices
+
+    def _choices(self, seqs: list[Sequence], sampled: Sampled) -> list[Choice]:
+        choices = []
+        for row, seq in enumerate(seqs):
+            if row in sampled.failures:
+                self._blame(seq, RequestError("internal", sampled.failures[row]))
+            else:
+                choices.append(Choice(seq, sampled.token_ids[row], sampled.logprobs[row]))
+        return choices

@@ -1,0 +1,139 @@
+"""Grammars are compiled here, in threads beside the engine loop, with a time limit for each."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ..errors import RequestError
+from ..protocol import Constraint
+from ..scheduler.sequence import Sequence
+
+if TYPE_CHECKING:
+    from ..constrained.base import Grammar
+
+_NUM_THREADS: Final = 2
+# Native code cannot be interrupted: a compilation that hangs keeps its thread, and another thread
+# takes over its work. More than so many hanging at once, and new grammars are refused.
+_MAX_HUNG: Final = 8
+
+
+class Compiler(Protocol):
+    """What is needed of `GrammarCompiler`: blocking, and safe to call from several threads."""
+
+    def compile(self, constraint: Constraint, /) -> Grammar: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    seq: Sequence
+    constraint: Constraint
+    deadline_s: float
+    started: bool = False
+    abandoned: bool = False
+
+
+class GrammarThreads:
+    """Sequences whose constraint is being compiled; they run once it is done."""
+
+    def __init__(
+        self,
+        compiler: Compiler,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._compiler = compiler
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._jobs: dict[int, _Job] = {}
+        self._todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[_Job, Grammar | Exception]] = queue.SimpleQueue()
+        self._num_threads = 0
+        self._num_hung = 0
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, sid: int) -> bool:
+        return sid in self._jobs
+
+    def start(self, seq: Sequence, constraint: Constraint) -> None:
+        """Begin to compile. Raises RequestError when too many compilations hang."""
+        if self._num_hung >= _MAX_HUNG:
+            raise RequestError(
+                "overloaded",
+                f"{self._num_hung} grammars are taking longer than {self._timeout_s:g} s to "
+                "compile; retry later",
+                retry_after_s=self._timeout_s,
+            )
+        job = _Job(seq, constraint, self._clock() + self._timeout_s)
+        self._jobs[seq.sid] = job
+        self._todo.put(job)
+        if self._num_threads < _NUM_THREADS:
+            self._add_thread()
+
+    def drop(self, sid: int) -> None:
+        """Forget a sequence; what is compiled for it may still enter the compiler's cache."""
+        del self._jobs[sid]
+
+    def collect(self, wait_s: float = 0.0) -> list[tuple[Sequence, Grammar | Exception]]:
+        """Those that are through, with the grammar or the reason why there is none. Waits at most
+        `wait_s` for the first."""
+        if not self._jobs and not self._num_hung:
+            return []
+        found: list[tuple[Sequence, Grammar | Exception]] = []
+        while True:
+            try:
+                job, result = self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait()
+            except queue.Empty:
+                break
+            wait_s = 0.0
+            if job.abandoned:
+                self._num_hung -= 1
+            elif self._jobs.get(job.seq.sid) is job:
+                del self._jobs[job.seq.sid]
+                found.append((job.seq, result))
+        found.extend(self._expired())
+        return found
+
+    def _expired(self) -> list[tuple[Sequence, Grammar | Exception]]:
+        now_s = self._clock()
+        late = [job for job in self._jobs.values() if job.deadline_s < now_s]
+        for job in late:
+            del self._jobs[job.seq.sid]
+            job.abandoned = True
+            self._num_hung += 1
+            if job.started:
+                self._add_thread()
+        reason = RequestError(
+            "grammar",
+            f"the constraint was not compiled within {self._timeout_s:g} s; make it simpler",
+            pointer="/constraint",
+        )
+        return [(job.seq, reason) for job in late]
+
+    def _add_thread(self) -> None:
+        self._num_threads += 1
+        # Daemons: one that hangs must not keep the process from ending.
+        threading.Thread(target=self._work, name="grammar", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self._todo.get()
+            if self._jobs.get(job.seq.sid) is not job:
+                if job.abandoned:
+                    self._done.put((job, RequestError("grammar", "too late")))
+                continue
+            job.started = True
+            result: Grammar | Exception
+            try:
+                result = self._compiler.compile(job.constraint)
+            except Exception as error:
+                result = error
+            self._done.put((job, result))
+            if job.abandoned:
+                return

@@ -1,0 +1,270 @@
+"""One engine: runner, radix cache, scheduler, grammars and sampling, turned over by `step`.
+
+Driven by engine/process.py (a ZeroMQ loop) and, in one process, by branchline/engine.py.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import RequestError
+from ..memory.allocator import SlotAllocator
+from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob
+from ..radix_cache.check import check
+from ..radix_cache.tree import RadixCache
+from ..scheduler.config import SchedulerConfig
+from ..scheduler.scheduler import Scheduler
+from ..scheduler.sequence import Sequence
+from ..scheduler.stop import Finish
+from ..tokenizer import Tokenizer
+from .choose import Chooser
+from .compiling import Compiler, GrammarThreads
+from .config import EngineConfig
+from .forward import Runner, compute, split_rows
+from .intake import Intake
+
+_log = logging.getLogger(__name__)
+
+# Rows of logits of one step for log probabilities of prompts take at most so many bytes.
+_MAX_LOGPROB_BYTES = 128 * 1024**2
+# How long a step that has nothing but grammars to wait for waits for one.
+_GRAMMAR_WAIT_S = 0.002
+
+
+class EngineCore:
+    """Sequences in, tokens out. Not thread-safe: one loop calls everything.
+
+    A sequence is compiling (its grammar), waiting or running, until an event of `step` carries its
+    `finish` or its failure, or until it is dropped. What goes wrong with one sequence ends that
+    sequence alone.
+
+    What is not given is loaded as `config` says; a model that cannot be loaded raises
+    ModelLoadError or TokenizerError.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        runner: Runner | None = None,
+        tokenizer: Tokenizer | None = None,
+        compiler: Compiler | None = None,
+    ) -> None:
+        self.runner = runner if runner is not None else _load_runner(config)
+        self.tokenizer = tokenizer if tokenizer is not None else _load_tokenizer(config)
+        self.config = config
+        vocab_size = min(self.runner.vocab_size, self.tokenizer.vocab_size)
+        self.allocator = SlotAllocator(self.runner.num_slots)
+        self.cache = RadixCache(self.allocator)
+        self.scheduler = Scheduler(
+            SchedulerConfig(
+                max_running=config.max_running,
+                chunk_tokens=config.chunk_tokens,
+                policy=config.policy,
+            ),
+            self.allocator,
+            self.cache,
+            max_logit_rows=max(1, _MAX_LOGPROB_BYTES // (4 * self.runner.vocab_size)),
+        )
+        self._intake = Intake(
+            self.tokenizer,
+            vocab_size=vocab_size,
+            context_length=self.runner.context_length,
+            num_slots=self.runner.num_slots,
+            eos_ids=tuple({*self.runner.eos_token_ids, *self.tokenizer.eos_ids}),
+            seed=config.seed,
+        )
+        self._compiling = GrammarThreads(
+            compiler or _load_compiler(self.tokenizer, self.runner.vocab_size),
+            config.grammar_timeout_s,
+        )
+        self._sequences: dict[int, Sequence] = {}
+        self._progress: list[Progress] = []
+        self._failed: list[Failed] = []
+        self._chooser = Chooser(
+            num_real_tokens=vocab_size, num_columns=self.runner.vocab_size, blame=self._blame
+        )
+        self._counts = dict.fromkeys(
+            ("steps", "prompt_tokens", "computed_tokens", "generated_tokens", "finished", "failed"),
+            0,
+        )
+
+    # --- commands ---------------------------------------------------------------------------
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._sequences)
+
+    def submit(self, command: Submit) -> None:
+        """Take in a sequence. Raises RequestError when it can never be served or when too many
+        wait already; then nothing has changed."""
+        if command.sid in self._sequences:
+            raise RequestError("internal", f"sequence {command.sid} exists already")
+        num_waiting = len(self.scheduler.waiting) + len(self._compiling)
+        if num_waiting >= self.config.max_waiting:
+            raise RequestError(
+                "overloaded",
+                f"{num_waiting} sequences are waiting, as many as may; retry later",
+                retry_after_s=1.0,
+            )
+        seq = self._intake.take(command)
+        if seq.constraint is not None:
+            self._compiling.start(seq, seq.constraint)
+        else:
+            self.scheduler.submit(seq)
+        self._sequences[seq.sid] = seq
+        self._counts["prompt_tokens"] += seq.prompt_len
+
+    def drop(self, sid: int) -> None:
+        """Stop a sequence and free what it holds at once; unknown ones are ignored."""
+        seq = self._sequences.pop(sid, None)
+        if seq is None:
+            return
+        if sid in self._compiling:
+            self._compiling.drop(sid)
+        else:
+            self.scheduler.finish(seq)
+
+    def flush_cache(self) -> int:
+        """Forget every cached token that no running sequence uses; how many they were."""
+        return self.cache.flush()
+
+    def stats(self) -> dict[str, float]:
+        """Counters since the start, and gauges of the moment."""
+        return {
+            "running": len(self.scheduler.running),
+            "waiting": len(self.scheduler.waiting),
+            "compiling": len(self._compiling),
+            "num_slots": self.allocator.num_slots,
+            "free_slots": self.allocator.num_free,
+            "cached_tokens": self.cache.num_tokens,
+            "evictable_tokens": self.cache.num_evictable,
+            "cache_nodes": self.cache.num_nodes,
+            "evicted_tokens": self.cache.num_evicted_total,
+            "hit_tokens": self.scheduler.num_hit_tokens,
+            "retractions": self.scheduler.num_retractions,
+            **self._counts,
+        }
+
+    def check(self) -> None:
+        """Prove that every KV slot has exactly one owner and every lease its sequence. Raises
+        InvariantError. For tests and for idle moments: its time grows with the tree."""
+        running = self.scheduler.running
+        leases = [seq.node for seq in running if seq.node is not None]
+        check(self.cache, [seq.own_slots() for seq in running], leases)
+
+    # --- one step ---------------------------------------------------------------------------
+
+    def step(self) -> StepEvents:
+        """Advance every sequence that can run by one forward pass, and report what came of it."""
+        self._receive_grammars()
+        chunks = self.scheduler.schedule()
+        if chunks:
+            computed = compute(self.runner, chunks, self._blame)
+            self._counts["steps"] += 1
+            self._counts["computed_tokens"] += sum(chunk.end - chunk.start for chunk in chunks)
+            for chunk in computed.chunks:
+                self.scheduler.settle(chunk)
+            at_end, logits = split_rows(computed)
+            ready = [seq for seq in at_end if seq.num_remaining]
+            for seq in at_end:
+                if not seq.num_remaining:  # it was only to be computed
+                    self._report(seq, [], None, Finish("length"))
+            for seq, token_id, logprob in self._chooser.choose(ready, logits):
+                self._accept(seq, token_id, logprob)
+        events = StepEvents(self._progress, self._failed)
+        self._progress, self._failed = [], []
+        return events
+
+    def _receive_grammars(self) -> None:
+        """Sequences whose grammar is ready may run."""
+        busy = self.scheduler.running or len(self.scheduler.waiting)
+        for seq, result in self._compiling.collect(0.0 if busy else _GRAMMAR_WAIT_S):
+            if isinstance(result, Exception):
+                self._report_failure(seq, result)
+                continue
+            try:
+                seq.matcher = result.matcher()
+            except Exception as error:
+                self._report_failure(seq, error)
+            else:
+                self.scheduler.submit(seq)
+
+    def _accept(self, seq: Sequence, token_id: int, logprob: TokenLogprob | None) -> None:
+        """A token joins its sequence, and perhaps ends it."""
+        try:
+            if seq.matcher is not None and not seq.matcher.accept(token_id):
+                raise RuntimeError(f"the grammar refused token {token_id}, which it had allowed")
+            seq.append(token_id)
+            seq.sampling_state.append(token_id)
+            finish = seq.stop.push(token_id)
+            if seq.matcher is not None and seq.matcher.finished and not _is_stop(finish):
+                finish = Finish("stop")
+        except Exception as error:
+            self._blame(seq, error)
+            return
+        self._counts["generated_tokens"] += 1
+        self._report(seq, [token_id], logprob, finish)
+
+    def _report(
+        self,
+        seq: Sequence,
+        token_ids: list[int],
+        logprob: TokenLogprob | None,
+        finish: Finish | None,
+    ) -> None:
+        is_first = not seq.reported
+        wants_prompt = seq.logprobs is not None and seq.logprobs.prompt_start is not None
+        self._progress.append(
+            Progress(
+                sid=seq.sid,
+                token_ids=token_ids,
+                logprobs=None if logprob is None else [logprob],
+                finish=None if finish is None else finish.reason,
+                matched_stop=None if finish is None else finish.matched_stop,
+                cached_tokens=seq.cached_tokens if is_first else None,
+                prompt_logprobs=seq.prompt_logprobs if is_first and wants_prompt else None,
+            )
+        )
+        seq.reported = True
+        if finish is not None:
+            self._counts["finished"] += 1
+            del self._sequences[seq.sid]
+            self.scheduler.finish(seq)
+
+    def _blame(self, seq: Sequence, error: Exception) -> None:
+        """A running sequence failed; what it computed is not to be trusted."""
+        self.scheduler.finish(seq, keep=False)
+        self._report_failure(seq, error)
+
+    def _report_failure(self, seq: Sequence, error: Exception) -> None:
+        del self._sequences[seq.sid]
+        self._counts["failed"] += 1
+        if isinstance(error, RequestError):
+            failed = Failed(seq.sid, error.code, error.message, error.pointer)
+        else:
+            _log.error("sequence %d failed", seq.sid, exc_info=error)
+            reason = f"{type(error).__name__} in the engine; its log tells more"
+            failed = Failed(seq.sid, "internal", reason)
+        self._failed.append(failed)
+
+
+def _is_stop(finish: Finish | None) -> bool:
+    return finish is not None and finish.reason == "stop"
+
+
+def _load_runner(config: EngineConfig) -> Runner:
+    from .runner import ModelRunner
+
+    return ModelRunner(config)
+
+
+def _load_tokenizer(config: EngineConfig) -> Tokenizer:
+    from ..models.resolve import resolve_model
+
+    return Tokenizer.load(resolve_model(config.model))
+
+
+def _load_compiler(tokenizer: Tokenizer, vocab_size: int) -> Compiler:
+    from ..constrained import GrammarCompiler
+
+    return GrammarCompiler(tokenizer, vocab_size)

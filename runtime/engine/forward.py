@@ -1,0 +1,105 @@
+"""One forward pass over the scheduler's chunks, and what its rows of logits are for.
+
+Used by the engine core.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+
+from ..protocol import TokenLogprob
+from ..sampling import token_logprobs
+from ..scheduler.scheduler import Chunk
+from ..scheduler.sequence import Sequence
+from .batch import ForwardBatch
+from .inputs import build_batch, logit_positions
+
+_log = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """What the engine needs of `ModelRunner`."""
+
+    @property
+    def num_slots(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def eos_token_ids(self) -> tuple[int, ...]: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def device(self) -> torch.device: ...
+    def forward(self, batch: ForwardBatch, /) -> torch.Tensor: ...
+
+
+class Computed(NamedTuple):
+    """The chunks that were computed, and `logits: [rows, vocab]` of the positions of each."""
+
+    chunks: list[Chunk]
+    positions: list[range]
+    logits: torch.Tensor
+
+
+def compute(
+    runner: Runner, chunks: list[Chunk], blame: Callable[[Sequence, Exception], None]
+) -> Computed:
+    """Run one step. When it fails as a whole each chunk gets a step of its own: only those that
+    fail again are blamed."""
+    positions = [logit_positions(chunk) for chunk in chunks]
+    try:
+        logits = runner.forward(build_batch(chunks, positions, runner.device))
+        return Computed(chunks, positions, logits)
+    except Exception:
+        _log.exception("a step of %d sequences failed; trying them one by one", len(chunks))
+    done: list[Chunk] = []
+    done_positions: list[range] = []
+    rows = [torch.empty(0, runner.vocab_size, device=runner.device)]
+    for chunk, wanted in zip(chunks, positions, strict=True):
+        try:
+            rows.append(runner.forward(build_batch([chunk], [wanted], runner.device)))
+        except Exception as error:
+            blame(chunk.seq, error)
+        else:
+            done.append(chunk)
+            done_positions.append(wanted)
+    return Computed(done, done_positions, torch.cat(rows))
+
+
+def split_rows(computed: Computed) -> tuple[list[Sequence], torch.Tensor]:
+    """Note the log probabilities of prompts; return the sequences that were computed to their end,
+    and a row of logits for each of them that may generate, in the same order."""
+    at_end: list[Sequence] = []
+    last_rows: list[int] = []
+    row = 0
+    logits = computed.logits
+    for chunk, wanted in zip(computed.chunks, computed.positions, strict=True):
+        seq = chunk.seq
+        if seq.first_logprob_row is not None:
+            if chunk.start == 0 and seq.logprobs and seq.logprobs.prompt_start == 0:
+                seq.prompt_logprobs.append(TokenLogprob(None, int(seq.ids[0])))
+            num = sum(position + 1 < seq.prompt_len for position in wanted)
+            seq.prompt_logprobs += _of_prompt(seq, wanted[:num], logits[row : row + num])
+        row += len(wanted)
+        if chunk.reaches_end:
+            at_end.append(seq)
+            if seq.num_remaining:
+                last_rows.append(row - 1)
+    if len(last_rows) < len(logits):
+        logits = logits[torch.tensor(last_rows, dtype=torch.int64, device=logits.device)]
+    return at_end, logits
+
+
+def _of_prompt(seq: Sequence, positions: range, logits: torch.Tensor) -> list[TokenLogprob]:
+    """Log probabilities of the tokens behind `positions`."""
+    wanted = seq.logprobs
+    if wanted is None or not positions:
+        return []
+    targets = seq.ids[positions.start + 1 : positions.stop + 1].tolist()
+    return token_logprobs(logits, targets, [wanted.top] * len(targets))

@@ -1,0 +1,61 @@
+"""From the scheduler's chunks to the tensors of one forward step; used by the engine core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+
+import numpy as np
+import torch
+
+from ..scheduler.scheduler import Chunk
+from .batch import ForwardBatch
+
+
+def logit_positions(chunk: Chunk) -> range:
+    """The positions of a chunk whose logits are wanted: the last one of the sequence decides its
+    next token, those before give log probabilities of the prompt."""
+    seq = chunk.seq
+    end = chunk.end
+    if chunk.reaches_end and not seq.num_remaining:
+        end -= 1
+    first_row = seq.first_logprob_row
+    if first_row is not None:
+        return range(max(chunk.start, first_row), max(end, chunk.start, first_row))
+    return range(end - 1, end) if chunk.reaches_end and seq.num_remaining else range(0)
+
+
+def build_batch(
+    chunks: Items[Chunk], positions: Items[range], device: torch.device
+) -> ForwardBatch:
+    """`chunks` as a ForwardBatch with a row of logits for each of `positions`."""
+    query_lens = [chunk.end - chunk.start for chunk in chunks]
+    if len(chunks) == sum(query_lens):
+        token_ids = np.array([chunk.seq.ids.item(chunk.start) for chunk in chunks], np.int64)
+        places = np.array([chunk.start for chunk in chunks], np.int64)
+        new_slots = np.array([chunk.seq.slots.item(chunk.start) for chunk in chunks], np.int64)
+    else:
+        token_ids = np.concatenate([chunk.seq.ids[chunk.start : chunk.end] for chunk in chunks])
+        token_ids = token_ids.astype(np.int64)
+        places = np.concatenate([np.arange(chunk.start, chunk.end) for chunk in chunks])
+        new_slots = np.concatenate([chunk.seq.slots[chunk.start : chunk.end] for chunk in chunks])
+    rows: list[int] = []
+    offset = 0
+    for chunk, wanted, length in zip(chunks, positions, query_lens, strict=True):
+        shift = offset - chunk.start
+        rows.extend([position + shift for position in wanted])
+        offset += length
+    return ForwardBatch(
+        token_ids=_tensor(token_ids, device),
+        positions=_tensor(places, device),
+        new_slots=_tensor(new_slots, device),
+        query_lens=query_lens,
+        context_slots=[_tensor(chunk.seq.slots[: chunk.end], device) for chunk in chunks],
+        logit_rows=_tensor(np.array(rows, np.int64), device),
+    )
+
+
+def _tensor(
+    array: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device
+) -> torch.Tensor:
+    # On the CPU the tensor is the array: nothing is copied, and forward returns before it changes.
+    return torch.from_numpy(array).to(device)

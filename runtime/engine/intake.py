@@ -1,0 +1,108 @@
+"""From a Submit to a Sequence, or a refusal; used by the engine core when a request arrives.
+
+The front process checks much of this too, where it can say more. It is checked here because a
+program that runs the engine in its own process has no front process.
+"""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import numpy as np
+
+from .. import sampling
+from ..errors import RequestError
+from ..protocol import Submit
+from ..scheduler.sequence import Sequence
+from ..scheduler.stop import StopChecker
+from ..tokenizer import Tokenizer
+
+
+class Intake:
+    """What a new sequence is measured against.
+
+    vocab_size: tokens that exist. context_length: of the model. num_slots: of the KV pool.
+    seed: decides the seeds of those requests that name none.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        vocab_size: int,
+        context_length: int,
+        num_slots: int,
+        eos_ids: tuple[int, ...],
+        seed: int,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self._context_length = context_length
+        self._num_slots = num_slots
+        self._eos_ids = eos_ids
+        self._token_bytes = tokenizer.token_bytes
+        self._control_ids = {
+            tokenizer.decode([token_id], skip_special_tokens=False): token_id
+            for token_id in tokenizer.special_ids
+        }
+        self._num_taken = 0
+        self._seeds = random.Random(seed)
+
+    def take(self, submit: Submit) -> Sequence:
+        """Raises RequestError when the sequence can never be served."""
+        params = submit.sampling
+        ids = self._prompt(submit)
+        sampling.check(params, self.vocab_size)
+        if submit.logprobs is not None:
+            sampling.check_logprobs(submit.logprobs, len(ids))
+        if params.seed is None:
+            params = msgspec.structs.replace(params, seed=self._seeds.getrandbits(63))
+        most = min(self._context_length, self._num_slots)
+        max_new_tokens = min(params.max_new_tokens, most - len(ids))
+        stop = StopChecker(
+            params, max_new_tokens, self._eos_ids, self._token_bytes, self._control_ids
+        )
+        self._num_taken += 1
+        room = np.empty(len(ids) + min(max_new_tokens, 256), np.int32)
+        room[: len(ids)] = ids
+        return Sequence(
+            sid=submit.sid,
+            arrival=self._num_taken,
+            namespace=submit.namespace,
+            prompt_len=len(ids),
+            max_new_tokens=max_new_tokens,
+            sampling=params,
+            stop=stop,
+            ids=room,
+            num_tokens=len(ids),
+            logprobs=submit.logprobs,
+            constraint=submit.constraint if max_new_tokens else None,
+            sampling_state=sampling.SamplingState(
+                params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs
+            ),
+        )
+
+    def _prompt(self, submit: Submit) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        ids = np.array(submit.input_ids, np.int64)
+        if not len(ids):
+            raise RequestError("invalid_request", "the prompt has no tokens", pointer="/prompt")
+        if ids.min() < 0 or ids.max() >= self.vocab_size:
+            wrong = int(ids[(ids < 0) | (ids >= self.vocab_size)][0])
+            raise RequestError(
+                "invalid_request",
+                f"token id {wrong} in the prompt is outside the vocabulary of {self.vocab_size}",
+                pointer="/prompt",
+            )
+        num_new = min(1, submit.sampling.max_new_tokens)
+        for holds, what in (
+            (self._context_length, "the context holds"),
+            (self._num_slots, "the KV pool holds"),
+        ):
+            if len(ids) + num_new > holds:
+                raise RequestError(
+                    "context_length",
+                    f"the prompt has {len(ids)} tokens, with {num_new} to generate at least, "
+                    f"but {what} {holds}; shorten the prompt",
+                    pointer="/prompt",
+                )
+        return ids

@@ -1,0 +1,90 @@
+"""KV slots changing hands between allocator, radix tree and sequences; used by the scheduler.
+
+Every slot has one owner. All moves between owners are here.
+"""
+
+from __future__ import annotations
+
+from ..memory.allocator import SlotAllocator
+from ..radix_cache.tree import RadixCache
+from .sequence import Sequence
+
+
+class KVLedger:
+    """Gives slots to sequences, evicting cached prefixes when none are free, and files what
+    sequences computed in the tree."""
+
+    def __init__(self, allocator: SlotAllocator, cache: RadixCache) -> None:
+        self.allocator = allocator
+        self.cache = cache
+
+    @property
+    def num_available(self) -> int:
+        """Slots that can be had without taking any from a running sequence."""
+        return self.allocator.num_free + self.cache.num_evictable
+
+    def lease(self, seq: Sequence) -> None:
+        """Start from the longest cached prefix that the sequence can use, and protect it."""
+        tokens = seq.ids[: seq.max_match]
+        match = self.cache.match_prefix(seq.namespace, tokens)
+        self.cache.lock(match.node)
+        seq.node = match.node
+        seq.add_slots(match.slots)
+        seq.num_leased = seq.num_computed = seq.num_slots
+
+    def grow(self, seqs: list[Sequence], num_each: int) -> None:
+        """Give each sequence slots for its next `num_each` tokens.
+
+        The caller has seen to it that `num_available` suffices.
+        """
+        total = num_each * len(seqs)
+        if total > self.allocator.num_free:
+            self.cache.evict(total - self.allocator.num_free)
+        slots = self.allocator.allocate(total)
+        if slots is None:
+            raise RuntimeError(f"{total} slots were promised, {self.num_available} are available")
+        if num_each == 1:
+            for seq, slot in zip(seqs, slots.tolist(), strict=True):
+                if seq.num_slots == len(seq.slots):
+                    seq.reserve(seq.num_slots + 1)
+                seq.slots[seq.num_slots] = slot
+                seq.num_slots += 1
+        else:
+            for i, seq in enumerate(seqs):
+                seq.add_slots(slots[i * num_each : (i + 1) * num_each])
+
+    def publish(self, seq: Sequence) -> None:
+        """File everything computed so far in the tree, for others to use, and lease it.
+
+        Where others filed the same tokens meanwhile, the sequence goes on with theirs.
+        """
+        n = seq.num_computed
+        tokens = seq.ids[:n]
+        self._file(seq)
+        match = self.cache.match_prefix(seq.namespace, tokens)
+        self.cache.lock(match.node)
+        seq.node = match.node
+        seq.slots[:n] = match.slots
+
+    def release(self, seq: Sequence, *, keep: bool) -> None:
+        """Take back all that a sequence holds. With `keep` its computed tokens stay in the tree,
+        evictable; without, what it did not share yet is forgotten."""
+        if seq.node is None:
+            raise ValueError("a sequence that holds nothing cannot give it back")
+        if keep and seq.num_computed > seq.num_leased:
+            self._file(seq)
+        else:
+            self.cache.unlock(seq.node)
+        self.allocator.free(seq.own_slots())
+        seq.node = None
+        seq.num_slots = seq.num_leased = seq.num_computed = 0
+
+    def _file(self, seq: Sequence) -> None:
+        """Make the tree the owner of what was computed. The lease is given back, first: a leaf
+        that nobody holds can grow, and nothing is evicted before the caller renews the lease."""
+        if seq.node is not None:
+            self.cache.unlock(seq.node)
+        n = seq.num_computed
+        present = self.cache.insert(seq.namespace, seq.ids[:n], seq.slots[:n])
+        self.allocator.free(seq.slots[seq.num_leased : present])
+        seq.num_leased = n

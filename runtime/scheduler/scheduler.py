@@ -1,0 +1,231 @@
+"""What runs in the next step: admission, budget, KV slots, retraction; for the engine core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..memory.allocator import SlotAllocator
+from ..radix_cache.node import TOKEN_BYTES
+from ..radix_cache.tree import RadixCache
+from .config import SchedulerConfig
+from .kv import KVLedger
+from .sequence import Sequence
+from .waiting import WaitingQueue
+
+# Candidates for which no room was found before admission gives up for this step.
+_MAX_MISFITS = 4
+_MAX_LOOKAHEAD = 2**20
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """`tokens[start:end]` of a sequence, to be computed in one step."""
+
+    seq: Sequence
+    start: int
+    end: int
+
+    @property
+    def reaches_end(self) -> bool:
+        """True when its last logits decide the sequence's next token."""
+        return self.end == self.seq.num_tokens
+
+
+class Scheduler:
+    """Sequences are waiting or running; running ones hold KV slots, waiting ones none.
+
+    max_logit_rows: most rows of logits per step for log probabilities of prompts.
+
+    Each step every decoding sequence gets one token; what is left of the budget goes to chunks of
+    uncomputed prompts, oldest first, and then to admitting. Slots are not reserved in advance for
+    what a sequence may generate. When they run out, the youngest running sequence is retracted:
+    its KV stays in the tree as evictable cache and it waits again. The oldest is never retracted,
+    so something always gets done, and after each retraction admission looks twice as far ahead,
+    so that retractions die out.
+    """
+
+    def __init__(
+        self,
+        config: SchedulerConfig,
+        allocator: SlotAllocator,
+        cache: RadixCache,
+        *,
+        max_logit_rows: int,
+    ) -> None:
+        self.config = config
+        self.kv = KVLedger(allocator, cache)
+        self.waiting = WaitingQueue(config, cache)
+        self.running: list[Sequence] = []
+        self.num_retractions = 0
+        self.num_hit_tokens = 0
+        self._cache = cache
+        self._max_logit_rows = max_logit_rows
+        self._rows_left = max_logit_rows
+        self._lookahead = config.lookahead
+        self._stalled = False
+
+    def submit(self, seq: Sequence) -> None:
+        """Queue a sequence. Alone in the pool it must fit."""
+        self.waiting.add(seq)
+        self._stalled = False
+
+    def schedule(self) -> list[Chunk]:
+        """Decide the next step and give its tokens slots. Empty when nothing can run."""
+        self._rows_left = self._max_logit_rows
+        decoding = self._grant_decodes()
+        chunks = [Chunk(seq, seq.num_computed, seq.num_tokens) for seq in decoding]
+        budget = self.config.chunk_tokens - len(chunks)
+        if len(decoding) < len(self.running):
+            budget -= self._grant_extends(chunks, budget)
+        if len(self.waiting) and not self._stalled:
+            self._admit(chunks, budget)
+        return chunks
+
+    def settle(self, chunk: Chunk) -> None:
+        """Note that a chunk was computed; file a prompt's part in the tree at once, so that those
+        who wait for it can go on."""
+        seq = chunk.seq
+        is_prompt = chunk.end - chunk.start > 1 or chunk.end <= seq.prompt_len
+        seq.num_computed = chunk.end
+        if is_prompt:
+            self.kv.publish(seq)
+
+    def finish(self, seq: Sequence, *, keep: bool = True) -> None:
+        """A sequence ended or was dropped, running or waiting; free what it holds. With `keep` all
+        that it computed stays in the tree as cache."""
+        if seq.node is None:
+            self.waiting.remove(seq)
+        else:
+            self.running.remove(seq)
+            self.kv.release(seq, keep=keep)
+            self._lookahead = max(self._lookahead * 7 // 8, self.config.lookahead)
+        self._stalled = False
+
+    def _grant_decodes(self) -> list[Sequence]:
+        """Slots for one token of each decoding sequence; retracts until there are enough."""
+        while True:
+            decoding = [seq for seq in self.running if seq.num_tokens - seq.num_computed == 1]
+            if len(decoding) <= self.kv.num_available:
+                break
+            self._retract_youngest()
+        self.kv.grow(decoding, 1)
+        return decoding
+
+    def _grant_extends(self, chunks: list[Chunk], budget: int) -> int:
+        """Chunks for running sequences whose prompts are not computed yet, the oldest first."""
+        used = 0
+        extending = sorted(
+            (seq for seq in self.running if seq.num_tokens - seq.num_slots > 0),
+            key=lambda seq: seq.arrival,
+        )
+        if not chunks:
+            # Only prompts in the making: if they have taken all slots, nobody could ever go on.
+            while self.kv.num_available == 0:
+                extending.remove(self._retract_youngest())
+        for seq in extending:
+            used += self._extend(seq, chunks, budget - used)
+        return used
+
+    def _extend(self, seq: Sequence, chunks: list[Chunk], budget: int) -> int:
+        length = min(seq.num_uncomputed, budget, self.kv.num_available)
+        first_row = seq.first_logprob_row
+        if first_row is not None:  # one row of logits for each token from there on
+            num_before = max(0, first_row - seq.num_computed)
+            length = min(length, num_before + self._rows_left)
+            self._rows_left -= max(0, length - num_before)
+        if length <= 0:
+            return 0
+        self.kv.grow([seq], length)
+        chunks.append(Chunk(seq, seq.num_computed, seq.num_computed + length))
+        return length
+
+    def _admit(self, chunks: list[Chunk], budget: int) -> None:
+        """Start waiting sequences while budget, places and slots last."""
+        admitted: list[Sequence] = []
+        # Those whose uncomputed prompts others may share: running ones, and the newly admitted.
+        in_flight = [seq for seq in self.running if seq.num_tokens - seq.num_computed > 1]
+        misfits = 0
+        promised = self._promised()
+        deferred = False
+        for seq in self.waiting.candidates():
+            if budget <= 0 or len(self.running) >= self.config.max_running:
+                break
+            must_go = self.waiting.must_not_be_passed(seq)
+            if in_flight and self._is_being_computed(seq, in_flight):
+                deferred = True
+                continue
+            if not self._start(seq, promised):
+                misfits += 1
+                if must_go or misfits >= _MAX_MISFITS:
+                    break
+                continue
+            admitted.append(seq)
+            in_flight.append(seq)
+            budget -= self._extend(seq, chunks, budget)
+            promised += self._growth(seq) + seq.num_tokens - seq.num_slots
+        if admitted:
+            for seq in admitted:
+                self.waiting.remove(seq)
+            self.waiting.note_admitted(admitted)
+        self._stalled = misfits > 0 and not deferred and not admitted
+
+    def _start(self, seq: Sequence, promised: int) -> bool:
+        """Lease its cached prefix and make it run, if its slots and the promised ones are there."""
+        if self.running:
+            need = seq.num_tokens + self._growth(seq) + promised
+            if need - seq.max_match > self.kv.num_available:
+                return False
+            self.kv.lease(seq)
+            if need - seq.num_leased > self.kv.num_available:
+                self.kv.release(seq, keep=True)
+                return False
+        else:
+            self.kv.lease(seq)
+        if seq.cached_tokens is None:
+            seq.cached_tokens = seq.num_leased
+            self.num_hit_tokens += seq.num_leased
+        self.running.append(seq)
+        return True
+
+    def _growth(self, seq: Sequence) -> int:
+        return min(seq.num_remaining, self._lookahead)
+
+    def _promised(self) -> int:
+        """Slots that those already running are going to need."""
+        return sum(seq.num_tokens - seq.num_slots + self._growth(seq) for seq in self.running)
+
+    def _is_being_computed(self, seq: Sequence, in_flight: list[Sequence]) -> bool:
+        """True when another sequence is just computing the next uncached tokens of this one."""
+        limit = seq.max_match
+        wanted = seq.hit_estimate + self.config.min_shared_tokens
+        if wanted > limit:
+            return False
+        head = seq.prefix_bytes[: wanted * TOKEN_BYTES]
+        if not any(
+            other.namespace == seq.namespace and other.prefix_bytes.startswith(head)
+            for other in in_flight
+        ):
+            return False
+        # The estimate may be old: what was computed since is no reason to wait any longer.
+        seq.hit_estimate = self._cache.match_length(seq.namespace, seq.ids[:limit])
+        wanted = seq.hit_estimate + self.config.min_shared_tokens
+        head = seq.prefix_bytes[: wanted * TOKEN_BYTES]
+        return wanted <= limit and any(
+            other.namespace == seq.namespace and other.prefix_bytes.startswith(head)
+            for other in in_flight
+        )
+
+    def _retract_youngest(self) -> Sequence:
+        victim = max(self.running, key=lambda seq: seq.arrival)
+        if len(self.running) == 1:
+            raise RuntimeError(
+                "a sequence alone ran out of KV slots; it should not have been taken"
+            )
+        self.running.remove(victim)
+        self.kv.release(victim, keep=True)
+        victim.prompt_logprobs.clear()
+        victim.retractions += 1
+        self.num_retractions += 1
+        self._lookahead = min(2 * self._lookahead, _MAX_LOOKAHEAD)
+        self.waiting.add(victim)
+        return victim

@@ -1,0 +1,117 @@
+"""One sequence on its way through the engine: its tokens, its KV slots, what it samples with.
+
+Made by the engine core from a `protocol.Submit`; moved by the scheduler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..memory.allocator import SlotIds
+from ..protocol import Constraint, LogprobParams, SamplingParams, TokenLogprob
+from ..radix_cache.node import Node, TokenIds
+from .stop import StopChecker
+
+if TYPE_CHECKING:
+    from ..constrained.base import Matcher
+    from ..sampling import SamplingState
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """The first `num_computed` tokens have KV; their slots are `slots[:num_computed]`.
+
+    The last sampled token has none yet: a decoding sequence has exactly one token without KV, one
+    whose prompt is being extended has more.
+
+    Of the slots, the first `num_leased` belong to the radix tree, where `node` is locked for this
+    sequence; those behind, up to `num_slots`, are its own. A waiting sequence holds no slots.
+
+    arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
+    fits. hit_estimate: cached tokens when last looked up. overtaken: younger ones admitted before.
+    """
+
+    sid: int
+    arrival: int
+    namespace: str
+    prompt_len: int
+    max_new_tokens: int
+    sampling: SamplingParams
+    sampling_state: SamplingState
+    stop: StopChecker
+    ids: TokenIds
+    num_tokens: int
+    logprobs: LogprobParams | None = None
+    constraint: Constraint | None = None
+    matcher: Matcher | None = None
+
+    num_computed: int = 0
+    num_slots: int = 0
+    num_leased: int = 0
+    slots: SlotIds = field(default_factory=lambda: np.empty(0, np.int64))
+    node: Node | None = None
+
+    prefix_bytes: bytes = b""
+    hit_estimate: int = 0
+    overtaken: int = 0
+    retractions: int = 0
+    cached_tokens: int | None = None
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    reported: bool = False
+
+    @property
+    def num_generated(self) -> int:
+        return self.num_tokens - self.prompt_len
+
+    @property
+    def num_uncomputed(self) -> int:
+        return self.num_tokens - self.num_computed
+
+    @property
+    def num_remaining(self) -> int:
+        """How many more tokens it may generate."""
+        return self.prompt_len + self.max_new_tokens - self.num_tokens
+
+    @property
+    def first_logprob_row(self) -> int | None:
+        """The first position whose logits are wanted for the prompt's log probabilities: the one
+        before the first prompt token that is asked for. None once they are delivered."""
+        if self.logprobs is None or self.logprobs.prompt_start is None or self.reported:
+            return None
+        return max(self.logprobs.prompt_start - 1, 0)
+
+    @property
+    def max_match(self) -> int:
+        """How many cached tokens it can use: never the last one, whose logits it needs, nor those
+        from which the prompt's log probabilities are to be computed."""
+        first_row = self.first_logprob_row
+        limit = self.num_tokens - 1
+        return limit if first_row is None else min(limit, first_row)
+
+    def append(self, token_id: int) -> None:
+        """Take a sampled token; its KV is computed by the next step."""
+        if self.num_tokens == len(self.ids):
+            self.ids = np.concatenate([self.ids, np.empty(len(self.ids) + 16, np.int32)])
+        self.ids[self.num_tokens] = token_id
+        self.num_tokens += 1
+
+    def add_slots(self, new: SlotIds) -> None:
+        """Own `new` as the slots of the next tokens."""
+        end = self.num_slots + len(new)
+        self.reserve(end)
+        self.slots[self.num_slots : end] = new
+        self.num_slots = end
+
+    def reserve(self, num_slots: int) -> None:
+        """Make room to note that many slots."""
+        if num_slots > len(self.slots):
+            room = np.empty(max(num_slots, 2 * len(self.slots), len(self.ids)), np.int64)
+            room[: self.num_slots] = self.slots[: self.num_slots]
+            self.slots = room
+
+    def own_slots(self) -> SlotIds:
+        """The slots that are this sequence's and not the tree's."""
+        return self.slots[self.num_leased : self.num_slots]

@@ -1,0 +1,118 @@
+"""Random traffic on the hash-chain model: every output exact, every slot owned, at every step."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hash_runner import HashRunner
+from world import Heard, World
+
+from branchline.runtime.protocol import LogprobParams
+
+# Small engines reach the corners, large ones the numbers: together a good 100,000 tokens.
+SMALL = [(seed, False, 1_000) for seed in range(16)]
+LARGE = [(seed, True, 22_000) for seed in range(100, 104)]
+
+
+def random_prompt(rng: random.Random, known: list[list[int]]) -> list[int]:
+    """Often a prefix of an earlier prompt or conversation, with something new behind it."""
+    base: list[int] = []
+    if known and rng.random() < 0.8:
+        base = rng.choice(known)
+        if rng.random() < 0.5:
+            base = base[: rng.randint(0, len(base))]
+    new = [rng.randint(1, 60) for _ in range(rng.randint(0 if base else 1, 25))]
+    return (base + new)[:70]
+
+
+def random_wishes(rng: random.Random, prompt_len: int) -> dict[str, object]:
+    wishes: dict[str, object] = {"max_new_tokens": rng.choice([0, 1, 5, 20, 60, 200])}
+    if rng.random() < 0.3:
+        wishes["stop"] = ["".join(rng.choices("abcdefg", k=rng.randint(2, 4)))]
+    if rng.random() < 0.2:
+        wishes["stop_token_ids"] = [rng.randint(1, 60)]
+    if rng.random() < 0.5:
+        wishes["ignore_eos"] = True
+    if rng.random() < 0.1:
+        wishes["logprobs"] = LogprobParams(prompt_start=rng.randint(0, prompt_len))
+    wishes["namespace"] = rng.choice(["", "", "", "a"])
+    return wishes
+
+
+class Traffic:
+    """Sequences come, go, are dropped; the cache is flushed; the pool is too small for all."""
+
+    def __init__(self, seed: int, large: bool) -> None:
+        self.rng = rng = random.Random(seed)
+        self.large = large
+        self.world = World(
+            rng.choice([3_000, 6_000] if large else [280, 400, 800]),
+            max_running=60 if large else rng.choice([4, 16, 40]),
+            chunk_tokens=rng.choice([128, 512] if large else [7, 32, 128]),
+            policy=rng.choice(["lpm", "fcfs"]),
+        )
+        self.known: list[list[int]] = []
+        self.live: list[Heard] = []
+
+    def arrive(self) -> None:
+        prompt = random_prompt(self.rng, self.known)
+        if not prompt:
+            return
+        self.live.append(self.world.submit(prompt, **random_wishes(self.rng, len(prompt))))
+        self.known = [*self.known[-20:], prompt]
+
+    def step(self) -> None:
+        self.world.step()
+        for heard in [heard for heard in self.live if heard.over]:
+            self.world.assert_right(heard)
+            self.live.remove(heard)
+            self.known.append((heard.submit.input_ids + heard.token_ids)[:70])
+
+    def run(self, num_tokens: int) -> None:
+        stats = self.world.core.stats
+        while stats()["generated_tokens"] < num_tokens:
+            dice = self.rng.random()
+            if len(self.live) < (100 if self.large else 60) and dice < 0.4:
+                for _ in range(self.rng.choice([1, 1, 2, 12])):
+                    self.arrive()
+            elif self.live and dice < 0.42:
+                self.world.drop(self.live.pop(self.rng.randrange(len(self.live))))
+            elif dice < 0.425:
+                self.world.core.flush_cache()
+            self.step()
+        while self.world.core.has_work:
+            self.step()
+
+
+@pytest.mark.parametrize(("seed", "large", "num_tokens"), SMALL + LARGE)
+def test_random_traffic_is_exact_and_leaks_nothing(seed: int, large: bool, num_tokens: int) -> None:
+    traffic = Traffic(seed, large)
+    traffic.run(num_tokens)
+    assert not traffic.live
+    traffic.world.assert_idle()
+
+
+def test_the_random_traffic_reaches_retraction_eviction_and_hits() -> None:
+    """Without these the test above would prove little."""
+    reached = {"retractions": 0.0, "evicted_tokens": 0.0, "hit_tokens": 0.0}
+    for seed in range(4):
+        traffic = Traffic(seed, large=False)
+        traffic.run(800)
+        stats = traffic.world.core.stats()
+        for name in reached:
+            reached[name] += stats[name]
+    assert min(reached.values()) >= 5, reached
+
+
+def test_a_pool_hardly_larger_than_one_sequence_still_serves_many() -> None:
+    runner = HashRunner(64)
+    world = World(runner=runner, max_running=8, chunk_tokens=16)
+    all_heard = [
+        world.submit([1 + i % 5, 7, 9, *range(1, 10 + i % 20)], 30, ignore_eos=True)
+        for i in range(40)
+    ]
+    world.run()
+    for heard in all_heard:
+        world.assert_right(heard)
+    world.assert_idle()

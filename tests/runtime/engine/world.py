@@ -1,0 +1,169 @@
+"""An engine on the hash runner, and what its sequences have said so far; every step is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from hash_runner import EOS, HashRunner, HashTokenizer, continuation
+
+from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.protocol import (
+    Failed,
+    LogprobParams,
+    Progress,
+    SamplingParams,
+    StepEvents,
+    Submit,
+    TokenLogprob,
+)
+
+
+@dataclass
+class Heard:
+    """What the events told of one sequence."""
+
+    submit: Submit
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    cached_tokens: int | None = None
+    prompt_logprobs: list[TokenLogprob] | None = None
+    finish: str | None = None
+    matched_stop: str | int | None = None
+    failed: Failed | None = None
+    num_progress: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.finish is not None or self.failed is not None
+
+
+class NoCompiler:
+    """For engines whose requests have no constraints."""
+
+    def compile(self, constraint: object) -> object:
+        raise AssertionError("nothing is to be compiled here")
+
+
+class World:
+    def __init__(
+        self,
+        num_slots: int = 1_000,
+        *,
+        runner: HashRunner | None = None,
+        compiler: object = None,
+        vocab_size: int = 61,
+        **config: object,
+    ) -> None:
+        self.runner = runner or HashRunner(num_slots, vocab_size)
+        self.tokenizer = HashTokenizer(vocab_size)
+        self.core = EngineCore(
+            EngineConfig(**config), self.runner, self.tokenizer, compiler or NoCompiler()
+        )
+        self.heard: dict[int, Heard] = {}
+        self._next_sid = 0
+        free = self.core.allocator.free
+
+        def free_and_poison(slots: np.ndarray) -> None:
+            free(slots)
+            self.runner.poison(slots)
+
+        self.core.allocator.free = free_and_poison
+
+    def submit(
+        self,
+        prompt: list[int],
+        max_new_tokens: int = 8,
+        *,
+        logprobs: LogprobParams | None = None,
+        constraint: object = None,
+        namespace: str = "",
+        **sampling: object,
+    ) -> Heard:
+        self._next_sid += 1
+        params = SamplingParams(max_new_tokens=max_new_tokens, temperature=0.0, **sampling)
+        submit = Submit(self._next_sid, prompt, params, constraint, logprobs, namespace)
+        self.core.submit(submit)
+        heard = self.heard[submit.sid] = Heard(submit)
+        return heard
+
+    def step(self, check: bool = True) -> StepEvents:
+        events = self.core.step()
+        for progress in events.progress:
+            self._hear(progress)
+        for failed in events.failed:
+            heard = self.heard[failed.sid]
+            assert not heard.over, "an ended sequence must not be heard of again"
+            heard.failed = failed
+        if check:
+            self.core.check()
+        return events
+
+    def _hear(self, progress: Progress) -> None:
+        heard = self.heard[progress.sid]
+        assert not heard.over, "an ended sequence must not be heard of again"
+        first = heard.num_progress == 0
+        heard.num_progress += 1
+        heard.token_ids += progress.token_ids
+        heard.logprobs += progress.logprobs or []
+        assert (progress.cached_tokens is not None) == first
+        if first:
+            heard.cached_tokens = progress.cached_tokens
+            heard.prompt_logprobs = progress.prompt_logprobs
+        heard.finish = progress.finish
+        heard.matched_stop = progress.matched_stop
+
+    def drop(self, heard: Heard) -> None:
+        self.core.drop(heard.submit.sid)
+        del self.heard[heard.submit.sid]
+
+    def run(self, max_steps: int = 100_000) -> None:
+        """Step until nothing is left to do."""
+        for _ in range(max_steps):
+            if not self.core.has_work:
+                return
+            self.step()
+        raise AssertionError(f"still busy after {max_steps} steps: {self.core.stats()}")
+
+    def expected(self, submit: Submit) -> tuple[list[int], str, str | int | None]:
+        """Tokens, finish reason and matched stop that this submit must lead to, told naively."""
+        params = submit.sampling
+        most = min(self.runner.context_length, self.runner.num_slots) - len(submit.input_ids)
+        limit = min(params.max_new_tokens, most)
+        tokens = continuation(submit.input_ids, limit, self.runner.vocab_size)
+        text = ""
+        for n, last in enumerate(tokens, start=1):
+            piece = self.tokenizer.decode([last])
+            text += piece
+            if n < params.min_new_tokens:
+                continue
+            if (last == EOS and not params.ignore_eos) or last in params.stop_token_ids:
+                return tokens[:n], "stop", last
+            if (ended := stop_in_last(text, len(piece), params.stop)) is not None:
+                return tokens[:n], "stop", ended
+        return tokens, "length", None
+
+    def assert_right(self, heard: Heard) -> None:
+        assert heard.failed is None, heard.failed
+        tokens, finish, matched = self.expected(heard.submit)
+        assert (heard.token_ids, heard.finish, heard.matched_stop) == (tokens, finish, matched)
+
+    def assert_idle(self) -> None:
+        """Nothing runs, and every slot is free or cached."""
+        assert not self.core.has_work
+        self.core.check()
+        stats = self.core.stats()
+        assert stats["free_slots"] + stats["cached_tokens"] == stats["num_slots"]
+        assert stats["evictable_tokens"] == stats["cached_tokens"]
+
+
+def stop_in_last(text: str, num_new: int, stops: list[str]) -> str | None:
+    """The stop string that begins first among those that end in the last `num_new` characters."""
+    found = []
+    for order, stop in enumerate(stops):
+        for end in range(len(text) - num_new + 1, len(text) + 1):
+            if text.endswith(stop, 0, end):
+                found.append((end - len(stop), order, stop))
+                break
+    return min(found)[2] if found else None
