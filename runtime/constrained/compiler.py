@@ -1,0 +1,126 @@
+"""Constraints to compiled grammars, with a cache; used by the engine process (off its loop) and,
+without compiling, by whoever wants to check a constraint early."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from ..errors import RequestError
+from ..protocol import Choices, Constraint, Regex
+from ..tokenizer import Tokenizer
+from .base import Grammar, GrammarLimits
+from .expr import EMPTY, Expr, Language, alt, lit
+from .regex import fullmatch
+from .schema import schema_language
+from .xgrammar_engine import XGrammarEngine
+
+_Key = tuple[str, str | tuple[str, ...]]
+
+# What a failed or trivial entry is counted with.
+_ENTRY_BYTES = 4_096
+
+
+def build_language(constraint: Constraint, limits: GrammarLimits) -> Language:
+    """The language of a constraint; needs neither tokenizer nor torch. Raises
+    RequestError("grammar")."""
+    if isinstance(constraint, Choices):
+        return Language(alt(_choice(text) for text in dict.fromkeys(constraint.choices)))
+    if isinstance(constraint, Regex):
+        if len(constraint.pattern) > limits.max_source_chars:
+            raise RequestError("grammar", f"pattern over {limits.max_source_chars} characters")
+        return Language(fullmatch(constraint.pattern, limits))
+    return schema_language(constraint.schema, limits)
+
+
+def _choice(text: str) -> Expr:
+    try:
+        return lit(text) if text else EMPTY
+    except UnicodeEncodeError:
+        raise RequestError(
+            "grammar", f"the choice {text!r} holds half a surrogate pair", pointer="choices"
+        ) from None
+
+
+def _key(constraint: Constraint) -> _Key:
+    if isinstance(constraint, Choices):
+        return "choices", tuple(constraint.choices)
+    if isinstance(constraint, Regex):
+        return "regex", constraint.pattern
+    return "json_schema", constraint.schema
+
+
+class GrammarCompiler:
+    """Compiles constraints for one tokenizer and keeps what it compiled, up to `cache_bytes`.
+
+    Thread-safe; threads that ask for the same constraint at once wait for one compilation.
+    Refused constraints are remembered as well.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, vocab_size: int, limits: GrammarLimits | None = None
+    ) -> None:
+        self.limits = limits or GrammarLimits()
+        self._engine = XGrammarEngine(tokenizer, vocab_size, self.limits)
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[_Key, Future[Grammar]] = OrderedDict()
+        self._entry_bytes: dict[_Key, int] = {}
+        self.cached_bytes = 0
+        self.hits = 0
+        self.misses = 0
+
+    def compile(self, constraint: Constraint, max_new_tokens: int | None = None) -> Grammar:
+        """The grammar of a constraint. Blocks; raises RequestError("grammar", pointer=...) when it
+        cannot be enforced, or when no output fits into `max_new_tokens`."""
+        grammar = self._cached(constraint)
+        if max_new_tokens is not None:
+            grammar.require_budget(max_new_tokens)
+        return grammar
+
+    def _cached(self, constraint: Constraint) -> Grammar:
+        key = _key(constraint)
+        with self._lock:
+            future = self._entries.get(key)
+            if future is not None:
+                self._entries.move_to_end(key)
+                self.hits += 1
+                mine = False
+            else:
+                future = self._entries[key] = Future()
+                self.misses += 1
+                mine = True
+        if mine:
+            self._run(constraint, key, future)
+        return future.result()
+
+    def _run(self, constraint: Constraint, key: _Key, future: Future[Grammar]) -> None:
+        size = _ENTRY_BYTES
+        try:
+            grammar = self._engine.compile(build_language(constraint, self.limits))
+            size += grammar.num_bytes
+            future.set_result(grammar)
+        except RequestError as error:
+            future.set_exception(error)
+        except RecursionError:
+            future.set_exception(RequestError("grammar", "the constraint nests too deeply"))
+        except BaseException as error:
+            # Waiting threads must learn of it; nothing is kept.
+            future.set_exception(error)
+            size = 0
+        with self._lock:
+            if size == 0:
+                self._entries.pop(key, None)
+                return
+            self._entry_bytes[key] = size
+            self.cached_bytes += size
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Drop the entries not asked for longest; running matchers keep their own grammar."""
+        for key in list(self._entries):
+            if self.cached_bytes <= self.limits.cache_bytes:
+                return
+            if key in self._entry_bytes:  # finished ones only
+                self.cached_bytes -= self._entry_bytes.pop(key)
+                del self._entries[key]

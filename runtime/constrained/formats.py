@@ -1,0 +1,44 @@
+"""String formats as patterns; used by schema.py.
+
+Each pattern matches only what the format's definition allows (RFC 3339, RFC 4122, RFC 5321 and
+so on), and may leave out rare forms, so that a generated value passes every checker.
+"""
+
+from __future__ import annotations
+
+_YEAR = r"(?:000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
+# Years that have a 29th of February: divisible by 4, centuries by 400 only.
+_LEAP = (
+    r"(?:(?:0[48]|[2468][048]|[13579][26])00"
+    r"|\d\d(?:0[48]|[2468][048]|[13579][26]))"
+)
+_DATE = (
+    rf"(?:{_YEAR}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+    rf"|{_LEAP}-02-29)"
+)
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?"
+_ZONE = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL})(?:\.{_LABEL}){{0,4}}"
+_PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*"
+
+PATTERNS: dict[str, str] = {
+    "date": _DATE,
+    "time": _CLOCK + _ZONE,
+    "date-time": f"{_DATE}T{_CLOCK}{_ZONE}",
+    "duration": r"P(?:\d{1,4}D(?:T\d{1,2}H(?:\d{1,2}M(?:\d{1,2}S)?)?)?|T\d{1,4}[HMS]|\d{1,4}W)",
+    "uuid": r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+    "ipv4": rf"{_OCTET}(?:\.{_OCTET}){{3}}",
+    "ipv6": r"[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){7}",
+    "hostname": _HOST,
+    "email": rf"[A-Za-z0-9_+-]{{1,32}}(?:\.[A-Za-z0-9_+-]{{1,16}}){{0,3}}@{_LABEL}"
+    rf"(?:\.{_LABEL}){{0,3}}\.[A-Za-z]{{2,12}}",
+    "uri": rf"https?://{_HOST}(?::[1-9]\d{{0,3}})?(?:/{_PATH})?(?:\?{_PATH})?(?:#{_PATH})?",
+}
+
+# Formats that say what a string is for; every string has them.
+WITHOUT_RULES = frozenset(
+    {"path", "file-path", "directory-path", "binary", "password", "text", "multiline"}
+)

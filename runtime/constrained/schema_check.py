@@ -1,0 +1,159 @@
+"""What a JSON Schema may contain; called by schema.py before and while it converts.
+
+Nothing is ignored silently: a keyword is enforced, describes only, or is refused here with the
+JSON pointer at which it stands.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from ..errors import RequestError
+from .base import GrammarLimits
+
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+
+BY_TYPE: dict[str, frozenset[str]] = {
+    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "number": frozenset(
+        {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    ),
+    "array": frozenset(
+        {"items", "prefixItems", "additionalItems", "minItems", "maxItems", "uniqueItems"}
+    ),
+    "object": frozenset(
+        {
+            *("properties", "required", "additionalProperties", "patternProperties"),
+            *("propertyNames", "minProperties", "maxProperties"),
+        }
+    ),
+}
+
+_REFUSED: dict[str, str] = {
+    "not": "list the allowed values with enum, or use a pattern",
+    "if": "spell the cases out with anyOf",
+    "then": "spell the cases out with anyOf",
+    "else": "spell the cases out with anyOf",
+    "contains": "describe every item with items or prefixItems",
+    "minContains": "describe every item with items or prefixItems",
+    "maxContains": "describe every item with items or prefixItems",
+    "dependencies": "spell the cases out with anyOf",
+    "dependentRequired": "spell the cases out with anyOf",
+    "dependentSchemas": "spell the cases out with anyOf",
+    "unevaluatedItems": "use items: false after prefixItems",
+    "unevaluatedProperties": "use additionalProperties in one object schema",
+    "$dynamicRef": "use $ref",
+    "$recursiveRef": "use $ref",
+    "extends": "use allOf",
+    "disallow": "list the allowed types",
+    "divisibleBy": "use multipleOf",
+}
+
+
+def pointer_to(pointer: str, *names: str | int) -> str:
+    """The JSON pointer of something below `pointer`."""
+    escaped = (str(name).replace("~", "~0").replace("/", "~1") for name in names)
+    return "/".join([pointer, *escaped])
+
+
+def refuse(pointer: str, message: str) -> NoReturn:
+    raise RequestError("grammar", f"{message} (at {pointer})", pointer=pointer)
+
+
+def load(text: str, limits: GrammarLimits) -> Any:
+    """Parse schema text within the limits."""
+    if len(text) > limits.max_source_chars:
+        refuse("#", f"schema of {len(text)} characters, at most {limits.max_source_chars}")
+    try:
+        schema = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        refuse("#", f"the schema nests deeper than {limits.max_depth} levels")
+    except ValueError as error:
+        refuse("#", f"the schema is not JSON: {error}")
+    if not isinstance(schema, (dict, bool)):
+        refuse("#", f"a schema is an object or a boolean, not {type(schema).__name__}")
+    _check_size(schema, limits)
+    return schema
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_size(schema: Any, limits: GrammarLimits) -> None:
+    """Depth and number of properties, without recursion."""
+    level, depth, properties = [schema], 0, 0
+    while level:
+        depth += 1
+        # A schema level is two JSON levels: the keyword and what stands under it.
+        if depth > 2 * limits.max_depth:
+            refuse("#", f"the schema nests deeper than {limits.max_depth} schemas")
+        following: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                named = node.get("properties")
+                properties += len(named) if isinstance(named, dict) else 0
+                following += node.values()
+            elif isinstance(node, list):
+                following += node
+        level = following
+    if properties > limits.max_properties:
+        refuse("#", f"the schema has {properties} properties, at most {limits.max_properties}")
+
+
+def check_keywords(schema: dict[str, Any], pointer: str) -> None:
+    """Refuse what cannot be enforced, whatever the type."""
+    for keyword, advice in _REFUSED.items():
+        if keyword not in schema or (keyword == "not" and schema["not"] in (False,)):
+            continue
+        if keyword in ("then", "else") and "if" not in schema:
+            continue  # without `if` they say nothing
+        refuse(
+            pointer_to(pointer, keyword),
+            f"`{keyword}` cannot be enforced while generating; {advice}",
+        )
+    if pointer != "#" and isinstance(schema.get("$id"), str):
+        refuse(
+            pointer_to(pointer, "$id"),
+            "a schema with its own `$id` inside another is not "
+            "supported; move it to $defs without `$id`",
+        )
+
+
+def integer_of(schema: dict[str, Any], keyword: str, pointer: str) -> int | None:
+    """A count such as maxLength; None where it is not given."""
+    value = schema.get(keyword)
+    if value is None and keyword not in schema:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        refuse(pointer_to(pointer, keyword), f"`{keyword}` must be a number of at least 0")
+    return value
+
+
+def object_of(schema: dict[str, Any], keyword: str, pointer: str) -> dict[str, Any]:
+    """A keyword that maps names to schemas."""
+    value = schema.get(keyword, {})
+    if not isinstance(value, dict):
+        refuse(pointer_to(pointer, keyword), f"`{keyword}` must be an object")
+    return value
+
+
+def list_of(schema: dict[str, Any], keyword: str, pointer: str) -> list[Any]:
+    """A keyword that holds a list, empty where it is not given."""
+    value = schema.get(keyword, [])
+    if not isinstance(value, list) or (keyword != "required" and keyword in schema and not value):
+        refuse(pointer_to(pointer, keyword), f"`{keyword}` must be a list with something in it")
+    return value
+
+
+def listed(schema: Any) -> list[Any] | None:
+    """The values of enum or const."""
+    if not isinstance(schema, dict):
+        return None
+    if "const" in schema:
+        return [schema["const"]]
+    values = schema.get("enum")
+    return values if isinstance(values, list) and values else None

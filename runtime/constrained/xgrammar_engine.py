@@ -1,0 +1,214 @@
+"""Grammars whose masks come from xgrammar; built by compiler.py, run by the engine process.
+
+xgrammar answers which tokens the grammar allows. What it does not know stays with the walker of
+the same language: whether the output can still be completed within the budget, long counted
+repetitions, and forced text that ends inside a character.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import RequestError
+from ..tokenizer import Tokenizer
+from .base import Grammar, GrammarLimits, MaskRow, Matcher
+from .budget import TokenCosts
+from .ebnf import write_ebnf
+from .expr import Language
+from .prune import prune
+from .vocabulary import INFINITE, Vocabulary
+from .walker import State, Walker
+
+# How much of the generated text is spelled again to see how forced text joins it.
+_REJOINED_TOKENS = 8
+
+
+class XGrammarEngine:
+    """Compiles languages for one vocabulary. Thread-safe."""
+
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, limits: GrammarLimits) -> None:
+        import xgrammar  # imports torch: only where grammars are compiled
+
+        self._xgrammar = xgrammar
+        self._limits = limits
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        token_bytes = [
+            b"" if index in tokenizer.control_ids or index in tokenizer.eos_ids else data
+            for index, data in enumerate(tokenizer.token_bytes[:vocab_size])
+        ]
+        self.vocabulary = Vocabulary(token_bytes)
+        self.eos_ids = tuple(index for index in tokenizer.eos_ids if index < vocab_size)
+        if not self.eos_ids:
+            raise RequestError("grammar", "the model has no end token, so nothing could end")
+        info = xgrammar.TokenizerInfo(
+            token_bytes,
+            xgrammar.VocabType.RAW,
+            vocab_size=vocab_size,
+            stop_token_ids=list(self.eos_ids),
+        )
+        # Whole grammars are cached by compiler.py; this cache shares their common rules.
+        self._compiler = xgrammar.GrammarCompiler(
+            info, max_threads=1, cache_limit_bytes=limits.cache_bytes // 4
+        )
+        # The empty rows of a mask: ids that no token of the vocabulary has.
+        self.row_size = -(-vocab_size // 32)
+
+    def compile(self, language: Language) -> XGrammar:
+        """Raises RequestError("grammar") when nothing satisfies the language, this tokenizer
+        cannot spell it, or xgrammar refuses it."""
+        walker = Walker(language, self.vocabulary)
+        if walker.start.cost >= INFINITE:
+            raise RequestError(
+                "grammar",
+                "nothing satisfies this constraint: its conditions contradict each other, or it "
+                "refers to itself without end, or the model's tokens cannot spell it",
+            )
+        source = write_ebnf(prune(language, walker), self.vocab_size, self._limits)
+        try:
+            compiled = self._compiler.compile_grammar(source)
+        except (RuntimeError, ValueError) as error:
+            message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
+            raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None
+        return XGrammar(self, compiled, walker)
+
+    def new_handle(self, compiled: Any) -> Any:
+        return self._xgrammar.GrammarMatcher(compiled)
+
+
+class XGrammar(Grammar):
+    """A compiled language."""
+
+    def __init__(self, engine: XGrammarEngine, compiled: Any, walker: Walker) -> None:
+        self.engine = engine
+        self.compiled = compiled
+        self.walker = walker
+        self.costs = TokenCosts(walker, engine.vocabulary)
+        self.min_tokens = walker.start.cost
+
+    @property
+    def num_bytes(self) -> int:
+        # The walker's states are bounded by number; 64 KiB stands for a typical one.
+        return int(self.compiled.memory_size_bytes) + 65_536
+
+    def matcher(self) -> XGrammarMatcher:
+        return XGrammarMatcher(self, self.engine.new_handle(self.compiled))
+
+
+class XGrammarMatcher(Matcher):
+    """An xgrammar matcher and the walker's state for the same text."""
+
+    def __init__(self, grammar: XGrammar, handle: Any) -> None:
+        self._grammar = grammar
+        self._handle = handle
+        self._tokens: list[int] = []
+        # states[i] is the walker's state after i tokens.
+        self._states: list[State] = [grammar.walker.start]
+        self.finished = False
+
+    def fill_mask(self, row: MaskRow, remaining: int | None = None) -> None:
+        engine = self._grammar.engine
+        mask = row.reshape(1, -1)
+        if self._handle.is_terminated():
+            raise RequestError("grammar", "the output is complete; no token may follow")
+        row.fill(-1)
+        self._handle.fill_next_token_bitmask(mask, 0)
+        _clear_from(row, engine.vocab_size)
+        state = self._states[-1]
+        needs_room = remaining is not None and remaining <= self._grammar.walker.most
+        if needs_room or state.slack < engine.vocabulary.max_length:
+            budget = INFINITE - 1 if remaining is None else remaining - 1
+            self._keep_affordable(row, state, budget)
+        if not row.any():
+            raise RequestError("grammar", "no token of the vocabulary continues the output")
+
+    def _keep_affordable(self, row: MaskRow, state: State, budget: int) -> None:
+        """Forbid the tokens after which more than `budget` tokens are needed to finish."""
+        affordable = self._grammar.costs.after(state) <= budget
+        bits = np.zeros(row.shape[0] * 32, dtype=np.uint8)
+        bits[: affordable.shape[0]] = affordable
+        if state.accepting:
+            bits[list(self._grammar.engine.eos_ids)] = 1
+        row &= np.packbits(bits, bitorder="little").view(np.int32)
+
+    def accept(self, token_id: int) -> bool:
+        engine, state = self._grammar.engine, self._states[-1]
+        following: State | None = state
+        if token_id not in engine.eos_ids:
+            # xgrammar does not count long repetitions; the walker does.
+            data = engine.vocabulary.bytes_of(token_id)
+            following = self._grammar.walker.walk(state, data) if data else None
+        if following is None or self._handle.is_terminated():
+            return False
+        if not self._handle.accept_token(token_id):
+            return False
+        self._tokens.append(token_id)
+        self._states.append(following)
+        self._update_finished()
+        return True
+
+    def _update_finished(self) -> None:
+        state = self._states[-1]
+        ended = self._handle.is_terminated()
+        self.finished = ended or (state.accepting and not state.frames)
+
+    def rollback(self, count: int) -> None:
+        if not 0 <= count <= len(self._tokens):
+            raise ValueError(f"cannot take back {count} of {len(self._tokens)} tokens")
+        if count:
+            self._handle.rollback(count)
+            del self._tokens[-count:]
+            del self._states[-count:]
+            self._update_finished()
+
+    def forced_tokens(self) -> list[int]:
+        if self._handle.is_terminated():
+            return []
+        state = self._states[-1]
+        forced = self._grammar.walker.forced(state)
+        if len(forced) < 2:
+            return []
+        return self._spell(forced, state)
+
+    def _spell(self, forced: bytes, state: State) -> list[int]:
+        """Tokens of the forced bytes as the tokenizer would spell them here: the last tokens are
+        spelled again together with them, and unless they come out as they were nothing is
+        forced. The last forced token is held back while text after it could change it."""
+        engine = self._grammar.engine
+        tail = self._tokens[-_REJOINED_TOKENS:]
+        before = b"".join(engine.vocabulary.token_bytes[token] for token in tail)
+        joined = before + forced
+        try:
+            text = joined.decode()
+        except UnicodeDecodeError as error:
+            # Forced bytes may end inside a character; one begun earlier is left to decoding.
+            if error.start <= len(before) or error.end < len(joined):
+                return []
+            joined = joined[: error.start]
+            text = joined.decode()
+        ids = engine.tokenizer.encode_text(text)
+        if ids[: len(tail)] != tail:
+            return []
+        ids = ids[len(tail) :]
+        end = self._grammar.walker.walk(state, joined[len(before) :])
+        if end is None or end.frames:
+            ids = ids[:-1]
+        table = engine.vocabulary.token_bytes
+        spelled = b"".join(table[index] for index in ids)
+        return ids if forced.startswith(spelled) and all(table[index] for index in ids) else []
+
+    def fork(self) -> XGrammarMatcher:
+        copy = XGrammarMatcher(self._grammar, self._handle.fork())
+        copy._tokens = self._tokens.copy()
+        copy._states = self._states.copy()
+        copy.finished = self.finished
+        return copy
+
+
+def _clear_from(row: MaskRow, size: int) -> None:
+    """Forbid the ids from `size` on: rows are padded to whole words."""
+    if size % 32:
+        row[size // 32] &= np.int32((1 << (size % 32)) - 1)
+    row[-(-size // 32) :] = 0
