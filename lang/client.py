@@ -52,6 +52,7 @@ class ZmqConnection(RequestTable):
         self._connect_timeout_s = connect_timeout_s
         self._name = name
         self._closed = False
+        self._pid = os.getpid()
         self._loop_thread = shared_loop()
         self._context = zmq.Context(io_threads=1)
         self._socket: zmq.Socket[bytes] | None = None
@@ -90,7 +91,8 @@ class ZmqConnection(RequestTable):
         return self._connected and self._runtime_ready
 
     def close(self) -> None:
-        if self._closed:
+        # In a forked child the socket is still the parent's.
+        if self._closed or self._pid != os.getpid():
             return
         self._closed = True
         if self._loop_thread.is_current():
@@ -108,6 +110,10 @@ class ZmqConnection(RequestTable):
     # --- connecting ---
 
     async def _ready(self) -> None:
+        if self._pid != os.getpid():
+            raise RuntimeUnavailable(
+                "this connection was made before a fork; make a new one in the child process"
+            )
         if self._connected:
             return
         async with self._connecting:

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from branchline.runtime import protocol
@@ -35,7 +35,9 @@ class Connection(Protocol):
     def new_rid(self) -> str:
         """A request id that this connection has not used yet."""
 
-    def generate(self, request: protocol.Generate) -> AsyncIterator[protocol.Chunk | protocol.Done]:
+    def generate(
+        self, request: protocol.Generate
+    ) -> AsyncGenerator[protocol.Chunk | protocol.Done, None]:
         """Chunks (when `request.stream`), then the Done. Leaving early cancels the request."""
 
     async def complete(self, request: protocol.Generate) -> protocol.Done:
@@ -107,7 +109,7 @@ class RequestTable(ABC):
 
     async def generate(
         self, request: protocol.Generate
-    ) -> AsyncIterator[protocol.Chunk | protocol.Done]:
+    ) -> AsyncGenerator[protocol.Chunk | protocol.Done, None]:
         call = await self._start(request)
         ended = False
         try:

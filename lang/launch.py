@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import json
 import os
 import selectors
@@ -12,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -41,8 +40,6 @@ class RuntimeProcess:
         start_timeout_s: float = 600.0,
         **options: str | int | float | None,
     ) -> None:
-        self.address = ""
-        self._pid = os.getpid()
         ready_out, ready_in = os.pipe()
         arguments = [f"--model={model_path}", f"--bind={bind}"]
         arguments += [
@@ -69,14 +66,15 @@ class RuntimeProcess:
             )
         finally:
             os.close(ready_in)
-        atexit.register(self.close)
         try:
             self.address = self._wait_ready(ready_out, start_timeout_s)
         except BaseException:
-            self.close()
+            _end(self._process, "", os.getpid())
             raise
         finally:
             os.close(ready_out)
+        # Also runs when this object is forgotten, and at the interpreter's exit.
+        self._end = weakref.finalize(self, _end, self._process, self.address, os.getpid())
 
     @property
     def pid(self) -> int:
@@ -94,23 +92,7 @@ class RuntimeProcess:
 
     def close(self) -> None:
         """End the runtime and wait until it is gone. Calling it again does nothing."""
-        atexit.unregister(self.close)
-        # In a forked child the runtime is not ours to end.
-        if self._pid != os.getpid():
-            return
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(_STOP_S)
-            except BaseException as error:
-                self._process.kill()
-                self._process.wait()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-        # A runtime that was killed could not tidy up.
-        folder = Path(self.address.removeprefix("ipc://")).parent
-        if self.address.startswith("ipc://") and folder.name.startswith("branchline-"):
-            shutil.rmtree(folder, ignore_errors=True)
+        self._end()
 
     def __enter__(self) -> RuntimeProcess:
         return self
@@ -123,34 +105,47 @@ class RuntimeProcess:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        # Half-built objects (a constructor that raised) have nothing to close.
-        if "_process" in self.__dict__:
-            with contextlib.suppress(Exception):
-                self.close()
-
     def _wait_ready(self, ready_out: int, timeout_s: float) -> str:
         """The address from the runtime's one line; it ends the pipe in any case when it dies."""
         deadline_s = time.monotonic() + timeout_s
-        selector = selectors.DefaultSelector()
-        selector.register(ready_out, selectors.EVENT_READ)
         line = b""
-        while not line.endswith(b"\n"):
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0 or not selector.select(left_s):
-                raise RuntimeUnavailable(
-                    f"the runtime was not ready within {timeout_s:g} s; raise start_timeout_s if "
-                    f"the model needs longer to load"
-                )
-            chunk = os.read(ready_out, 65_536)
-            if not chunk:
-                status = self._process.wait()
-                raise RuntimeUnavailable(
-                    f"the runtime ended while starting (exit status {status}); its messages are "
-                    f"on standard error"
-                )
-            line += chunk
+        with selectors.DefaultSelector() as selector:
+            selector.register(ready_out, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0 or not selector.select(left_s):
+                    raise RuntimeUnavailable(
+                        f"the runtime was not ready within {timeout_s:g} s; raise start_timeout_s "
+                        f"if the model needs longer to load"
+                    )
+                chunk = os.read(ready_out, 65_536)
+                if not chunk:
+                    status = self._process.wait()
+                    raise RuntimeUnavailable(
+                        f"the runtime ended while starting (exit status {status}); its messages "
+                        f"are on standard error"
+                    )
+                line += chunk
         news = json.loads(line)
         if "error" in news:
             raise RuntimeUnavailable(news["error"])
         return str(news["address"])
+
+
+def _end(process: subprocess.Popen[bytes], address: str, pid: int) -> None:
+    """End a runtime, politely if it can be, and tidy up after one that could not."""
+    # In a forked child of its owner the runtime is nobody's to end.
+    if pid != os.getpid():
+        return
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_S)
+        except BaseException as error:
+            process.kill()
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+    folder = Path(address.removeprefix("ipc://")).parent
+    if address.startswith("ipc://") and folder.name.startswith("branchline-"):
+        shutil.rmtree(folder, ignore_errors=True)

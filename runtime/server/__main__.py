@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from .front import Front
-from .options import UsageError, parse, ready_fd_of
-from .report import report_failure
 
 
 def main(argv: list[str]) -> int:
+    # Until the front catches it, Ctrl-C ends this process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from .front import Front
+    from .options import UsageError, parse, ready_fd_of
+    from .report import report_failure
+
     try:
         options = parse(argv)
     except UsageError as error:

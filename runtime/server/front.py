@@ -7,7 +7,6 @@ prompt's tokenization) does so in a thread that writes to the wake pipe.
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import queue
@@ -22,29 +21,23 @@ from types import FrameType
 from typing import Final, TypeVar
 
 import zmq
-import zmq.utils.monitor
 
 from ..engine.process import watch_parent
 from ..models.errors import ModelLoadError
 from ..models.resolve import resolve_model
 from ..protocol import (
-    MAX_FRAME_BYTES,
-    Chunk,
-    Done,
     EngineCommand,
     EngineFatal,
     EngineReady,
     Error,
     FrameError,
     FrontMessage,
-    Info,
     Pong,
-    Scores,
     client_messages,
-    encode,
     engine_events,
 )
 from ..tokenizer import Tokenizer, TokenizerError
+from .clients import ClientSocket
 from .endpoint import Endpoint, EndpointError, PrivateDirectory
 from .model import describe, engine_config
 from .options import Options
@@ -54,7 +47,6 @@ from .supervisor import EngineProcess
 
 Prepared = TypeVar("Prepared")
 
-_HIGH_WATER_MARK: Final = 10_000
 _TICK_S: Final = 0.1
 _MESSAGES_PER_TURN: Final = 256
 _ENGINE_STOP_S: Final = 2.0
@@ -71,6 +63,10 @@ class Fatal(Exception):
     """The runtime cannot go on; the message is for the user."""
 
 
+class _Stopped(Exception):
+    """A signal came while the runtime was still starting."""
+
+
 class Front:
     """See the module's text. `run` returns the exit status."""
 
@@ -85,8 +81,7 @@ class Front:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
         self._private: PrivateDirectory | None = None
         self._endpoint: Endpoint | None = None
-        self._router: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._clients: ClientSocket | None = None
         self._engine: EngineProcess | None = None
         self._engine_started_s = 0.0
         self._engine_ready = False
@@ -100,6 +95,7 @@ class Front:
         self._gone: list[bytes] = []
         self._num_probes = 0
         self._num_signals = 0
+        self._opening = True
         self._orphaned = False
         self._drain_until_s: float | None = None
         self._next_tick_s = 0.0
@@ -111,8 +107,11 @@ class Front:
         self._catch_signals()
         try:
             self._open()
+            self._opening = False
             while not self._finished():
                 self._turn()
+        except _Stopped:
+            return 0
         except (Fatal, EndpointError, ModelLoadError, TokenizerError) as error:
             ready_fd = None if self._service is not None else self._options.ready_fd
             report_failure(str(error), ready_fd)
@@ -120,11 +119,14 @@ class Front:
         else:
             return 0 if self._num_signals < 2 else 130
         finally:
+            self._opening = False
             self._close()
 
     def _catch_signals(self) -> None:
         def on_signal(number: int, frame: FrameType | None) -> None:
             self._num_signals += 1
+            if self._opening:
+                raise _Stopped
 
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -134,18 +136,11 @@ class Front:
 
     def _open(self) -> None:
         self._private = PrivateDirectory()
-        router = self._router = self._context.socket(zmq.ROUTER)
-        router.setsockopt(zmq.LINGER, 0)
-        router.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
-        router.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
-        router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        router.setsockopt(zmq.IPV6, 1)
-        self._monitor = router.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._endpoint = Endpoint(self._options.bind, router, self._private)
+        clients = self._clients = ClientSocket(self._context)
+        self._endpoint = Endpoint(self._options.bind, clients.router, self._private)
         self._poller.register(self._wake_out, zmq.POLLIN)
-        self._poller.register(router, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(clients.router, zmq.POLLIN)
+        self._poller.register(clients.monitor, zmq.POLLIN)
         self._model_dir = resolve_model(self._options.engine.model)
         self._start_engine()
         self._tokenizer = Tokenizer.load(self._model_dir)
@@ -168,13 +163,13 @@ class Front:
     def _close(self) -> None:
         """Leave nothing behind: no process, no socket, no file."""
         if self._engine is not None:
-            self._engine.stop(_ENGINE_STOP_S if self._num_signals < 2 else 0.0)
+            # An engine that is still loading does not listen yet.
+            polite = self._engine_ready and self._num_signals < 2
+            self._engine.stop(_ENGINE_STOP_S if polite else 0.0)
             self._engine.close()
-        if self._monitor is not None and self._router is not None:
-            self._router.disable_monitor()
-            self._monitor.close(linger=0)
+        if self._clients is not None:
             # The last answers (ends of aborted requests) get a moment to leave.
-            self._router.close(linger=200)
+            self._clients.close(linger_ms=200)
         self._context.term()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._endpoint is not None:
@@ -195,10 +190,12 @@ class Front:
             self._run_errands()
         if self._engine is not None and self._engine.channel in ready:
             self._read_engine()
-        if self._router in ready:
-            self._read_clients()
-        if self._monitor in ready:
-            self._read_monitor()
+        clients = self._clients
+        assert clients is not None
+        if clients.router in ready:
+            self._read_clients(clients)
+        if clients.monitor in ready and clients.somebody_left():
+            self._num_probes = _PROBES
         if self._num_probes:
             self._probe()
         now_s = time.monotonic()
@@ -246,13 +243,8 @@ class Front:
 
     # --- clients ---
 
-    def _read_clients(self) -> None:
-        assert self._router is not None
-        for _ in range(_MESSAGES_PER_TURN):
-            try:
-                client_id, *frames = self._router.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+    def _read_clients(self, clients: ClientSocket) -> None:
+        for client_id, frames in clients.receive():
             if self._service is None:
                 starting = "the runtime is still loading its model"
                 self._to_client(client_id, Error(None, "unavailable", starting, None, 1.0))
@@ -268,24 +260,9 @@ class Front:
             self._service.on_message(client_id, message)
 
     def _to_client(self, client_id: bytes, message: FrontMessage) -> None:
-        assert self._router is not None
-        frame = encode(message)
-        if len(frame) > MAX_FRAME_BYTES:
-            frame = encode(_too_long(message, len(frame)))
-        try:
-            self._router.send_multipart((client_id, frame), zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            # Gone, or so slow a reader that thousands of messages wait for it: the same to us.
-            if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
-                raise
+        assert self._clients is not None
+        if not self._clients.send(client_id, message):
             self._gone.append(client_id)
-
-    def _read_monitor(self) -> None:
-        assert self._monitor is not None
-        with contextlib.suppress(zmq.Again):
-            while True:
-                zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                self._num_probes = _PROBES
 
     def _probe(self) -> None:
         """Somebody disconnected, and ZeroMQ does not say who: greet everyone who has work here,
@@ -384,17 +361,6 @@ class Front:
         pause_s = _RESTART_PAUSE_S if len(self._restarts_s) > 1 else 0.0
         self._restart_at_s = now_s + pause_s
         self._next_tick_s = self._restart_at_s
-
-
-def _too_long(message: FrontMessage, num_bytes: int) -> Error:
-    """The answer in place of one that no frame can carry."""
-    rid = message.rid if isinstance(message, Chunk | Done | Scores | Info) else None
-    return Error(
-        rid,
-        "invalid_request",
-        f"the answer takes {num_bytes} bytes on the wire, more than the {MAX_FRAME_BYTES} "
-        f"allowed; ask for fewer log probabilities, tokens or choices",
-    )
 
 
 def _hand_back(

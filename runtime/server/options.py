@@ -102,6 +102,12 @@ def parse(argv: list[str]) -> Options:
         default=defaults.engine_silence_s,
         help="an engine that did not answer for this long is not ready",
     )
+    limits.add_argument(
+        "--engine-hang-s",
+        type=float,
+        default=120.0,
+        help="an engine that did not answer for this long is killed and started again",
+    )
     limits.add_argument("--drain-s", type=float, default=5.0, help="grace after SIGTERM")
     # For the launcher, which is told through them.
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
@@ -126,6 +132,7 @@ def parse(argv: list[str]) -> Options:
         address_file=given.address_file,
         parent_pid=given.parent_pid,
         drain_s=given.drain_s,
+        engine_hang_s=given.engine_hang_s,
     )
 
 

@@ -48,6 +48,7 @@ from ..tokenizer import Tokenizer
 from . import validate
 from .flight import Client, InFlight, Limits, Offload, run_inline
 from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
+from .waiting import WaitingRoom
 
 # Tokenizing this many characters takes about 10 ms; longer prompts are tokenized beside the loop.
 _INLINE_CHARS: Final = 32_768
@@ -84,15 +85,13 @@ class Service:
         self._controls: dict[int, InFlight] = {}
         self._numbers = itertools.count(1)
         self._deadlines: list[tuple[float, int, InFlight]] = []
-        self._num_waiting = 0
+        self._waiting = WaitingRoom(self._limits.max_waiting_sequences)
         self._draining = False
         self._engine_up = True
         self._engine_heard_s = clock()
         self._next_ping_s = 0.0
         self._next_sweep_s = 0.0
         self._engine_stats: dict[str, float] = {}
-        self._seconds_per_sequence = 0.05
-        self._last_finish_s: float | None = None
         self._counters: dict[str, float] = dict.fromkeys(
             ("requests", "requests_failed", "frames_refused", "clients_lost", "engine_restarts"), 0
         )
@@ -131,7 +130,11 @@ class Service:
             rid = None if isinstance(message, Ping) else message.rid
             self._to_client(
                 client_id,
-                Error(rid, "invalid_request", "say Hello first: this client is not known here"),
+                Error(
+                    rid,
+                    "invalid_request",
+                    "this client never said Hello, or was silent for too long; connect again",
+                ),
             )
             return
         client.last_heard_s = self._clock()
@@ -235,7 +238,7 @@ class Service:
             **self._counters,
             "clients": len(self._clients),
             "requests_in_flight": self.num_in_flight,
-            "sequences_waiting": self._num_waiting,
+            "sequences_waiting": self._waiting.num_waiting,
             "sequences_in_flight": len(self._sequences),
             "ready": float(self.ready),
         }
@@ -315,13 +318,12 @@ class Service:
             validate.check_score(message, self._vocab_size, self._context_limit)
             request = ScoreRequest(message)
             num_encodings = len(message.choices)
-        self._check_room(request.num_sequences)
+        self._waiting.enter(request.num_sequences)
         flight = self._add(client_id, client, message.rid, timeout_s)
         flight.request = request
         flight.namespace = message.namespace
         flight.constraint = constraint
         flight.num_waiting = flight.num_unfinished = request.num_sequences
-        self._num_waiting += request.num_sequences
 
         def prepare() -> list[SequenceSpec] | RequestError:
             try:
@@ -336,17 +338,6 @@ class Service:
         )
         run = run_inline if size * num_encodings <= _INLINE_CHARS else self._offload
         run(prepare, lambda result: self._submit(flight, result))
-
-    def _check_room(self, num_sequences: int) -> None:
-        waiting = self._num_waiting
-        if waiting and waiting + num_sequences > self._limits.max_waiting_sequences:
-            wait_s = min(30.0, max(0.1, waiting * self._seconds_per_sequence))
-            raise RequestError(
-                "overloaded",
-                f"{waiting} sequences wait already and at most "
-                f"{self._limits.max_waiting_sequences} may; retry in {wait_s:.1f} s",
-                retry_after_s=round(wait_s, 3),
-            )
 
     def _add(self, client_id: bytes, client: Client, rid: str, timeout_s: float) -> InFlight:
         flight = InFlight(client_id, rid, self._clock() + timeout_s, timeout_s)
@@ -384,11 +375,11 @@ class Service:
         assert flight.request is not None
         if progress.cached_tokens is not None and flight.num_waiting:
             flight.num_waiting -= 1
-            self._num_waiting -= 1
+            self._waiting.leave(1)
         if progress.finish is not None:
             del self._sequences[progress.sid]
             flight.num_unfinished -= 1
-            self._note_finish()
+            self._waiting.note_finish(self._clock())
         try:
             messages = flight.request.progress(index, progress)
         except Exception as error:
@@ -405,14 +396,6 @@ class Service:
             return
         self._abort(entry[0], RequestError(failure.code, failure.message, pointer=failure.pointer))
 
-    def _note_finish(self) -> None:
-        """Keep the mean time between finished sequences, from which retry_after_s is guessed."""
-        now_s = self._clock()
-        if self._last_finish_s is not None:
-            gap_s = min(1.0, now_s - self._last_finish_s)
-            self._seconds_per_sequence += 0.05 * (gap_s - self._seconds_per_sequence)
-        self._last_finish_s = now_s
-
     def _abort(self, flight: InFlight, error: RequestError) -> None:
         """End a request with an error and free what the engine holds for it."""
         self._count("requests_failed")
@@ -424,7 +407,7 @@ class Service:
 
     def _forget(self, flight: InFlight) -> None:
         flight.ended = True
-        self._num_waiting -= flight.num_waiting
+        self._waiting.leave(flight.num_waiting)
         flight.num_waiting = 0
         for sid in flight.sids:
             if self._sequences.pop(sid, None) is not None and self._engine_up:

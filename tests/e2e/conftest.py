@@ -104,9 +104,9 @@ def _write_tokenizer(folder: Path) -> int:
     return tokenizer.get_vocab_size()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runtime(model_dir: Path) -> Iterator[RuntimeProcess]:
-    """A runtime that the tests of one module share."""
+    """A runtime that every test shares which does it no harm."""
     with RuntimeProcess(str(model_dir), kv_slots=8192, num_threads=1) as process:
         yield process
 

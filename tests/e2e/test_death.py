@@ -56,10 +56,8 @@ def test_an_engine_killed_while_it_generates_is_reported_and_replaced(start: Sta
     connection.close()
 
 
-def test_a_stopped_engine_is_not_ready_and_a_continued_one_is(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    process = start(engine_silence_s=1.0)
+def test_a_stopped_engine_is_not_ready_and_is_replaced_when_it_stays_so(start: Start) -> None:
+    process = start(engine_silence_s=1.0, engine_hang_s=3.0)
     connection = ZmqConnection(process.address)
     [engine] = children(process.pid)
     os.kill(engine, signal.SIGSTOP)
@@ -67,6 +65,10 @@ def test_a_stopped_engine_is_not_ready_and_a_continued_one_is(
     os.kill(engine, signal.SIGCONT)
     seconds_until(lambda: connection.runtime_ready, 5)
     assert serves(connection)
+    os.kill(engine, signal.SIGSTOP)
+    with pytest.raises(RuntimeUnavailable, match="SIGKILL"):
+        generate(connection)
+    seconds_until(lambda: serves(connection), 30)
     connection.close()
 
 

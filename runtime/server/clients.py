@@ -1,0 +1,88 @@
+"""The socket that clients connect to; used by front.py."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Final
+
+import zmq
+import zmq.utils.monitor
+
+from ..protocol import (
+    MAX_FRAME_BYTES,
+    Chunk,
+    Done,
+    Error,
+    FrontMessage,
+    Info,
+    Scores,
+    encode,
+)
+
+_HIGH_WATER_MARK: Final = 10_000
+_MESSAGES_PER_TURN: Final = 256
+
+
+class ClientSocket:
+    """A ROUTER with bounded queues that reports whom it cannot reach, and a monitor that reports
+    that somebody has disconnected (ZeroMQ does not say who)."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.router = context.socket(zmq.ROUTER)
+        self.router.setsockopt(zmq.LINGER, 0)
+        self.router.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
+        self.router.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
+        self.router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        self.router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.router.setsockopt(zmq.IPV6, 1)
+        self.monitor = self.router.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+
+    def receive(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """What has arrived, as (client, frames); a bounded number, for others wait too."""
+        for _ in range(_MESSAGES_PER_TURN):
+            try:
+                client_id, *frames = self.router.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            yield client_id, frames
+
+    def send(self, client_id: bytes, message: FrontMessage) -> bool:
+        """False when the client is gone, or reads so slowly that thousands of messages wait."""
+        frame = encode(message)
+        if len(frame) > MAX_FRAME_BYTES:
+            frame = encode(_too_long(message, len(frame)))
+        try:
+            self.router.send_multipart((client_id, frame), zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
+                raise
+            return False
+        return True
+
+    def somebody_left(self) -> bool:
+        """Whether a client has disconnected since the last look."""
+        left = False
+        while True:
+            try:
+                zmq.utils.monitor.recv_monitor_message(self.monitor, zmq.NOBLOCK)
+            except zmq.Again:
+                return left
+            left = True
+
+    def close(self, linger_ms: int) -> None:
+        """Close; what was sent last gets `linger_ms` to leave."""
+        self.router.disable_monitor()
+        self.monitor.close(linger=0)
+        self.router.close(linger=linger_ms)
+
+
+def _too_long(message: FrontMessage, num_bytes: int) -> Error:
+    """The answer in place of one that no frame can carry."""
+    rid = message.rid if isinstance(message, Chunk | Done | Scores | Info) else None
+    return Error(
+        rid,
+        "invalid_request",
+        f"the answer takes {num_bytes} bytes on the wire, more than the {MAX_FRAME_BYTES} "
+        f"allowed; ask for fewer log probabilities, tokens or choices",
+    )
