@@ -6,6 +6,7 @@ Owned by the engine core, which alone calls `forward`.
 from __future__ import annotations
 
 import os
+from typing import Final
 
 import torch
 
@@ -18,7 +19,12 @@ from ..models.resolve import resolve_model
 from .batch import ForwardBatch
 from .config import EngineConfig
 
-MAX_CPU_KV_BYTES = 2 * 1024**3
+MAX_CPU_KV_BYTES: Final = 2 * 1024**3
+
+# Below this a CPU decodes one sequence as fast in float32 (measured: 2.0 against 3.0 ms per token
+# at 6 M parameters, equal at 26 M; bfloat16 takes half the time at batch 8 from 146 M on), and
+# float32 gives the same greedy text however a batch is put together.
+_FLOAT32_PARAMETERS: Final = 64_000_000
 
 
 class ModelRunner:
@@ -86,7 +92,14 @@ def _dtype(config: EngineConfig, model: ModelConfig, device: torch.device) -> to
         return dtype
     if device.type == "cuda":
         return torch.bfloat16
-    return torch.float32
+    big = model.num_parameters > _FLOAT32_PARAMETERS
+    return torch.bfloat16 if big and _has_bfloat16_arithmetic() else torch.float32
+
+
+def _has_bfloat16_arithmetic() -> bool:
+    """Whether this CPU multiplies bfloat16 itself; without that it is slower than float32."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported is not None and supported())
 
 
 def _context_length(config: EngineConfig, model: ModelConfig) -> int:

@@ -9,15 +9,18 @@ import torch
 
 
 class LayerKV:
-    """Keys and values of one layer. `rows: [num_slots, 2 * kv_heads * head_dim]` is the storage;
-    `k` and `v: [num_slots, kv_heads, head_dim]` are views of it. A slot's keys and values lie side
-    by side, so that one gather fetches both."""
+    """Keys and values of one layer.
 
-    __slots__ = ("k", "rows", "v")
+    heads: [2 * kv_heads, num_slots, head_dim] is the storage, the heads of the keys before those
+    of the values: one gather along slots fetches both, and what it fetches of one head is one
+    contiguous matrix. k, v: [num_slots, kv_heads, head_dim] are views of it.
+    """
 
-    def __init__(self, rows: torch.Tensor, kv_heads: int, head_dim: int) -> None:
-        self.rows = rows
-        self.k, self.v = rows.view(-1, 2, kv_heads, head_dim).unbind(1)
+    __slots__ = ("heads", "k", "v")
+
+    def __init__(self, heads: torch.Tensor) -> None:
+        self.heads = heads
+        self.k, self.v = (half.transpose(0, 1) for half in heads.chunk(2))
 
 
 class KVPool:
@@ -37,11 +40,7 @@ class KVPool:
         self.head_dim = head_dim
         # On a CPU zeroed memory comes lazily from the system: unused slots cost no resident pages.
         self.layers = [
-            LayerKV(
-                torch.zeros(num_slots, 2 * kv_heads * head_dim, dtype=dtype, device=device),
-                kv_heads,
-                head_dim,
-            )
+            LayerKV(torch.zeros(2 * kv_heads, num_slots, head_dim, dtype=dtype, device=device))
             for _ in range(num_layers)
         ]
 

@@ -71,7 +71,14 @@ class ModelConfig:
     mlp_bias: bool
     layer_windows: tuple[int | None, ...]
     eos_token_ids: tuple[int, ...]
-    checkpoint_dtype: str
+
+    @property
+    def num_parameters(self) -> int:
+        """Of the weight matrices; biases and norms are too few to matter."""
+        attention = 2 * self.hidden_size * self.head_dim * (self.num_heads + self.num_kv_heads)
+        mlp = 3 * self.hidden_size * self.intermediate_size
+        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+        return self.num_layers * (attention + mlp) + embeddings
 
 
 def read_config(model_dir: Path) -> ModelConfig:
@@ -116,7 +123,6 @@ def read_config(model_dir: Path) -> ModelConfig:
         mlp_bias=fields.flag("mlp_bias", False),
         layer_windows=_layer_windows(fields, architecture, num_layers),
         eos_token_ids=_eos_token_ids(model_dir, fields),
-        checkpoint_dtype=str(raw.get("dtype") or raw.get("torch_dtype") or "unknown"),
     )
 
 

@@ -31,13 +31,16 @@ class StepContext:
 
 
 class AttentionBlock(ABC):
-    """A family's self-attention: hidden states in, hidden states out, KV stored on the way."""
+    """A family's self-attention; stores the new tokens' keys and values on the way."""
 
     @abstractmethod
     def __init__(self, weights: Weights, name: str, config: ModelConfig, layer: int) -> None: ...
 
     @abstractmethod
-    def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor: ...
+    def add_to(
+        self, residual: torch.Tensor, x: torch.Tensor, layer_kv: LayerKV, step: StepContext
+    ) -> torch.Tensor:
+        """residual + attention(x), in place; both are [tokens, hidden]."""
 
 
 class DecoderLayer:
@@ -62,8 +65,8 @@ class DecoderLayer:
         )
 
     def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), layer_kv, step)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = self.self_attn.add_to(x, self.input_layernorm(x), layer_kv, step)
+        return self.mlp.add_to(x, self.post_attention_layernorm(x))
 
 
 class CausalLM:

@@ -32,35 +32,55 @@ class Linear:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(x, self.weight, self.bias)
 
+    def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """residual + self(x), in place: the sum costs no pass of its own."""
+        residual.addmm_(x, self.weight.mT)
+        return residual if self.bias is None else residual.add_(self.bias)
+
 
 class RMSNorm:
     """x / rms(x) * weight over the last dimension (arXiv:1910.07467)."""
 
-    __slots__ = ("eps", "shape", "weight")
+    __slots__ = ("eps", "eps_root", "scaled_weight", "weight")
 
     def __init__(self, weights: Weights, name: str, size: int, eps: float) -> None:
         self.weight = weights.take(f"{name}.weight", (size,))
-        self.shape = (size,)
         self.eps = eps
+        self.scaled_weight = self.weight.float() * size**0.5
+        self.eps_root = torch.tensor((size * eps) ** 0.5, device=self.weight.device)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return F.rms_norm(x, self.shape, self.weight, self.eps)
+        if x.is_cuda:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return rms_norm_cpu(x, self.scaled_weight, self.eps_root)
+
+
+def rms_norm_cpu(
+    x: torch.Tensor, scaled_weight: torch.Tensor, eps_root: torch.Tensor
+) -> torch.Tensor:
+    """`F.rms_norm` with half the operators, where torch has no fused kernel for it.
+
+    With n = size: x / sqrt(|x|^2 / n + eps) = x * sqrt(n) / hypot(|x|, sqrt(n * eps)).
+    scaled_weight: [n], weight * sqrt(n); eps_root: sqrt(n * eps); both float32, as all arithmetic.
+    """
+    norm = torch.linalg.vector_norm(x, 2, -1, True, dtype=torch.float32)
+    return (x * scaled_weight).div_(norm.hypot_(eps_root)).to(x.dtype)
 
 
 class GatedMLP:
     """down(silu(gate(x)) * up(x)) (arXiv:2002.05202), gate and up as one matrix."""
 
-    __slots__ = ("down", "gate_up", "size")
+    __slots__ = ("down", "gate_up")
 
     def __init__(self, weights: Weights, name: str, hidden: int, size: int, bias: bool) -> None:
         names = [f"{name}.gate_proj", f"{name}.up_proj"]
         self.gate_up = Linear(weights, names, [size, size], hidden, bias)
         self.down = Linear(weights, [f"{name}.down_proj"], [hidden], size, bias)
-        self.size = size
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        gate_up = self.gate_up(x)
-        return self.down(F.silu(gate_up[:, : self.size]).mul_(gate_up[:, self.size :]))
+    def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """residual + mlp(x), in place."""
+        gate, up = self.gate_up(x).chunk(2, -1)
+        return self.down.add_to(residual, F.silu(gate).mul_(up))
 
 
 def rotary_frequencies(rope: RopeConfig, head_dim: int) -> torch.Tensor:

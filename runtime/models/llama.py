@@ -33,11 +33,14 @@ class LlamaAttention(AttentionBlock):
             weights, [f"{name}.o_proj"], [config.hidden_size], heads * dim, config.attention_bias
         )
 
-    def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor:
+    def add_to(
+        self, residual: torch.Tensor, x: torch.Tensor, layer_kv: LayerKV, step: StepContext
+    ) -> torch.Tensor:
         qkv = self.qkv_proj(x).view(-1, self.all_heads, self.head_dim)
         qk = rotate(qkv[:, : self.rotated_heads], step.cos, step.sin)
         q, k, v = qk[:, : self.heads], qk[:, self.heads :], qkv[:, self.rotated_heads :]
-        return self.o_proj(step.attention.attend(q, k, v, layer_kv, step.plan, self.window))
+        out = step.attention.attend(q, k, v, layer_kv, step.plan, self.window)
+        return self.o_proj.add_to(residual, out)
 
 
 class LlamaForCausalLM(CausalLM):

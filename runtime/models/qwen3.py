@@ -39,12 +39,15 @@ class Qwen3Attention(AttentionBlock):
         k_norm = weights.take(f"{name}.k_norm.weight", (dim,)).expand(kv_heads, dim)
         self.qk_norm = torch.cat((q_norm, k_norm))
 
-    def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor:
+    def add_to(
+        self, residual: torch.Tensor, x: torch.Tensor, layer_kv: LayerKV, step: StepContext
+    ) -> torch.Tensor:
         qkv = self.qkv_proj(x).view(-1, self.all_heads, self.head_dim)
         qk = F.rms_norm(qkv[:, : self.rotated_heads], (self.head_dim,), None, self.eps)
         qk = rotate(qk.mul_(self.qk_norm), step.cos, step.sin)
         q, k, v = qk[:, : self.heads], qk[:, self.heads :], qkv[:, self.rotated_heads :]
-        return self.o_proj(step.attention.attend(q, k, v, layer_kv, step.plan, self.window))
+        out = step.attention.attend(q, k, v, layer_kv, step.plan, self.window)
+        return self.o_proj.add_to(residual, out)
 
 
 class Qwen3ForCausalLM(CausalLM):

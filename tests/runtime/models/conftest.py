@@ -121,7 +121,7 @@ class Pair:
     def driver(self) -> Driver:
         runner = ModelRunner(EngineConfig(str(self.path), dtype="float32", kv_slots=NUM_SLOTS))
         for layer in runner.kv_pool.layers:
-            layer.rows.fill_(torch.nan)  # whatever reads an unwritten slot shows it
+            layer.heads.fill_(torch.nan)  # whatever reads an unwritten slot shows it
         order = torch.randperm(NUM_SLOTS, generator=torch.Generator().manual_seed(1))
         return Driver(runner, order.tolist())
 
