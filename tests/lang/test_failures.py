@@ -156,3 +156,27 @@ def test_too_many_stop_strings_are_refused_with_their_number(model):
 
     with pytest.raises(ValueError, match="length <= 8"):
         program.run(backend=model)
+
+
+def test_a_failure_inside_a_var_scope_reaches_the_readers_of_the_scope(model):
+    model.fail = lambda prompt: bl.Overloaded("full")
+
+    @bl.function
+    def program(s):
+        with s.var_scope("scope"):
+            s += "x" + bl.gen("a")
+
+    with pytest.raises(bl.Overloaded):
+        program.run(backend=model)["scope"]
+
+
+def test_stop_strings_of_call_and_template_together_may_be_too_many(model):
+    model.chat_template = bl.get_chat_template("chatml")
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a", stop=[str(i) for i in range(8)])
+
+    error = program.run(backend=model).error()
+    assert isinstance(error, bl.InvalidRequest)
+    assert "9 stop strings" in str(error)

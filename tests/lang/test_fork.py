@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import branchline as bl
+from branchline.runtime.protocol import Text, Tokens
 
 
 def test_children_start_with_the_parents_text_and_variables(model):
@@ -175,3 +176,31 @@ def test_usages_count_branches_too(model):
         group.join()
 
     assert [u.completion_tokens for u in program.run(backend=model).usages()] == [3, 3]
+
+
+def test_a_prefix_that_was_sent_is_not_sent_again(model):
+    @bl.function
+    def program(s):
+        s += "shared"
+        for child in s.fork(2):
+            child.fork(2)
+        s.fork(2)
+
+    program.run(backend=model).sync()
+    assert [call.text for call in model.calls] == ["shared"]
+
+
+def test_concate_and_append_after_a_generation_adds_only_the_new_tokens(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a", max_tokens=2)
+        group = s.fork(2)
+        group += bl.gen("v", max_tokens=1)
+        group.join("concate_and_append")
+        s += bl.gen("w")
+
+    state = program.run(backend=model)
+    first = model.reply("x")[:2]
+    then = model.reply("x" + first)[:1]
+    assert model.calls[-1].prompt == [Text("x"), Tokens([ord(c) for c in first + then + then])]
+    assert state.text().startswith(f"x{first}{then}{then}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -154,3 +155,22 @@ def test_a_stream_that_contradicts_the_result_is_an_error(model):
     state = talk.run("hi", backend=Lying(), stream=True)
     with pytest.raises(bl.InternalError, match="the stream said '!'"):
         list(state.text_iter())
+
+
+def test_a_streaming_program_outlives_the_body_that_started_it(model):
+    go_on = threading.Event()
+
+    @bl.function
+    def inner(s):
+        s += "a"
+        go_on.wait()
+        s += "b"
+
+    @bl.function
+    def outer(s):
+        return inner.run(backend=model, stream=True)
+
+    pieces = outer.run(backend=model).ret_value.text_iter()
+    assert next(pieces) == "a"
+    go_on.set()
+    assert list(pieces) == ["b"]
