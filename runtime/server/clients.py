@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 import zmq
-import zmq.utils.monitor
 
 from ..protocol import (
     MAX_FRAME_BYTES,
@@ -65,7 +64,7 @@ class ClientSocket:
         left = False
         while True:
             try:
-                zmq.utils.monitor.recv_monitor_message(self.monitor, zmq.NOBLOCK)
+                self.monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return left
             left = True

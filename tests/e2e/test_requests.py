@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from pathlib import Path
 
 import pytest
 from asking import ENDLESS, generate, num_running, request, run, spawn, stream
+from msgspec.structs import replace
 from processes import seconds_until
 
 from branchline.engine import InProcessConnection
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import (
     ContextLengthExceeded,
+    GrammarError,
     InvalidRequest,
     RuntimeUnavailable,
     TimeoutExceeded,
@@ -22,7 +25,9 @@ from branchline.lang.launch import RuntimeProcess
 from branchline.runtime.protocol import (
     MAX_FRAME_BYTES,
     Generate,
+    JsonSchema,
     LogprobParams,
+    Regex,
     SamplingParams,
     Score,
     Text,
@@ -133,6 +138,17 @@ def test_wrong_requests_are_refused_and_the_next_one_is_served(connection: ZmqCo
     with pytest.raises(InvalidRequest, match="bytes on the wire"):
         generate(connection, "x" * MAX_FRAME_BYTES)
     assert len(generate(connection).outputs[0].token_ids) == 8
+
+
+def test_a_constraint_is_kept_and_a_broken_one_is_named(connection: ZmqConnection) -> None:
+    def constrained(constraint: Regex | JsonSchema) -> Generate:
+        return replace(request(connection, num_tokens=40, ignore_eos=False), constraint=constraint)
+
+    done = run(connection.complete(constrained(Regex("[0-9]{3}-[a-f]+"))))
+    assert re.fullmatch("[0-9]{3}-[a-f]+", done.outputs[0].text)
+    for broken in (Regex("("), JsonSchema("{"), JsonSchema('{"type": "objekt"}')):
+        with pytest.raises(GrammarError):
+            run(connection.complete(constrained(broken)))
 
 
 def test_flushing_empties_the_cache(connection: ZmqConnection) -> None:
