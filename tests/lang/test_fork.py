@@ -202,5 +202,5 @@ def test_concate_and_append_after_a_generation_adds_only_the_new_tokens(model):
     state = program.run(backend=model)
     first = model.reply("x")[:2]
     then = model.reply("x" + first)[:1]
-    assert model.calls[-1].prompt == [Text("x"), Tokens([ord(c) for c in first + then + then])]
     assert state.text().startswith(f"x{first}{then}{then}")
+    assert model.calls[-1].prompt == [Text("x"), Tokens([ord(c) for c in first + then + then])]
