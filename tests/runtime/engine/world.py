@@ -19,6 +19,9 @@ from branchline.runtime.protocol import (
     TokenLogprob,
 )
 
+# Longer than the longest prompt here takes in the smallest chunks.
+MAX_QUIET_STEPS = 300
+
 
 @dataclass
 class Heard:
@@ -63,6 +66,7 @@ class World:
         )
         self.heard: dict[int, Heard] = {}
         self._next_sid = 0
+        self._quiet_steps = 0
         free = self.core.allocator.free
 
         def free_and_poison(slots: np.ndarray) -> None:
@@ -90,6 +94,10 @@ class World:
 
     def step(self, check: bool = True) -> StepEvents:
         events = self.core.step()
+        self._quiet_steps = (
+            0 if events.progress or not self.core.has_work else self._quiet_steps + 1
+        )
+        assert self._quiet_steps < MAX_QUIET_STEPS, f"nothing gets done: {self.core.stats()}"
         for progress in events.progress:
             self._hear(progress)
         for failed in events.failed:
