@@ -1,0 +1,246 @@
+"""Programs of the language against a real runtime process with a tiny random model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel
+
+import branchline as bl
+from branchline.lang.launch import RuntimeProcess
+
+
+class Record(BaseModel):
+    name: Literal["fox", "dog"]
+    count: int
+    tags: list[Literal["a", "b"]] | None = None
+
+
+@pytest.fixture(scope="module")
+def endpoint(runtime: RuntimeProcess) -> Iterator[bl.RuntimeEndpoint]:
+    with bl.RuntimeEndpoint(runtime.address) as endpoint:
+        yield endpoint
+
+
+@bl.function
+def talk(s: bl.ProgramState, question: str) -> None:
+    s += bl.system("the quick brown fox jumps over lazy dogs")
+    s += bl.user(question)
+    s += bl.assistant(bl.gen("answer", max_tokens=12, temperature=0.0, ignore_eos=True))
+
+
+def test_a_conversation_runs_and_its_text_is_what_was_said(endpoint):
+    state = talk.run("cats and dogs", backend=endpoint)
+    assert state.text() == (
+        "<|im_start|>system\nthe quick brown fox jumps over lazy dogs<|im_end|>\n"
+        "<|im_start|>user\ncats and dogs<|im_end|>\n"
+        f"<|im_start|>assistant\n{state['answer']}<|im_end|>\n"
+    )
+    meta = state.get_meta_info("answer")
+    assert meta is not None
+    assert meta["completion_tokens"] == 12
+    assert meta["finish_reason"] == {"type": "length", "length": 12}
+
+
+def test_a_warm_cache_changes_nothing_but_the_count_of_cached_tokens(endpoint):
+    bl.flush_cache(endpoint)
+    cold, warm = (talk.run("rivers run", backend=endpoint) for _ in range(2))
+    assert cold.text() == warm.text()
+    cached = [state.usages()[0].cached_tokens for state in (cold, warm)]
+    assert cached[0] == 0
+    assert cached[1] >= warm.usages()[0].prompt_tokens - 1
+
+
+def test_streamed_pieces_concatenate_to_the_text(endpoint):
+    state = talk.run("stars", backend=endpoint, stream=True)
+    assert "".join(state.text_iter()) == state.text()
+    assert "".join(state.text_iter("answer")) == state["answer"]
+    assert state["answer"] == talk.run("stars", backend=endpoint)["answer"]
+
+
+def test_a_stream_carries_log_probabilities_of_every_token(endpoint):
+    @bl.function
+    def program(s):
+        s += "the quick" + bl.gen(
+            "x", max_tokens=10, ignore_eos=True, return_logprob=True, top_logprobs_num=2
+        )
+
+    async def collect(state):
+        return [meta async for _, meta in state.text_async_iter("x", return_meta_data=True)]
+
+    state = program.run(backend=endpoint, stream=True, temperature=0.0)
+    metas = asyncio.run(collect(state))
+    streamed = [token for meta in metas for token in meta.get("output_token_logprobs", [])]
+    whole = state.get_meta_info("x")
+    assert whole is not None
+    assert streamed == whole["output_token_logprobs"]
+    assert len(streamed) == 10
+    assert all(len(top) == 2 for top in whole["output_top_logprobs"])
+
+
+def test_a_record_of_a_type_validates(endpoint):
+    @bl.function
+    def program(s) -> Record:
+        s += "the fox" + bl.gen("record", schema=Record, max_tokens=60, temperature=1.0, seed=5)
+        return s.value("record", Record)
+
+    state = program.run(backend=endpoint)
+    assert isinstance(state.ret_value, Record)
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [({"regex": "[ab]{3}-[0-9]{2}"}, "[ab]{3}-[0-9]{2}"), ({"dtype": int}, "[-+]?[0-9]+")],
+)
+def test_a_regex_holds_the_output(endpoint, form, pattern):
+    @bl.function
+    def program(s):
+        s += "stars" + bl.gen("x", max_tokens=20, seed=1, **form)
+
+    assert re.fullmatch(pattern, program.run(backend=endpoint)["x"])
+
+
+def test_select_decides_by_the_scores(endpoint):
+    @bl.function
+    def program(s, method):
+        s += "the quick brown " + bl.select("x", ["fox", "dogs", "stars"], choices_method=method)
+        s += bl.gen("rest", max_tokens=3)
+
+    for method in (
+        bl.token_length_normalized,
+        bl.greedy_token_selection,
+        bl.unconditional_likelihood_normalized,
+    ):
+        state = program.run(method, backend=endpoint)
+        meta = state.get_meta_info("x")
+        assert meta is not None
+        assert state["x"] in ("fox", "dogs", "stars")
+        assert len(meta["input_token_logprobs"]) == 3
+        assert state.text().startswith("the quick brown " + state["x"])
+
+
+def test_children_of_a_fork_find_the_shared_prefix_cached(endpoint):
+    @bl.function
+    def program(s):
+        s += "the quick brown fox jumps over lazy dogs and cats while rivers run to sea " * 4
+        group = s.fork(6)
+        group += lambda i: f" {i}" + bl.gen("x", max_tokens=4, ignore_eos=True)
+        group.join()
+
+    bl.flush_cache(endpoint)
+    state = program.run(backend=endpoint)
+    assert len(state["x"]) == 6
+    first, *children = state.usages()
+    assert first.cached_tokens == 0
+    assert all(usage.cached_tokens >= first.prompt_tokens - 1 for usage in children)
+
+
+def test_several_sequences_differ_and_the_first_goes_on(endpoint):
+    @bl.function
+    def program(s):
+        s += "the" + bl.gen("x", n=4, max_tokens=12, ignore_eos=True) + "!"
+
+    state = program.run(backend=endpoint, temperature=1.0)
+    assert len(set(state["x"])) > 1
+    assert state.text() == f"the{state['x'][0]}!"
+
+
+def test_what_would_come_next_can_be_asked_without_generating(endpoint):
+    @bl.function
+    def program(s):
+        s += "the quick" + bl.gen(
+            "x",
+            max_tokens=0,
+            return_logprob=True,
+            top_logprobs_num=5,
+            return_text_in_logprobs=True,
+        )
+
+    meta = program.run(backend=endpoint).get_meta_info("x")
+    assert meta is not None
+    top = meta["output_top_logprobs"][0]
+    assert [logprob for logprob, _, _ in top] == sorted((t[0] for t in top), reverse=True)
+    assert len(top) == 5
+
+
+def test_a_batch_shares_its_prefix_and_keeps_its_order(endpoint):
+    @bl.function
+    def program(s, number):
+        s += "the quick brown fox jumps over lazy dogs and cats while rivers run to sea " * 4
+        s += f"{number}" + bl.gen("x", max_tokens=4, ignore_eos=True)
+        return number
+
+    bl.flush_cache(endpoint)
+    states = program.run_batch([(i,) for i in range(40)], backend=endpoint, temperature=0.0)
+    assert [state.ret_value for state in states] == list(range(40))
+    prompt = sum(state.usages()[0].prompt_tokens for state in states)
+    cached = sum(state.usages()[0].cached_tokens for state in states)
+    assert cached > 0.8 * prompt
+
+
+def test_a_broken_schema_is_a_grammar_error_and_harms_nothing(endpoint):
+    @bl.function
+    def program(s):
+        s += "the fox" + bl.gen("x", json_schema={"type": "objekt"})
+
+    error = program.run(backend=endpoint).error()
+    assert isinstance(error, bl.GrammarError)
+    assert error.variable == "x"
+    assert talk.run("cats", backend=endpoint).error() is None
+
+
+def test_a_prompt_that_does_not_fit_is_an_error_and_harms_nothing(endpoint):
+    @bl.function
+    def program(s):
+        s += "stars " * 9000 + bl.gen("x")
+
+    assert isinstance(program.run(backend=endpoint).error(), bl.ContextLengthExceeded)
+    assert talk.run("cats", backend=endpoint).error() is None
+
+
+def test_cancelling_stops_the_call_in_the_runtime(endpoint):
+    @bl.function
+    def program(s):
+        s += "the" + bl.gen("x", max_tokens=3500, ignore_eos=True)
+
+    state = program.run(backend=endpoint, stream=True)
+    next(state.text_iter("x"))
+    state.cancel()
+    with pytest.raises(bl.Cancelled):
+        state["x"]
+    assert talk.run("cats", backend=endpoint).error() is None
+
+
+def test_a_runtime_that_dies_ends_every_program_with_its_error(model_dir: Path, temporary: Path):
+    @bl.function
+    def program(s):
+        s += "the" + bl.gen("x", max_tokens=3500, ignore_eos=True)
+
+    with bl.Runtime(model_path=str(model_dir), kv_slots=8192, num_threads=1) as runtime:
+        states = [program.run(backend=runtime, stream=True) for _ in range(4)]
+        next(states[0].text_iter("x"))
+        os.kill(runtime.pid, signal.SIGKILL)
+        for state in states:
+            with pytest.raises(bl.RuntimeUnavailable):
+                state["x"]
+
+
+def test_an_engine_in_this_process_gives_the_same_text(endpoint, model_dir: Path):
+    with bl.Engine(model_path=str(model_dir), kv_slots=8192) as engine:
+        inside = talk.run("cats and dogs", backend=engine).text()
+    assert inside == talk.run("cats and dogs", backend=endpoint).text()
+
+
+def test_two_hundred_programs_at_once_need_few_threads(endpoint):
+    before = threading.active_count()
+    states = [talk.run(f"fox {i}", backend=endpoint) for i in range(200)]
+    assert threading.active_count() == before
+    assert all(state.error() is None for state in states)
