@@ -52,8 +52,8 @@ class Turn(Expr):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.state.stream_executor.submit(ir.RoleEnd(self.role))
+        # After an exception too: a body that catches it goes on outside of the turn.
+        self.state.stream_executor.submit(ir.RoleEnd(self.role))
 
     def __repr__(self) -> str:
         return repr(self.expr)
@@ -106,8 +106,10 @@ class ProgramState:
     def var_scope(self, name: str) -> Iterator[None]:
         """`with s.var_scope("x"):` makes `x` the text that is appended inside."""
         self.stream_executor.submit(ir.VarScopeBegin(name))
-        yield
-        self.stream_executor.submit(ir.VarScopeEnd(name))
+        try:
+            yield
+        finally:
+            self.stream_executor.submit(ir.VarScopeEnd(name))
 
     # --- branches ---
 

@@ -204,3 +204,24 @@ def test_concate_and_append_after_a_generation_adds_only_the_new_tokens(model):
     then = model.reply("x" + first)[:1]
     assert state.text().startswith(f"x{first}{then}{then}")
     assert model.calls[-1].prompt == [Text("x"), Tokens([ord(c) for c in first + then + then])]
+
+
+def test_a_copy_whose_block_raises_is_cancelled(model):
+    model.hold = lambda prompt: True
+
+    @bl.function
+    def program(s):
+        try:
+            with s.copy() as other:
+                other += "q" + bl.gen("v")
+                model.started.acquire()
+                raise LookupError
+        except LookupError:
+            return isinstance(other.error(), bl.Cancelled)
+
+    state = program.run(backend=model)
+    assert state.ret_value is True
+    while model.running:
+        model.get_server_info()
+    assert model.cancelled == ["q"]
+    assert state.error() is None

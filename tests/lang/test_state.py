@@ -237,3 +237,17 @@ def test_repr_shows_the_text(model):
         s += "shown"
 
     assert repr(run(model, body)) == "ProgramState(shown)"
+
+
+def test_a_turn_and_a_scope_end_when_their_block_raises(model):
+    def body(s):
+        try:
+            with s.user(), s.var_scope("said"):
+                s += "half"
+                raise LookupError
+        except LookupError:
+            s += bl.user("again")
+
+    state = run(model, body)
+    assert [message["content"] for message in state.messages()] == ["half", "again"]
+    assert state["said"] == "half"

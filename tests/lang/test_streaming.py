@@ -174,3 +174,16 @@ def test_a_streaming_program_outlives_the_body_that_started_it(model):
     assert next(pieces) == "a"
     go_on.set()
     assert list(pieces) == ["b"]
+
+
+def test_a_childs_text_ends_at_the_join(model):
+    @bl.function
+    def program(s):
+        group = s.fork(1)
+        group += "a" + bl.gen("v")
+        group.join()
+        return "".join(group[0].text_iter())
+
+    state = program.run(backend=model, stream=True)
+    assert state.text() == ""
+    assert state.ret_value == "a" + model.reply("a")
