@@ -173,3 +173,8 @@ def test_a_state_goes_on_after_its_run(model):
     state = bl.function(lambda s: None).run(backend=model)
     state += "more" + bl.gen("a")
     assert state["a"] == model.reply("more")
+
+
+def test_a_positional_argument_overrides_a_bound_one(model):
+    bound = bl.function(lambda s, a, b=2: (a, b)).bind(a="bound")
+    assert bound.run("given", backend=model).ret_value == ("given", 2)
