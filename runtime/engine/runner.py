@@ -52,7 +52,8 @@ class ModelRunner:
         self.model = load_model(
             model_dir,
             shape,
-            context_length=self.context_length,
+            # A token needs a slot, so no position beyond the pool's size can occur.
+            max_positions=min(self.context_length, self.num_slots),
             dtype=self.dtype,
             device=self.device,
         )

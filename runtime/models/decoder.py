@@ -78,7 +78,7 @@ class CausalLM:
         self,
         weights: Weights,
         config: ModelConfig,
-        context_length: int,
+        max_positions: int,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
@@ -95,7 +95,7 @@ class CausalLM:
             self.lm_head = self.embed_tokens
         else:
             self.lm_head = weights.take("lm_head.weight", embedding_shape)
-        self.rotary = RotaryTable(config.rope, config.head_dim, context_length, dtype, device)
+        self.rotary = RotaryTable(config.rope, config.head_dim, max_positions, dtype, device)
 
     def forward(
         self, batch: ForwardBatch, kv_pool: KVPool, attention: Attention[Any]

@@ -118,11 +118,11 @@ class RotaryTable:
         self,
         rope: RopeConfig,
         head_dim: int,
-        context_length: int,
+        max_positions: int,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        positions = torch.arange(context_length, dtype=torch.float32)
+        positions = torch.arange(max_positions, dtype=torch.float32)
         angles = torch.outer(positions, rotary_frequencies(rope, head_dim))
         cos, sin = angles.cos(), angles.sin()
         self.cos = torch.cat((cos, cos), -1).to(device, dtype).unsqueeze(1)

@@ -27,12 +27,12 @@ def load_model(
     model_dir: Path,
     config: ModelConfig,
     *,
-    context_length: int,
+    max_positions: int,
     dtype: torch.dtype,
     device: torch.device,
 ) -> CausalLM:
     """The model in `model_dir` with its weights; raises ModelLoadError."""
     with Weights(model_dir, dtype, device) as weights:
-        model = MODEL_CLASSES[config.architecture](weights, config, context_length, dtype, device)
+        model = MODEL_CLASSES[config.architecture](weights, config, max_positions, dtype, device)
         weights.finish()
     return model

@@ -24,9 +24,9 @@ def resolve_model(model: str) -> Path:
     if model == EMBEDDED:
         return EMBEDDED_DIR
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():
         return path
-    if path.exists():
+    if model and path.exists():
         raise ModelLoadError(f"{model} is a file; give the directory that holds config.json")
     if not _HUB_ID.fullmatch(model):
         raise ModelLoadError(

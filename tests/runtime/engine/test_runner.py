@@ -1,0 +1,134 @@
+"""How the model runner chooses its sizes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from branchline.runtime.engine import runner as runner_module
+from branchline.runtime.engine.batch import ForwardBatch
+from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.runner import ModelRunner
+from branchline.runtime.memory.kv_pool import KVPool
+from branchline.runtime.models.errors import ModelLoadError
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model")
+    config = LlamaConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        eos_token_id=[3, 4],
+    )
+    LlamaForCausalLM(config).save_pretrained(path)
+    return str(path)
+
+
+def one_token(slot: int) -> ForwardBatch:
+    index = torch.tensor([0])
+    return ForwardBatch(
+        index, index, torch.tensor([slot]), [1], [torch.tensor([slot])], logit_rows=index
+    )
+
+
+def test_the_model_describes_itself(model_dir: str) -> None:
+    runner = ModelRunner(EngineConfig(model_dir, kv_slots=9))
+    assert runner.num_slots == 9
+    assert runner.vocab_size == 50
+    assert runner.context_length == 64
+    assert runner.eos_token_ids == (3, 4)
+    assert runner.architecture == "LlamaForCausalLM"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_logits_are_float32_whatever_the_weights_are(model_dir: str, dtype: Any) -> None:
+    runner = ModelRunner(EngineConfig(model_dir, dtype=dtype, kv_slots=9, device="cpu"))
+    logits = runner.forward(one_token(8))
+    assert (logits.dtype, logits.shape) == (torch.float32, (1, 50))
+    assert logits.isfinite().all()
+
+
+def test_logits_come_only_for_the_rows_asked_for(model_dir: str) -> None:
+    runner = ModelRunner(EngineConfig(model_dir, kv_slots=9, device="cpu"))
+    tokens, slots = torch.arange(5), torch.arange(5)
+    everything = ForwardBatch(tokens, tokens, slots, [5], [slots], logit_rows=tokens)
+    some = ForwardBatch(tokens, tokens, slots, [5], [slots], logit_rows=torch.tensor([4, 1]))
+    torch.testing.assert_close(runner.forward(some), runner.forward(everything)[[4, 1]])
+
+
+@pytest.mark.parametrize(("hardware", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_dtype_of_a_big_model_follows_the_hardware(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch, hardware: bool, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(runner_module, "_FLOAT32_PARAMETERS", 1_000)
+    monkeypatch.setattr(runner_module, "_has_bfloat16_arithmetic", lambda: hardware)
+    assert ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4)).dtype is expected
+
+
+def test_auto_dtype_of_a_small_model_on_a_cpu_is_float32(model_dir: str) -> None:
+    assert ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4)).dtype is torch.float32
+
+
+def test_the_pool_takes_its_share_of_memory(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "MAX_CPU_KV_BYTES", 1_000_000)
+    runner = ModelRunner(EngineConfig(model_dir, device="cpu"))
+    assert runner.num_slots == 1_000_000 // KVPool.bytes_per_slot(2, 2, 8, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"context_length": 65}, "longer than the model's 64"),
+        ({"device": "abacus"}, "not known to torch"),
+        ({"kv_memory_fraction": 1e-15}, "hold no key-value slot"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    model_dir: str, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ModelLoadError, match=words):
+        ModelRunner(EngineConfig(model_dir, **{"device": "cpu", **settings}))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_gpu_that_is_not_there_is_refused(model_dir: str) -> None:
+    with pytest.raises(ModelLoadError, match="torch finds no GPU"):
+        ModelRunner(EngineConfig(model_dir, device="cuda"))
+
+
+def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="neither an existing directory"):
+        ModelRunner(EngineConfig(str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"model": ""}, "model"),
+        ({"dtype": "int8"}, "dtype"),
+        ({"device": ""}, "device"),
+        ({"context_length": 0}, "context_length"),
+        ({"kv_slots": -1}, "kv_slots"),
+        ({"kv_memory_fraction": 0.0}, "kv_memory_fraction"),
+        ({"kv_memory_fraction": float("nan")}, "kv_memory_fraction"),
+        ({"max_running": None}, "max_running"),
+        ({"chunk_tokens": 0}, "chunk_tokens"),
+        ({"num_threads": True}, "num_threads"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_an_engine_config_names_the_bad_field(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        EngineConfig(**settings)
