@@ -25,7 +25,7 @@ _MAX_HUNG: Final = 8
 class Compiler(Protocol):
     """What is needed of `GrammarCompiler`: blocking, and safe to call from several threads."""
 
-    def compile(self, constraint: Constraint, /) -> Grammar: ...
+    def compile(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +53,7 @@ class GrammarThreads:
         self._todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[_Job, Grammar | Exception]] = queue.SimpleQueue()
         self._num_threads = 0
-        self._num_hung = 0
+        self.num_hung = 0
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -63,10 +63,10 @@ class GrammarThreads:
 
     def start(self, seq: Sequence, constraint: Constraint) -> None:
         """Begin to compile. Raises RequestError when too many compilations hang."""
-        if self._num_hung >= _MAX_HUNG:
+        if self.num_hung >= _MAX_HUNG:
             raise RequestError(
                 "overloaded",
-                f"{self._num_hung} grammars are taking longer than {self._timeout_s:g} s to "
+                f"{self.num_hung} grammars are taking longer than {self._timeout_s:g} s to "
                 "compile; retry later",
                 retry_after_s=self._timeout_s,
             )
@@ -83,7 +83,7 @@ class GrammarThreads:
     def collect(self, wait_s: float = 0.0) -> list[tuple[Sequence, Grammar | Exception]]:
         """Those that are through, with the grammar or the reason why there is none. Waits at most
         `wait_s` for the first."""
-        if not self._jobs and not self._num_hung:
+        if not self._jobs and not self.num_hung:
             return []
         found: list[tuple[Sequence, Grammar | Exception]] = []
         while True:
@@ -93,7 +93,7 @@ class GrammarThreads:
                 break
             wait_s = 0.0
             if job.abandoned:
-                self._num_hung -= 1
+                self.num_hung -= 1
             elif self._jobs.get(job.seq.sid) is job:
                 del self._jobs[job.seq.sid]
                 found.append((job.seq, result))
@@ -106,7 +106,7 @@ class GrammarThreads:
         for job in late:
             del self._jobs[job.seq.sid]
             job.abandoned = True
-            self._num_hung += 1
+            self.num_hung += 1
             if job.started:
                 self._add_thread()
         reason = RequestError(
@@ -131,7 +131,7 @@ class GrammarThreads:
             job.started = True
             result: Grammar | Exception
             try:
-                result = self._compiler.compile(job.constraint)
+                result = self._compiler.compile(job.constraint, job.seq.max_new_tokens)
             except Exception as error:
                 result = error
             self._done.put((job, result))

@@ -37,7 +37,7 @@ class Scheduler:
     max_logit_rows: most rows of logits per step for log probabilities of prompts.
 
     Each step every decoding sequence gets one token; what is left of the budget goes to chunks of
-    uncomputed prompts, oldest first, and then to admitting. Slots are not reserved in advance for
+    uncomputed prompts, oldest first, and to admitting. Slots are not reserved in advance for
     what a sequence may generate. When they run out, the youngest running sequence is retracted:
     its KV stays in the tree as evictable cache and it waits again. The oldest is never retracted,
     so something always gets done, and after each retraction admission looks twice as far ahead,
@@ -75,10 +75,13 @@ class Scheduler:
         decoding = self._grant_decodes()
         chunks = [Chunk(seq, seq.num_computed, seq.num_tokens) for seq in decoding]
         budget = self.config.chunk_tokens - len(chunks)
-        if len(decoding) < len(self.running):
-            budget -= self._grant_extends(chunks, budget)
+        extending = [seq for seq in self.running if seq.num_tokens > seq.num_slots]
         if len(self.waiting) and not self._stalled:
-            self._admit(chunks, budget)
+            # A long prompt leaves a quarter to new sequences, which may need a few tokens only.
+            wanted = sum(seq.num_uncomputed for seq in extending)
+            budget -= self._admit(chunks, min(budget, max(budget // 4, budget - wanted)))
+        if extending:
+            self._grant_extends(extending, chunks, budget)
         return chunks
 
     def settle(self, chunk: Chunk) -> None:
@@ -111,20 +114,14 @@ class Scheduler:
         self.kv.grow(decoding, 1)
         return decoding
 
-    def _grant_extends(self, chunks: list[Chunk], budget: int) -> int:
+    def _grant_extends(self, extending: list[Sequence], chunks: list[Chunk], budget: int) -> None:
         """Chunks for running sequences whose prompts are not computed yet, the oldest first."""
-        used = 0
-        extending = sorted(
-            (seq for seq in self.running if seq.num_tokens - seq.num_slots > 0),
-            key=lambda seq: seq.arrival,
-        )
         if not chunks:
             # Only prompts in the making: if they have taken all slots, nobody could ever go on.
             while self.kv.num_available == 0:
                 extending.remove(self._retract_youngest())
-        for seq in extending:
-            used += self._extend(seq, chunks, budget - used)
-        return used
+        for seq in sorted(extending, key=lambda seq: seq.arrival):
+            budget -= self._extend(seq, chunks, budget)
 
     def _extend(self, seq: Sequence, chunks: list[Chunk], budget: int) -> int:
         length = min(seq.num_uncomputed, budget, self.kv.num_available)
@@ -139,8 +136,9 @@ class Scheduler:
         chunks.append(Chunk(seq, seq.num_computed, seq.num_computed + length))
         return length
 
-    def _admit(self, chunks: list[Chunk], budget: int) -> None:
-        """Start waiting sequences while budget, places and slots last."""
+    def _admit(self, chunks: list[Chunk], budget: int) -> int:
+        """Start waiting sequences while budget, places and slots last; return the tokens used."""
+        budget_before = budget
         admitted: list[Sequence] = []
         # Those whose uncomputed prompts others may share: running ones, and the newly admitted.
         in_flight = [seq for seq in self.running if seq.num_tokens - seq.num_computed > 1]
@@ -168,6 +166,7 @@ class Scheduler:
                 self.waiting.remove(seq)
             self.waiting.note_admitted(admitted)
         self._stalled = misfits > 0 and not deferred and not admitted
+        return budget_before - budget
 
     def _start(self, seq: Sequence, promised: int) -> bool:
         """Lease its cached prefix and make it run, if its slots and the promised ones are there."""

@@ -45,7 +45,7 @@ class Heard:
 class NoCompiler:
     """For engines whose requests have no constraints."""
 
-    def compile(self, constraint: object) -> object:
+    def compile(self, constraint: object, max_new_tokens: int) -> object:
         raise AssertionError("nothing is to be compiled here")
 
 

@@ -1,0 +1,173 @@
+"""Constrained sequences in the engine core: compiling beside the loop, masks, ends."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hash_runner import EOS
+from script_grammar import TOO_HARD, Script, ScriptCompiler, named
+from world import Heard, World
+
+from branchline.runtime.engine.compiling import GrammarThreads
+from branchline.runtime.errors import RequestError
+
+PROMPT = [5, 9, 2, 7]
+
+
+def world_with(**scripts: Script | Exception) -> tuple[World, ScriptCompiler]:
+    compiler = ScriptCompiler(scripts)
+    return World(compiler=compiler), compiler
+
+
+def run_constrained(script: Script | Exception, max_new_tokens: int = 9) -> Heard:
+    world, _ = world_with(it=script)
+    heard = world.submit(PROMPT, max_new_tokens, constraint=named("it"))
+    world.run()
+    world.assert_idle()
+    return heard
+
+
+def test_only_allowed_tokens_come_and_the_end_needs_no_end_token() -> None:
+    heard = run_constrained(Script([{11}, {12, 13}, {14}]))
+    assert heard.token_ids[::2] == [11, 14]
+    assert heard.token_ids[1] in (12, 13)
+    assert (heard.finish, heard.matched_stop) == ("stop", None)
+
+
+def test_an_end_token_that_the_grammar_allows_ends_it() -> None:
+    heard = run_constrained(Script([{11}, {EOS}, {12}]))
+    assert heard.token_ids == [11, EOS]
+    assert (heard.finish, heard.matched_stop) == ("stop", EOS)
+
+
+def test_the_last_token_of_budget_and_grammar_together_is_a_stop() -> None:
+    heard = run_constrained(Script([{11}, {12}]), max_new_tokens=2)
+    assert (heard.token_ids, heard.finish) == ([11, 12], "stop")
+
+
+def test_the_matcher_is_told_how_many_tokens_remain() -> None:
+    world, _ = world_with(it=Script([{11}, {12}, {13}]))
+    world.submit(PROMPT, 7, constraint=named("it"))
+    matcher = None
+    while world.core.has_work:
+        matcher = matcher or next((seq.matcher for seq in world.core.scheduler.running), None)
+        world.step()
+    assert matcher.remaining == [7, 6, 5]
+
+
+def test_no_allowed_token_fails_that_sequence_with_a_grammar_error() -> None:
+    heard = run_constrained(Script([{11}, set()]))
+    assert heard.token_ids == [11]
+    assert heard.failed is not None
+    assert heard.failed.code == "grammar"
+
+
+def test_a_constraint_that_cannot_be_compiled_says_where() -> None:
+    heard = run_constrained(TOO_HARD)
+    assert heard.failed is not None
+    assert (heard.failed.code, heard.failed.pointer) == ("grammar", TOO_HARD.pointer)
+
+
+def test_without_new_tokens_nothing_is_compiled() -> None:
+    heard = run_constrained(TOO_HARD, max_new_tokens=0)
+    assert heard.finish == "length"
+
+
+def test_others_run_while_a_grammar_compiles() -> None:
+    world, compiler = world_with(slow=Script([{11}]))
+    slow = world.submit(PROMPT, 5, constraint=named("slow"))
+    free = world.submit(PROMPT, 5, ignore_eos=True)
+    for _ in range(5):
+        world.step()
+    assert free.finish == "length"
+    assert world.core.stats()["compiling"] == 1
+    compiler.gate.set()
+    world.run()
+    assert slow.token_ids == [11]
+
+
+def test_a_sequence_can_be_dropped_while_its_grammar_compiles() -> None:
+    world, compiler = world_with(slow=Script([{11}]), it=Script([{12}]))
+    world.drop(world.submit(PROMPT, 5, constraint=named("slow")))
+    assert not world.core.has_work
+    compiler.gate.set()
+    other = world.submit(PROMPT, 5, constraint=named("it"))
+    world.run()
+    assert other.token_ids == [12]
+
+
+@pytest.mark.parametrize(
+    "breaks", [("matcher", 0), ("fill_mask", 0), ("fill_mask", 2), ("accept", 0), ("accept", 1)]
+)
+def test_a_matcher_that_raises_fails_its_own_sequence_only(breaks: tuple[str, int]) -> None:
+    world, _ = world_with(
+        bad=Script([{11}, {12}, {13}, {14}], breaks), good=Script([{11}, {12}, {13}, {14}])
+    )
+    bad = world.submit(PROMPT, 9, constraint=named("bad"))
+    good = world.submit(PROMPT, 9, constraint=named("good"))
+    free = world.submit([*PROMPT, 3], 9)
+    world.run()
+    assert bad.failed is not None
+    assert bad.failed.code == "internal"
+    assert "planted" not in bad.failed.message
+    assert good.token_ids == [11, 12, 13, 14]
+    world.assert_right(free)
+    world.assert_idle()
+
+
+class TestTimeLimit:
+    """On a clock that the test moves."""
+
+    def setup_method(self) -> None:
+        self.now_s = 0.0
+        self.compiler = ScriptCompiler({"slow": Script([{11}]), "fast": Script([{12}])})
+        self.threads = GrammarThreads(self.compiler, 5.0, clock=lambda: self.now_s)
+        self.world = World(compiler=self.compiler)
+        self.world.core._compiling = self.threads
+
+    def teardown_method(self) -> None:
+        self.compiler.gate.set()
+
+    def test_a_compilation_over_its_time_fails_that_request(self) -> None:
+        heard = self.world.submit(PROMPT, 5, constraint=named("slow"))
+        self.world.step()
+        assert heard.failed is None
+        self.now_s = 5.1
+        self.world.step()
+        assert heard.failed is not None
+        assert (heard.failed.code, heard.failed.pointer) == ("grammar", "/constraint")
+        self.world.assert_idle()
+
+    def test_hanging_compilations_do_not_hold_up_others(self) -> None:
+        for _ in range(4):
+            self.world.submit(PROMPT, 5, constraint=named("slow"))
+        self.now_s = 5.1
+        self.world.run()
+        fast = self.world.submit(PROMPT, 5, constraint=named("fast"))
+        self.world.run()
+        assert fast.token_ids == [12]
+
+    def test_too_many_hanging_at_once_and_new_ones_are_refused_until_they_end(self) -> None:
+        for _ in range(8):
+            self.world.submit(PROMPT, 5, constraint=named("slow"))
+        self.now_s = 5.1
+        self.world.run()
+        with pytest.raises(RequestError) as error:
+            self.world.submit(PROMPT, 5, constraint=named("fast"))
+        assert error.value.code == "overloaded"
+        self.compiler.gate.set()
+        while self.threads.num_hung:
+            self.threads.collect(wait_s=1.0)
+        fast = self.world.submit(PROMPT, 5, constraint=named("fast"))
+        self.world.run()
+        assert fast.token_ids == [12]
+
+
+def test_grammar_threads_do_not_keep_the_process_alive() -> None:
+    world, _ = world_with(it=Script([{11}]))
+    world.submit(PROMPT, 5, constraint=named("it"))
+    world.run()
+    mine = [thread for thread in threading.enumerate() if thread.name == "grammar"]
+    assert mine
+    assert all(thread.daemon for thread in mine)
