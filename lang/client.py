@@ -7,6 +7,7 @@ socket's file descriptor, which costs less per message than zmq.asyncio.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 from pathlib import Path
@@ -69,6 +70,8 @@ class ZmqConnection(RequestTable):
         except BaseException:
             self.close()
             raise
+        # Before a runtime of this process is told to end: it then has nothing to wait for.
+        atexit.register(self.close)
 
     @property
     def model(self) -> protocol.ModelInfo:
@@ -95,6 +98,7 @@ class ZmqConnection(RequestTable):
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        atexit.unregister(self.close)
         if self._loop_thread.is_current():
             self._shut()
         elif self._loop_thread.alive:
