@@ -49,7 +49,7 @@ class ConnectionBackend(Backend):
             return await self.connection.complete(request)
         replies = self.connection.generate(request)
         # Closed here and not by the garbage collector: closing early is what cancels the request.
-        async with contextlib.aclosing(replies):  # type: ignore[type-var]
+        async with contextlib.aclosing(replies):
             async for reply in replies:
                 if isinstance(reply, protocol.Done):
                     return reply
