@@ -6,6 +6,7 @@ over at once and gives its thread back, so hundreds of instances need few thread
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import os
 import queue
@@ -110,7 +111,8 @@ class Batch:
         index = len(self.states)
         state = self.program.start(self.items[index], self.backend, self.sampling)
         self.states.append(state)
-        pool.submit(self._body, index, state)
+        # The caller's context variables hold in the bodies too.
+        pool.submit(contextvars.copy_context().run, self._body, index, state)
 
     def _body(self, index: int, state: ProgramState) -> None:
         executor = state.stream_executor

@@ -3,6 +3,7 @@ of them live in batch.py."""
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import inspect
 import threading
@@ -201,11 +202,9 @@ class Function(Generic[Return]):
             executor.finish()
 
     def _run_streaming(self, state: ProgramState, arguments: inspect.BoundArguments) -> None:
-        try:
+        # run_body has told the state, whose readers raise it; nobody else waits for this thread.
+        with contextlib.suppress(BaseException):
             self.run_body(state, arguments)
-        except BaseException as error:
-            # The reader of the stream is told; this thread has nobody else to tell.
-            state.stream_executor.fail(error)
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The program's own arguments, and run()'s. Names that the program declares are its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+
 import pytest
 
 import branchline as bl
@@ -178,3 +180,15 @@ def test_a_state_goes_on_after_its_run(model):
 def test_a_positional_argument_overrides_a_bound_one(model):
     bound = bl.function(lambda s, a, b=2: (a, b)).bind(a="bound")
     assert bound.run("given", backend=model).ret_value == ("given", 2)
+
+
+def test_context_variables_of_the_caller_hold_in_every_body(model):
+    variable = contextvars.ContextVar("variable", default="unset")
+    program = bl.function(lambda s: variable.get())
+    variable.set("set")
+    streaming = program.run(backend=model, stream=True)
+    streaming.sync()
+    (batched,) = program.run_batch([{}], backend=model)
+    assert [program.run(backend=model).ret_value, streaming.ret_value, batched.ret_value] == [
+        "set"
+    ] * 3

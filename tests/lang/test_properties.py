@@ -186,11 +186,11 @@ def test_with_random_failures_every_read_ends_with_a_value_or_the_cause(ops, str
     except bl.Overloaded as error:
         raised = error
     state = states[-1]
+    error = state.error()
     for name in ("x", "y", "z"):
         with contextlib.suppress(KeyError, bl.Overloaded):
             assert isinstance(state[name], str | list)
             assert name in state
-    error = state.error()
     if raised is not None:
         assert error is raised
     if error is None:

@@ -74,6 +74,22 @@ def test_coroutines_read_the_same_pieces(model):
     assert "".join(asyncio.run(collect(state.text_async_iter("answer")))) == state["answer"]
 
 
+def test_several_coroutines_wait_for_the_same(model):
+    model.hold = lambda prompt: True
+
+    async def read():
+        async def one():
+            return "".join(await collect(state.text_async_iter("answer")))
+
+        readers = [asyncio.create_task(one()) for _ in range(3)]
+        await asyncio.sleep(0)
+        model.release()
+        return await asyncio.gather(*readers)
+
+    state = talk.run("hi", backend=model, stream=True)
+    assert asyncio.run(read()) == [state["answer"]] * 3
+
+
 def test_every_piece_carries_the_log_probabilities_of_its_own_tokens(model):
     state = talk.run("hi", backend=model, stream=True)
     pieces = asyncio.run(collect(state.text_async_iter("answer", return_meta_data=True)))
