@@ -1,0 +1,30 @@
+"""What describes a domain of documents: its concepts with their keys, wordings and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .schema import Value
+from .writer import Writer
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One thing that a domain's documents may state, and how."""
+
+    keys: tuple[str, ...]
+    kind: str
+    make: Callable[[Writer], Value]
+    clauses: tuple[str, ...]
+    asks: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A kind of document: how it may open, what it may state, what else it may say."""
+
+    name: str
+    openings: tuple[str, ...]
+    concepts: tuple[Concept, ...]

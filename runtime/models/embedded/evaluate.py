@@ -1,0 +1,181 @@
+"""Measures the embedded model on held-out seeds and held-out wordings, by plain greedy decoding.
+
+python -m branchline.runtime.models.embedded.evaluate --count 100 --json figures.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from .corpus import Message, Sample, chatml, generate
+
+GOALS = {"extraction": 0.9, "tools": 0.9, "classification": 0.9, "reading": 0.8, "dialogue": 0.8}
+SEED = 900_001  # no training pool uses it
+_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+
+
+@dataclass
+class Tally:
+    """Right and total parts (fields, arguments, answers), and whole answers that are right."""
+
+    right: int = 0
+    total: int = 0
+    whole: list[bool] = field(default_factory=list)
+
+    def add(self, right: int, total: int) -> None:
+        """Count one answer."""
+        self.right += right
+        self.total += total
+        self.whole.append(right == total)
+
+
+class Model:
+    """The saved model with greedy decoding and scored choices."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        self.end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    def _prompt(self, messages: list[Message]) -> torch.Tensor:
+        text = chatml(messages) + "<|im_start|>assistant\n"
+        ids: torch.Tensor = self.tokenizer(
+            text, return_tensors="pt", add_special_tokens=False
+        ).input_ids
+        return ids
+
+    @torch.no_grad()
+    def answer(self, messages: list[Message], max_tokens: int = 500) -> str:
+        """The greedy answer to the conversation."""
+        prompt = self._prompt(messages)
+        made = self.network.generate(
+            prompt,
+            max_new_tokens=max_tokens,
+            do_sample=False,
+            eos_token_id=self.end,
+            pad_token_id=0,
+        )[0, prompt.shape[1] :]
+        return str(self.tokenizer.decode(made[made != self.end], skip_special_tokens=False))
+
+    @torch.no_grad()
+    def choose(self, messages: list[Message], choices: tuple[str, ...]) -> str:
+        """The likeliest of the choices, by the mean log-probability of their tokens."""
+        prompt = self._prompt(messages)
+        scores = []
+        for choice in choices:
+            ids = self.tokenizer(
+                choice + "<|im_end|>", return_tensors="pt", add_special_tokens=False
+            )
+            whole = torch.cat((prompt, ids.input_ids), 1)
+            logits = self.network(whole).logits[0, prompt.shape[1] - 1 : -1].float()
+            told = logits.log_softmax(-1).gather(1, ids.input_ids[0, :, None])
+            scores.append(told.mean().item())
+        return choices[max(range(len(choices)), key=scores.__getitem__)]
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """The fields of a record, nested ones by their path."""
+    if isinstance(value, dict):
+        return {
+            k: v for key, part in value.items() for k, v in leaves(part, f"{path}.{key}").items()
+        }
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return {
+            k: v for i, part in enumerate(value) for k, v in leaves(part, f"{path}[{i}]").items()
+        }
+    return {path: value}
+
+
+def score_record(answer: str, gold: str) -> tuple[int, int]:
+    """Fields right and fields asked for; an answer that is no JSON has none right."""
+    wanted = leaves(json.loads(gold))
+    try:
+        given = leaves(json.loads(answer))
+    except ValueError:
+        given = {}
+    return sum(path in given and given[path] == value for path, value in wanted.items()), len(
+        wanted
+    )
+
+
+def score_calls(answer: str, gold: str) -> tuple[int, int]:
+    """Parts right and asked for: each call's tool name and arguments."""
+    wanted = [json.loads(text) for text in _CALL.findall(gold)]
+    try:
+        given = [json.loads(text) for text in _CALL.findall(answer)]
+    except ValueError:
+        given = []
+    if not wanted:
+        return int(answer == gold), 1
+    right = 0
+    for index, call in enumerate(wanted):
+        right += index < len(given) and given[index] == call
+    return right, max(len(wanted), len(given))
+
+
+def measure(model: Model, sample: Sample, tally: Tally) -> None:
+    """Let the model answer the measured turns, each after the gold turns before it."""
+    for turn in sample.gold_turns:
+        gold, before = sample.messages[turn].content, sample.messages[:turn]
+        if sample.task == "classification":
+            tally.add(int(model.choose(before, sample.choices) == gold), 1)
+        elif sample.task == "extraction":
+            tally.add(*score_record(model.answer(before), gold))
+        elif sample.task == "tools":
+            tally.add(*score_calls(model.answer(before, 200), gold))
+        else:
+            tally.add(int(model.answer(before, 60) == gold), 1)
+
+
+def evaluate(folder: Path, count: int, console: Console) -> dict[str, dict[str, float]]:
+    """Figures per task, for known and for held-out wordings."""
+    model = Model(folder)
+    figures: dict[str, dict[str, float]] = {}
+    for task in GOALS:
+        figures[task] = {"goal": GOALS[task]}
+        for name, heldout in (("known", False), ("heldout", True)):
+            tally = Tally()
+            samples = generate(SEED, count, task, heldout)
+            for sample in track(samples, f"{task}, {name} wordings", console=console):
+                measure(model, sample, tally)
+            figures[task][name] = tally.right / tally.total
+            figures[task][f"{name}_whole"] = sum(tally.whole) / len(tally.whole)
+            figures[task][f"{name}_parts"] = tally.total
+    return figures
+
+
+def print_figures(figures: dict[str, dict[str, float]], console: Console) -> None:
+    """One row per task."""
+    table = Table("task", "goal", "known wordings", "held-out wordings", "whole answers, held-out")
+    for task, row in figures.items():
+        shown = (row["goal"], row["known"], row["heldout"], row["heldout_whole"])
+        table.add_row(task, *(f"{100 * value:.1f} %" for value in shown))
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the embedded model.")
+    parser.add_argument("--model", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--count", type=int, default=100, help="samples per task and split")
+    parser.add_argument("--json", type=Path, default=None, help="write the figures here")
+    options = parser.parse_args()
+    console = Console()
+    figures = evaluate(options.model, options.count, console)
+    print_figures(figures, console)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
