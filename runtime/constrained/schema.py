@@ -198,7 +198,7 @@ class SchemaBuilder:
         import jsonschema  # 0.1 s to import; most schemas do without
 
         validator = jsonschema.Draft202012Validator(
-            self.document, format_checker=jsonschema.FormatChecker()
+            self.document, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
         )
         try:
             return bool(validator.evolve(schema=schema).is_valid(value))

@@ -31,6 +31,13 @@ def object_expr(builder: SchemaBuilder, schema: Schema, pointer: str) -> Expr:
     for name in dict.fromkeys(required):
         if name not in properties:
             members.append((_undeclared(builder, schema, name, pointer), True))
+    optionals = sum(not is_required for _, is_required in members)
+    if optionals > builder.limits.max_optional:
+        refuse(
+            pointer_to(pointer, "properties"),
+            f"{optionals} optional properties in one object, at most "
+            f"{builder.limits.max_optional}; make them required (nullable where need be)",
+        )
     low, high = _counts(schema, members, extra is not None, pointer)
     if not members:
         return text.separated(extra, low, high, opening="{", closing="}") if extra else lit("{}")

@@ -5,25 +5,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 INFINITE = 1 << 30
+
+# Bytes that are a character of their own and mean nothing in JSON or in most patterns.
+PLAIN_BYTES = bytes(byte for byte in range(0x20, 0x7F) if chr(byte) not in '"\\')
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Bytes of each token, empty for tokens that a grammar never allows."""
+    """Bytes of each token, empty for tokens that a grammar never allows.
+
+    lengths, ranks, plain: per token the number of its bytes, its place in the order of their
+    bytes, and whether all of them are plain.
+    """
 
     token_bytes: list[bytes]
     max_length: int = field(init=False)
-    ordered: list[int] = field(init=False)
-    """Token ids in the order of their bytes, for walks that share prefixes."""
+    lengths: npt.NDArray[np.int32] = field(init=False)
+    ranks: npt.NDArray[np.int32] = field(init=False)
+    plain: npt.NDArray[np.bool_] = field(init=False)
     _known: frozenset[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        used = [index for index, data in enumerate(self.token_bytes) if data]
-        ordered = sorted(used, key=self.token_bytes.__getitem__)
-        object.__setattr__(self, "ordered", ordered)
-        object.__setattr__(self, "_known", frozenset(self.token_bytes[index] for index in used))
-        object.__setattr__(self, "max_length", max(map(len, self._known), default=0))
+        tokens = self.token_bytes
+        order = sorted(range(len(tokens)), key=tokens.__getitem__)
+        ranks = np.empty(len(tokens), dtype=np.int32)
+        ranks[order] = np.arange(len(tokens), dtype=np.int32)
+        plain = [bool(data) and not data.translate(None, PLAIN_BYTES) for data in tokens]
+        for name, value in (
+            ("lengths", np.array([len(data) for data in tokens], dtype=np.int32)),
+            ("ranks", ranks),
+            ("plain", np.array(plain, dtype=np.bool_)),
+            ("_known", frozenset(data for data in tokens if data)),
+            ("max_length", max(map(len, tokens), default=0)),
+        ):
+            object.__setattr__(self, name, value)
 
     def suffix_costs(self, data: bytes) -> list[int]:
         """For each position of `data`, the least tokens that spell the rest from there;

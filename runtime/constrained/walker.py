@@ -8,6 +8,7 @@ often a counted repetition may still repeat. It is also the slow reference for t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ class Walker:
         self._root = self._compile(language.root)
         self._settle_costs()
         self._dead = {id(node) for node in self._nodes if node.cost >= INFINITE}
-        self.most = min(self._most(self._root, {}), INFINITE)
+        self.most = self._most()
         """At any point of any text, at most this many tokens are needed to finish."""
         self._frames: dict[tuple[int, int, int | None, int], Frame] = {}
         self._states: dict[tuple[frozenset[int], bool, int], State] = {}
@@ -128,15 +129,19 @@ class Walker:
         return node
 
     def _settle_costs(self) -> None:
-        """Least tokens of every node, by iteration: rules may refer to each other in circles."""
-        changed = True
-        while changed:
-            changed = False
-            for node in self._nodes:
-                cost = min(self._cost(node), INFINITE)
-                if cost < node.cost:
-                    node.cost = cost
-                    changed = True
+        """Least tokens of every node. Rules may refer to each other in circles, so a node is
+        computed again whenever something inside it became cheaper."""
+        parents: dict[int, list[Node]] = {}
+        for node in self._nodes:
+            for item in node.items:
+                parents.setdefault(id(item), []).append(node)
+        pending = deque(self._nodes)
+        while pending:
+            node = pending.popleft()
+            cost = min(self._cost(node), INFINITE)
+            if cost < node.cost:
+                node.cost = cost
+                pending += parents.get(id(node), [])
 
     def _cost(self, node: Node) -> int:
         if node.kind == "bytes":
@@ -150,30 +155,37 @@ class Walker:
             return min((item.cost for item in node.items), default=INFINITE)
         return node.low * node.items[0].cost
 
-    def _most(self, node: Node, found: dict[int, int]) -> int:
-        """Most tokens that the rest of a node can need, from any place in it; INFINITE where
+    def _most(self) -> int:
+        """Most tokens that the rest of a text can need, from any place in it; INFINITE where
         nodes nest without end."""
-        if id(node) in found:
-            return found[id(node)]
-        found[id(node)] = INFINITE  # what a node that contains itself meets
+        found: dict[int, int] = {}
+        pending = [self._root]
+        while pending:
+            node = pending[-1]
+            if id(node) not in found:
+                found[id(node)] = INFINITE  # what a node that contains itself meets
+                pending += [item for item in node.items if id(item) not in found]
+            else:
+                pending.pop()
+                found[id(node)] = self._most_within(node, found)
+        return min(found[id(self._root)], INFINITE)
+
+    def _most_within(self, node: Node, found: dict[int, int]) -> int:
         if node.kind == "bytes":
-            most = max(node.suffix_costs)
-        elif node.kind == "set":
-            most = node.cost
-        elif node.kind == "seq":
+            return max(node.suffix_costs)
+        if node.kind == "seq":
             most = after = 0
             for item in reversed(node.items):
-                most = max(most, self._most(item, found) + after)
+                most = max(most, found[id(item)] + after)
                 after += item.cost
-        elif node.kind == "alt":
-            alive = [item for item in node.items if item.cost < INFINITE]
-            most = max((self._most(item, found) for item in alive), default=0)
-        else:
-            item = node.items[0]
-            most = self._most(item, found) + max(node.low - 1, 0) * item.cost
-            most = max(most, node.low * item.cost) if item.cost < INFINITE else 0
-        found[id(node)] = most
-        return most
+            return most
+        alive = [item for item in node.items if item.cost < INFINITE]
+        if node.kind == "alt":
+            return max((found[id(item)] for item in alive), default=0)
+        if node.kind == "repeat" and alive:
+            item = alive[0]
+            return max(found[id(item)], item.cost) + max(node.low - 1, 0) * item.cost
+        return min(node.cost, INFINITE) if node.kind == "set" else 0
 
     def alive(self, expr: Expr) -> bool:
         """Whether anything matches this part of the language."""

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import RequestError
 from ..tokenizer import Tokenizer
 from .base import Grammar, GrammarLimits, MaskRow, Matcher
-from .budget import TokenCosts
+from .budget import TokenCosts, TokenIds
 from .ebnf import write_ebnf
 from .expr import Language
 from .prune import prune
@@ -53,7 +53,6 @@ class XGrammarEngine:
         self._compiler = xgrammar.GrammarCompiler(
             info, max_threads=1, cache_limit_bytes=limits.cache_bytes // 4
         )
-        # The empty rows of a mask: ids that no token of the vocabulary has.
         self.row_size = -(-vocab_size // 32)
 
     def compile(self, language: Language) -> XGrammar:
@@ -117,21 +116,26 @@ class XGrammarMatcher(Matcher):
         self._handle.fill_next_token_bitmask(mask, 0)
         _clear_from(row, engine.vocab_size)
         state = self._states[-1]
-        needs_room = remaining is not None and remaining <= self._grammar.walker.most
-        if needs_room or state.slack < engine.vocabulary.max_length:
-            budget = INFINITE - 1 if remaining is None else remaining - 1
-            self._keep_affordable(row, state, budget)
+        if remaining is not None and remaining <= self._grammar.walker.most:
+            ids = self._allowed(row)
+            self._forbid(row, self._grammar.costs.unaffordable(state, ids, remaining - 1))
+        elif state.slack < engine.vocabulary.max_length:
+            self._forbid(row, self._grammar.costs.overrunning(state, self._allowed(row)))
         if not row.any():
             raise RequestError("grammar", "no token of the vocabulary continues the output")
 
-    def _keep_affordable(self, row: MaskRow, state: State, budget: int) -> None:
-        """Forbid the tokens after which more than `budget` tokens are needed to finish."""
-        affordable = self._grammar.costs.after(state) <= budget
-        bits = np.zeros(row.shape[0] * 32, dtype=np.uint8)
-        bits[: affordable.shape[0]] = affordable
-        if state.accepting:
-            bits[list(self._grammar.engine.eos_ids)] = 1
-        row &= np.packbits(bits, bitorder="little").view(np.int32)
+    def _allowed(self, row: MaskRow) -> TokenIds:
+        """The ids that a row allows, end tokens left out."""
+        bits = np.unpackbits(row.view(np.uint8), bitorder="little")
+        bits[list(self._grammar.engine.eos_ids)] = 0
+        return np.flatnonzero(bits)
+
+    @staticmethod
+    def _forbid(row: MaskRow, ids: TokenIds) -> None:
+        if ids.size:
+            bits = np.unpackbits(row.view(np.uint8), bitorder="little")
+            bits[ids] = 0
+            row[:] = np.packbits(bits, bitorder="little").view(np.int32)
 
     def accept(self, token_id: int) -> bool:
         engine, state = self._grammar.engine, self._states[-1]
