@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -128,6 +129,9 @@ class RuntimeProcess:
                 line += chunk
         news = json.loads(line)
         if "error" in news:
+            # It is ending by itself; a signal would only disturb its tidying up.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
             raise RuntimeUnavailable(news["error"])
         return str(news["address"])
 

@@ -106,8 +106,10 @@ class Front:
         """Serve until told to stop. 0 after a polite end, 1 after a failure."""
         self._catch_signals()
         try:
-            self._open()
-            self._opening = False
+            try:
+                self._open()
+            finally:
+                self._opening = False
             while not self._finished():
                 self._turn()
         except _Stopped:
@@ -119,7 +121,6 @@ class Front:
         else:
             return 0 if self._num_signals < 2 else 130
         finally:
-            self._opening = False
             self._close()
 
     def _catch_signals(self) -> None:

@@ -254,3 +254,35 @@ def test_a_runtime_that_cannot_start_says_why(
     with pytest.raises(RuntimeUnavailable, match=words):
         RuntimeProcess(model or str(model_dir), **options)
     assert list(temporary.iterdir()) == []
+
+
+def test_a_start_that_takes_too_long_is_given_up_and_leaves_nothing(
+    model_dir: Path, temporary: Path
+) -> None:
+    with pytest.raises(RuntimeUnavailable, match=r"not ready within 0\.5 s"):
+        RuntimeProcess(str(model_dir), start_timeout_s=0.5)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_terminal_s_ctrl_c_ends_a_served_runtime_politely(
+    model_dir: Path, temporary: Path
+) -> None:
+    """The whole process group gets the signal, as from a terminal."""
+    address_file = temporary / "address"
+    command = [sys.executable, "-m", "branchline.runtime.server", f"--model={model_dir}"]
+    command += ["--kv-slots=8192", "--num-threads=1", f"--address-file={address_file}"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        line = server.stdout.readline().decode()
+        address = address_file.read_text().strip()
+        assert line == f"runtime ready at {address}\n"
+        connection = ZmqConnection(address)
+        assert generate(connection).outputs
+        connection.close()
+        os.killpg(server.pid, signal.SIGINT)
+        assert server.wait(10) == 0
+        assert server.stderr.read() == b""
+    assert list(temporary.iterdir()) == []
