@@ -76,7 +76,8 @@ class Scheduler:
         chunks = [Chunk(seq, seq.num_computed, seq.num_tokens) for seq in decoding]
         budget = self.config.chunk_tokens - len(chunks)
         extending = [seq for seq in self.running if seq.num_tokens > seq.num_slots]
-        if len(self.waiting) and not self._stalled:
+        may_admit = len(self.running) < self.config.max_running and not self._stalled
+        if len(self.waiting) and may_admit and budget > 0:
             # A long prompt leaves a quarter to new sequences, which may need a few tokens only.
             wanted = sum(seq.num_uncomputed for seq in extending)
             budget -= self._admit(chunks, min(budget, max(budget // 4, budget - wanted)))

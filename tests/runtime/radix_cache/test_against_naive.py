@@ -22,7 +22,7 @@ class Pair:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.num_slots = self.rng.choice([24, 48, 96])
+        self.num_slots = self.rng.choice([16, 32, 64])
         self.alphabet = "ab" if seed % 3 == 0 else "abcd"
         self.longest = self.rng.choice([8, 16])
         self.allocator = SlotAllocator(self.num_slots)
@@ -113,9 +113,10 @@ def contents(cache: RadixCache) -> dict[str, int]:
     todo: list[tuple[str, Node]] = [(f"{root.namespace}/", root) for root in cache.roots.values()]
     while todo:
         key, node = todo.pop()
-        for token, slot in zip(node.token_ids.tolist(), node.slots.tolist(), strict=True):
-            key += chr(token)
-            found[key] = slot
+        text = "".join(map(chr, node.token_ids.tolist()))
+        for end, slot in enumerate(node.slots.tolist(), start=1):
+            found[key + text[:end]] = slot
+        key += text
         todo.extend((key, child) for child in node.children.values())
     return found
 
