@@ -40,8 +40,6 @@ def located(error: BaseException, origin: Origin) -> GenerationError:
     choices method, say) becomes the cause of a GenerationError.
     """
     if isinstance(error, GenerationError):
-        if error.op is not None:
-            return error
         result = copy.copy(error)
         result.__cause__ = error.__cause__
         message = error.message

@@ -180,3 +180,17 @@ def test_stop_strings_of_call_and_template_together_may_be_too_many(model):
     error = program.run(backend=model).error()
     assert isinstance(error, bl.InvalidRequest)
     assert "9 stop strings" in str(error)
+
+
+def test_one_error_object_raised_for_two_calls_names_each_place(model):
+    full = bl.Overloaded("full", retry_after_s=2.0)
+    model.fail = lambda prompt: full
+
+    @bl.function
+    def program(s, name):
+        s += "x" + bl.gen(name)
+
+    errors = [program.run(name, backend=model).error() for name in ("a", "b")]
+    assert [error.variable for error in errors] == ["a", "b"]
+    assert [error.retry_after_s for error in errors] == [2.0, 2.0]
+    assert str(full) == "full"

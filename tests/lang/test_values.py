@@ -69,7 +69,7 @@ def test_a_value_is_read_by_the_form_of_its_call(model, form, output, value):
         ("2024-03-15", datetime.date, datetime.date(2024, 3, 15)),
         ('{"name":"a"}', Item, Item(name="a")),
         ("[1]", list[int], [1]),
-        ("007", str, "007"),
+        ('"quoted"', str, '"quoted"'),
     ],
 )
 def test_plain_output_can_be_read_as_any_type(model, output, kind, value):
