@@ -316,7 +316,8 @@ class Error(_Message, tag="error", frozen=True):
 
 
 class Pong(_Message, tag="pong", frozen=True):
-    """Answer to Ping. `ready` is False while the engine starts, hangs or is gone."""
+    """Answer to Ping. `ready` is False while the engine starts, hangs or is gone. One with `seq`
+    -1 comes unasked: the front process looks who is still there."""
 
     seq: int
     ready: bool

@@ -22,6 +22,7 @@ from branchline.lang.errors import (
     TimeoutExceeded,
 )
 from branchline.lang.launch import RuntimeProcess
+from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.protocol import (
     MAX_FRAME_BYTES,
     Generate,
@@ -30,6 +31,7 @@ from branchline.runtime.protocol import (
     Regex,
     SamplingParams,
     Score,
+    StepEvents,
     Text,
     Tokens,
 )
@@ -202,3 +204,32 @@ def test_the_engine_within_this_process_says_the_same(
         inside.close()
     with pytest.raises(RuntimeUnavailable, match="closed"):
         future.result(5)
+
+
+def test_an_engine_within_this_process_that_breaks_says_so_from_then_on(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(core: EngineCore) -> StepEvents:
+        raise ZeroDivisionError("planted")
+
+    inside = InProcessConnection(str(model_dir), kv_slots=1024)
+    monkeypatch.setattr(EngineCore, "step", broken)
+    for _ in range(2):
+        with pytest.raises(RuntimeUnavailable, match="ZeroDivisionError: planted"):
+            generate(inside)
+    inside.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("/no/such/model", {}, "neither an existing directory"),
+        (None, {"dtype": "float8"}, "dtype must be one of"),
+        (None, {"colour": "red"}, "colour"),
+    ],
+)
+def test_an_engine_within_this_process_that_cannot_start_says_why(
+    model: str | None, options: dict[str, str], words: str, model_dir: Path
+) -> None:
+    with pytest.raises(RuntimeUnavailable, match=words):
+        InProcessConnection(model or str(model_dir), **options)
