@@ -11,7 +11,7 @@ from .config import SchedulerConfig
 from .sequence import Sequence
 
 # Lookups in the tree per step, 2-3 us each: a long queue must not slow down those that run.
-_REFRESHED_PER_STEP = 32
+_REFRESHED_PER_STEP = 16
 
 _arrival = attrgetter("arrival")
 

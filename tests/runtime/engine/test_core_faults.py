@@ -136,12 +136,9 @@ def test_padding_columns_of_the_logits_are_never_sampled() -> None:
             logits[:, 61:] = 9.0
             return logits
 
-    runner = Padded(1_000)
+    runner = Padded(1_000, vocab_size=128)
     world = World(runner=runner, vocab_size=61)
-    assert world.core.runner is runner
     runner.vocab_size = 61
-    runner_columns = 128
-    world.core._chooser = choose.Chooser(61, runner_columns, world.core._blame)
     heard = world.submit(PROMPTS[0], 12)
     world.run()
     world.assert_right(heard)
