@@ -5,16 +5,23 @@ Order of work: penalties, bias, minimum length, token mask, temperature, truncat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
+import torch.nn.functional as F
 
 from ..protocol import TokenLogprob
 from .logits import TokenMask, apply_bias, apply_masks, apply_penalties, forbid_ends
 from .logprobs import token_logprobs
 from .state import SamplingState
 from .truncation import thresholds
+
+_BLOCK: Final = 64
+
+_NOTHING_ALLOWED: Final = "no token is allowed here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,9 @@ def sample(
     scores = _changed(logits, states, masks)
     best = scores.max(-1)
     token_ids: list[int] = best.indices.tolist()
-    failures: dict[int, str] = {}
-    if not best.values.isfinite().all():
-        failures = _failures(best.values.tolist())
-        for row in failures:
-            token_ids[row] = -1
+    failures = _failures(best.values.tolist())
+    for row in failures:
+        token_ids[row] = -1
 
     random_rows = [i for i, s in enumerate(states) if not s.greedy and i not in failures]
     if random_rows:
@@ -81,12 +86,12 @@ def _changed(
 
 
 def _failures(highest: Sequence[float]) -> dict[int, str]:
+    """Rows that cannot be sampled, by the highest score of each: NaN if any of a row's is."""
     failures = {}
     for row, value in enumerate(highest):
-        if value == -torch.inf:
-            failures[row] = "no token is allowed here"
-        elif value == torch.inf or value != value:
-            failures[row] = "the model's logits are not finite"
+        if not math.isfinite(value):
+            nothing = value == -math.inf
+            failures[row] = _NOTHING_ALLOWED if nothing else "the model's logits are not finite"
     return failures
 
 
@@ -94,27 +99,50 @@ def _draw(scores: torch.Tensor, states: Sequence[SamplingState], rows: Sequence[
     """One token per row by inverting the cumulative distribution at the state's next number."""
     if len(rows) < len(scores):
         scores = scores[torch.tensor(rows, device=scores.device)]
-    # Relative to the highest score nothing overflows, however small the temperature.
-    temperature = _column([s.params.temperature for s in states], scores)
-    scaled = (scores - scores.amax(1, keepdim=True)) / temperature
+    probabilities = (scores / _column([s.params.temperature for s in states], scores)).softmax(1)
     if any(s.truncated for s in states):
         vocab = scores.shape[1]
         top_k = [s.params.top_k if s.params.top_k > 0 else vocab for s in states]
         limit = thresholds(
-            scaled,
+            probabilities,
             torch.tensor(top_k, device=scores.device),
             _column([s.params.top_p for s in states], scores).squeeze(1),
             _column([s.params.min_p for s in states], scores).squeeze(1),
         )
-        scaled = scaled.where(scaled >= limit.unsqueeze(1), -torch.inf)
-    # float64: in float32 the sum over a large vocabulary would lose its unlikely tokens.
-    cumulative = scaled.exp().cumsum(1, dtype=torch.float64)
-    total = cumulative[:, -1:]
+        probabilities.masked_fill_(probabilities < limit.unsqueeze(1), 0.0)
     drawn = torch.tensor([[s.draw()] for s in states], dtype=torch.float64, device=scores.device)
-    # Below the total, so that the search ends on a token of positive probability.
-    target = torch.minimum(drawn * total, torch.nextafter(total, torch.zeros_like(total)))
-    token_ids: list[int] = torch.searchsorted(cumulative, target, right=True).squeeze(1).tolist()
+    token_ids: list[int] = invert(probabilities, drawn).tolist()
     return token_ids
+
+
+def invert(weights: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """The token of each row at which the cumulative share of `weights: [rows, vocab]` passes
+    `drawn: float64 [rows, 1]`, in [0, 1). A token of weight 0 is never returned.
+
+    First the block of tokens is found, then the token in it: a running sum over the whole
+    vocabulary takes several times as long. Sums are float64, because in float32 a large vocabulary
+    would lose its unlikely tokens.
+    """
+    vocab = weights.shape[1]
+    if vocab % _BLOCK:
+        weights = F.pad(weights, (0, _BLOCK - vocab % _BLOCK))
+    blocks = weights.view(len(weights), -1, _BLOCK)
+    sums = blocks.sum(-1).double()
+    ends = sums.cumsum(1)
+    target = _below(drawn * ends[:, -1:], ends[:, -1:])
+    block = torch.searchsorted(ends, target, right=True)
+    total = sums.gather(1, block)
+    share = (target - ends.gather(1, block) + total) / total
+    ends = (
+        blocks.gather(1, block.unsqueeze(-1).expand(-1, -1, _BLOCK)).squeeze(1).double().cumsum(1)
+    )
+    target = _below(share * ends[:, -1:], ends[:, -1:])
+    return (block * _BLOCK + torch.searchsorted(ends, target, right=True)).squeeze(1)
+
+
+def _below(target: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """`target` from 0 to just below `end`, so that the search for it ends on a positive weight."""
+    return target.clamp(min=0.0).minimum(torch.nextafter(end, torch.zeros_like(end)))
 
 
 def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:

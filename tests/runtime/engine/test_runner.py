@@ -66,6 +66,13 @@ def test_logits_come_only_for_the_rows_asked_for(model_dir: str) -> None:
     torch.testing.assert_close(runner.forward(some), runner.forward(everything)[[4, 1]])
 
 
+def test_a_chunk_in_the_middle_of_a_prompt_has_no_logits(model_dir: str) -> None:
+    runner = ModelRunner(EngineConfig(model_dir, kv_slots=9, device="cpu"))
+    tokens = torch.arange(5)
+    batch = ForwardBatch(tokens, tokens, tokens, [5], [tokens], logit_rows=tokens[:0])
+    assert runner.forward(batch).shape == (0, 50)
+
+
 @pytest.mark.parametrize(("hardware", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_dtype_of_a_big_model_follows_the_hardware(
     model_dir: str, monkeypatch: pytest.MonkeyPatch, hardware: bool, expected: torch.dtype

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from branchline.runtime.engine.batch import ForwardBatch
-from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.config import Dtype, EngineConfig
 from branchline.runtime.engine.runner import ModelRunner
 
 NUM_SLOTS = 1024
@@ -118,8 +118,9 @@ class Pair:
     reference: Any
     path: Path
 
-    def driver(self) -> Driver:
-        runner = ModelRunner(EngineConfig(str(self.path), dtype="float32", kv_slots=NUM_SLOTS))
+    def driver(self, dtype: Dtype = "float32") -> Driver:
+        config = EngineConfig(str(self.path), dtype=dtype, device="cpu", kv_slots=NUM_SLOTS)
+        runner = ModelRunner(config)
         for layer in runner.kv_pool.layers:
             layer.heads.fill_(torch.nan)  # whatever reads an unwritten slot shows it
         order = torch.randperm(NUM_SLOTS, generator=torch.Generator().manual_seed(1))

@@ -64,6 +64,13 @@ def test_sequences_of_mixed_lengths_and_stages_do_not_disturb_each_other(pair: A
             done[name] += len(chunk)
 
 
+def test_bfloat16_logits_point_the_same_way(pair: Any) -> None:
+    prompt = tokens_of(4, 40)
+    (ours,) = pair.driver(dtype="bfloat16").step(("a", prompt))
+    similarity = torch.cosine_similarity(ours, pair.logits(prompt), dim=-1)
+    assert similarity.min() > 0.998
+
+
 def test_greedy_tokens_are_those_of_transformers(pair: Any) -> None:
     prompts = {f"s{i}": tokens_of(20 + i, length) for i, length in enumerate((3, 17, 40))}
     driver = pair.driver()

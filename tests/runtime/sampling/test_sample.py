@@ -12,6 +12,7 @@ import torch
 from branchline.runtime.protocol import LogprobParams, SamplingParams
 from branchline.runtime.sampling import SamplingState, sample
 from branchline.runtime.sampling.logits import apply_penalties, unpack_masks
+from branchline.runtime.sampling.sample import invert
 
 VOCAB = 70
 
@@ -123,6 +124,24 @@ def test_logits_are_left_as_they_were() -> None:
     states = [make_state([1, 2], (5,), **params) for params in ALL_KINDS]
     sample(logits, states, [pack([1, 2, 3])] * len(states))
     assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("vocab", [1, 5, 64, 70, 1000])
+def test_inverting_finds_the_token_of_the_running_sum(vocab: int) -> None:
+    generator = torch.Generator().manual_seed(vocab)
+    weights = torch.rand(300, vocab, generator=generator)
+    weights[:, 1:] *= torch.rand(300, vocab - 1, generator=generator) < 0.3
+    drawn = torch.rand(300, 1, generator=generator, dtype=torch.float64)
+    drawn[0], drawn[1] = 0.0, 1 - 2**-53
+    found = invert(weights, drawn)
+    assert (weights.gather(1, found.unsqueeze(1)) > 0).all()
+    running = weights.double().cumsum(1)
+    share = running / running[:, -1:]
+    # Sums in another order may differ in the last bits, so the bounds are not exact.
+    slack = 1e-6
+    low = torch.cat((torch.zeros(300, 1), share), 1).gather(1, found.unsqueeze(1))
+    high = share.gather(1, found.unsqueeze(1))
+    assert ((low - slack <= drawn) & (drawn <= high + slack)).all()
 
 
 CHI_SQUARE_999 = {7: 24.32, 4: 18.47, 2: 13.82}  # 99.9 % quantiles by degrees of freedom

@@ -1,0 +1,91 @@
+"""The corpus of the embedded model: seeded, truthful to its documents, and split by wording."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from branchline.runtime.models.embedded import corpus
+from branchline.runtime.models.embedded.corpus import chatml, generate
+from branchline.runtime.models.embedded.corpus.schema import Field, outline
+from branchline.runtime.models.embedded.corpus.writer import (
+    MIN_WORDINGS_TO_SPLIT,
+    Writer,
+    split_wordings,
+)
+
+TASKS = [name for name, _ in corpus.TASKS]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_seed_gives_the_same_samples_again(task: str) -> None:
+    first = [chatml(sample.messages) for sample in generate(3, 20, task)]
+    again = [chatml(sample.messages) for sample in generate(3, 20, task)]
+    assert first == again
+    assert first != [chatml(sample.messages) for sample in generate(4, 20, task)]
+
+
+def string_values(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in string_values(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in string_values(part)]
+    return [str(value)] if isinstance(value, str | int) and not isinstance(value, bool) else []
+
+
+def test_the_values_of_a_record_stand_in_its_document_or_among_the_options() -> None:
+    for sample in generate(11, 200, "extraction"):
+        system, document, answer = (message.content for message in sample.messages[:3])
+        for text in string_values(json.loads(answer)):
+            assert text in document or f'"{text}"' in system
+
+
+def test_the_label_of_a_text_is_one_of_the_choices_shown() -> None:
+    for sample in generate(11, 200, "classification"):
+        label = sample.messages[-1].content
+        assert label in sample.choices
+        prompt = chatml(sample.messages[:-1])
+        assert all(choice in prompt for choice in sample.choices)
+
+
+def test_an_outline_is_written_as_the_prompts_fix_it() -> None:
+    fields = (
+        Field("customer", "string"),
+        Field("priority", "enum", ("low", "high")),
+        Field("due", "date", nullable=True),
+        Field("tags", "strings"),
+        Field("items", "items", fields=(Field("name", "string"), Field("quantity", "integer"))),
+    )
+    assert outline(fields) == (
+        '{"customer":string,"priority":"low"|"high","due":date|null,"tags":[string],'
+        '"items":[{"name":string,"quantity":integer}]}'
+    )
+
+
+def tables_of_wordings() -> list[tuple[str, ...]]:
+    """Every tuple of strings written in the corpus, read from its source."""
+    tables = []
+    for path in sorted(Path(corpus.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Tuple) and all(
+                isinstance(part, ast.Constant) and isinstance(part.value, str) for part in node.elts
+            ):
+                tables.append(tuple(part.value for part in node.elts))  # type: ignore[attr-defined]
+    return tables
+
+
+def test_held_out_wordings_are_never_used_in_training() -> None:
+    tables = [table for table in tables_of_wordings() if len(set(table)) >= MIN_WORDINGS_TO_SPLIT]
+    assert len(tables) > 100
+    for table in tables:
+        training, heldout = split_wordings(table)
+        assert training
+        assert heldout
+        assert not set(training) & set(heldout)
+        writer = Writer(1)
+        assert {writer.template((*table,)) for _ in range(50)}.isdisjoint(
+            text for text in heldout if "[" not in text
+        )
