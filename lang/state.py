@@ -195,7 +195,9 @@ class ProgramState:
         return cell.meta if cell is not None else None
 
     def usages(self) -> list[Usage]:
-        """Token counts of every call so far, of branches and of programs called inside too."""
+        """Token counts of every call appended so far, of branches and of programs called inside
+        too. Waits like `sync`; failed calls have none."""
+        self.stream_executor.wait_idle()
         return list(self.stream_executor.usages)
 
     def text(self) -> str:

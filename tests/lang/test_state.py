@@ -251,3 +251,10 @@ def test_a_turn_and_a_scope_end_when_their_block_raises(model):
     state = run(model, body)
     assert [message["content"] for message in state.messages()] == ["half", "again"]
     assert state["said"] == "half"
+
+
+def test_usages_wait_for_the_calls(model):
+    def body(s):
+        s += "ab" + bl.gen("x", max_tokens=3)
+
+    assert [usage.completion_tokens for usage in run(model, body).usages()] == [3]
