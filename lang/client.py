@@ -25,8 +25,9 @@ from .loop import shared_loop
 __all__ = ["Connection", "ZmqConnection"]
 
 PING_INTERVAL_S: Final = 0.5
-# No frame for this long: the front process hangs. Its death is seen at once by other means.
-SILENCE_LIMIT_S: Final = 10.0
+# No frame for this long: the front process hangs. Its death is seen at once by other means, so
+# this may be generous.
+SILENCE_LIMIT_S: Final = 20.0
 _HIGH_WATER_MARK: Final = 100_000
 _MESSAGES_PER_TURN: Final = 256
 _WATCHED_EVENTS: Final = (

@@ -73,8 +73,7 @@ class Service:
         self.model = model
         self.epoch = epoch
         self._tokenizer = tokenizer
-        self._vocab_size = tokenizer.vocab_size
-        self._context_limit = context_limit
+        self._bounds = validate.Bounds.of(tokenizer, context_limit)
         self._limits = limits or Limits()
         self._to_client = to_client
         self._to_engine = to_engine
@@ -309,13 +308,13 @@ class Service:
         timeout_s = self._limits.request_timeout_s
         constraint: Constraint | None = None
         if isinstance(message, Generate):
-            validate.check_generate(message, self._vocab_size, self._context_limit)
+            validate.check_generate(message, self._bounds)
             request: SequenceRequest = GenerateRequest(message, self._tokenizer)
             timeout_s = message.timeout_s or timeout_s
             constraint = message.constraint
             num_encodings = 1
         else:
-            validate.check_score(message, self._vocab_size, self._context_limit)
+            validate.check_score(message, self._bounds)
             request = ScoreRequest(message)
             num_encodings = len(message.choices)
         self._waiting.enter(request.num_sequences)
@@ -327,7 +326,7 @@ class Service:
 
         def prepare() -> list[SequenceSpec] | RequestError:
             try:
-                return request.prepare(self._tokenizer, self._context_limit)
+                return request.prepare(self._tokenizer, self._bounds.context_limit)
             except RequestError as error:
                 return error
             except Exception as error:

@@ -3,7 +3,10 @@ Called by service.py and requests.py. Sampling parameters are checked by the eng
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..errors import RequestError
 from ..protocol import (
@@ -17,17 +20,36 @@ from ..protocol import (
     Score,
     Tokens,
 )
+from ..tokenizer import Tokenizer
 
 
-def check_generate(request: Generate, vocab_size: int, context_limit: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What prompts are measured against.
+
+    longest_token: the most characters that one token stands for.
+    """
+
+    vocab_size: int
+    context_limit: int
+    longest_token: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, context_limit: int) -> Bounds:
+        specials = (tokenizer.bytes_of([index], False) for index in tokenizer.special_ids)
+        longest = max(map(len, itertools.chain(tokenizer.token_bytes, specials)), default=1)
+        return cls(tokenizer.vocab_size, context_limit, max(1, longest))
+
+
+def check_generate(request: Generate, bounds: Bounds) -> None:
     """Everything about a Generate that can be known before its prompt is tokenized."""
     check_constraint(request.constraint)
-    _check_prompt(request.prompt, vocab_size, context_limit)
+    _check_prompt(request.prompt, bounds)
 
 
-def check_score(request: Score, vocab_size: int, context_limit: int) -> None:
+def check_score(request: Score, bounds: Bounds) -> None:
     """Everything about a Score that can be known before its prompt is tokenized."""
-    _check_prompt(request.prompt, vocab_size, context_limit)
+    _check_prompt(request.prompt, bounds)
     _check_choices(request.choices, "/choices")
 
 
@@ -56,12 +78,12 @@ def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, context_li
         )
 
 
-def _check_prompt(prompt: list[Part], vocab_size: int, context_limit: int) -> None:
+def _check_prompt(prompt: list[Part], bounds: Bounds) -> None:
     num_chars = num_tokens = 0
     for index, part in enumerate(prompt):
         if isinstance(part, Tokens):
             num_tokens += len(part.ids)
-            _check_token_ids(part.ids, vocab_size, f"/prompt/{index}/ids")
+            _check_token_ids(part.ids, bounds.vocab_size, f"/prompt/{index}/ids")
         else:
             num_chars += len(part.text)
     if num_chars > MAX_PROMPT_CHARS:
@@ -70,11 +92,13 @@ def _check_prompt(prompt: list[Part], vocab_size: int, context_limit: int) -> No
             f"the prompt has {num_chars} characters; at most {MAX_PROMPT_CHARS} are allowed",
             pointer="/prompt",
         )
-    if num_tokens > context_limit:
+    # Tokenizing megabytes takes seconds: what cannot fit however it is tokenized never starts.
+    least = num_tokens + math.ceil(num_chars / bounds.longest_token)
+    if least > bounds.context_limit:
         raise RequestError(
             "context_length",
-            f"the prompt has {num_tokens} token ids, but the context holds {context_limit}; "
-            f"shorten the prompt",
+            f"the prompt has at least {least} tokens, but the context holds "
+            f"{bounds.context_limit}; shorten the prompt",
             pointer="/prompt",
         )
 

@@ -38,6 +38,7 @@ class Desk:
 
     tokenizer: Tokenizer
     limits: Limits = field(default_factory=Limits)
+    context: int = CONTEXT
     now_s: float = 100.0
     sent: list[tuple[bytes, FrontMessage]] = field(default_factory=list)
     commands: list[EngineCommand] = field(default_factory=list)
@@ -51,7 +52,7 @@ class Desk:
             to_client=lambda client_id, message: self.sent.append((client_id, message)),
             to_engine=self.commands.append,
             epoch="epoch",
-            context_limit=CONTEXT,
+            context_limit=self.context,
             limits=self.limits,
             offload=lambda work, then: self.offloaded.append(lambda: then(work())),
             clock=lambda: self.now_s,
