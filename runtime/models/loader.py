@@ -112,6 +112,7 @@ def weight_files(model_dir: Path) -> list[Path]:
     if (model_dir / _INDEX).is_file():
         return _indexed_files(model_dir)
     if (model_dir / _SINGLE).is_file():
+        _check_inside(model_dir, _SINGLE)
         return [model_dir / _SINGLE]
     pickles = sorted(p.name for p in model_dir.iterdir() if p.suffix in _PICKLE_SUFFIXES)
     if pickles:
@@ -132,12 +133,26 @@ def _indexed_files(model_dir: Path) -> list[Path]:
         raise ModelLoadError(f"{path} is not a safetensors index: {error!r}") from None
     files = []
     for name in names:
-        # A bare name cannot leave the directory, and the hub cache's own links stay usable.
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
             raise ModelLoadError(f"{path} names {name!r}; only files beside the index are read")
         if not name.endswith(".safetensors"):
             raise ModelLoadError(f"{path} names {name!r}; only .safetensors files are read")
         if not (model_dir / name).is_file():
             raise ModelLoadError(f"{path} names {name!r}, which is missing")
+        _check_inside(model_dir, name)
         files.append(model_dir / name)
     return files
+
+
+def _check_inside(model_dir: Path, name: str) -> None:
+    """Refuse a link that leads out of the model directory. The hub's cache is made of links from
+    `snapshots/REVISION/` to `blobs/` beside it; these are followed."""
+    root, target = model_dir.resolve(), (model_dir / name).resolve()
+    allowed = [root]
+    if root.parent.name == "snapshots":
+        allowed.append(root.parent.parent / "blobs")
+    if not any(target.is_relative_to(folder) for folder in allowed):
+        raise ModelLoadError(
+            f"{model_dir / name} is a link to {target}, outside of the model directory; put the "
+            "file itself there, or give the directory that holds it"
+        )
