@@ -215,8 +215,10 @@ class ProgramState:
         if var_name is None:
             yield from iterate_text(self.stream_executor)
             return
-        for piece, _ in iterate_variable(self.stream_executor, var_name):
-            yield piece
+        for piece, meta in iterate_variable(self.stream_executor, var_name):
+            # A stream's last piece may hold nothing but how the call ended.
+            if piece or not meta:
+                yield piece
 
     @overload
     def text_async_iter(
@@ -238,7 +240,10 @@ class ProgramState:
                 yield piece
             return
         async for piece, meta in iterate_variable_async(self.stream_executor, var_name):
-            yield (piece, meta) if return_meta_data else piece
+            if return_meta_data:
+                yield piece, meta
+            elif piece or not meta:
+                yield piece
 
     def sync(self) -> None:
         """Wait until everything appended is done; raises what went wrong."""

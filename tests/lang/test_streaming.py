@@ -50,6 +50,12 @@ def test_a_variables_pieces_concatenate_to_it(model):
     assert "".join(state.text_iter("mood")) == state["mood"]
 
 
+def test_pieces_are_never_empty(model):
+    state = talk.run("hi", backend=model, stream=True)
+    pieces = [*state.text_iter("answer"), *asyncio.run(collect(state.text_async_iter("answer")))]
+    assert all([*pieces, *state.text_iter()])
+
+
 def test_several_readers_see_the_same(model):
     state = talk.run("hi", backend=model, stream=True)
     readers = [state.text_iter("answer") for _ in range(3)]
