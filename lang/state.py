@@ -65,6 +65,9 @@ class ProgramState:
     `s += x` appends and returns at once; `s["x"]`, `text()` and the like wait for what they need
     and raise `GenerationError` with the cause when that failed. A name that nothing declares
     raises KeyError.
+
+    Appended text is text: a control token of the model that is spelled out in it, inside a role
+    or outside, is not that token. Only the markup of roles is.
     """
 
     def __init__(self, executor: StreamExecutor) -> None:

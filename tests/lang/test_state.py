@@ -258,3 +258,23 @@ def test_usages_wait_for_the_calls(model):
         s += "ab" + bl.gen("x", max_tokens=3)
 
     assert [usage.completion_tokens for usage in run(model, body).usages()] == [3]
+
+
+def test_the_executor_shows_what_is_there_without_waiting(model):
+    model.hold = lambda prompt: "later" in prompt
+
+    def body(s):
+        s += bl.user("now" + bl.gen("x", max_tokens=1)) + bl.assistant_begin()
+        s["x"]
+        s += "later" + bl.gen("y")
+        model.started.acquire()
+        model.started.acquire()
+        return s.stream_executor.cur_role, list(s.stream_executor.messages_)
+
+    state = run(model, body)
+    x = model.reply("<|user|>now")[:1]
+    assert state.ret_value == ("assistant", [{"role": "user", "content": f"now{x}"}])
+    executor = state.stream_executor
+    assert (executor.variables, list(executor.meta_info)) == ({"x": x}, ["x"])
+    assert executor.text_.endswith("<|assistant|>later")
+    model.release()
