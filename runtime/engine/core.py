@@ -226,6 +226,7 @@ class EngineCore:
             )
         )
         seq.reported = True
+        seq.prompt_logprobs = []  # the list now belongs to whoever reads the event
         if finish is not None:
             self._counts["finished"] += 1
             del self._sequences[seq.sid]

@@ -9,7 +9,6 @@ from world import World
 
 from branchline.runtime.engine import choose
 from branchline.runtime.engine.batch import ForwardBatch
-from branchline.runtime.protocol import SamplingParams, Submit
 from branchline.runtime.sampling import Sampled
 
 PROMPTS = [[10 + i, 5, 9, 2, 7, 7, 1] for i in range(6)]
@@ -142,22 +141,3 @@ def test_padding_columns_of_the_logits_are_never_sampled() -> None:
     heard = world.submit(PROMPTS[0], 12)
     world.run()
     world.assert_right(heard)
-
-
-def test_sampling_with_a_seed_repeats_and_without_one_differs() -> None:
-    class Flat(HashRunner):
-        def forward(self, batch: ForwardBatch) -> torch.Tensor:
-            return torch.zeros_like(super().forward(batch))
-
-    world = World(runner=Flat(1_000))
-    outputs = []
-    for sid, seed in enumerate([3, 3, None, None]):
-        params = SamplingParams(max_new_tokens=12, ignore_eos=True, seed=seed)
-        world.core.submit(Submit(sid, PROMPTS[0], params))
-        tokens: list[int] = []
-        while world.core.has_work:
-            for progress in world.core.step().progress:
-                tokens += progress.token_ids
-        outputs.append(tuple(tokens))
-    assert outputs[0] == outputs[1]
-    assert len({*outputs}) == 3

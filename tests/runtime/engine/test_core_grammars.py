@@ -116,6 +116,16 @@ def test_a_matcher_that_raises_fails_its_own_sequence_only(breaks: tuple[str, in
     world.assert_idle()
 
 
+def test_a_retracted_sequence_resumes_its_grammar_where_it_was() -> None:
+    script = Script([{10 + i % 50} for i in range(90)])
+    world = World(120, compiler=ScriptCompiler({"it": script}), max_running=4)
+    all_heard = [world.submit([i + 1, 5, 6], 100, constraint=named("it")) for i in range(4)]
+    world.run()
+    assert world.core.stats()["retractions"] > 0
+    for heard in all_heard:
+        assert heard.token_ids == [10 + i % 50 for i in range(90)]
+
+
 class TestTimeLimit:
     """On a clock that the test moves."""
 

@@ -156,6 +156,10 @@ class World:
         assert heard.failed is None, heard.failed
         tokens, finish, matched = self.expected(heard.submit)
         assert (heard.token_ids, heard.finish, heard.matched_stop) == (tokens, finish, matched)
+        wanted = heard.submit.logprobs
+        if wanted is not None and wanted.prompt_start is not None:
+            found = [entry.token_id for entry in heard.prompt_logprobs or []]
+            assert found == heard.submit.input_ids[wanted.prompt_start :]
 
     def assert_idle(self) -> None:
         """Nothing runs, and every slot is free or cached."""
