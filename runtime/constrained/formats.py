@@ -22,7 +22,7 @@ _ZONE = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL})(?:\.{_LABEL}){{0,4}}"
-_PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*"
+_PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,48}"
 
 PATTERNS: dict[str, str] = {
     "date": _DATE,
@@ -35,6 +35,9 @@ PATTERNS: dict[str, str] = {
     "hostname": _HOST,
     "email": rf"[A-Za-z0-9_+-]{{1,32}}(?:\.[A-Za-z0-9_+-]{{1,16}}){{0,3}}@{_LABEL}"
     rf"(?:\.{_LABEL}){{0,3}}\.[A-Za-z]{{2,12}}",
+    "byte": r"(?:[A-Za-z0-9+/]{4})*",
+    "base64": r"(?:[A-Za-z0-9+/]{4})*",
+    "base64url": r"(?:[A-Za-z0-9_-]{4})*",
     "uri": rf"https?://{_HOST}(?::[1-9]\d{{0,3}})?(?:/{_PATH})?(?:\?{_PATH})?(?:#{_PATH})?",
 }
 

@@ -200,8 +200,12 @@ class XGrammarMatcher(Matcher):
         if end is None or end.frames:
             ids = ids[:-1]
         table = engine.vocabulary.token_bytes
-        spelled = b"".join(table[index] for index in ids)
-        return ids if forced.startswith(spelled) and all(table[index] for index in ids) else []
+        if not all(table[index] for index in ids):
+            return []
+        # Whole characters only, whatever the tokens are.
+        while ids and not _is_text(b"".join(table[index] for index in ids)):
+            ids.pop()
+        return ids if forced.startswith(b"".join(table[index] for index in ids)) else []
 
     def fork(self) -> XGrammarMatcher:
         copy = XGrammarMatcher(self._grammar, self._handle.fork())
@@ -209,6 +213,14 @@ class XGrammarMatcher(Matcher):
         copy._states = self._states.copy()
         copy.finished = self.finished
         return copy
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _clear_from(row: MaskRow, size: int) -> None:
