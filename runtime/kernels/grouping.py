@@ -159,7 +159,7 @@ def _pad_slots(slots: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def _as_slice(slots: torch.Tensor) -> torch.Tensor | slice:
     """`slots: [keys]` as a slice where it is one. Only looked for where looking costs no wait."""
-    if slots.is_cuda:
+    if slots.device.type != "cpu":
         return slots
     first, last = int(slots[0]), int(slots[-1])
     if last - first != len(slots) - 1 or not torch.equal(slots, torch.arange(first, last + 1)):

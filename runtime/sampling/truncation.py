@@ -42,7 +42,7 @@ def highest(probabilities: torch.Tensor, count: int) -> torch.Tensor:
 
     On a CPU by NumPy, whose sort is vectorised: 8 us for a row of 4096 where torch takes 150.
     """
-    if probabilities.is_cuda:
+    if probabilities.device.type != "cpu":
         return probabilities.topk(count, 1).values
     values = probabilities.numpy()
     if count < values.shape[1]:
