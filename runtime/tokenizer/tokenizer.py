@@ -21,6 +21,7 @@ from .roles import ChatMarkup, separate
 from .template import ChatTemplate, RoleMarkup
 from .token_bytes import build_token_bytes
 
+_SPACING = ("pre_tokenizer", "normalizer")
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -66,6 +67,7 @@ class Tokenizer:
         if eos_token is not None and eos_token in vocab:
             eos_ids = (*eos_ids, vocab[eos_token])
         self.eos_ids = tuple(dict.fromkeys(index for index in eos_ids if index < self.vocab_size))
+        self._puts_space = any(_without_prefix(spec.get(key)) != spec.get(key) for key in _SPACING)
         self._named_tokens = named_tokens or {}
         self._template_source = template
         with_start = self._tokenizer.encode("", add_special_tokens=True).ids
@@ -129,9 +131,9 @@ class Tokenizer:
     def _encode_run(self, run: list[Text], at_start: bool) -> list[int]:
         if not run:
             return []
-        ids = self._spell(run)
         if not at_start:
-            return ids
+            return self._spell_on(run)
+        ids = self._spell(run)
         start = self._start_ids
         if run[0].markup and self.chat_markup is not None:
             start = self._tokenizer.encode(self.chat_markup.prelude, add_special_tokens=False).ids
@@ -160,6 +162,23 @@ class Tokenizer:
         if index == self._unk_id and covered != self._texts.get(index, b"").decode():
             return False
         return index in self.control_ids
+
+    def _spell_on(self, run: list[Text]) -> list[int]:
+        """Spell text that continues a sequence. A tokenizer that puts a space before a text must
+        not do so here; from the first control token on it is as in any text."""
+        if not self._puts_space:
+            return self._spell(run)
+        head = ""
+        for place, part in enumerate(run):
+            if part.markup:
+                encoding = self._tokenizer.encode(part.text, add_special_tokens=False)
+                for index, (begin, _) in zip(encoding.ids, encoding.offsets, strict=True):
+                    if index in self.control_ids:
+                        rest = [Text(part.text[begin:], markup=True), *run[place + 1 :]]
+                        ids = self._spell_plain(self._plain_inner, head + part.text[:begin])
+                        return ids + self._spell(rest)
+            head += part.text
+        return self._spell_plain(self._plain_inner, head)
 
     def _spell_apart(self, run: list[Text]) -> list[int]:
         """Spell text in which somebody wrote a control token: markup's own control tokens are
@@ -220,8 +239,7 @@ class Tokenizer:
     def _plain_inner(self) -> tokenizers.Tokenizer:
         """The same inside a text, where no space is put in front."""
         spec = _without_controls(self._spec)
-        prefixed = ("pre_tokenizer", "normalizer")
-        changed = {key: _without_prefix(spec.get(key)) for key in prefixed}
+        changed = {key: _without_prefix(spec.get(key)) for key in _SPACING}
         return _build({**spec, **changed}, controls=False)
 
     # --- decoding ---------------------------------------------------------------------------
