@@ -6,7 +6,7 @@ Heavy imports happen inside the commands, so that `branchline --help` answers at
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,8 +140,8 @@ def run(
 )
 def serve(context: typer.Context) -> None:
     """Keep a runtime up: `branchline serve --model PATH` (`serve --help` lists the options)."""
-    command = [sys.executable, "-m", "branchline.runtime.server", *context.args]
-    raise typer.Exit(subprocess.call(command))
+    # In place of this process, so that signals and the exit status are the server's own.
+    os.execv(sys.executable, [sys.executable, "-m", "branchline.runtime.server", *context.args])
 
 
 @app.command()
