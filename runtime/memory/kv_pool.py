@@ -5,6 +5,9 @@ Which slot belongs to whom is the slot allocator's and the radix tree's business
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 
 
@@ -38,12 +41,21 @@ class KVPool:
         self.num_slots = num_slots
         self.kv_heads = kv_heads
         self.head_dim = head_dim
-        # On a CPU zeroed memory comes lazily from the system: unused slots cost no resident pages.
-        self.layers = [
-            LayerKV(torch.zeros(2 * kv_heads, num_slots, head_dim, dtype=dtype, device=device))
-            for _ in range(num_layers)
-        ]
+        shape = (2 * kv_heads, num_slots, head_dim)
+        self.layers = [LayerKV(_zeros(shape, dtype, device)) for _ in range(num_layers)]
 
     @staticmethod
     def bytes_per_slot(num_layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> int:
         return num_layers * 2 * kv_heads * head_dim * dtype.itemsize
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros whose pages a CPU hands out at first use.
+
+    torch.zeros writes every page of the pool: 2.5 s for 1.4 GB at start-up, and as much resident
+    memory. What numpy gets from calloc costs 0.2 ms, and unused slots cost nothing.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    raw = np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)
+    return torch.from_numpy(raw).view(dtype).view(shape)

@@ -1,0 +1,5 @@
+"""`python -m branchline`: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,8 @@
+"""Settings that must stand before torch is imported anywhere in the test process."""
+
+from __future__ import annotations
+
+import os
+
+# As the runtime sets it for its engine process: spinning threads ruin a shared machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
