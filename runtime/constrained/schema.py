@@ -26,6 +26,7 @@ from .schema_check import (
     load,
     pointer_to,
     refuse,
+    refuse_malformed,
 )
 from .schema_disjoint import check_disjoint
 from .schema_merge import CannotMerge, Schema, constraints
@@ -38,7 +39,13 @@ from .schema_strings import string_expr
 def schema_language(source: str, limits: GrammarLimits) -> Language:
     """The language of a JSON Schema given as JSON text. Raises RequestError("grammar")."""
     builder = SchemaBuilder(load(source, limits), limits)
-    root = builder.convert(builder.document, "#")
+    try:
+        root = builder.convert(builder.document, "#")
+    except (TypeError, AttributeError, ValueError, KeyError, IndexError):
+        # Keywords with values of the wrong kind meet code that trusts them; the metaschema says
+        # which. If it finds nothing, the defect is ours and is reported as such.
+        refuse_malformed(builder.document)
+        raise
     return Language(root, builder.rules)
 
 
@@ -51,7 +58,7 @@ class SchemaBuilder:
         self.rules: dict[str, Expr] = dict(text.ANY_VALUE_RULES)
         self._by_content: dict[str, str] = {}
         self._depth = 0
-        self._converted = 0
+        self._spent = 0
 
     def convert(self, schema: Any, pointer: str) -> Expr:
         """The texts of the values that a schema allows."""
@@ -61,9 +68,7 @@ class SchemaBuilder:
             return NEVER
         if not isinstance(schema, dict):
             refuse(pointer, f"a schema is an object or a boolean, not {type(schema).__name__}")
-        self._converted += 1
-        if self._converted > self.limits.max_nodes:
-            refuse("#", f"the schema expands to over {self.limits.max_nodes} parts")
+        self.spend()
         self._depth += 1
         if self._depth > self.limits.max_depth:
             refuse(pointer, f"the schema nests deeper than {self.limits.max_depth} schemas")
@@ -71,6 +76,12 @@ class SchemaBuilder:
             return self._dispatch(schema, pointer)
         finally:
             self._depth -= 1
+
+    def spend(self) -> None:
+        """Count a piece of work: references shared by many branches multiply it."""
+        self._spent += 1
+        if self._spent > self.limits.max_nodes:
+            refuse("#", f"the schema expands to over {self.limits.max_nodes} parts")
 
     def _dispatch(self, schema: Schema, pointer: str) -> Expr:
         if "enum" in schema or "const" in schema:
@@ -141,6 +152,7 @@ class SchemaBuilder:
         return Ref(name)
 
     def merge(self, left: Any, right: Any, pointer: str) -> Any:
+        self.spend()
         try:
             return merge_schemas(left, right, lambda schema: self.resolve(schema, pointer))
         except CannotMerge as error:
@@ -197,14 +209,33 @@ class SchemaBuilder:
     def satisfies(self, value: Any, schema: Any) -> bool:
         import jsonschema  # 0.1 s to import; most schemas do without
 
-        validator = jsonschema.Draft202012Validator(
-            self.document, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
-        )
+        if self._circles(schema, frozenset()):
+            raise RequestError("grammar", "constants stand beside a $ref that leads back to itself")
+        checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
         try:
+            validator = jsonschema.Draft202012Validator(self.document, format_checker=checker)
             return bool(validator.evolve(schema=schema).is_valid(value))
         except Exception as error:  # an invalid sub-schema, or a reference out of the document
             message = f"constants cannot be compared with a broken schema: {error}"
             raise RequestError("grammar", message[:500]) from None
+
+    def _circles(self, schema: Any, seen: frozenset[str]) -> bool:
+        """Whether checking one value against a schema would never end: it leads back to itself
+        without going into the value."""
+        self.spend()
+        if not isinstance(schema, dict):
+            return False
+        inner = [schema.get(name) for name in ("not", "if", "then", "else")]
+        for name in ("allOf", "anyOf", "oneOf"):
+            inner += schema[name] if isinstance(schema.get(name), list) else []
+        if any(self._circles(part, seen) for part in inner):
+            return True
+        reference = schema.get("$ref")
+        if reference is None:
+            return False
+        if not isinstance(reference, str) or reference in seen:
+            return True
+        return self._circles(self._target(reference, "#"), seen | {reference})
 
     # --- types --------------------------------------------------------------------------------
 

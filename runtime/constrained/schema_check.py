@@ -102,6 +102,19 @@ def _check_size(schema: Any, limits: GrammarLimits) -> None:
         refuse("#", f"the schema has {properties} properties, at most {limits.max_properties}")
 
 
+def refuse_malformed(schema: Any) -> None:
+    """Refuse a schema that its metaschema does not allow, naming the place."""
+    import jsonschema  # 0.1 s to import; only broken schemas come here
+
+    kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
+    for validator in (kind, jsonschema.Draft202012Validator):
+        error = next(validator(validator.META_SCHEMA).iter_errors(schema), None)
+        if error is not None:
+            refuse(
+                pointer_to("#", *error.absolute_path), f"malformed schema: {error.message[:300]}"
+            )
+
+
 def check_keywords(schema: dict[str, Any], pointer: str) -> None:
     """Refuse what cannot be enforced, whatever the type."""
     for keyword, advice in _REFUSED.items():

@@ -40,6 +40,7 @@ def whole(builder: SchemaBuilder, schema: Any, pointer: str) -> Any:
 def _disjoint(builder: SchemaBuilder, left: Any, right: Any, pointer: str, depth: int) -> bool:
     """Whether no value satisfies both, as far as types, constants and required properties
     tell."""
+    builder.spend()
     left, right = whole(builder, left, pointer), whole(builder, right, pointer)
     if left is False or right is False:
         return True

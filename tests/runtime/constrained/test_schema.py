@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -165,6 +167,8 @@ REFUSED = {
     "#/anyOf": {"anyOf": []},
     "#/properties": {"type": "object", "properties": []},
     "#/required": {"required": [1]},
+    "#/$defs/a": {"$defs": {"a": 1.5}, "oneOf": [{"$ref": "#/$defs/a"}, {"type": "string"}]},
+    "#/oneOf/0/properties": {"oneOf": [{"properties": None}, {"properties": {}}], "type": "object"},
     "#/minProperties": {"type": "object", "minProperties": 3},
 }
 
@@ -225,3 +229,43 @@ def test_nested_oneof_does_not_explode():
             "oneOf": [{"type": "integer"}, {"type": "array", "items": schema, "title": f"{depth}"}]
         }
     build_language(wire(schema), GrammarLimits())
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_references_that_double_at_every_level_are_refused_or_cheap(keyword):
+    levels = {
+        f"l{index}": {
+            keyword: [
+                {"$ref": f"#/$defs/l{index + 1}"},
+                {"$ref": f"#/$defs/l{index + 1}", "minLength": index},
+            ]
+        }
+        for index in range(40)
+    }
+    schema = {"$defs": {**levels, "l40": {"type": "string"}}, "$ref": "#/$defs/l0"}
+    for variant in (schema, {**schema, "enum": ["x"]}):
+        with contextlib.suppress(RequestError):
+            build_language(wire(variant), GrammarLimits())
+
+
+def test_mutated_schemas_are_compiled_or_refused_and_nothing_else():
+    rng = random.Random(5)
+    wrong = [None, True, -1, 1.5, "x", [], {}, [1], {"a": 1}, "string", 10**30, {"$ref": "#"}, "("]
+    values = [json.dumps(value) for value in wrong]
+
+    def places(node, found):
+        pairs = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, inner in pairs:
+            found.append((node, key))
+            if isinstance(inner, (dict, list)):
+                places(inner, found)
+        return found
+
+    sources = [json.dumps(schema) for schema in SCHEMAS.values() if schema]
+    for _ in range(1_500):
+        schema = json.loads(rng.choice(sources))
+        for _ in range(rng.randrange(1, 4)):
+            node, key = rng.choice(places(schema, []) or [(schema, "type")])
+            node[key] = json.loads(rng.choice(values))
+        with contextlib.suppress(RequestError):
+            build_language(wire(schema), GrammarLimits())
