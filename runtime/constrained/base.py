@@ -20,7 +20,8 @@ class GrammarLimits:
     max_source_chars: length of the schema or pattern text.
     max_depth: nesting of a schema or of a pattern's groups.
     max_properties: object properties in a whole schema.
-    max_optional: optional properties of one object; xgrammar's compile time grows with their square
+    max_optional: optional properties of one object, and the root of the sum of squares over all
+    objects of a schema; xgrammar's compile time grows with their square
     (100: 0.4 s at 4,096 tokens, 2.7 s at 32,768).
     max_nodes: size of the expanded grammar.
     max_repeat_work: repetition count x vocabulary size of one bounded repetition that is spelled

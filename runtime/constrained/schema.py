@@ -59,6 +59,7 @@ class SchemaBuilder:
         self._by_content: dict[str, str] = {}
         self._depth = 0
         self._spent = 0
+        self.optional_pairs = 0  # kept by schema_objects: what xgrammar's time grows with
 
     def convert(self, schema: Any, pointer: str) -> Expr:
         """The texts of the values that a schema allows."""

@@ -32,11 +32,13 @@ def object_expr(builder: SchemaBuilder, schema: Schema, pointer: str) -> Expr:
         if name not in properties:
             members.append((_undeclared(builder, schema, name, pointer), True))
     optionals = sum(not is_required for _, is_required in members)
-    if optionals > builder.limits.max_optional:
+    builder.optional_pairs += optionals**2
+    if builder.optional_pairs > builder.limits.max_optional**2:
+        bound = builder.limits.max_optional
         refuse(
             pointer_to(pointer, "properties"),
-            f"{optionals} optional properties in one object, at most "
-            f"{builder.limits.max_optional}; make them required (nullable where need be)",
+            f"too many optional properties: at most {bound} in one object, and all objects' squared "
+            f"at most {bound**2} together; make some required (nullable where need be)",
         )
     low, high = _counts(schema, members, extra is not None, pointer)
     if not members:
