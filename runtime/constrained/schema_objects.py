@@ -37,8 +37,8 @@ def object_expr(builder: SchemaBuilder, schema: Schema, pointer: str) -> Expr:
         bound = builder.limits.max_optional
         refuse(
             pointer_to(pointer, "properties"),
-            f"too many optional properties: at most {bound} in one object, and all objects' squared "
-            f"at most {bound**2} together; make some required (nullable where need be)",
+            f"too many optional properties: at most {bound} in one object, and at most "
+            f"{bound**2} for the sum of squares over all objects; make some required",
         )
     low, high = _counts(schema, members, extra is not None, pointer)
     if not members:
