@@ -136,12 +136,12 @@ class Tokenizer:
         ids = self._spell(run)
         start = self._start_ids
         if run[0].markup and self.chat_markup is not None:
-            start = self._tokenizer.encode(self.chat_markup.prelude, add_special_tokens=False).ids
+            start = _encode(self._tokenizer, self.chat_markup.prelude).ids
         return ids if ids[: len(start)] == start else start + ids
 
     def _spell(self, run: list[Text]) -> list[int]:
         text = "".join(part.text for part in run)
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = _encode(self._tokenizer, text)
         ids: list[int] = encoding.ids
         if self.control_ids.isdisjoint(ids) or all(part.markup for part in run):
             return ids
@@ -171,7 +171,7 @@ class Tokenizer:
         head = ""
         for place, part in enumerate(run):
             if part.markup:
-                encoding = self._tokenizer.encode(part.text, add_special_tokens=False)
+                encoding = _encode(self._tokenizer, part.text)
                 for index, (begin, _) in zip(encoding.ids, encoding.offsets, strict=True):
                     if index in self.control_ids:
                         rest = [Text(part.text[begin:], markup=True), *run[place + 1 :]]
@@ -189,7 +189,7 @@ class Tokenizer:
             if not part.markup:
                 stretch += part.text
                 continue
-            encoding = self._tokenizer.encode(part.text, add_special_tokens=False)
+            encoding = _encode(self._tokenizer, part.text)
             position = 0
             for index, (begin, end) in zip(encoding.ids, encoding.offsets, strict=True):
                 if index in self.control_ids:
@@ -211,7 +211,7 @@ class Tokenizer:
     def _spell_plain(self, coder: tokenizers.Tokenizer, text: str) -> list[int]:
         if not text:
             return []
-        encoding = coder.encode(text, add_special_tokens=False)
+        encoding = _encode(coder, text)
         ids: list[int] = encoding.ids
         for index, (begin, end) in zip(ids, encoding.offsets, strict=True):
             # A vocabulary may hold the text of a control token as a piece of its own
@@ -284,6 +284,13 @@ class Tokenizer:
     def default_system_prompt(self) -> str | None:
         """The system prompt that the template adds by itself to a conversation without one."""
         return self.chat_markup.default_system_prompt if self.chat_markup is not None else None
+
+
+def _encode(coder: tokenizers.Tokenizer, text: str) -> tokenizers.Encoding:
+    """Encode a text as it is. As a batch of one, because only `encode_batch` releases the GIL: a
+    million characters take a second, in which the front process must go on serving others."""
+    encoding: tokenizers.Encoding = coder.encode_batch([text], add_special_tokens=False)[0]
+    return encoding
 
 
 def _foreign_spans(run: list[Text]) -> list[tuple[int, int]]:
