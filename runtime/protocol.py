@@ -155,11 +155,21 @@ class TokenLogprob(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Usage(Struct, forbid_unknown_fields=True, frozen=True):
-    """Token counts of one request. `cached_tokens` of the prompt came from the radix cache."""
+    """Token counts and times of one request. `cached_tokens` of the prompt came from the radix
+    cache.
+
+    queue_s: from the engine taking the (first) sequence in to its first step, its grammar's
+    compilation included. first_token_s: from the request's arrival to its first generated token.
+    forced_tokens: how many generated tokens the grammar left no choice for. None where a backend
+    does not tell.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    queue_s: float | None = None
+    first_token_s: float | None = None
+    forced_tokens: int | None = None
 
 
 class Output(Struct, forbid_unknown_fields=True, frozen=True):
@@ -399,7 +409,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     """What one step did for sequence `sid`.
 
     `token_ids` are the new tokens, including an end token when one was sampled (front cuts it).
-    `finish` set means: this is the last Progress of the sequence. `cached_tokens` and
+    `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s` and
     `prompt_logprobs` are set once, with the first Progress.
     """
 
@@ -410,6 +420,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     matched_stop: str | int | None = None
     cached_tokens: int | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
+    queue_s: float | None = None
 
 
 class Failed(Struct, forbid_unknown_fields=True, frozen=True):

@@ -223,6 +223,7 @@ class EngineCore:
                 matched_stop=None if finish is None else finish.matched_stop,
                 cached_tokens=seq.cached_tokens if is_first else None,
                 prompt_logprobs=seq.prompt_logprobs if is_first and wants_prompt else None,
+                queue_s=seq.queue_s if is_first else None,
             )
         )
         seq.reported = True

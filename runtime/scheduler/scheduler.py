@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from ..memory.allocator import SlotAllocator
@@ -183,6 +184,7 @@ class Scheduler:
             self.kv.lease(seq)
         if seq.cached_tokens is None:
             seq.cached_tokens = seq.num_leased
+            seq.queue_s = time.monotonic() - seq.arrived_s
             self.num_hit_tokens += seq.num_leased
         self.running.append(seq)
         return True

@@ -5,6 +5,7 @@ Made by the engine core from a `protocol.Submit`; moved by the scheduler.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class Sequence:
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
     fits. hit_estimate: cached tokens when last looked up. overtaken: younger ones admitted before.
+    queue_s: how long it waited before it was first admitted.
     """
 
     sid: int
@@ -61,6 +63,8 @@ class Sequence:
     cached_tokens: int | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     reported: bool = False
+    arrived_s: float = field(default_factory=time.monotonic)
+    queue_s: float | None = None
 
     @property
     def num_generated(self) -> int:

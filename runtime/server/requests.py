@@ -3,6 +3,7 @@ the client. Held by service.py, which knows who asked and when it must end."""
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -76,6 +77,9 @@ class GenerateRequest(SequenceRequest):
         self._num_prompt_tokens = 0
         self._num_completion_tokens = 0
         self._num_cached_tokens = 0
+        self._arrived_s = time.monotonic()
+        self._queue_s: float | None = None
+        self._first_token_s: float | None = None
         self._prompt_logprobs: list[TokenLogprob] | None = None
         self._with_text = request.logprobs is not None and request.logprobs.with_text
 
@@ -106,6 +110,9 @@ class GenerateRequest(SequenceRequest):
         self._num_completion_tokens += len(token_ids)
         if index == 0 and progress.cached_tokens is not None:
             self._num_cached_tokens = progress.cached_tokens
+            self._queue_s = progress.queue_s
+        if token_ids and self._first_token_s is None:
+            self._first_token_s = time.monotonic() - self._arrived_s
         if progress.prompt_logprobs is not None:
             self._prompt_logprobs = self._worded(progress.prompt_logprobs)
         if isinstance(progress.matched_stop, int) and token_ids[-1:] == [progress.matched_stop]:
@@ -134,6 +141,8 @@ class GenerateRequest(SequenceRequest):
                 prompt_tokens=self._num_prompt_tokens,
                 completion_tokens=self._num_completion_tokens,
                 cached_tokens=self._num_cached_tokens,
+                queue_s=self._queue_s,
+                first_token_s=self._first_token_s,
             ),
             prompt_logprobs=self._prompt_logprobs,
         )
@@ -181,6 +190,7 @@ class ScoreRequest(SequenceRequest):
         self._num_prompt_tokens = 0
         self._num_kept_tokens = 0
         self._num_cached_tokens = 0
+        self._queue_s: float | None = None
         self._choice_ids: list[list[int]] = []
         self._logprobs: list[list[TokenLogprob] | None] = [None] * self.num_sequences
         self._num_unfinished = self.num_sequences
@@ -216,6 +226,7 @@ class ScoreRequest(SequenceRequest):
     def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
         if index == 0 and progress.cached_tokens is not None:
             self._num_cached_tokens = progress.cached_tokens
+            self._queue_s = progress.queue_s
         if progress.prompt_logprobs is not None:
             self._logprobs[index] = progress.prompt_logprobs
         if progress.finish is None:
@@ -242,6 +253,7 @@ class ScoreRequest(SequenceRequest):
                 prompt_tokens=self._num_prompt_tokens,
                 completion_tokens=0,
                 cached_tokens=self._num_cached_tokens,
+                queue_s=self._queue_s,
             ),
             prompt_tokens_kept=self._num_kept_tokens,
         )
