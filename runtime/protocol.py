@@ -25,6 +25,8 @@ MAX_PROMPT_PARTS: Final = 65_536
 MAX_PROMPT_CHARS: Final = 8 * 1024 * 1024
 MAX_CONSTRAINT_CHARS: Final = 256 * 1024
 MAX_CHOICES: Final = 4_096
+MAX_TAGS: Final = 128
+MAX_TAG_CHARS: Final = 1_024
 MAX_STOPS: Final = 8
 MAX_STOP_CHARS: Final = 256
 MAX_NEW_TOKENS: Final = 1_048_576
@@ -96,7 +98,38 @@ class JsonSchema(_Message, tag="json_schema", frozen=True):
     schema: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
 
 
-Constraint = Choices | Regex | JsonSchema
+TagText = Annotated[str, Meta(max_length=MAX_TAG_CHARS)]
+
+
+class Tag(Struct, forbid_unknown_fields=True, frozen=True):
+    """A kind of tagged value: `begin`, compact JSON that validates against `schema`, `end`."""
+
+    begin: Annotated[str, Meta(min_length=1, max_length=MAX_TAG_CHARS)]
+    schema: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
+    end: TagText = ""
+
+
+class Tagged(_Message, tag="tagged", frozen=True):
+    """Tagged values in a row, such as tool calls: `opening`, one value or more of any of the tags
+    with `separator` between them (at most `max_values`, None for any number), `closing`.
+
+    Control tokens of the model that are written in these texts are those tokens; values and free
+    text hold none, however they are spelled. `text` allows free text: "before" the values or
+    without any, or "instead" of them. Free text before never contains `trigger` (whose first
+    character occurs in it once), free text instead never begins with the first character of
+    `trigger`: so a reader of the output can tell. Without `tags` there is free text only.
+    """
+
+    tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS)]
+    opening: TagText = ""
+    separator: TagText = ""
+    closing: TagText = ""
+    max_values: Annotated[int, Meta(ge=1)] | None = 1
+    text: Literal["none", "before", "instead"] = "none"
+    trigger: TagText = ""
+
+
+Constraint = Choices | Regex | JsonSchema | Tagged
 
 
 class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):

@@ -7,30 +7,41 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 
+import msgspec
+
 from ..errors import RequestError
-from ..protocol import Choices, Constraint, Regex
+from ..protocol import Choices, Constraint, JsonSchema, Regex, Tagged
 from ..tokenizer import Tokenizer
 from .base import Grammar, GrammarLimits
+from .control_tokens import ControlTokens
 from .expr import EMPTY, Expr, Language, alt, lit
 from .regex import fullmatch
 from .schema import schema_language
+from .tagged import Mark, tagged_language
 from .xgrammar_engine import XGrammarEngine
 
-_Key = tuple[str, str | tuple[str, ...]]
+_Key = tuple[str, str | tuple[str, ...] | bytes]
 
 # What a failed or trivial entry is counted with.
 _ENTRY_BYTES = 4_096
 
 
-def build_language(constraint: Constraint, limits: GrammarLimits) -> Language:
+def build_language(
+    constraint: Constraint, limits: GrammarLimits, mark: Mark = lambda text: text
+) -> Language:
     """The language of a constraint; needs neither tokenizer nor torch. Raises
-    RequestError("grammar")."""
+    RequestError("grammar").
+
+    mark: how a format's text names control tokens (`ControlTokens.marked`).
+    """
     if isinstance(constraint, Choices):
         return Language(alt(_choice(text) for text in dict.fromkeys(constraint.choices)))
     if isinstance(constraint, Regex):
         if len(constraint.pattern) > limits.max_source_chars:
             raise RequestError("grammar", f"pattern over {limits.max_source_chars} characters")
         return Language(fullmatch(constraint.pattern, limits))
+    if isinstance(constraint, Tagged):
+        return tagged_language(constraint, limits, mark)
     return schema_language(constraint.schema, limits)
 
 
@@ -48,7 +59,9 @@ def _key(constraint: Constraint) -> _Key:
         return "choices", tuple(constraint.choices)
     if isinstance(constraint, Regex):
         return "regex", constraint.pattern
-    return "json_schema", constraint.schema
+    if isinstance(constraint, JsonSchema):
+        return "json_schema", constraint.schema
+    return "tagged", msgspec.msgpack.encode(constraint)
 
 
 class GrammarCompiler:
@@ -63,6 +76,8 @@ class GrammarCompiler:
     ) -> None:
         self.limits = limits or GrammarLimits()
         self._engine = XGrammarEngine(tokenizer, vocab_size, self.limits)
+        self._tag_engine: XGrammarEngine | None = None
+        self._tag_engine_lock = threading.Lock()
         self._lock = threading.Lock()
         self._entries: OrderedDict[_Key, Future[Grammar]] = OrderedDict()
         self._entry_bytes: dict[_Key, int] = {}
@@ -97,7 +112,7 @@ class GrammarCompiler:
     def _run(self, constraint: Constraint, key: _Key, future: Future[Grammar]) -> None:
         size = _ENTRY_BYTES
         try:
-            grammar = self._engine.compile(build_language(constraint, self.limits))
+            grammar = self._compiled(constraint)
             size += grammar.num_bytes
             future.set_result(grammar)
         except RequestError as error:
@@ -115,6 +130,22 @@ class GrammarCompiler:
             self._entry_bytes[key] = size
             self.cached_bytes += size
             self._shrink()
+
+    def _compiled(self, constraint: Constraint) -> Grammar:
+        if not isinstance(constraint, Tagged):
+            return self._engine.compile(build_language(constraint, self.limits))
+        with self._tag_engine_lock:
+            if self._tag_engine is None:
+                engine = self._engine
+                self._tag_engine = XGrammarEngine(
+                    engine.tokenizer,
+                    engine.vocab_size,
+                    self.limits,
+                    ControlTokens(engine.tokenizer),
+                )
+        engine = self._tag_engine
+        assert engine.controls is not None
+        return engine.compile(build_language(constraint, self.limits, engine.controls.marked))
 
     def _shrink(self) -> None:
         """Drop the entries not asked for longest; running matchers keep their own grammar."""

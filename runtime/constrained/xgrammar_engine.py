@@ -15,6 +15,7 @@ from ..errors import RequestError
 from ..tokenizer import Tokenizer
 from .base import Grammar, GrammarLimits, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
+from .control_tokens import ControlTokens
 from .ebnf import write_ebnf
 from .expr import Language
 from .prune import prune
@@ -26,19 +27,32 @@ _REJOINED_TOKENS = 8
 
 
 class XGrammarEngine:
-    """Compiles languages for one vocabulary. Thread-safe."""
+    """Compiles languages for one vocabulary. Thread-safe.
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int, limits: GrammarLimits) -> None:
+    controls: how languages name control tokens; without, none of them is ever allowed.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        vocab_size: int,
+        limits: GrammarLimits,
+        controls: ControlTokens | None = None,
+    ) -> None:
         import xgrammar  # imports torch: only where grammars are compiled
 
         self._xgrammar = xgrammar
         self._limits = limits
         self.tokenizer = tokenizer
+        self.controls = controls
+        self.encode_text = tokenizer.encode_text if controls is None else controls.encode_text
         self.vocab_size = vocab_size
         token_bytes = [
             b"" if index in tokenizer.control_ids or index in tokenizer.eos_ids else data
             for index, data in enumerate(tokenizer.token_bytes[:vocab_size])
         ]
+        if controls is not None:
+            token_bytes = controls.vocabulary(token_bytes)
         self.vocabulary = Vocabulary(token_bytes)
         self.eos_ids = tuple(index for index in tokenizer.eos_ids if index < vocab_size)
         if not self.eos_ids:
@@ -192,7 +206,7 @@ class XGrammarMatcher(Matcher):
                 return []
             joined = joined[: error.start]
             text = joined.decode()
-        ids = engine.tokenizer.encode_text(text)
+        ids = engine.encode_text(text)
         if ids[: len(tail)] != tail:
             return []
         ids = ids[len(tail) :]

@@ -1,0 +1,104 @@
+"""Control tokens inside grammars; used by tagged.py, compiler.py and xgrammar_engine.py.
+
+A grammar is a language of bytes, and no byte of text is allowed to be a control token. Where a
+format names one (`<tool_call>`), it stands in the language as a character of Unicode's last
+plane, which is for private use and which such languages forbid everywhere else. All of its
+characters begin with the byte F4 and no other character holds that byte, so tokens of text that
+hold it are left out of the vocabulary, and nothing but the control token spells the character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import RequestError
+from ..tokenizer import Tokenizer
+from . import charset
+from .charset import CharSet
+from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, chars, seq
+
+_FIRST = 0x100000
+_LEAD_BYTE = 0xF4
+TEXT: CharSet = ((0, 0xD7FF), (0xE000, _FIRST - 1))
+"""Every character that text may hold in such a language."""
+
+
+class ControlTokens:
+    """The control tokens of one tokenizer as characters, and back."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._ids = sorted(tokenizer.control_ids - set(tokenizer.eos_ids))
+        self._chars = {index: chr(_FIRST + place) for place, index in enumerate(self._ids)}
+
+    def marked(self, text: str) -> str:
+        """Text of a format with the control tokens that it names as their characters."""
+        pieces: list[str] = []
+        plain = b""
+        for index in self._tokenizer.encode_text(text, markup=True):
+            if index in self._chars:
+                pieces += [plain.decode(), self._chars[index]]
+                plain = b""
+            elif index in self._tokenizer.control_ids:
+                raise RequestError(
+                    "grammar", f"{text!r} names a token that ends the output", pointer="/constraint"
+                )
+            else:
+                plain += self._tokenizer.token_bytes[index]
+        return "".join([*pieces, plain.decode()])
+
+    def vocabulary(self, token_bytes: Iterable[bytes]) -> list[bytes]:
+        """The bytes of every token in such a language."""
+        table = [b"" if _LEAD_BYTE in data else data for data in token_bytes]
+        for index, char in self._chars.items():
+            if index < len(table):
+                table[index] = char.encode()
+        return table
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a stretch of the language's text: control tokens where they stand."""
+        ids: list[int] = []
+        plain = ""
+        for char in text:
+            if ord(char) >= _FIRST:
+                ids += [*self._tokenizer.encode_text(plain), self._ids[ord(char) - _FIRST]]
+                plain = ""
+            else:
+                plain += char
+        return ids + self._tokenizer.encode_text(plain)
+
+
+def text_only(language: Language, prefix: str) -> Language:
+    """The language without the characters that stand for control tokens; its rules get a prefix,
+    so that several languages can be put into one."""
+    done: dict[int, Expr] = {}
+
+    def keep(expr: Expr) -> Expr:
+        if id(expr) not in done:
+            done[id(expr)] = rebuilt(expr)
+        return done[id(expr)]
+
+    def rebuilt(expr: Expr) -> Expr:
+        match expr:
+            case Lit(data):
+                if _LEAD_BYTE in data:
+                    raise RequestError(
+                        "grammar",
+                        f"{data.decode()!r} holds a character of Unicode's last private-use "
+                        "plane, which cannot be told from a control token here; leave it out",
+                        pointer="/constraint/tags",
+                    )
+                return expr
+            case Chars(members):
+                return chars(charset.intersect(members, TEXT))
+            case Seq(items):
+                return seq(*map(keep, items))
+            case Alt(items):
+                return alt(map(keep, items))
+            case Repeat(item, low, high, counted_outside):
+                return Repeat(keep(item), low, high, counted_outside)
+            case Ref(name):
+                return Ref(prefix + name)
+
+    root = keep(language.root)
+    return Language(root, {prefix + name: keep(body) for name, body in language.rules.items()})
