@@ -34,6 +34,9 @@ MAX_SEQUENCES: Final = 16
 MAX_TOP_LOGPROBS: Final = 20
 MAX_LOGIT_BIAS: Final = 1_024
 
+EXAMPLE_TOOL: Final = "example_tool"
+EXAMPLE_ARGUMENTS: Final = {"key": "value"}
+
 ErrorCode = Literal[
     "invalid_request",  # a field is wrong; `pointer` names it
     "grammar",  # the constraint cannot be compiled or enforced
@@ -221,7 +224,9 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
     """What a client must know of the model that is served.
 
     `role_markup` maps a role to the (prefix, suffix) text that the model's chat template puts
-    around its content; None when the model has no chat template.
+    around its content; None when the model has no chat template. `tool_call_example` is how the
+    chat template writes a call of the tool EXAMPLE_TOOL with EXAMPLE_ARGUMENTS; None when it
+    writes no tool calls.
     """
 
     name: str
@@ -232,6 +237,7 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
     eos_token_ids: list[int]
     role_markup: dict[str, tuple[str, str]] | None
     default_system_prompt: str | None = None
+    tool_call_example: str | None = None
 
 
 # --- client -> front process ---------------------------------------------------------------

@@ -22,6 +22,7 @@ def describe(name: str, model_dir: Path, tokenizer: Tokenizer, ready: EngineRead
         eos_token_ids=list(tokenizer.eos_ids),
         role_markup=tokenizer.render_roles(),
         default_system_prompt=tokenizer.default_system_prompt,
+        tool_call_example=tokenizer.tool_call_example,
     )
 
 

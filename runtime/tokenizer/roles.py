@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .template import ChatTemplate, Message, RoleMarkup, TemplateError
+from .tools import TOOL_RESULT
 
 # Letters and digits only: templates trim, split and search in contents.
-_SYSTEM, _USER, _ASSISTANT, _SECOND = (f"Zq{index}content{index}qZ" for index in range(4))
+_SYSTEM, _USER, _ASSISTANT, _SECOND, _RESULT = (f"Zq{index}content{index}qZ" for index in range(5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,10 @@ class ChatMarkup:
 
 
 def _talk(*turns: tuple[str, str]) -> list[Message]:
-    return [{"role": role, "content": content} for role, content in turns]
+    return [
+        {"role": role, "content": content, **(TOOL_RESULT if role == "tool" else {})}
+        for role, content in turns
+    ]
 
 
 def _gaps(text: str, contents: list[str]) -> list[str] | None:
@@ -76,7 +80,7 @@ def separate(template: ChatTemplate, bos_text: str) -> ChatMarkup | None:
             opening = prompt[len(talk) :] if prompt.startswith(talk) else ""
             markup = _separate_after(template, prelude, gaps, end_gaps[-1], opening)
             if markup is not None:
-                return markup
+                return _with_tool(template, markup)
     return None
 
 
@@ -140,6 +144,27 @@ def _with_system(
     return ChatMarkup(roles, prelude, opening[len(prefix) : len(opening) - len(suffix)])
 
 
+def _with_tool(template: ChatTemplate, markup: ChatMarkup) -> ChatMarkup:
+    """Add the role of tool results where the template has one that stands by itself."""
+    turns = [("user", _USER), ("assistant", _ASSISTANT), ("tool", _RESULT), ("user", _SECOND)]
+    try:
+        gaps = _gaps(template.render(_talk(*turns)), [content for _, content in turns])
+    except TemplateError:  # the template has no such role
+        return markup
+    reply_end, next_start = markup.roles["assistant"][1], markup.roles["user"][0]
+    if gaps is None or not (gaps[2].startswith(reply_end) and gaps[3].endswith(next_start)):
+        return markup
+    tool = (gaps[2][len(reply_end) :], gaps[3][: len(gaps[3]) - len(next_start)])
+    with_tool = ChatMarkup(
+        {**markup.roles, "tool": tool}, markup.prelude, markup.default_system_prompt
+    )
+    # A template that leaves the turn out, or names the tool in it, has no markup of its own for it.
+    if tool == ("", "") or any(TOOL_RESULT["name"] in text for text in tool):
+        return markup
+    talks = [turns[:3], turns]
+    return with_tool if _spells(template, with_tool, talks) else markup
+
+
 def _reproduces(template: ChatTemplate, markup: ChatMarkup, turns: list[tuple[str, str]]) -> bool:
     """Whether the parts spell prompts as the template does, from the first to the third turn.
 
@@ -148,7 +173,10 @@ def _reproduces(template: ChatTemplate, markup: ChatMarkup, turns: list[tuple[st
     """
     if "system" not in markup.roles:
         turns = turns[1:]
-    talks = [turns, turns[:-2], turns[-3:], turns[-3:-2]]
+    return _spells(template, markup, [turns, turns[:-2], turns[-3:], turns[-3:-2]])
+
+
+def _spells(template: ChatTemplate, markup: ChatMarkup, talks: list[list[tuple[str, str]]]) -> bool:
     for talk in talks:
         messages = _talk(*talk)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import jinja2
@@ -116,7 +116,9 @@ class ChatTemplate:
         except jinja2.TemplateError as error:
             raise TemplateError(f"chat template does not parse: {error}") from None
 
-    def render(self, messages: Iterable[Message], *, add_generation_prompt: bool = False) -> str:
+    def render(
+        self, messages: Iterable[Mapping[str, Any]], *, add_generation_prompt: bool = False
+    ) -> str:
         """The conversation as one text. Raises TemplateError, whatever the template does."""
         self._sandbox.deadline_s = time.monotonic() + MAX_RENDER_S
         pieces: list[str] = []

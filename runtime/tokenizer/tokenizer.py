@@ -20,6 +20,7 @@ from ..protocol import Part, Text, Tokens
 from .roles import ChatMarkup, separate
 from .template import ChatTemplate, RoleMarkup
 from .token_bytes import build_token_bytes
+from .tools import render_tool_call
 
 _SPACING = ("pre_tokenizer", "normalizer")
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -279,6 +280,13 @@ class Tokenizer:
     def render_roles(self) -> RoleMarkup | None:
         """Role to (prefix, suffix); None without a template or when it cannot be taken apart."""
         return self.chat_markup.roles if self.chat_markup is not None else None
+
+    @cached_property
+    def tool_call_example(self) -> str | None:
+        """How the template writes the protocol's example of a tool call; None when it does not."""
+        if self.template is None or self.chat_markup is None:
+            return None
+        return render_tool_call(self.template, self.chat_markup)
 
     @property
     def default_system_prompt(self) -> str | None:

@@ -337,7 +337,7 @@ def test_the_template_is_found_in_its_own_file_or_in_the_config(tmp_path):
     config = tmp_path / "tokenizer_config.json"
     named = [{"name": "default", "template": TEMPLATE}, {"name": "tool_use", "template": "x"}]
     config.write_text(json.dumps({"chat_template": named}))
-    assert set(Tokenizer.load(tmp_path).render_roles()) == {"system", "user", "assistant"}
+    assert set(Tokenizer.load(tmp_path).render_roles()) >= {"system", "user", "assistant"}
     config.write_text(json.dumps({"chat_template": "{{ messages }}"}))
     (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
     assert Tokenizer.load(tmp_path).render_roles()["user"] == ("<|im_start|>user\n", "<|im_end|>\n")
