@@ -68,12 +68,15 @@ class RuntimeProcess:
         finally:
             os.close(ready_in)
         try:
-            self.address = self._wait_ready(ready_out, start_timeout_s)
+            news = self._wait_ready(ready_out, start_timeout_s)
         except BaseException:
             _end(self._process, "", os.getpid())
             raise
         finally:
             os.close(ready_out)
+        self.address = news["address"]
+        # Where HTTP is served, with the option `http`.
+        self.http_url = news.get("http")
         # Also runs when this object is forgotten, and at the interpreter's exit.
         self._end = weakref.finalize(self, _end, self._process, self.address, os.getpid())
 
@@ -106,8 +109,8 @@ class RuntimeProcess:
     ) -> None:
         self.close()
 
-    def _wait_ready(self, ready_out: int, timeout_s: float) -> str:
-        """The address from the runtime's one line; it ends the pipe in any case when it dies."""
+    def _wait_ready(self, ready_out: int, timeout_s: float) -> dict[str, str]:
+        """The news from the runtime's one line; it ends the pipe in any case when it dies."""
         deadline_s = time.monotonic() + timeout_s
         line = b""
         with selectors.DefaultSelector() as selector:
@@ -127,13 +130,13 @@ class RuntimeProcess:
                         f"are on standard error"
                     )
                 line += chunk
-        news = json.loads(line)
+        news: dict[str, str] = json.loads(line)
         if "error" in news:
             # It is ending by itself; a signal would only disturb its tidying up.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_S)
             raise RuntimeUnavailable(news["error"])
-        return str(news["address"])
+        return news
 
 
 def _end(process: subprocess.Popen[bytes], address: str, pid: int) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import zmq
 
@@ -26,13 +26,18 @@ from ..engine.process import watch_parent
 from ..models.errors import ModelLoadError
 from ..models.resolve import resolve_model
 from ..protocol import (
+    PROTOCOL_VERSION,
+    ClientMessage,
     EngineCommand,
     EngineFatal,
     EngineReady,
     Error,
     FrameError,
     FrontMessage,
+    Hello,
+    Ping,
     Pong,
+    Welcome,
     client_messages,
     engine_events,
 )
@@ -44,6 +49,9 @@ from .options import Options
 from .report import log, report_failure, report_ready
 from .service import Service
 from .supervisor import EngineProcess
+
+if TYPE_CHECKING:
+    from .http.server import HttpServer
 
 Prepared = TypeVar("Prepared")
 
@@ -57,6 +65,9 @@ _RESTART_PAUSE_S: Final = 0.5
 # A peer's pipe is gone a moment after its disconnection is reported: look a few times.
 _PROBES: Final = 4
 _PROBE_PAUSE_S: Final = 0.02
+# Who HTTP is to the service. ZeroMQ's own names with a leading zero have five bytes.
+_HTTP_CLIENT: Final = b"\0branchline-http"
+_LOADING: Final = "the runtime is still loading its model"
 
 
 class Fatal(Exception):
@@ -82,6 +93,7 @@ class Front:
         self._private: PrivateDirectory | None = None
         self._endpoint: Endpoint | None = None
         self._clients: ClientSocket | None = None
+        self._http: HttpServer | None = None
         self._engine: EngineProcess | None = None
         self._engine_started_s = 0.0
         self._engine_ready = False
@@ -144,6 +156,13 @@ class Front:
         self._poller.register(clients.monitor, zmq.POLLIN)
         self._model_dir = resolve_model(self._options.engine.model)
         self._start_engine()
+        if self._options.http is not None:
+            # Half a second of imports, which only those pay who want HTTP.
+            from .http.server import HttpServer
+
+            self._http = HttpServer(
+                self._options.http, lambda message: self._wake(lambda: self._on_http(message))
+            )
         self._tokenizer = Tokenizer.load(self._model_dir)
 
     def _finished(self) -> bool:
@@ -171,6 +190,8 @@ class Front:
         if self._clients is not None:
             # The last answers (ends of aborted requests) get a moment to leave.
             self._clients.close(linger_ms=200)
+        if self._http is not None:
+            self._http.stop()
         self._context.term()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._endpoint is not None:
@@ -205,6 +226,8 @@ class Front:
             self._tick(now_s)
         while self._gone and self._service is not None:
             self._service.on_client_gone(self._gone.pop())
+        if self._http is not None:
+            self._http.flush()
 
     def _tick(self, now_s: float) -> None:
         if self._restart_at_s is not None and now_s >= self._restart_at_s:
@@ -217,6 +240,11 @@ class Front:
             return
         if self._service is None:
             return
+        if self._http is not None:
+            if not self._http.alive:
+                raise Fatal("the HTTP server ended")
+            # It lives exactly as long as this process: it is greeted for it, and never lost.
+            self._service.on_message(_HTTP_CLIENT, Hello(version=PROTOCOL_VERSION))
         self._service.tick()
         if engine is not None and self._service.engine_silent_s > self._options.engine_hang_s:
             log(f"the engine was silent for {self._options.engine_hang_s:g} s and is killed")
@@ -247,8 +275,7 @@ class Front:
     def _read_clients(self, clients: ClientSocket) -> None:
         for client_id, frames in clients.receive():
             if self._service is None:
-                starting = "the runtime is still loading its model"
-                self._to_client(client_id, Error(None, "unavailable", starting, None, 1.0))
+                self._to_client(client_id, Error(None, "unavailable", _LOADING, None, 1.0))
                 continue
             if len(frames) != 1:
                 self._service.on_bad_frame(client_id, f"{len(frames)} parts instead of one")
@@ -260,7 +287,18 @@ class Front:
                 continue
             self._service.on_message(client_id, message)
 
+    def _on_http(self, message: ClientMessage) -> None:
+        """A request of an HTTP client."""
+        if self._service is not None:
+            self._service.on_message(_HTTP_CLIENT, message)
+        elif not isinstance(message, Hello | Ping):
+            self._to_client(_HTTP_CLIENT, Error(message.rid, "unavailable", _LOADING, None, 1.0))
+
     def _to_client(self, client_id: bytes, message: FrontMessage) -> None:
+        if client_id == _HTTP_CLIENT:
+            if self._http is not None and not isinstance(message, Welcome | Pong):
+                self._http.deliver(message)
+            return
         assert self._clients is not None
         if not self._clients.send(client_id, message):
             self._gone.append(client_id)
@@ -333,7 +371,14 @@ class Front:
             offload=self._offload,
         )
         assert self._endpoint is not None
-        report_ready(self._endpoint.address, self._options.ready_fd, self._options.address_file)
+        http_url = None
+        if self._http is not None:
+            http_url = self._http.url
+            self._service.on_message(_HTTP_CLIENT, Hello(version=PROTOCOL_VERSION))
+            self._http.serve(self._service.model, self._tokenizer)
+        report_ready(
+            self._endpoint.address, http_url, self._options.ready_fd, self._options.address_file
+        )
 
     def _on_engine_exit(self, engine: EngineProcess) -> None:
         if engine is not self._engine:

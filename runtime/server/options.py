@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from ..engine.config import DTYPES, POLICIES, EngineConfig
 from .flight import Limits
+from .http.settings import HttpSettings, parse_http
+
+API_KEY_VARIABLE: Final = "BRANCHLINE_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,9 @@ class Options:
     """What a front process is told at its start.
 
     bind: "ipc" for a socket in a fresh private directory, ipc:///path, or tcp://loopback:port.
-    ready_fd: a pipe that gets one line of JSON: {"address": ...} or {"error": ...}.
+    http: where HTTP is served, if it is.
+    ready_fd: a pipe that gets one line of JSON: {"address": ..., "http": ...} or
+        {"error": ...}.
     address_file: gets the address when the runtime is ready.
     parent_pid: exit when this process is not the parent any more.
     drain_s: how long running requests may go on after SIGTERM.
@@ -27,6 +33,7 @@ class Options:
     engine: EngineConfig
     limits: Limits = field(default_factory=Limits)
     bind: str = "ipc"
+    http: HttpSettings | None = None
     ready_fd: int | None = None
     address_file: str | None = None
     parent_pid: int | None = None
@@ -65,6 +72,28 @@ def parse(argv: list[str]) -> Options:
     )
     parser.add_argument(
         "--address-file", metavar="FILE", help="write the address there once the runtime is ready"
+    )
+    http = parser.add_argument_group("HTTP")
+    http.add_argument(
+        "--http",
+        metavar="HOST:PORT",
+        help="serve HTTP too (OpenAI's API and others), for example at 127.0.0.1:8000",
+    )
+    http.add_argument(
+        "--api-key",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help=f"HTTP clients must show it; may be repeated. Others on this machine can read command "
+        f"lines: the environment variable {API_KEY_VARIABLE} takes one or more, too (with spaces)",
+    )
+    http.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name that HTTP clients may call this server by; may be repeated (default: this "
+        "machine's loopback names; with API keys any)",
     )
     engine = parser.add_argument_group("engine")
     engine.add_argument("--dtype", choices=DTYPES, default="auto")
@@ -118,6 +147,15 @@ def parse(argv: list[str]) -> Options:
         config = EngineConfig(**{key: value for key, value in vars(given).items() if key in names})
     except ValueError as error:
         parser.error(str(error))
+    http_settings = None
+    keys = [*given.api_key, *os.environ.get(API_KEY_VARIABLE, "").split()]
+    try:
+        if given.http is not None:
+            http_settings = parse_http(given.http, keys, given.allowed_host)
+    except ValueError as error:
+        parser.error(str(error))
+    if given.http is None and (given.api_key or given.allowed_host):
+        parser.error("--api-key and --allowed-host need --http")
     if not 0 < given.request_timeout_s <= 86_400 or not 0 <= given.drain_s <= 3_600:
         parser.error("--request-timeout-s must be in (0, 86400] and --drain-s in [0, 3600]")
     return Options(
@@ -128,6 +166,7 @@ def parse(argv: list[str]) -> Options:
             engine_silence_s=given.engine_silence_s,
         ),
         bind=given.bind,
+        http=http_settings,
         ready_fd=given.ready_fd,
         address_file=given.address_file,
         parent_pid=given.parent_pid,

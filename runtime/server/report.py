@@ -10,17 +10,20 @@ import sys
 from pathlib import Path
 
 
-def report_ready(address: str, ready_fd: int | None, address_file: str | None) -> None:
-    """Say that requests are served at `address`."""
+def report_ready(
+    address: str, http_url: str | None, ready_fd: int | None, address_file: str | None
+) -> None:
+    """Say that requests are served at `address`, and over HTTP at `http_url`."""
     if address_file is not None:
         # Renamed into place: whoever sees the file sees all of it.
         temporary = Path(f"{address_file}.{os.getpid()}")
         temporary.write_text(address + "\n")
         temporary.replace(address_file)
     if ready_fd is not None:
-        _tell(ready_fd, {"address": address})
+        _tell(ready_fd, {"address": address} | ({"http": http_url} if http_url else {}))
     else:
-        print(f"runtime ready at {address}", flush=True)
+        also = f" and {http_url}" if http_url else ""
+        print(f"runtime ready at {address}{also}", flush=True)
 
 
 def report_failure(message: str, ready_fd: int | None) -> None:

@@ -1,0 +1,133 @@
+"""Runs calls on behalf of an HTTP request, whole or as a stream of server-sent events, and cancels
+them when the client leaves. Used by every API that generates."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ...errors import RequestError
+from ...protocol import Done, Generate
+from .errors import ApiError, from_request_error
+from .link import Arrival, Call, ClientGone, Link
+from .metrics import Metrics
+
+# A client that takes nothing for this long has stopped reading.
+_STALL_S: Final = 30.0
+_LAST: Final = b"data: [DONE]\n\n"
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Writer(Protocol):
+    """Turns what arrives into events."""
+
+    def events(self, arrivals: list[Arrival]) -> bytes:
+        """Server-sent events, possibly none, for some messages of the calls in order."""
+        ...
+
+
+async def complete(
+    request: Request, link: Link, metrics: Metrics, generates: Sequence[Generate]
+) -> list[Done]:
+    """Run calls to their end. Raises RequestError, and ClientGone."""
+    started_s = time.monotonic()
+    with link.start(generates) as call:
+        async with _watched(request.receive, call):
+            dones = await call.dones()
+    metrics.observe_done(dones, time.monotonic() - started_s)
+    return dones
+
+
+class EventStream(Response):
+    """A streamed answer. What fails before the first event is an ordinary error answer; later a
+    failure is an `error` event, after which the stream ends without `[DONE]`."""
+
+    def __init__(
+        self,
+        link: Link,
+        metrics: Metrics,
+        generates: Sequence[Generate],
+        writer: Writer,
+        names: dict[str, str] | None = None,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._link = link
+        self._metrics = metrics
+        self._generates = generates
+        self._writer = writer
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._link.start(self._generates) as call:
+                async with _watched(receive, call):
+                    await self._run(call, send)
+        except RequestError as error:
+            await from_request_error(error, self._names).response()(scope, receive, send)
+        except (ClientGone, TimeoutError):
+            self._metrics.clients_lost.inc()
+
+    async def _run(self, call: Call, send: Send) -> None:
+        last_s = started_s = time.monotonic()
+        metrics = self._metrics
+        started = False
+        error: ApiError | None = None
+        while not (call.finished or error):
+            try:
+                arrivals = await call.take()
+                events = self._writer.events(arrivals)
+            except RequestError as failure:
+                if not started:
+                    raise
+                error = from_request_error(failure, self._names)
+                events = b"event: error\ndata: " + error.body() + b"\n\n"
+            now_s = time.monotonic()
+            if not started:
+                started = True
+                metrics.ttft.observe(now_s - started_s)
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            else:
+                metrics.inter_token.observe(now_s - last_s)
+            last_s = now_s
+            if events:
+                async with asyncio.timeout(_STALL_S):
+                    await send({"type": "http.response.body", "body": events, "more_body": True})
+            if not error:
+                metrics.observe_stream(arrivals)
+        metrics.e2e.observe(last_s - started_s)
+        async with asyncio.timeout(_STALL_S):
+            await send({"type": "http.response.body", "body": b"" if error else _LAST})
+
+
+@contextlib.asynccontextmanager
+async def _watched(receive: Receive, call: Call) -> AsyncIterator[None]:
+    """Abandon the call when the client disconnects."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        call.abandon()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+
+
+def event(message: msgspec.Struct) -> bytes:
+    """One server-sent event."""
+    return b"data: " + msgspec.json.encode(message) + b"\n\n"

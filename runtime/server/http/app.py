@@ -1,0 +1,122 @@
+"""The HTTP application: every route, what their failures look like, and the gate in front. Built by
+server.py."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ...errors import RequestError
+from . import chat, health, models
+from .errors import ApiError, ErrorBody, from_request_error
+from .gate import Gate
+from .link import ClientGone, Link
+from .metrics import Metrics
+from .schema import components
+from .settings import HttpSettings
+
+_FIELD_NAMES = {"/v1/chat/completions": chat.NAMES}
+_STRUCTS: list[type[Struct]] = [
+    ErrorBody,
+    chat.ChatRequest,
+    chat.ChatCompletion,
+    models.ModelList,
+    models.ModelCard,
+    health.Health,
+]
+
+
+def build_app(link: Link, settings: HttpSettings) -> ASGIApp:
+    """What uvicorn calls."""
+    metrics = Metrics()
+    return Gate(_Counted(build_router(link, metrics), metrics), settings)
+
+
+def build_router(link: Link, metrics: Metrics) -> FastAPI:
+    """The routes without the gate; tests take the list of routes from here."""
+    app = FastAPI(
+        title="Branchline",
+        version=version("branchline"),
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(health.health_routes(link, metrics))
+    app.include_router(models.model_routes(link))
+    app.include_router(chat.chat_routes(link, metrics))
+    _handle_failures(app)
+    _describe(app)
+    return app
+
+
+def _handle_failures(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    async def on_api_error(request: Request, error: ApiError) -> Response:
+        return error.response()
+
+    @app.exception_handler(RequestError)
+    async def on_request_error(request: Request, error: RequestError) -> Response:
+        names = _FIELD_NAMES.get(request.scope["path"])
+        return from_request_error(error, names).response()
+
+    @app.exception_handler(ClientGone)
+    async def on_client_gone(request: Request, error: ClientGone) -> Response:
+        # Nobody reads it; it only ends the exchange.
+        return Response(status_code=499)
+
+    @app.exception_handler(HTTPException)
+    async def on_http_exception(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        what = f"{request.method} {request.scope['path'][:256]}"
+        reason = {404: "there is no such route", 405: "the route takes another method"}
+        message = f"{what}: {reason.get(error.status_code, error.detail)}"
+        return ApiError(error.status_code, message, headers=headers).response()
+
+    @app.exception_handler(Exception)
+    async def on_defect(request: Request, error: Exception) -> Response:
+        # The trace goes to the log; what it says is not for clients.
+        failure = RequestError("internal", "the server failed to handle the request")
+        return from_request_error(failure).response()
+
+
+def _describe(app: FastAPI) -> None:
+    """Add the schemas of our structs to the OpenAPI document."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = build()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(components(_STRUCTS))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+class _Counted:
+    """Counts requests by route and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._requests = metrics.requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._requests.labels(route, str(status)).inc()

@@ -1,0 +1,114 @@
+"""Failures as HTTP sees them: a status and OpenAI's error body. Used by every API here."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from ...errors import RequestError
+from ...protocol import ErrorCode
+
+_INVALID: Final = "invalid_request_error"
+
+# Status, OpenAI's error type and code.
+_BY_CODE: Final[dict[ErrorCode, tuple[int, str, str | None]]] = {
+    "invalid_request": (400, _INVALID, None),
+    "grammar": (400, _INVALID, "invalid_grammar"),
+    "context_length": (400, _INVALID, "context_length_exceeded"),
+    "overloaded": (429, "rate_limit_error", "overloaded"),
+    "cancelled": (499, "cancelled_error", "cancelled"),
+    "timeout": (408, "timeout_error", "timeout"),
+    "unavailable": (503, "server_error", "unavailable"),
+    "internal": (500, "server_error", "internal_error"),
+}
+_RETRY_STATUSES: Final = (429, 503)
+
+# The wire's names of fields, as OpenAI's APIs call them.
+_PARAM_NAMES: Final = {
+    "max_new_tokens": "max_tokens",
+    "min_new_tokens": "min_tokens",
+    "top": "top_logprobs",
+    "constraint": "response_format",
+}
+
+
+class ErrorDetail(Struct, frozen=True):
+    """What went wrong; `param` names the field of the request."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(Struct, frozen=True):
+    """The body of every answer with an error status."""
+
+    error: ErrorDetail
+
+
+class ApiError(Exception):
+    """An HTTP request that gets no result: everything that the answer needs."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        kind: str = _INVALID,
+        retry_after_s: float | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = ErrorDetail(message, kind, param, code)
+        self.headers = dict(headers or {})
+        if status in _RETRY_STATUSES:
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s or 1.0)))
+
+    def response(self) -> Response:
+        return Response(
+            self.body(), self.status, headers=self.headers, media_type="application/json"
+        )
+
+    def body(self) -> bytes:
+        return msgspec.json.encode(ErrorBody(self.detail))
+
+
+def refuse(message: str, param: str | None = None) -> ApiError:
+    """A 400 for a field that is wrong or that this server does not have."""
+    return ApiError(400, message, param=param)
+
+
+def from_request_error(error: RequestError, names: dict[str, str] | None = None) -> ApiError:
+    """The answer to a request that the service refused or could not finish.
+
+    names: how this API calls fields of the wire, beyond OpenAI's usual names.
+    """
+    status, kind, code = _BY_CODE[error.code]
+    return ApiError(
+        status,
+        error.message,
+        param=_param(error, {**_PARAM_NAMES, **(names or {})}),
+        code=code,
+        kind=kind,
+        retry_after_s=error.retry_after_s,
+    )
+
+
+def _param(error: RequestError, names: dict[str, str]) -> str | None:
+    if error.pointer is None:
+        return None
+    if error.code == "grammar":
+        # A place inside the schema, which the client knows as such.
+        return f"response_format{error.pointer}" if error.pointer else "response_format"
+    parts = [part for part in error.pointer.split("/") if part not in ("", "sampling", "logprobs")]
+    if not parts:
+        return None
+    return ".".join([names.get(parts[0], parts[0]), *parts[1:]])

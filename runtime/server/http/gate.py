@@ -1,0 +1,87 @@
+"""Who may come in: Host, API key and size of the head, checked on the raw ASGI scope before
+anything is routed. Wrapped round the application by app.py."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .errors import ApiError
+from .settings import HttpSettings, digest
+
+OPEN_PATH: Final = "/health"
+_MAX_HEADERS: Final = 64
+
+
+class Gate:
+    """Default deny: with API keys every path but /health needs one, whether a route exists or not.
+
+    What is compared is what will be routed, `scope["path"]`, never a URL rebuilt from headers.
+    """
+
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
+        self._app = app
+        self._digests = settings.key_digests
+        self._hosts = settings.hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            self._check_head(scope)
+            scope["state"]["namespace"] = self._namespace(scope)
+        except ApiError as error:
+            # The body is not read: the connection cannot be used again.
+            error.headers["Connection"] = "close"
+            await error.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check_head(self, scope: Scope) -> None:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if len(headers) > _MAX_HEADERS:
+            raise ApiError(431, f"{len(headers)} header fields; at most {_MAX_HEADERS} are allowed")
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1:
+            raise ApiError(400, "the request needs exactly one Host header")
+        if self._hosts is not None and _name_of(hosts[0]) not in self._hosts:
+            raise ApiError(
+                421, "this server does not answer to that Host; see the option --allowed-host"
+            )
+
+    def _namespace(self, scope: Scope) -> str:
+        """Whose cached prefixes the request may share: those of its own key."""
+        if not self._digests or scope["path"] == OPEN_PATH:
+            return ""
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(given) == 1:
+            scheme, _, key = given[0].partition(b" ")
+            mine = digest(key)
+            # All are compared, so that the time tells nothing.
+            matches = [hmac.compare_digest(mine, known) for known in self._digests]
+            if scheme.lower() == b"bearer" and any(matches):
+                return f"key-{mine.hex()[:16]}"
+        raise ApiError(
+            401,
+            "an API key is needed: send the header `Authorization: Bearer KEY`",
+            code="invalid_api_key",
+            kind="authentication_error",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def _name_of(host: bytes) -> str:
+    """The Host header without its port, or what no allowed name equals."""
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        name, bracket, port = text.partition("]")
+        name, port = name + bracket, port or ":0"
+        return name if port[:1] == ":" and _is_port(port[1:]) else ""
+    name, colon, port = text.partition(":")
+    return name if not colon or _is_port(port) else ""
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5

@@ -1,0 +1,100 @@
+"""/health, /ready, /metrics and SGLang's /health_generate."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal
+
+from fastapi import APIRouter, Request
+from msgspec import Struct
+from starlette.responses import Response
+
+from ...errors import RequestError
+from ...protocol import Generate, GetInfo, Info, SamplingParams, Tokens
+from . import metrics as meters
+from .answer import complete
+from .errors import ApiError
+from .link import Link
+from .metrics import Metrics
+from .schema import describe, json_response
+
+_ANSWER_S: Final = 2.0
+_PROBE_S: Final = 20.0
+
+
+class Health(Struct, frozen=True):
+    """`detail` says why nothing is served at the moment: loading, restarting, shutting down."""
+
+    status: Literal["ok", "unavailable"]
+    detail: str | None = None
+
+
+async def ask_stats(link: Link) -> dict[str, float]:
+    """The runtime's counters, by a round trip through the scheduler's loop. Raises ApiError with
+    503 when there is none, and TimeoutError when the loop does not turn."""
+    with link.start([GetInfo(rid="-")]) as call:
+        async with asyncio.timeout(_ANSWER_S):
+            [info] = await call.results()
+    assert isinstance(info, Info)
+    return info.stats
+
+
+def health_routes(link: Link, metrics: Metrics) -> APIRouter:
+    """`link` leads to the runtime, `metrics` are this server's own."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/health", **describe(Health, errors=(503,)))
+    async def health() -> Response:
+        """Whether the runtime lives: 200 while the scheduler's loop turns, and while the engine
+        loads; 503 when the loop hangs. Needs no API key."""
+        try:
+            await ask_stats(link)
+        except RequestError as error:
+            return json_response(Health("unavailable", error.message))
+        except TimeoutError:
+            raise _hangs() from None
+        return json_response(Health("ok"))
+
+    @router.get("/ready", **describe(Health, errors=(503,)))
+    async def ready() -> Response:
+        """Whether requests are served now, by a round trip through the scheduler's loop."""
+        try:
+            await ask_stats(link)
+        except TimeoutError:
+            raise _hangs() from None
+        return json_response(Health("ok"))
+
+    @router.get("/metrics", **describe(None, media_type=meters.CONTENT_TYPE, errors=()))
+    async def render_metrics() -> Response:
+        """Counters, gauges and histograms for Prometheus."""
+        try:
+            stats = await ask_stats(link)
+        except (RequestError, TimeoutError):
+            stats = {"up": 0.0}
+        else:
+            stats = {**stats, "up": 1.0}
+        return Response(metrics.render(stats), media_type=meters.CONTENT_TYPE)
+
+    @router.get("/health_generate", **describe(Health, errors=(503,)))
+    async def health_generate(request: Request) -> Response:
+        """Whether one token can be generated."""
+        model, _ = link.require()
+        probe = Generate(
+            rid="-",
+            prompt=[Tokens([model.eos_token_ids[0] if model.eos_token_ids else 0])],
+            sampling=SamplingParams(max_new_tokens=1, temperature=0.0, ignore_eos=True),
+            timeout_s=_PROBE_S,
+        )
+        await complete(request, link, metrics, [probe])
+        return json_response(Health("ok"))
+
+    return router
+
+
+def _hangs() -> ApiError:
+    return ApiError(
+        503,
+        f"the scheduler's loop did not answer within {_ANSWER_S:g} s",
+        code="unresponsive",
+        kind="server_error",
+    )

@@ -1,0 +1,95 @@
+"""What Prometheus is told: times as HTTP's clients see them, and the runtime's own counters. Filled
+by answer.py and app.py, read at /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from ...protocol import Done
+from .link import Arrival
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
+)
+
+
+class Metrics:
+    """One registry for each server, so that two in one process do not mix."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "branchline_http_requests",
+            "HTTP requests by route and status.",
+            ["route", "status"],
+            registry=self._registry,
+        )
+        self.clients_lost = Counter(
+            "branchline_http_clients_lost",
+            "HTTP clients that left before their answer was complete.",
+            registry=self._registry,
+        )
+        self.prompt_tokens = Counter(
+            "branchline_prompt_tokens",
+            "Prompt tokens of finished HTTP requests.",
+            registry=self._registry,
+        )
+        self.cached_tokens = Counter(
+            "branchline_cached_prompt_tokens",
+            "Those of them that came from the radix cache.",
+            registry=self._registry,
+        )
+        self.completion_tokens = Counter(
+            "branchline_completion_tokens",
+            "Generated tokens of finished HTTP requests.",
+            registry=self._registry,
+        )
+        self.ttft = self._histogram("time_to_first_token", "From request to first piece (streams).")
+        self.inter_token = self._histogram("inter_token_latency", "Between pieces of a stream.")
+        self.e2e = self._histogram("request_duration", "From request to the end of its answer.")
+
+    def observe_done(self, dones: Iterable[Done], seconds: float) -> None:
+        """Calls that were answered whole."""
+        for done in dones:
+            self._count(done)
+        self.e2e.observe(seconds)
+
+    def observe_stream(self, arrivals: Iterable[Arrival]) -> None:
+        """Messages of a stream."""
+        for _, message in arrivals:
+            if isinstance(message, Done):
+                self._count(message)
+
+    def render(self, stats: dict[str, float]) -> bytes:
+        """Everything in Prometheus' text format; `stats` are the runtime's."""
+        registry = CollectorRegistry()
+        registry.register(_Stats(stats))
+        return generate_latest(self._registry) + generate_latest(registry)
+
+    def _count(self, done: Done) -> None:
+        self.prompt_tokens.inc(done.usage.prompt_tokens)
+        self.cached_tokens.inc(done.usage.cached_tokens)
+        self.completion_tokens.inc(done.usage.completion_tokens)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(
+            f"branchline_{name}_seconds", text, buckets=_SECONDS, registry=self._registry
+        )
+
+
+class _Stats:
+    """The runtime's flat counters and gauges as they are at the moment."""
+
+    def __init__(self, stats: dict[str, float]) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterator[Metric]:
+        for name, value in sorted(self._stats.items()):
+            yield GaugeMetricFamily(f"branchline_runtime_{name}", f"Runtime: {name}.", value=value)

@@ -1,0 +1,68 @@
+"""The OpenAPI document's parts, from the same structs that decode requests and encode answers. Used
+by every API here and app.py."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from .errors import ErrorBody
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_REASONS: Final = {
+    400: "The request is wrong; `param` names the field",
+    404: "No such model",
+    408: "No result in time",
+    413: "The body is too large",
+    415: "The body is not JSON",
+    429: "Too many requests wait; see Retry-After",
+    503: "The runtime is not ready; see Retry-After",
+}
+GENERATION_ERRORS: Final = tuple(_REASONS)
+BODY_ERRORS: Final = (400, 413, 415, 503)
+
+
+def json_response(value: object) -> Response:
+    """An answer with a struct, or whatever msgspec can encode, as JSON."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def describe(
+    answer: type[msgspec.Struct] | None,
+    *,
+    body: type[msgspec.Struct] | None = None,
+    stream: bool = False,
+    media_type: str = "application/json",
+    errors: tuple[int, ...] = GENERATION_ERRORS,
+) -> dict[str, Any]:
+    """Keyword arguments for a route: what it takes and what it answers."""
+    content: dict[str, Any] = {media_type: {"schema": _ref(answer)}}
+    if stream:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    failure = {"application/json": {"schema": _ref(ErrorBody)}}
+    responses: dict[int, dict[str, Any]] = {200: {"description": "OK", "content": content}}
+    for status in errors:
+        responses[status] = {"description": _REASONS[status], "content": failure}
+    route: dict[str, Any] = {"responses": responses, "response_class": Response}
+    if body is not None:
+        route["openapi_extra"] = {
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _ref(body)}},
+            }
+        }
+    return route
+
+
+def components(types: list[type[msgspec.Struct]]) -> dict[str, Any]:
+    """The schemas that routes refer to, by name."""
+    _, schemas = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    return schemas
+
+
+def _ref(struct: type[msgspec.Struct] | None) -> dict[str, Any]:
+    if struct is None:
+        return {"type": "string"}
+    return {"$ref": _REFERENCE.format(name=struct.__name__)}
