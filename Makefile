@@ -10,9 +10,10 @@ setup: $(STAMP)
 
 # torch goes first, at the version with a CPU build, so that no CUDA packages come along.
 $(STAMP): pyproject.toml
+	@echo "Setting up $(VENV); the first time takes a few minutes."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --progress-bar on torch==2.13.0
-	$(BIN)/pip install --quiet --progress-bar on -e '.[dev]'
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -e '.[dev]'
 	@touch $(STAMP)
 
 demo: setup
