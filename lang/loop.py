@@ -1,5 +1,5 @@
-"""The language's one event loop: a daemon thread running asyncio, shared by every connection and
-every program of this process. Used by client.py and the interpreter."""
+"""The language's event loop: a daemon thread running asyncio, shared by every connection and every
+program of this process. Used by client.py and the interpreter. Tools have one of their own."""
 
 from __future__ import annotations
 
@@ -85,19 +85,28 @@ class LoopThread:
 
 
 _lock = threading.Lock()
-_shared: LoopThread | None = None
+_shared: dict[str, LoopThread] = {}
 
 
 def shared_loop() -> LoopThread:
     """The process's loop, started at first use and again in a forked child."""
-    global _shared
+    return _named("branchline-loop")
+
+
+def tool_loop() -> LoopThread:
+    """A second one for the users' async tools, which may block it without harm to the first."""
+    return _named("branchline-tools")
+
+
+def _named(name: str) -> LoopThread:
     with _lock:
-        if _shared is None or not _shared.alive:
-            _shared = LoopThread()
-        return _shared
+        loop = _shared.get(name)
+        if loop is None or not loop.alive:
+            loop = _shared[name] = LoopThread(name)
+        return loop
 
 
 @atexit.register
 def _stop_shared() -> None:
-    if _shared is not None:
-        _shared.stop()
+    for loop in _shared.values():
+        loop.stop()

@@ -1,0 +1,175 @@
+"""`@bl.tool`: an annotated function as a tool that models may call. Used by programs and by
+tool_calls.py and tool_run.py."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable
+from functools import cached_property, update_wrapper
+from typing import Annotated, Any, Generic, ParamSpec, TypeVar, overload
+
+from .schema import json_schema_of, type_adapter
+from .tool_formats import ToolSpec
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+CHOICES = ("auto", "required", "none")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_SECTION = re.compile(r"(args|arguments|parameters)\s*:\s*$", re.IGNORECASE)
+_DESCRIBED = re.compile(r"\s*(?::param\s+)?(\w+)\s*(?:\([^)]*\))?\s*:\s*(\S.*)")
+
+
+class Tool(Generic[Arguments, Result]):
+    """A function that models may call; still callable as before.
+
+    `name` and `description` are what models see, `parameters` the JSON Schema of the arguments.
+    """
+
+    def __init__(
+        self,
+        func: Callable[Arguments, Result],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.func = func
+        self.name: str = name or getattr(func, "__name__", type(func).__name__)
+        if not _NAME.fullmatch(self.name) or self.name in CHOICES:
+            raise ValueError(
+                f"tool name {self.name!r}: expected a letter or _, then letters, digits and _ . - "
+                f"(64 at most), and none of {', '.join(CHOICES)}"
+            )
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"tool {self.name!r}: timeout={timeout!r}: expected seconds above 0")
+        self.timeout_s = timeout
+        text, self._documented = _read_docstring(inspect.getdoc(func) or "")
+        self.description = text if description is None else description
+        self._parameters = _checked_parameters(func, self.name)
+        update_wrapper(self, func, updated=())
+
+    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return self.func(*args, **kwargs)
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The JSON Schema of the arguments: an object with one property per parameter, those
+        without a default required, and no others."""
+        return json_schema_of(self._arguments_type)
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec(self.name, self.description, self.parameters)
+
+    def validate(self, arguments: str) -> dict[str, Any]:
+        """The arguments of a call, given as JSON text, as the types that the function asks for.
+        Raises ValueError (pydantic's ValidationError)."""
+        return dict(type_adapter(self._arguments_type).validate_json(arguments))
+
+    @cached_property
+    def _arguments_type(self) -> Any:
+        """A TypedDict of the parameters, which pydantic turns into a schema and a validator."""
+        import typing_extensions
+        from pydantic import Field
+
+        function = self.func if inspect.isroutine(self.func) else type(self.func).__call__
+        hints = typing.get_type_hints(function, include_extras=True)
+        fields: dict[str, Any] = {}
+        for parameter in self._parameters:
+            kind = hints[parameter.name]
+            optional = parameter.default is not parameter.empty
+            if optional and parameter.default is None:
+                # A model leaves the argument out; null would be a second way to say the same.
+                kind = _without_none(kind)
+            if (described := self._documented.get(parameter.name)) is not None:
+                kind = Annotated[kind, Field(description=described)]
+            mark = typing_extensions.NotRequired if optional else typing_extensions.Required
+            fields[parameter.name] = mark[kind]
+        make: Any = typing_extensions.TypedDict
+        return make(self.name, fields)
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name!r})"
+
+
+@overload
+def tool(func: Callable[Arguments, Result], /) -> Tool[Arguments, Result]: ...
+@overload
+def tool(
+    *, name: str | None = None, description: str | None = None, timeout: float | None = None
+) -> Callable[[Callable[Arguments, Result]], Tool[Arguments, Result]]: ...
+def tool(
+    func: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """Decorator, with or without parentheses: makes a tool of a function, plain or async.
+
+    Every parameter needs a type (what `gen(schema=...)` takes). The docstring's first paragraph
+    describes the tool, its `Args:` section (or `:param x:` lines) the parameters. `timeout`
+    bounds each call in seconds.
+    """
+    if func is not None:
+        return Tool(func)
+
+    def decorate(func: Callable[Arguments, Result]) -> Tool[Arguments, Result]:
+        return Tool(func, name=name, description=description, timeout=timeout)
+
+    return decorate
+
+
+def as_tool(candidate: object) -> Tool[..., Any]:
+    """A tool as it is, or a function made one."""
+    if isinstance(candidate, Tool):
+        return candidate
+    if not callable(candidate):
+        raise TypeError(
+            f"tools: {candidate!r} is no tool; give functions, decorated with @bl.tool or not"
+        )
+    return Tool(candidate)
+
+
+def _checked_parameters(func: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    parameters = list(inspect.signature(func).parameters.values())
+    for parameter in parameters:
+        where = f"tool {name!r}: parameter {parameter}"
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"{where}: a model calls with named arguments only; declare each")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise TypeError(f"{where}: a model calls with named arguments; remove the slash")
+        if parameter.annotation is parameter.empty:
+            raise TypeError(f"{where}: needs a type, such as {parameter.name}: str")
+    return parameters
+
+
+def _without_none(kind: Any) -> Any:
+    if typing.get_origin(kind) is Annotated:
+        inner, *metadata = typing.get_args(kind)
+        return Annotated[(_without_none(inner), *metadata)]
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return kind
+    members = tuple(one for one in typing.get_args(kind) if one is not type(None))
+    return typing.Union[members]  # noqa: UP007 - of a tuple there is no other spelling
+
+
+def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """The first paragraph, and what is said of each parameter."""
+    described: dict[str, str] = {}
+    inside = False
+    for line in text.splitlines():
+        if _SECTION.match(line):
+            inside = True
+        elif line and not line[0].isspace() and not line.startswith(":param"):
+            inside = False
+        elif (inside or line.startswith(":param")) and (found := _DESCRIBED.match(line)):
+            described[found[1]] = found[2].strip()
+    first = text.split("\n\n")[0]
+    if _SECTION.match(first.splitlines()[0] if first else "") or first.startswith(":param"):
+        first = ""
+    return " ".join(first.split()), described
