@@ -29,7 +29,10 @@ if TYPE_CHECKING:
         user_begin,
         user_end,
     )
+    from .lang.backend.anthropic import Anthropic
     from .lang.backend.base import Backend, Capabilities
+    from .lang.backend.elsewhere import Crusoe, LiteLLM, VertexAI
+    from .lang.backend.openai import OpenAI
     from .lang.backend.runtime_endpoint import RuntimeEndpoint
     from .lang.batch import BatchError
     from .lang.chat_template import (
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
         register_chat_template,
         register_chat_template_matching_function,
     )
+    from .lang.checkpoint import CheckpointError
     from .lang.choices import (
         ChoicesDecision,
         ChoicesSamplingMethod,
@@ -60,20 +64,25 @@ if TYPE_CHECKING:
     )
     from .lang.function import Function, function
     from .lang.group import ProgramStateGroup
+    from .lang.retry import Retry
     from .lang.runtime import Runtime
     from .lang.schema import schema_outline
+    from .lang.server_args import ServerArgs
     from .lang.state import ProgramState
     from .lang.values import InvalidOutput
 
 __all__ = [
+    "Anthropic",
     "Backend",
     "BatchError",
     "Cancelled",
     "Capabilities",
     "ChatTemplate",
+    "CheckpointError",
     "ChoicesDecision",
     "ChoicesSamplingMethod",
     "ContextLengthExceeded",
+    "Crusoe",
     "Engine",
     "Function",
     "GenerationError",
@@ -81,13 +90,18 @@ __all__ = [
     "InternalError",
     "InvalidOutput",
     "InvalidRequest",
+    "LiteLLM",
+    "OpenAI",
     "Overloaded",
     "ProgramState",
     "ProgramStateGroup",
+    "Retry",
     "Runtime",
     "RuntimeEndpoint",
     "RuntimeUnavailable",
+    "ServerArgs",
     "TimeoutExceeded",
+    "VertexAI",
     "assistant",
     "assistant_begin",
     "assistant_end",
@@ -135,10 +149,17 @@ _MODULES = {
         "user_begin",
         "user_end",
     ),
+    "lang.backend.anthropic": ("Anthropic",),
     "lang.backend.base": (
         "Backend",
         "Capabilities",
     ),
+    "lang.backend.elsewhere": (
+        "Crusoe",
+        "LiteLLM",
+        "VertexAI",
+    ),
+    "lang.backend.openai": ("OpenAI",),
     "lang.backend.runtime_endpoint": ("RuntimeEndpoint",),
     "lang.batch": ("BatchError",),
     "lang.chat_template": (
@@ -148,6 +169,7 @@ _MODULES = {
         "register_chat_template",
         "register_chat_template_matching_function",
     ),
+    "lang.checkpoint": ("CheckpointError",),
     "lang.choices": (
         "ChoicesDecision",
         "ChoicesSamplingMethod",
@@ -177,8 +199,10 @@ _MODULES = {
         "function",
     ),
     "lang.group": ("ProgramStateGroup",),
+    "lang.retry": ("Retry",),
     "lang.runtime": ("Runtime",),
     "lang.schema": ("schema_outline",),
+    "lang.server_args": ("ServerArgs",),
     "lang.state": ("ProgramState",),
     "lang.values": ("InvalidOutput",),
 }

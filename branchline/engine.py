@@ -18,6 +18,7 @@ from branchline.lang.backend.runtime_endpoint import ConnectionBackend
 from branchline.lang.connection import RequestTable
 from branchline.lang.errors import InvalidRequest, RuntimeUnavailable
 from branchline.lang.loop import shared_loop
+from branchline.lang.server_args import runtime_options
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.process import execute, load
 from branchline.runtime.errors import RequestError
@@ -58,7 +59,8 @@ class Engine:
         **options: str | int | float | None,
     ) -> None:
         self.endpoint = ConnectionBackend(
-            InProcessConnection(str(model_path), **options), chat_template_name=chat_template_name
+            InProcessConnection(str(model_path), **runtime_options(options)),
+            chat_template_name=chat_template_name,
         )
 
     def flush_cache(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from .backend.runtime_endpoint import RuntimeEndpoint
 from .launch import RuntimeProcess
+from .server_args import runtime_options
 
 
 class Runtime:
@@ -15,7 +16,7 @@ class Runtime:
     model_path: directory of a Hugging Face checkpoint, a hub id, or "embedded".
     launch_timeout: seconds that loading the model may take.
     bind: where it listens; "ipc" (the default) is a private socket, reachable by this user only.
-    options: of `branchline serve`, with underscores.
+    options: of `branchline serve`, with underscores, or of `ServerArgs`.
 
     Raises RuntimeUnavailable, with the runtime's own words, when it cannot start. It ends with
     `shutdown()`, with the `with` block, and with this process however that ends.
@@ -31,7 +32,10 @@ class Runtime:
         **options: str | int | float | None,
     ) -> None:
         self.process = RuntimeProcess(
-            str(model_path), bind=bind, start_timeout_s=launch_timeout, **options
+            str(model_path),
+            bind=bind,
+            start_timeout_s=launch_timeout,
+            **runtime_options(options),
         )
         try:
             self.endpoint = RuntimeEndpoint(

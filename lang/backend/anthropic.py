@@ -1,0 +1,134 @@
+"""`bl.Anthropic`: Anthropic's Messages API as a backend, through the `anthropic` package."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from branchline.runtime import protocol
+
+from ..chat_template import ChatTemplate
+from ..errors import InvalidRequest
+from .base import Capabilities, OnChunk
+from .conversation import turn_to_write
+from .vendor import VendorBackend, finish_reason, nothing_to_generate
+
+
+class Anthropic(VendorBackend):
+    """A model behind Anthropic's Messages API.
+
+    model_name: what the API calls the model.
+    chat_template: of how roles look in `s.text()`.
+    client_options: of the package's client: `api_key, base_url, timeout, max_retries, ...`.
+
+    The model writes assistant turns; text that stands in one before a gen is sent as the beginning
+    of the model's answer (models that refuse such a beginning say so). `json_schema` and `schema`
+    go through output_config. There is no regex, select, log probability, seed or second output.
+
+    Raises ImportError when the package is not installed.
+    """
+
+    package = "anthropic"
+    capabilities = Capabilities(regex=False, select=False, logprobs=False, multiple_outputs=False)
+
+    def __init__(
+        self,
+        model_name: str,
+        chat_template: ChatTemplate | str | None = None,
+        **client_options: Any,
+    ) -> None:
+        super().__init__(model_name, chat_template, client_options, chat=True)
+
+    def _new_client(self) -> Any:
+        return self._api.AsyncAnthropic(**self.client_options)
+
+    async def generate(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        *,
+        constraint: protocol.Constraint | None = None,
+        logprobs: protocol.LogprobParams | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> protocol.Done:
+        if sampling.max_new_tokens == 0:
+            return nothing_to_generate(self._model.name, sampling.n)
+        request = self._request(prompt, sampling, constraint)
+        try:
+            if on_chunk is None:
+                answer = await self.client.messages.create(**request)
+            else:
+                answer = await self._streamed(request, on_chunk)
+        except self._api.AnthropicError as error:
+            self.fail(error)
+        output = protocol.Output(
+            text="".join(block.text for block in answer.content if block.type == "text"),
+            token_ids=[],
+            finish_reason=finish_reason(answer.stop_reason),
+            matched_stop=answer.stop_sequence,
+        )
+        cached = answer.usage.cache_read_input_tokens or 0
+        usage = protocol.Usage(
+            answer.usage.input_tokens + cached, answer.usage.output_tokens, cached
+        )
+        return self.done(answer.id, [output], usage)
+
+    def _request(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        constraint: protocol.Constraint | None,
+    ) -> dict[str, Any]:
+        self.refuse(
+            seed=sampling.seed is not None,
+            min_p=sampling.min_p,
+            min_tokens=sampling.min_new_tokens,
+            ignore_eos=sampling.ignore_eos,
+            stop_token_ids=sampling.stop_token_ids,
+            frequency_penalty=sampling.frequency_penalty,
+            presence_penalty=sampling.presence_penalty,
+            repetition_penalty=sampling.repetition_penalty != 1.0,
+            logit_bias=sampling.logit_bias,
+        )
+        if sampling.temperature > 1.0:
+            raise InvalidRequest(
+                f"{self!r}: temperature={sampling.temperature}: the API takes 0 to 1",
+                pointer="temperature",
+            )
+        told = turn_to_write(prompt, self.chat_template, repr(self), prefill=True)
+        turns = [message for message in told.messages if message["role"] != "system"]
+        if told.content.strip():
+            turns.append({"role": "assistant", "content": told.content})
+        request: dict[str, Any] = {
+            "model": self._model.name,
+            "max_tokens": sampling.max_new_tokens,
+            "messages": turns,
+        }
+        if system := [m["content"] for m in told.messages if m["role"] == "system"]:
+            request["system"] = "\n\n".join(system)
+        if sampling.stop:
+            request["stop_sequences"] = sampling.stop
+        # In the body and not as arguments: the package's versions differ in which of these they
+        # name, and newer models refuse some of them, so what is not asked for is not sent.
+        body: dict[str, Any] = {}
+        if sampling.temperature != 1.0:
+            body["temperature"] = sampling.temperature
+        if sampling.top_p < 1.0:
+            body["top_p"] = sampling.top_p
+        if sampling.top_k > 0:
+            body["top_k"] = sampling.top_k
+        if constraint is not None:
+            if not isinstance(constraint, protocol.JsonSchema):
+                raise InvalidRequest(f"the API takes no {type(constraint).__name__} constraint")
+            form = {"type": "json_schema", "schema": json.loads(constraint.schema)}
+            body["output_config"] = {"format": form}
+        return request | ({"extra_body": body} if body else {})
+
+    async def _streamed(self, request: dict[str, Any], on_chunk: OnChunk) -> Any:
+        seq = 0
+        async with self.client.messages.stream(**request) as stream:
+            async for text in stream.text_stream:
+                if text:
+                    on_chunk(protocol.Chunk(self._model.name, seq, 0, text, []))
+                    seq += 1
+            return await stream.get_final_message()

@@ -1,0 +1,291 @@
+"""`bl.OpenAI`: any server with OpenAI's HTTP API as a backend, through the `openai` package."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from branchline.runtime import protocol
+
+from ..chat_template import ChatTemplate
+from ..errors import InternalError, InvalidRequest
+from .base import Capabilities, OnChunk
+from .conversation import turn_to_write
+from .vendor import VendorBackend, finish_reason, nothing_to_generate
+
+# Models that take max_completion_tokens and refuse max_tokens.
+_REASONING = re.compile(r"(o\d|gpt-[5-9])")
+_CHAT = Capabilities(regex=False, select=False)
+_COMPLETION = Capabilities(regex=False, json_schema=False)
+
+
+class OpenAI(VendorBackend):
+    """A model behind OpenAI's API, or behind any server that speaks it (`base_url=`).
+
+    model_name: what the API calls the model.
+    is_chat_model: whether it is asked through chat completions (the default for all but
+        "gpt-3.5-turbo-instruct") or through completions.
+    chat_template: of how roles look in `s.text()` and in the prompt of a completion model.
+    is_azure: use the package's Azure client.
+    client_options: of the package's client: `base_url, api_key, organization, timeout,
+        max_retries, default_headers, ...`.
+
+    A chat model writes assistant turns, one gen each; `json_schema` and `schema` go through
+    response_format. A completion model takes any text, and `select` where the server can echo the
+    prompt's log probabilities. Regular expressions are not to be had over this API.
+    Parameters of other servers (top_k, min_p, ...) are sent when `base_url` is given.
+
+    Raises ImportError when the package is not installed.
+    """
+
+    package = "openai"
+
+    def __init__(
+        self,
+        model_name: str,
+        is_chat_model: bool | None = None,
+        chat_template: ChatTemplate | str | None = None,
+        is_azure: bool = False,
+        **client_options: Any,
+    ) -> None:
+        if is_chat_model is None:
+            is_chat_model = model_name != "gpt-3.5-turbo-instruct"
+        self._azure = is_azure
+        self._foreign = client_options.get("base_url") is not None
+        self.capabilities = _CHAT if is_chat_model else _COMPLETION
+        super().__init__(model_name, chat_template, client_options, chat=is_chat_model)
+
+    def _new_client(self) -> Any:
+        kind = self._api.AsyncAzureOpenAI if self._azure else self._api.AsyncOpenAI
+        return kind(**self.client_options)
+
+    async def generate(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        *,
+        constraint: protocol.Constraint | None = None,
+        logprobs: protocol.LogprobParams | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> protocol.Done:
+        if sampling.max_new_tokens == 0:
+            return nothing_to_generate(self._model.name, sampling.n)
+        request = self._sampling(sampling)
+        if on_chunk is not None:
+            request |= {"stream": True, "stream_options": {"include_usage": True}}
+        if self.is_chat_model:
+            told = turn_to_write(prompt, self.chat_template, repr(self), prefill=False)
+            request["messages"] = told.messages
+            request |= _response_format(constraint)
+            if logprobs is not None:
+                request |= {"logprobs": True, "top_logprobs": logprobs.top}
+        else:
+            request["prompt"] = prompt_text(prompt)
+            if logprobs is not None:
+                request["logprobs"] = max(1, logprobs.top)
+        if logprobs is not None:
+            self.refuse(logprob_start_len=logprobs.prompt_start is not None)
+        api = self.client.chat.completions if self.is_chat_model else self.client.completions
+        try:
+            answer = await api.create(**request)
+            if on_chunk is not None:
+                return await self._streamed(answer, sampling.n, on_chunk)
+        except self._api.OpenAIError as error:
+            self.fail(error)
+        outputs = [self._output(choice) for choice in answer.choices]
+        return self.done(answer.id, outputs, _usage(answer.usage))
+
+    async def score(
+        self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
+    ) -> protocol.Scores:
+        """Scores by echo: the server tells the log probabilities of the prompt that ends in a
+        choice. A token that spans the prompt's end counts as the choice's."""
+        if unconditional:
+            raise InvalidRequest(
+                f"{self!r}: the API scores no choices without their prompt; take "
+                "token_length_normalized or greedy_token_selection",
+                pointer="choices_method",
+            )
+        text = prompt_text(prompt)
+        try:
+            answer = await self.client.completions.create(
+                model=self._model.name,
+                prompt=[text + choice for choice in choices],
+                # One token more than needed: not every server takes 0.
+                max_tokens=1,
+                temperature=0.0,
+                logprobs=1,
+                echo=True,
+            )
+        except self._api.OpenAIError as error:
+            self.fail(error)
+        usage = _usage(answer.usage)
+        self.token_usage.add(usage)
+        by_index = {choice.index: choice for choice in answer.choices}
+        if by_index.keys() != set(range(len(choices))):
+            raise InternalError(f"{self!r}: {len(choices)} choices, {len(by_index)} scores")
+        scores = [
+            _score(by_index[i].logprobs, len(text), len(text) + len(choice))
+            for i, choice in enumerate(choices)
+        ]
+        return protocol.Scores(rid=answer.id, choices=scores, usage=usage)
+
+    def _sampling(self, sampling: protocol.SamplingParams) -> dict[str, Any]:
+        reasoning = self.is_chat_model and not self._foreign and _REASONING.match(self._model.name)
+        request: dict[str, Any] = {
+            "model": self._model.name,
+            "max_completion_tokens" if reasoning else "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        }
+        optional: dict[str, Any] = {
+            "n": sampling.n if sampling.n > 1 else None,
+            "stop": sampling.stop or None,
+            "seed": sampling.seed,
+            "frequency_penalty": sampling.frequency_penalty or None,
+            "presence_penalty": sampling.presence_penalty or None,
+            "logit_bias": {str(token): bias for token, bias in sampling.logit_bias.items()} or None,
+        }
+        request |= {name: value for name, value in optional.items() if value is not None}
+        foreign: dict[str, Any] = {
+            "top_k": sampling.top_k if sampling.top_k > 0 else None,
+            "min_p": sampling.min_p or None,
+            "min_tokens": sampling.min_new_tokens or None,
+            "ignore_eos": sampling.ignore_eos or None,
+            "stop_token_ids": sampling.stop_token_ids or None,
+            "repetition_penalty": (
+                sampling.repetition_penalty if sampling.repetition_penalty != 1.0 else None
+            ),
+        }
+        given = {name: value for name, value in foreign.items() if value is not None}
+        if given and not self._foreign:
+            self.refuse(**given)
+        return request | ({"extra_body": given} if given else {})
+
+    def _output(self, choice: Any) -> protocol.Output:
+        if self.is_chat_model:
+            refusal = getattr(choice.message, "refusal", None)
+            text = choice.message.content or refusal or ""
+        else:
+            text = choice.text
+        return protocol.Output(
+            text=text,
+            token_ids=[],
+            finish_reason=finish_reason(choice.finish_reason),
+            logprobs=_logprobs(choice.logprobs),
+        )
+
+    async def _streamed(
+        self, answer: AsyncIterator[Any], num_outputs: int, on_chunk: OnChunk
+    ) -> protocol.Done:
+        texts = [""] * num_outputs
+        ends: list[str | None] = [None] * num_outputs
+        logprobs: list[list[protocol.TokenLogprob] | None] = [None] * num_outputs
+        usage = protocol.Usage(0, 0, 0)
+        rid, seq = "", 0
+        async for event in answer:
+            rid = event.id or rid
+            if event.usage is not None:
+                usage = _usage(event.usage)
+            for choice in event.choices:
+                delta = choice.delta.content if self.is_chat_model else choice.text
+                tokens = _logprobs(choice.logprobs)
+                ends[choice.index] = choice.finish_reason or ends[choice.index]
+                if tokens is not None:
+                    logprobs[choice.index] = [*(logprobs[choice.index] or []), *tokens]
+                if not delta:
+                    continue
+                texts[choice.index] += delta
+                on_chunk(protocol.Chunk(rid, seq, choice.index, delta, [], tokens))
+                seq += 1
+        if None in ends:
+            raise InternalError(f"{self!r}: the stream ended before the output did")
+        outputs = [
+            protocol.Output(text, [], finish_reason(end), logprobs=tokens)
+            for text, end, tokens in zip(texts, ends, logprobs, strict=True)
+        ]
+        return self.done(rid, outputs, usage)
+
+
+def prompt_text(prompt: Sequence[protocol.Part]) -> str:
+    """A prompt as the text that a completion model goes on from."""
+    pieces = []
+    for part in prompt:
+        if isinstance(part, protocol.Tokens):
+            raise InvalidRequest("token ids cannot be sent to an API")
+        pieces.append(part.text)
+    return "".join(pieces)
+
+
+def _response_format(constraint: protocol.Constraint | None) -> dict[str, Any]:
+    if constraint is None:
+        return {}
+    if not isinstance(constraint, protocol.JsonSchema):
+        raise InvalidRequest(f"the API takes no {type(constraint).__name__} constraint")
+    schema = json.loads(constraint.schema)
+    # OpenAI enforces a schema only where all its objects are closed and complete.
+    form = {"name": "output", "schema": schema, "strict": _closed(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _closed(schema: object) -> bool:
+    """Whether every object in the schema requires all it declares and allows nothing else."""
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    properties = schema.get("properties")
+    if schema.get("type") == "object" and (
+        schema.get("additionalProperties") is not False
+        or set(schema.get("required", ())) != set(properties or ())
+    ):
+        return False
+    return all(map(_closed, schema.values()))
+
+
+def _usage(told: Any) -> protocol.Usage:
+    if told is None:
+        return protocol.Usage(0, 0, 0)
+    details = getattr(told, "prompt_tokens_details", None)
+    cached = getattr(details, "cached_tokens", None) or 0
+    return protocol.Usage(told.prompt_tokens, told.completion_tokens or 0, cached)
+
+
+def _logprobs(told: Any) -> list[protocol.TokenLogprob] | None:
+    """The API tells texts and no token ids: those are -1."""
+    if told is None:
+        return None
+    content = getattr(told, "content", None)
+    if content is not None:
+        return [
+            protocol.TokenLogprob(
+                token.logprob,
+                -1,
+                token.token,
+                [(other.logprob, -1, other.token) for other in token.top_logprobs or ()],
+            )
+            for token in content
+        ]
+    if getattr(told, "token_logprobs", None) is None:
+        return None
+    tops = told.top_logprobs or [None] * len(told.tokens)
+    return [
+        protocol.TokenLogprob(
+            logprob, -1, token, [(value, -1, other) for other, value in (top or {}).items()]
+        )
+        for token, logprob, top in zip(told.tokens, told.token_logprobs, tops, strict=True)
+    ]
+
+
+def _score(told: Any, start: int, end: int) -> protocol.ChoiceScore:
+    """The tokens of an echoed text that lie in [start, end)."""
+    tokens = [
+        protocol.TokenLogprob(logprob, -1, token)
+        for token, logprob, at in zip(
+            told.tokens, told.token_logprobs, told.text_offset, strict=True
+        )
+        if at < end and at + len(token) > start
+    ]
+    return protocol.ChoiceScore(token_ids=[-1] * len(tokens), logprobs=tokens)

@@ -1,0 +1,189 @@
+"""What the vendors' HTTP backends share: their packages, clients, errors and token counts. Base of
+openai.py and anthropic.py."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar, NoReturn
+
+from branchline.runtime import protocol
+
+from ..chat_template import ChatTemplate, get_chat_template
+from ..errors import (
+    ContextLengthExceeded,
+    GenerationError,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    RuntimeUnavailable,
+    TimeoutExceeded,
+)
+from .base import Backend
+from .conversation import check_template
+
+
+@dataclass
+class TokenUsage:
+    """The tokens that a backend's calls were billed for so far."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def reset(self) -> None:
+        self.prompt_tokens = self.completion_tokens = 0
+
+    def add(self, usage: protocol.Usage) -> None:
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
+
+
+class VendorBackend(Backend):
+    """A model behind a vendor's HTTP API, reached through the vendor's own client package.
+
+    The package is imported by the constructor, so that a missing one shows there.
+    """
+
+    package: ClassVar[str]
+
+    def __init__(
+        self,
+        model_name: str,
+        chat_template: ChatTemplate | str | None,
+        client_options: dict[str, Any],
+        *,
+        chat: bool,
+    ) -> None:
+        self.client_options = client_options
+        self.token_usage = TokenUsage()
+        self.is_chat_model = chat
+        self._api = _import(self.package, type(self).__name__)
+        # Made here, so that a missing key shows now and not at the first call.
+        self._client: tuple[asyncio.AbstractEventLoop | None, Any] = (None, self._new_client())
+        self._model = protocol.ModelInfo(
+            name=model_name,
+            path=model_name,
+            architecture=self.package,
+            context_length=0,
+            vocab_size=0,
+            eos_token_ids=[],
+            role_markup=None,
+        )
+        if isinstance(chat_template, str):
+            chat_template = get_chat_template(chat_template)
+        template = chat_template or get_chat_template("default")
+        self.chat_template = check_template(template) if chat else template
+
+    @abstractmethod
+    def _new_client(self) -> Any:
+        """An asynchronous client of the vendor's package."""
+
+    @property
+    def client(self) -> Any:
+        """The client for the running loop: its connections belong to the loop that made them."""
+        loop = asyncio.get_running_loop()
+        home, client = self._client
+        if home is not loop:
+            self._client = (loop, client if home is None else self._new_client())
+        return self._client[1]
+
+    @property
+    def model_info(self) -> protocol.ModelInfo:
+        """The model's name; what an API does not tell is 0 or empty."""
+        return self._model
+
+    async def score(
+        self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
+    ) -> protocol.Scores:
+        raise InvalidRequest(f"{self!r} cannot score choices", pointer="select")
+
+    async def drop_cache(self) -> int:
+        """Nothing: the API's cache is its own."""
+        return 0
+
+    async def server_info(self) -> protocol.Info:
+        """The tokens spent."""
+        usage = self.token_usage
+        stats = {
+            "prompt_tokens": float(usage.prompt_tokens),
+            "completion_tokens": float(usage.completion_tokens),
+        }
+        return protocol.Info(rid="info", model=self._model, stats=stats)
+
+    def refuse(self, **wanted: object) -> None:
+        """Refuse the parameters that are given and that this API does not have."""
+        for name, value in wanted.items():
+            if value:
+                raise InvalidRequest(
+                    f"{self!r}: the API has no parameter {name}; leave it out", pointer=name
+                )
+
+    def done(
+        self,
+        rid: str,
+        outputs: list[protocol.Output],
+        usage: protocol.Usage,
+    ) -> protocol.Done:
+        """The finished call, counted."""
+        self.token_usage.add(usage)
+        return protocol.Done(rid=rid, outputs=outputs, usage=usage)
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise what an exception of the vendor's package means to a program."""
+        api = self._api
+        message = f"{self!r}: {getattr(error, 'message', None) or error}"
+        if isinstance(error, api.APITimeoutError):
+            raise TimeoutExceeded(message) from error
+        if isinstance(error, api.APIConnectionError):
+            raise RuntimeUnavailable(f"{message} ({error.__cause__ or 'no answer'})") from error
+        if not isinstance(error, api.APIStatusError):
+            raise GenerationError(message) from error
+        status: int = error.status_code
+        if status == 429:
+            raise Overloaded(message, retry_after_s=_retry_after(error)) from error
+        if status == 400 and getattr(error, "code", None) == "context_length_exceeded":
+            raise ContextLengthExceeded(message) from error
+        if status >= 500:
+            kind = RuntimeUnavailable if status in (502, 503, 529) else InternalError
+            raise kind(message) from error
+        raise InvalidRequest(message) from error
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._model.name!r})"
+
+
+def finish_reason(told: str | None) -> protocol.FinishReason:
+    """ "length" where the API says that a limit cut the output, "stop" otherwise."""
+    return "length" if told in ("length", "max_tokens") else "stop"
+
+
+def nothing_to_generate(rid: str, num_outputs: int) -> protocol.Done:
+    """The answer to a call that only warms a cache, which an API keeps by itself."""
+    return protocol.Done(
+        rid=rid,
+        outputs=[protocol.Output("", [], "length") for _ in range(num_outputs)],
+        usage=protocol.Usage(0, 0, 0),
+    )
+
+
+def _import(package: str, backend: str) -> ModuleType:
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ImportError(
+            f"bl.{backend} needs the package {package!r}: pip install 'branchline[{package}]'"
+        ) from None
+
+
+def _retry_after(error: Any) -> float | None:
+    told = error.response.headers.get("retry-after", "")
+    try:
+        return float(told)
+    except ValueError:
+        return None

@@ -1,0 +1,36 @@
+"""A runtime's settings under SGLang's names."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import branchline as bl
+from branchline.lang.server_args import runtime_options
+
+
+def test_known_names_become_the_runtimes_own() -> None:
+    given = {"max_total_tokens": 4096, "random_seed": 7, "dtype": "float32", "log_level": "info"}
+    assert runtime_options(given) == {"kv_slots": 4096, "seed": 7, "dtype": "float32"}
+
+
+def test_the_defaults_ask_for_nothing() -> None:
+    assert runtime_options(dataclasses.asdict(bl.ServerArgs())) == {"model_path": "embedded"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("tp_size", 2), ("trust_remote_code", True)])
+def test_what_cannot_be_honoured_is_refused(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=name):
+        runtime_options({name: value})
+
+
+def test_one_setting_under_two_names_is_refused() -> None:
+    with pytest.raises(ValueError, match="seed is given twice"):
+        runtime_options({"seed": 1, "random_seed": 2})
+
+
+@pytest.mark.parametrize("name", ["LiteLLM", "VertexAI", "Crusoe"])
+def test_a_backend_that_is_not_offered_says_what_to_use(name: str) -> None:
+    with pytest.raises(NotImplementedError, match=r"use.*bl\.OpenAI"):
+        getattr(bl, name)("model")
