@@ -15,7 +15,7 @@ from . import ir
 from .choices import ChoicesSamplingMethod, token_length_normalized
 from .ir import Expr, ExprList
 from .reasoning import ReasoningFormat, reasoning_format
-from .sampling import SamplingOptions
+from .sampling import SamplingOptions, checked_timeout
 from .schema import json_schema_of
 from .values import ValueKind
 
@@ -56,6 +56,7 @@ def gen(
     *,
     schema: Any = None,
     seed: int | None = None,
+    timeout: float | None = None,
 ) -> Expr:
     """A generation call whose output becomes the variable `name`.
 
@@ -64,7 +65,7 @@ def gen(
     pydantic model, dataclass, TypedDict, Enum, Literal, list[T], ...; `s.value(name)` returns the
     validated object), `dtype` (int, float, bool, str) or `choices` (the same as `select`; sampling
     arguments do not apply). With `n` > 1 the variable is a list and the text goes on with its
-    first.
+    first. A call that has no result `timeout` seconds after it began fails with TimeoutExceeded.
 
     Raises ValueError for arguments that are out of range or contradict each other, `re.error` for
     a broken regex.
@@ -119,7 +120,15 @@ def gen(
         return_text_in_logprobs=return_text_in_logprobs,
         seed=seed,
     )
-    return ir.Gen(name, sampling.checked(where), constraint, kind, schema, extra_stops)
+    return ir.Gen(
+        name,
+        sampling.checked(where),
+        constraint,
+        kind,
+        schema,
+        extra_stops,
+        timeout_s=checked_timeout(timeout, where),
+    )
 
 
 def gen_int(

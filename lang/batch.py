@@ -1,7 +1,8 @@
 """Running many instances of a program: `Function.run_batch`.
 
-Threads are used for the users' synchronous bodies only. A body that does not read its results is
-over at once and gives its thread back, so hundreds of instances need few threads.
+Threads are used for the users' plain bodies only. A body that does not read its results is over at
+once and gives its thread back, so hundreds of instances need few threads. All bodies of an `async
+def` program share one thread with an event loop.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .backend.base import Backend
+from .checkpoint import Checkpoint
 from .errors import Cancelled, GenerationError
-from .loop import shared_loop
-from .sampling import SamplingOptions
+from .loop import LoopThread, shared_loop
+from .run_options import RunOptions
 
 if TYPE_CHECKING:
-    from .function import Function
+    from .body import Body
+    from .function import Function, OnError
     from .state import ProgramState
 
 # How far the instances may run ahead of the consumer of a generator.
@@ -29,14 +32,17 @@ _AHEAD = 200
 
 
 class BatchError(GenerationError):
-    """Bodies of a batch raised. `states` holds all states in order, those of the failed instances
-    too; `errors` maps their positions to what was raised."""
+    """Instances of a batch failed. `errors` maps their positions to what was raised. `states`
+    holds all states in order, those of the failed instances too; it is empty after
+    `generator_style`, which has yielded them."""
 
-    def __init__(self, states: list[ProgramState], errors: dict[int, BaseException]) -> None:
+    def __init__(
+        self, states: list[ProgramState], errors: dict[int, BaseException], total: int | None = None
+    ) -> None:
         index, first = next(iter(errors.items()))
         super().__init__(
-            f"{len(errors)} of {len(states)} instances raised; the first, number {index}: "
-            f"{type(first).__name__}: {first}"
+            f"{len(errors)} of {len(states) if total is None else total} instances raised; the "
+            f"first, number {index}: {type(first).__name__}: {first}"
         )
         self.states = states
         self.errors = errors
@@ -49,88 +55,170 @@ class Batch:
         self,
         program: Function[Any],
         items: list[inspect.BoundArguments],
-        backend: Backend,
-        sampling: SamplingOptions,
-        num_threads: int | Literal["auto"],
-        progress_bar: bool,
+        options: RunOptions,
+        *,
+        num_threads: int | Literal["auto"] = "auto",
+        progress_bar: bool = False,
+        on_error: OnError | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
         if num_threads == "auto":
             num_threads = max(96, 16 * (os.cpu_count() or 1))
         if not isinstance(num_threads, int) or num_threads < 1:
             raise ValueError(f"num_threads={num_threads!r}: expected 'auto' or at least 1")
+        if on_error not in (None, "raise", "return"):
+            raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'return'")
         self.program = program
         self.items = items
-        self.backend = backend
-        self.sampling = sampling
+        self.options = options
         self.limit = min(num_threads, max(1, len(items)))
         self.progress_bar = progress_bar
-        self.states: list[ProgramState] = []
+        self.on_error = on_error
+        self.checkpoint = checkpoint
         self.errors: dict[int, BaseException] = {}
+        # Under way, or finished and not yielded yet: what a consumer has got is his alone.
+        self._states: dict[int, ProgramState] = {}
         self._finished: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def all(self) -> list[ProgramState]:
         """Every state, when all are finished."""
-        return list(self._run(len(self.items)))
+        states = list(self._run(len(self.items)))
+        self._raise_errors(states)
+        return states
 
     def in_order(self) -> Iterator[ProgramState]:
         """States in order, each as soon as it and all before it are finished."""
-        return self._run(_AHEAD)
+        yield from self._run(_AHEAD)
+        self._raise_errors([])
 
     def _run(self, ahead: int) -> Iterator[ProgramState]:
         if not self.items:
             return
-        done: set[int] = set()
-        yielded = running = 0
-        pool = ThreadPoolExecutor(self.limit, thread_name_prefix=f"branchline-{self.program.name}")
-        try:
-            with _progress(self.program.name, len(self.items), self.progress_bar) as advance:
-                while yielded < len(self.items):
-                    while running < self.limit and len(self.states) < min(
-                        len(self.items), yielded + max(ahead, self.limit)
-                    ):
-                        self._launch(pool)
-                        running += 1
-                    done.add(self._finished.get())
+        with (
+            self._open_checkpoint() as saved,
+            self._workers() as start,
+            _progress(self.program.name, len(self.items), self.progress_bar) as advance,
+        ):
+            done = set() if saved is None else saved.done
+            restored = frozenset(done)
+            waiting = iter([i for i in range(len(self.items)) if i not in restored])
+            index = next(waiting, None)
+            for _ in restored:
+                advance()
+            yielded = running = 0
+            while yielded < len(self.items):
+                window = yielded + max(ahead, self.limit)
+                while index is not None and running < self.limit and index < window:
+                    start(index, self._body(index))
+                    running += 1
+                    index = next(waiting, None)
+                if yielded not in done:
+                    finished = self._finished.get()
                     running -= 1
+                    self._settle(finished, saved)
+                    done.add(finished)
                     advance()
-                    while yielded in done:
-                        yield self.states[yielded]
-                        yielded += 1
-        except BaseException:
-            # Ctrl-C, or a consumer that left its loop: nothing may go on in the runtime.
-            for state in self.states:
-                state.stream_executor.cancel(Cancelled("the batch was interrupted"))
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        pool.shutdown()
-        if self.errors:
-            first = self.errors[min(self.errors)]
-            raise BatchError(self.states, dict(sorted(self.errors.items()))) from first
+                while yielded in done:
+                    if yielded in restored and saved is not None:
+                        yield saved.restore(yielded, self.program.func)
+                    else:
+                        yield self._states.pop(yielded)
+                    done.discard(yielded)
+                    yielded += 1
 
-    def _launch(self, pool: ThreadPoolExecutor) -> None:
-        index = len(self.states)
-        state = self.program.start(self.items[index], self.backend, self.sampling)
-        self.states.append(state)
-        # The caller's context variables hold in the bodies too.
-        pool.submit(contextvars.copy_context().run, self._body, index, state)
+    def _body(self, index: int) -> Body:
+        body = self.program.body(self.items[index], self.options)
+        self._states[index] = body.state
+        return body
 
-    def _body(self, index: int, state: ProgramState) -> None:
-        executor = state.stream_executor
+    def _settle(self, index: int, saved: Checkpoint | None) -> None:
+        """An instance is finished: keep its result, or its error."""
+        state = self._states[index]
+        failure = state.stream_executor.failure
+        if failure is not None:
+            if self.on_error == "raise":
+                self.errors.setdefault(index, failure)
+        elif saved is not None:
+            saved.write(index, state)
+
+    def _raise_errors(self, states: list[ProgramState]) -> None:
+        if self.errors and self.on_error != "return":
+            errors = dict(sorted(self.errors.items()))
+            raise BatchError(states, errors, len(self.items)) from next(iter(errors.values()))
+
+    @contextmanager
+    def _open_checkpoint(self) -> Iterator[Checkpoint | None]:
+        if self.checkpoint is None:
+            yield None
+            return
+        saved = Checkpoint(self.checkpoint, self.program.name, self.options, self.items)
         try:
-            if executor.failure is None:
-                self.program.run_body(state, self.items[index])
-        except BaseException as error:
-            # A failed call that the body read is the state's own error, told by error().
-            if not isinstance(error, GenerationError):
-                self.errors[index] = error
+            yield saved
         finally:
-            shared_loop().spawn(self._report(index, state))
+            saved.close()
+
+    # --- bodies ---
+
+    @contextmanager
+    def _workers(self) -> Iterator[Callable[[int, Body], object]]:
+        """What runs the bodies: threads, or one event loop for an async program. However the
+        block is left, nothing of the batch goes on in the runtime."""
+        name = f"branchline-{self.program.name}"
+        pool = loop = None
+        if self.program.is_async:
+            loop = LoopThread(name)
+        else:
+            pool = ThreadPoolExecutor(self.limit, thread_name_prefix=name)
+
+        def start(index: int, body: Body) -> None:
+            if loop is not None:
+                loop.spawn(self._run_async(index, body))
+            elif pool is not None:
+                # The caller's context variables hold in the bodies too.
+                pool.submit(contextvars.copy_context().run, self._run_plain, index, body)
+
+        try:
+            yield start
+        except BaseException:
+            # Ctrl-C, or a consumer that left its loop.
+            for state in self._states.values():
+                state.stream_executor.cancel(Cancelled("the batch was interrupted"))
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            if loop is not None:
+                loop.stop()
+        if pool is not None:
+            pool.shutdown()
+
+    def _run_plain(self, index: int, body: Body) -> None:
+        try:
+            if body.state.stream_executor.failure is None:
+                body.run()
+        except BaseException as error:
+            self._note(index, error)
+        finally:
+            shared_loop().spawn(self._report(index, body.state))
 
     async def _report(self, index: int, state: ProgramState) -> None:
         """Tell when the calls of a finished body are finished too."""
         executor = state.stream_executor
         await executor.monitor.wait_for_async(lambda: executor.finished)
         self._finished.put(index)
+
+    async def _run_async(self, index: int, body: Body) -> None:
+        try:
+            await body.arun()
+        except Exception as error:
+            self._note(index, error)
+        finally:
+            self._finished.put(index)
+
+    def _note(self, index: int, error: BaseException) -> None:
+        # A failed call that the body read is the state's own error, told by error().
+        if not isinstance(error, GenerationError):
+            self.errors[index] = error
 
 
 @contextmanager

@@ -3,18 +3,22 @@ knows nothing of states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from branchline.runtime import protocol
 
 from .backend.base import Backend
 from .choices import mean_logprob
-from .errors import GenerationError, InternalError, InvalidRequest
+from .errors import GenerationError, InternalError, InvalidRequest, TimeoutExceeded
 from .ir import Gen, Select
 from .meta import Meta, chunk_meta, generation_meta, logprob_tuples, usage_meta
+from .retry import Retry, with_retries
 from .sampling import SamplingOptions
 
+Result = TypeVar("Result")
 OnDelta = Callable[[str, Meta], None]
 
 
@@ -43,11 +47,14 @@ async def generate(
     node: Gen,
     defaults: SamplingOptions,
     on_delta: OnDelta | None,
+    retry: Retry,
 ) -> Generated:
     """Run a Gen. `on_delta` gets the text of the first sequence as it comes."""
     options = node.sampling.over(defaults)
     stops = (*node.extra_stops, *backend.chat_template.stop_str)
     sampling = options.sampling_params(stops)
+    if isinstance(node.constraint, protocol.Tagged):
+        sampling = _for_tagged(sampling)
     logprobs = options.logprob_params()
     backend.require(
         regex=isinstance(node.constraint, protocol.Regex),
@@ -55,6 +62,7 @@ async def generate(
         logprobs=logprobs is not None,
         multiple_outputs=sampling.n > 1,
         stop_regex=bool(options.stop_regex),
+        tool_calls=isinstance(node.constraint, protocol.Tagged),
     )
     _check_stops(sampling.stop)
     peek = sampling.max_new_tokens == 0 and logprobs is not None
@@ -62,13 +70,19 @@ async def generate(
         # "What would come next": the candidates are those of one generated token, which is then
         # thrown away.
         sampling = _with_one_token(sampling)
-    done = await backend.generate(
-        prompt,
-        sampling,
-        constraint=node.constraint,
-        logprobs=logprobs,
-        on_chunk=None if on_delta is None or peek else _first_sequence(on_delta),
-    )
+    stream = None if on_delta is None or peek else _Stream(on_delta)
+
+    def attempt() -> Awaitable[protocol.Done]:
+        return backend.generate(
+            prompt,
+            sampling,
+            constraint=node.constraint,
+            logprobs=logprobs,
+            on_chunk=None if stream is None else stream.take,
+        )
+
+    unseen = (lambda: True) if stream is None else (lambda: not stream.begun)
+    done = await _within(node.timeout_s, with_retries(retry, backend, attempt, unseen))
     if len(done.outputs) != sampling.n:
         raise InternalError(f"asked for {sampling.n} outputs, got {len(done.outputs)}")
     meta = generation_meta(done)
@@ -83,12 +97,18 @@ async def generate(
     return Generated([answer for _, answer in split], [], meta, done.usage, thinking=split[0][0])
 
 
-async def choose(backend: Backend, prompt: list[protocol.Part], node: Select) -> Chosen:
+async def choose(
+    backend: Backend, prompt: list[protocol.Part], node: Select, retry: Retry
+) -> Chosen:
     """Score every choice and let the node's method decide."""
     backend.require(select=True)
     method = node.choices_method
     unconditional = method.requires_unconditional_logprobs
-    scores = await backend.score(prompt, node.choices, unconditional=unconditional)
+    scores = await with_retries(
+        retry,
+        backend,
+        lambda: backend.score(prompt, node.choices, unconditional=unconditional),
+    )
     if len(scores.choices) != len(node.choices):
         raise InternalError(f"{len(node.choices)} choices, {len(scores.choices)} scores")
     alone = [logprob_tuples(score.unconditional or ()) for score in scores.choices]
@@ -109,27 +129,53 @@ async def choose(backend: Backend, prompt: list[protocol.Part], node: Select) ->
     return Chosen(decision.decision, meta, scores.usage)
 
 
-async def cache_prefix(backend: Backend, prompt: list[protocol.Part]) -> protocol.Usage:
+async def cache_prefix(
+    backend: Backend, prompt: list[protocol.Part], retry: Retry
+) -> protocol.Usage:
     """Compute a prompt and leave it in the runtime's cache."""
-    done = await backend.generate(prompt, protocol.SamplingParams(max_new_tokens=0))
+    nothing = protocol.SamplingParams(max_new_tokens=0)
+    done = await with_retries(retry, backend, lambda: backend.generate(prompt, nothing))
     return done.usage
 
 
-def _first_sequence(on_delta: OnDelta) -> Callable[[protocol.Chunk], None]:
-    completion_tokens = 0
+class _Stream:
+    """Hands the pieces of the first sequence on. `begun`: somebody has seen one."""
 
-    def on_chunk(chunk: protocol.Chunk) -> None:
-        nonlocal completion_tokens
+    def __init__(self, on_delta: OnDelta) -> None:
+        self.begun = False
+        self._on_delta = on_delta
+        self._completion_tokens = 0
+
+    def take(self, chunk: protocol.Chunk) -> None:
         if chunk.index == 0:
-            completion_tokens += len(chunk.token_ids)
-            on_delta(chunk.text, chunk_meta(chunk, completion_tokens))
+            self.begun = True
+            self._completion_tokens += len(chunk.token_ids)
+            self._on_delta(chunk.text, chunk_meta(chunk, self._completion_tokens))
 
-    return on_chunk
+
+async def _within(timeout_s: float | None, result: Awaitable[Result]) -> Result:
+    """The result, or TimeoutExceeded; leaving the call early stops it in the runtime too."""
+    scope = asyncio.timeout(timeout_s)
+    try:
+        async with scope:
+            return await result
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise TimeoutExceeded(f"no result within {timeout_s:g} s") from None
 
 
 def _with_one_token(sampling: protocol.SamplingParams) -> protocol.SamplingParams:
     values = {name: getattr(sampling, name) for name in sampling.__struct_fields__}
     return protocol.SamplingParams(**{**values, "max_new_tokens": 1, "min_new_tokens": 0})
+
+
+def _for_tagged(sampling: protocol.SamplingParams) -> protocol.SamplingParams:
+    """The same parameters without what would cut a tagged value, or hide the control tokens by
+    which it is read."""
+    values = {name: getattr(sampling, name) for name in sampling.__struct_fields__}
+    whole = {"stop": [], "stop_token_ids": [], "n": 1, "skip_special_tokens": False}
+    return protocol.SamplingParams(**{**values, **whole})
 
 
 def _check_stops(stops: Sequence[str]) -> None:

@@ -4,9 +4,9 @@ state.py, streaming.py and function.py; op_queue.py runs the ops.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-
-from branchline.runtime import protocol
 
 from . import calls, ir
 from .backend.base import Backend
@@ -15,6 +15,8 @@ from .errors import InternalError, InvalidRequest
 from .failures import Origin, caller_source
 from .ir import Expr
 from .op_queue import Op, OpQueue
+from .record import CallRecord
+from .retry import Retry
 from .sampling import SamplingOptions
 from .transcript import Transcript
 
@@ -35,6 +37,7 @@ class StreamExecutor(OpQueue):
         stream: bool = False,
         inline: bool = False,
         parent: StreamExecutor | None = None,
+        retry: Retry | None = None,
     ) -> None:
         super().__init__(program, parent, stream=stream)
         self.backend = backend
@@ -42,9 +45,13 @@ class StreamExecutor(OpQueue):
         self.arguments = arguments or {}
         self.inline = inline
         self.parent = parent
+        self.retry = retry or Retry()
         self.transcript = Transcript()
         self.text_chunks: list[str] = []
-        self.usages: list[protocol.Usage] = []
+        # Of this state, its branches and the programs that it called.
+        self.records: list[CallRecord] = []
+        self.path: tuple[str, ...] = () if parent is None else (*parent.path, program)
+        self._num_forks = 0
         # Text before this offset is in the runtime's cache already.
         self._cached_len = 0
         # Of a branch: where it left its parent, and what it had then.
@@ -89,7 +96,8 @@ class StreamExecutor(OpQueue):
     def submit(self, expr: Expr | str) -> None:
         """Queue an expression. Its variables are declared when this returns."""
         source = caller_source()
-        ops = [self._op(node, source) for node in ir.flatten(expr)]
+        nodes = [node.for_backend(self.backend) for node in ir.flatten(expr)]
+        ops = [self._op(node, source) for node in nodes]
         if ops:
             self.enqueue(ops)
             if self.inline:
@@ -109,11 +117,20 @@ class StreamExecutor(OpQueue):
         More than one child: the shared prefix is sent to the runtime once before, so that every
         child finds it cached.
         """
-        self.sync()
-        if size > 1 and len(self.transcript.text) > self._cached_len:
+        instead = f"await s.fork_async({size})"
+        self.sync(instead)
+        if self._must_commit(size):
             self.submit(ir.CommitPrefix())
-            self.sync()
-        return [self._branch() for _ in range(size)]
+            self.sync(instead)
+        return self._branches(size)
+
+    async def fork_async(self, size: int) -> list[StreamExecutor]:
+        """The coroutine form of `fork`."""
+        await self.sync_async()
+        if self._must_commit(size):
+            self.submit(ir.CommitPrefix())
+            await self.sync_async()
+        return self._branches(size)
 
     # --- on the loop ---
 
@@ -126,10 +143,13 @@ class StreamExecutor(OpQueue):
                 await self._generate(node, op)
                 return
             case ir.Select() as node:
-                chosen = await calls.choose(self.backend, list(self.transcript.parts), node)
-                self._record(chosen.usage)
+                with self._call(op) as record:
+                    prompt = list(self.transcript.parts)
+                    chosen = await calls.choose(self.backend, prompt, node, self.retry)
+                    record.finish(chosen.usage)
                 self._cached_len = before
                 self.transcript.add_text(chosen.decision)
+                self.transcript.mark(before, node.name)
                 with self.monitor:
                     for cell in op.cells:
                         cell.complete(chosen.decision, chosen.meta)
@@ -142,8 +162,9 @@ class StreamExecutor(OpQueue):
             case ir.VarScopeEnd(name=name):
                 self._end_scope(name)
             case ir.CommitPrefix():
-                usage = await calls.cache_prefix(self.backend, list(self.transcript.parts))
-                self._record(usage)
+                with self._call(op) as record:
+                    prompt = list(self.transcript.parts)
+                    record.finish(await calls.cache_prefix(self.backend, prompt, self.retry))
                 self._cached_len = before
             case ir.AppendChildren(texts=texts, pieces=pieces):
                 for text, parts in zip(texts, pieces, strict=True):
@@ -156,27 +177,32 @@ class StreamExecutor(OpQueue):
         before = len(self.transcript.text)
         streamed = ""
 
-        def on_delta(text: str, meta: Meta) -> None:
-            nonlocal streamed
-            streamed += text
-            with self.monitor:
-                for cell in op.cells:
-                    cell.chunks.append((text, meta))
-            self._publish(text)
+        with self._call(op) as record:
 
-        generated = await calls.generate(
-            self.backend,
-            list(self.transcript.parts),
-            node,
-            self.sampling,
-            # Thinking can be told from the answer only when the output is whole.
-            on_delta if self.stream and node.reasoning is None else None,
-        )
-        self._record(generated.usage)
+            def on_delta(text: str, meta: Meta) -> None:
+                nonlocal streamed
+                record.note_first_token()
+                streamed += text
+                with self.monitor:
+                    for cell in op.cells:
+                        cell.chunks.append((text, meta))
+                self._publish(text)
+
+            generated = await calls.generate(
+                self.backend,
+                list(self.transcript.parts),
+                node,
+                self.sampling,
+                # Thinking can be told from the answer only when the output is whole.
+                on_delta if self.stream and node.reasoning is None else None,
+                self.retry,
+            )
+            record.finish(generated.usage)
         text = generated.texts[0]
         if not text.startswith(streamed):
             raise InternalError(f"the stream said {streamed!r}, the whole output is {text!r}")
         self.transcript.add_output(text, generated.token_ids)
+        self.transcript.mark(before, node.name)
         # An answer without its thinking is new text, which nothing has computed yet.
         self._cached_len = len(self.transcript.text) if generated.token_ids else before
         with self.monitor:
@@ -201,12 +227,19 @@ class StreamExecutor(OpQueue):
                 self.text_chunks.append(text)
             self.monitor.changed()
 
-    def _record(self, usage: protocol.Usage) -> None:
-        """Count a call here and in every state that this one came from."""
+    @contextmanager
+    def _call(self, op: Op) -> Iterator[CallRecord]:
+        """Note a call here and in every state that this one came from."""
+        record = CallRecord(op.origin, self.path, op.queued_s)
         executor: StreamExecutor | None = self
         while executor is not None:
-            executor.usages.append(usage)
+            executor.records.append(record)
             executor = executor.parent
+        try:
+            yield record
+        except BaseException as error:
+            record.fail(error)
+            raise
 
     # --- helpers ---
 
@@ -222,7 +255,14 @@ class StreamExecutor(OpQueue):
             cells = (Cell(name, origin),)
         return Op(node, origin, cells)
 
-    def _branch(self) -> StreamExecutor:
+    def _must_commit(self, size: int) -> bool:
+        return size > 1 and len(self.transcript.text) > self._cached_len
+
+    def _branches(self, size: int) -> list[StreamExecutor]:
+        self._num_forks += 1
+        return [self._branch(f"fork {self._num_forks}.{number}") for number in range(size)]
+
+    def _branch(self, label: str) -> StreamExecutor:
         child = StreamExecutor(
             self.backend,
             self.sampling,
@@ -231,8 +271,11 @@ class StreamExecutor(OpQueue):
             stream=self.stream,
             inline=self.inline,
             parent=self,
+            retry=self.retry,
         )
         child.is_branch = True
+        child.path = (*self.path, label)
+        child.async_body = self.async_body
         child.body_done = self.body_done
         child.body_thread = self.body_thread
         child.transcript = self.transcript.branch()

@@ -1,42 +1,30 @@
-"""`Function`: what `@bl.function` makes of a Python function. `run` starts one instance; batches
-of them live in batch.py."""
+"""`Function`: what `@bl.function` makes of a Python function. `run` starts one instance; how its
+body runs is in body.py, batches live in batch.py and amap.py."""
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import inspect
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from .backend.base import Backend
-from .config import backend_or_default
+from .body import Body, current_program
 from .executor import StreamExecutor
-from .sampling import NO_OPTIONS, SamplingOptions
+from .retry import Retry
+from .run_options import RUN_NAMES, RunOptions, batch_options
 from .state import ProgramState
 
 Return = TypeVar("Return")
 Instance = Mapping[str, Any] | Sequence[Any]
-
-# run()'s names for sampling defaults -> SamplingOptions' names
-_SAMPLING_NAMES = {
-    "max_new_tokens": "max_tokens",
-    **{
-        name: name
-        for name in (
-            "n", "stop", "stop_token_ids", "stop_regex", "temperature", "top_p", "top_k", "min_p",
-            "frequency_penalty", "presence_penalty", "ignore_eos", "return_logprob",
-            "logprob_start_len", "top_logprobs_num", "return_text_in_logprobs", "seed",
-        )
-    },
-}  # fmt: skip
-_RUN_NAMES = {*_SAMPLING_NAMES, "stream", "backend", "use_thread"}
-
-# The program whose body this thread is in: programs that it calls end with it.
-_current: contextvars.ContextVar[StreamExecutor | None] = contextvars.ContextVar(
-    "branchline_program", default=None
-)
+OnError = Literal["raise", "return"]
 
 
 class Function(Generic[Return]):
@@ -57,10 +45,9 @@ class Function(Generic[Return]):
         parameters = list(inspect.signature(func).parameters.values())
         if not parameters or parameters[0].name != "s":
             raise TypeError(f"the first parameter of the program {self.name!r} must be named s")
-        if inspect.iscoroutinefunction(func) or inspect.isgeneratorfunction(func):
-            raise TypeError(
-                f"the program {self.name!r} must be a plain function, without async or yield"
-            )
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(f"the program {self.name!r} must be a function without yield")
+        self.is_async = inspect.iscoroutinefunction(func)
         self._signature = inspect.Signature(parameters[1:])
         named = [p for p in parameters[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         self._takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -77,36 +64,33 @@ class Function(Generic[Return]):
         Besides the program's own arguments, by keyword: defaults for its calls (`max_new_tokens,
         n, stop, stop_token_ids, stop_regex, temperature, top_p, top_k, min_p, frequency_penalty,
         presence_penalty, ignore_eos, return_logprob, logprob_start_len, top_logprobs_num,
-        return_text_in_logprobs, seed`); `backend`; `stream=True`, which runs the body in a thread
-        of its own and returns at once, its exceptions coming out of the iterators;
-        `use_thread=False`, which finishes each call before the body goes on. A parameter that the
-        program itself declares under one of these names gets the argument.
+        return_text_in_logprobs, seed`); `backend`; `timeout`, the seconds after which what is not
+        finished fails with TimeoutExceeded; `retry`, a `bl.Retry`; `stream=True`, which runs the
+        body in a thread of its own and returns at once, its exceptions coming out of the
+        iterators; `use_thread=False`, which finishes each call before the body goes on. A
+        parameter that the program itself declares under one of these names gets the argument.
+
+        An `async def` program runs to its end here; inside of a running event loop use `arun`.
         """
-        own, options = self._split(kwargs)
-        arguments = self._arguments(args, own)
-        executor = StreamExecutor(
-            backend_or_default(options.get("backend")),
-            sampling_defaults(options, "run()"),
-            program=self.name,
-            arguments=dict(arguments.arguments),
-            stream=bool(options.get("stream", False)),
-            inline=not options.get("use_thread", True),
-            parent=_current.get(),
-        )
-        state = ProgramState(executor)
-        if executor.stream:
-            thread = threading.Thread(
-                target=contextvars.copy_context().run,
-                args=(self._run_streaming, state, arguments),
-                name=f"branchline-{self.name}",
-                daemon=True,
-            )
-            thread.start()
+        body, options = self._body(args, kwargs, "run()")
+        if options.stream:
+            body.start()
         else:
-            self.run_body(state, arguments)
-        return state
+            body.run()
+        return body.state
 
     __call__ = run
+
+    async def arun(self, *args: Any, **kwargs: Any) -> ProgramState:
+        """`run` for coroutines: the state once its body and all of its calls are finished, so
+        that no read of it waits any more. Arguments and errors are those of `run`.
+
+        The body of an `async def` program runs on this event loop; a plain body runs in a thread.
+        Cancelling the task cancels the state, in the runtime too.
+        """
+        body, _ = self._body(args, kwargs, "arun()")
+        await body.arun()
+        return body.state
 
     @overload
     def run_batch(
@@ -117,6 +101,10 @@ class Function(Generic[Return]):
         num_threads: int | Literal["auto"] = "auto",
         progress_bar: bool = False,
         generator_style: Literal[False] = False,
+        on_error: OnError | None = None,
+        checkpoint: str | Path | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
         **sampling: Any,
     ) -> list[ProgramState]: ...
     @overload
@@ -128,6 +116,10 @@ class Function(Generic[Return]):
         num_threads: int | Literal["auto"] = "auto",
         progress_bar: bool = False,
         generator_style: Literal[True],
+        on_error: OnError | None = None,
+        checkpoint: str | Path | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
         **sampling: Any,
     ) -> Iterator[ProgramState]: ...
     def run_batch(
@@ -138,80 +130,124 @@ class Function(Generic[Return]):
         num_threads: int | Literal["auto"] = "auto",
         progress_bar: bool = False,
         generator_style: bool = False,
+        on_error: OnError | None = None,
+        checkpoint: str | Path | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
         **sampling: Any,
     ) -> list[ProgramState] | Iterator[ProgramState]:
         """Run one instance per item, concurrently, and return their states in order.
 
         Items are dicts of arguments, or lists or tuples of positional ones; they are not changed.
         `num_threads` bounds how many instances are under way at a time ("auto": max(96, 16 per
-        core)); `progress_bar` shows the finished ones. With `generator_style` the states are
-        yielded in order as they are done, and leaving the loop early cancels the rest.
+        core)); `progress_bar` shows the finished ones; `timeout` is for each instance, from its
+        start. With `generator_style` the states are yielded in order as they are done, and leaving
+        the loop early cancels the rest.
 
         No instance spoils another. A failed call is told by its state's `error()`; an exception
         of a body too, and is raised as `BatchError` (with all states) once all are finished.
+        `on_error="raise"` raises BatchError for failed calls as well, "return" raises nothing.
+
+        With `checkpoint`, every instance that ends well is written to that file at once. A batch
+        over the same items takes what it finds there and runs the others: see checkpoint.py.
+        Raises `CheckpointError` when the file belongs to another batch.
+
         Prefixes that the instances share are computed once by the runtime, whoever comes first,
         so no instance is run or traced ahead of the others.
         """
         from .batch import Batch
 
-        unknown = sampling.keys() - _SAMPLING_NAMES.keys()
-        if unknown:
-            raise TypeError(f"run_batch(): unknown arguments {', '.join(sorted(unknown))}")
         batch = Batch(
             self,
-            [self._item(item) for item in batch_kwargs],
-            backend_or_default(backend),
-            sampling_defaults(sampling, "run_batch()"),
-            num_threads,
-            progress_bar,
+            [self.bound(item, "run_batch()") for item in batch_kwargs],
+            batch_options(backend, timeout, retry, sampling, "run_batch()"),
+            num_threads=num_threads,
+            progress_bar=progress_bar,
+            on_error=on_error,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
         )
         return batch.in_order() if generator_style else batch.all()
+
+    def amap(
+        self,
+        records: Iterable[Instance] | AsyncIterable[Instance],
+        *,
+        concurrency: int = 64,
+        ordered: bool = True,
+        on_error: OnError = "raise",
+        backend: object = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
+        **sampling: Any,
+    ) -> AsyncIterator[ProgramState]:
+        """`async for state in f.amap(records)`: one finished state per record, in order, or with
+        `ordered=False` as they are finished.
+
+        Records are taken from the iterable, which may be an async one, as there is room: at most
+        `concurrency` instances are under way. The first instance that fails raises its error and
+        cancels the others; with `on_error="return"` its state tells it (`state.error()`). Leaving
+        the loop, or cancelling the task, cancels what still runs.
+        """
+        from .amap import map_states
+
+        return map_states(
+            self,
+            records,
+            batch_options(backend, timeout, retry, sampling, "amap()"),
+            concurrency=concurrency,
+            ordered=ordered,
+            on_error=on_error,
+        )
 
     def bind(self, **kwargs: Any) -> Function[Return]:
         """A program with some arguments given; a call may still give others for them."""
         self._require_known(kwargs)
         return Function(self.func, self.num_api_spec_tokens, {**self.bind_arguments, **kwargs})
 
-    def start(
-        self, arguments: inspect.BoundArguments, backend: Backend, sampling: SamplingOptions
-    ) -> ProgramState:
-        """A fresh state for `run_body`."""
-        return ProgramState(
-            StreamExecutor(
-                backend,
-                sampling,
-                program=self.name,
-                arguments=dict(arguments.arguments),
-                parent=_current.get(),
-            )
+    def body(self, arguments: inspect.BoundArguments, options: RunOptions) -> Body:
+        """A fresh state with the Python function that will fill it, not started yet."""
+        return Body(self.func, arguments, self._state(arguments, options), self.is_async)
+
+    def bound(self, item: Instance, where: str) -> inspect.BoundArguments:
+        """One record of a batch as the program's arguments."""
+        if isinstance(item, Mapping):
+            return self._arguments((), item)
+        if isinstance(item, list | tuple):
+            return self._arguments(item, {})
+        raise TypeError(
+            f"{where}: each item is a dict, list or tuple of the arguments of {self.name!r}; "
+            f"got {type(item).__name__}"
         )
 
-    def run_body(self, state: ProgramState, arguments: inspect.BoundArguments) -> None:
-        """Run the Python function in this thread. When it raises, everything that still runs for
-        it is cancelled, branches too."""
-        executor = state.stream_executor
-        executor.body_thread = threading.get_ident()
-        token = _current.set(executor)
-        try:
-            state.ret_value = self.func(state, *arguments.args, **arguments.kwargs)
-        except BaseException as error:
-            executor.cancel(error)
-            raise
-        finally:
-            _current.reset(token)
-            executor.finish()
+    def _body(
+        self, args: Sequence[Any], kwargs: dict[str, Any], where: str
+    ) -> tuple[Body, RunOptions]:
+        own, given = self._split(kwargs)
+        arguments = self._arguments(args, own)
+        options = RunOptions.of(given, where)
+        return self.body(arguments, options), options
 
-    def _run_streaming(self, state: ProgramState, arguments: inspect.BoundArguments) -> None:
-        # run_body has told the state, whose readers raise it; nobody else waits for this thread.
-        with contextlib.suppress(BaseException):
-            self.run_body(state, arguments)
+    def _state(self, arguments: inspect.BoundArguments, options: RunOptions) -> ProgramState:
+        executor = StreamExecutor(
+            options.backend,
+            options.sampling,
+            program=self.name,
+            arguments=dict(arguments.arguments),
+            stream=options.stream,
+            inline=options.inline and not self.is_async,
+            parent=current_program(),
+            retry=options.retry,
+        )
+        if options.timeout_s is not None:
+            executor.limit_time(options.timeout_s)
+        return ProgramState(executor)
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The program's own arguments, and run()'s. Names that the program declares are its own."""
         options = {
             name: value
             for name, value in kwargs.items()
-            if name in _RUN_NAMES and name not in self.arg_names
+            if name in RUN_NAMES and name not in self.arg_names
         }
         own = {name: value for name, value in kwargs.items() if name not in options}
         return own, options
@@ -224,16 +260,6 @@ class Function(Generic[Return]):
             return self._signature.bind(*args, **{**bound, **kwargs})
         except TypeError as error:
             raise TypeError(f"program {self.name!r}: {error}") from None
-
-    def _item(self, item: Instance) -> inspect.BoundArguments:
-        if isinstance(item, Mapping):
-            return self._arguments((), item)
-        if isinstance(item, list | tuple):
-            return self._arguments(item, {})
-        raise TypeError(
-            f"run_batch(): each item is a dict, list or tuple of the arguments of {self.name!r}; "
-            f"got {type(item).__name__}"
-        )
 
     def _require_known(self, kwargs: Mapping[str, Any]) -> None:
         unknown = kwargs.keys() - set(self.arg_names)
@@ -261,13 +287,3 @@ def function(func: Callable[..., Any] | None = None, num_api_spec_tokens: int | 
     if func is not None:
         return Function(func, num_api_spec_tokens)
     return lambda func: Function(func, num_api_spec_tokens)
-
-
-def sampling_defaults(options: Mapping[str, Any], where: str) -> SamplingOptions:
-    """run()'s sampling arguments, checked."""
-    given = {
-        _SAMPLING_NAMES[name]: value
-        for name, value in options.items()
-        if name in _SAMPLING_NAMES and value is not None
-    }
-    return SamplingOptions(**given).checked(where) if given else NO_OPTIONS

@@ -64,13 +64,20 @@ class ProgramStateGroup:
         earlier join and the children wrote it anew: then it becomes the new list.
         "concate_and_append": the text that the children added is appended, one after the other.
         """
-        if mode not in ("gather_variable", "concate_and_append"):
-            raise ValueError(
-                f"join: mode={mode!r}: expected 'gather_variable' or 'concate_and_append'"
-            )
+        _check_mode(mode)
+        for state in self.states:
+            state.stream_executor.sync("await group.join_async()")
+        self._merge(mode)
+
+    async def join_async(self, mode: str = "gather_variable") -> None:
+        """`join` for coroutines."""
+        _check_mode(mode)
+        for state in self.states:
+            await state.stream_executor.sync_async()
+        self._merge(mode)
+
+    def _merge(self, mode: str) -> None:
         children = [state.stream_executor for state in self.states]
-        for child in children:
-            child.sync()
         if mode == "gather_variable":
             _gather(self.src_state.stream_executor, children)
         else:
@@ -83,6 +90,11 @@ class ProgramStateGroup:
             )
         for child in children:
             child.finish()
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in ("gather_variable", "concate_and_append"):
+        raise ValueError(f"join: mode={mode!r}: expected 'gather_variable' or 'concate_and_append'")
 
 
 def _gather(parent: StreamExecutor, children: list[StreamExecutor]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from branchline.runtime import protocol
 
@@ -15,6 +16,9 @@ from .choices import ChoicesSamplingMethod
 from .reasoning import ReasoningFormat
 from .sampling import NO_OPTIONS, SamplingOptions
 from .values import ValueKind
+
+if TYPE_CHECKING:
+    from .backend.base import Backend
 
 REGEX_INT = r"[-+]?[0-9]+[ \n]*"
 REGEX_FLOAT = r"[-+]?[0-9]*\.?[0-9]+[ \n]*"
@@ -28,6 +32,10 @@ class Expr:
     def nodes(self) -> Iterator[Expr]:
         """What is executed, in order."""
         yield self
+
+    def for_backend(self, backend: Backend) -> Expr:
+        """The node to execute: what depends on the model that runs it is settled here."""
+        return self
 
     def __add__(self, other: Expr | str) -> ExprList:
         if not isinstance(other, Expr | str):
@@ -80,6 +88,7 @@ class Gen(Expr):
     value_type: object = None
     extra_stops: tuple[str, ...] = ()
     reasoning: ReasoningFormat | None = None
+    timeout_s: float | None = None
 
     @property
     def reasoning_name(self) -> str:

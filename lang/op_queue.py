@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from .cells import Cell
-from .errors import Cancelled
+from .errors import Cancelled, GenerationError, TimeoutExceeded
 from .failures import Origin, located
 from .ir import Expr
 from .loop import shared_loop
@@ -31,6 +32,7 @@ class Op:
     node: Expr
     origin: Origin
     cells: tuple[Cell, ...] = ()
+    queued_s: float = field(default_factory=time.monotonic)
 
 
 class OpQueue(ABC):
@@ -38,6 +40,9 @@ class OpQueue(ABC):
 
     Everything mutable is guarded by `monitor`. `failure` is the first thing that went wrong: it
     ends the execution, and every read of what it prevented raises it.
+
+    `interrupt_body` ends the program's own coroutine, if it has one; `async_body` says that the
+    program runs as a coroutine at this moment, whose event loop no read may block.
     """
 
     def __init__(self, program: str, parent: OpQueue | None, *, stream: bool) -> None:
@@ -49,12 +54,15 @@ class OpQueue(ABC):
         self.failure: BaseException | None = None
         self.body_done = False
         self.body_thread: int | None = None
+        self.async_body = False
+        self.interrupt_body: Callable[[], None] | None = None
         self._failure_traceback: TracebackType | None = None
         self._queue: deque[Op] = deque()
         self._running: Op | None = None
         self._open: list[tuple[Cell, int]] = []
         self._active = False
         self._task: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._children: weakref.WeakSet[OpQueue] = weakref.WeakSet()
         if parent is not None:
             with parent.monitor:
@@ -87,18 +95,23 @@ class OpQueue(ABC):
         if start:
             shared_loop().call(self._start)
 
-    def sync(self) -> None:
+    def sync(self, instead: str = "await s.wait()") -> None:
         """Wait until everything submitted is done; raises what went wrong."""
-        self.wait_idle()
+        self.wait_idle(instead)
         self.raise_failure()
 
-    def wait_idle(self) -> None:
+    async def sync_async(self) -> None:
+        """The coroutine form of `sync`."""
+        await self.monitor.wait_for_async(self.idle_test())
+        self.raise_failure()
+
+    def wait_idle(self, instead: str = "await s.wait()") -> None:
         """Wait until nothing runs, however it ended.
 
         Outside of a streaming program's own body that includes the body: its thread may not have
         come to the next op yet.
         """
-        self.monitor.wait_for(self.idle_test())
+        self._block_until(self.idle_test(), instead)
 
     def idle_test(self) -> Callable[[], bool]:
         """The predicate that `wait_idle` waits for."""
@@ -127,23 +140,34 @@ class OpQueue(ABC):
 
     def cell(self, name: str) -> Cell | None:
         """The variable's cell once it is final; None when nothing declares it. Raises its error."""
+        instead = f"await s.get({name!r})"
         if self.body_elsewhere():
-            self.monitor.wait_for(lambda: name in self.cells or self.finished)
-        with self.monitor:
-            cell = self.cells.get(name)
-        if cell is None:
-            self.raise_failure()
-            return None
-        self.monitor.wait_for(lambda: cell.final)
-        self.raise_error_of(cell)
-        return cell
+            self._block_until(self._declared(name), instead)
+        cell = self.cells.get(name)
+        if cell is not None:
+            self._block_until(lambda: cell.final, instead)
+        return self._outcome(cell)
+
+    async def cell_async(self, name: str) -> Cell | None:
+        """The coroutine form of `cell`."""
+        if self.body_elsewhere():
+            await self.monitor.wait_for_async(self._declared(name))
+        cell = self.cells.get(name)
+        if cell is not None:
+            await self.monitor.wait_for_async(lambda: cell.final)
+        return self._outcome(cell)
 
     def finish(self) -> None:
         """No more ops will come: the body returned, or a branch was joined."""
         with self.monitor:
             self.body_done = True
+            self.async_body = False
+            self.interrupt_body = None
+            finished = self.finished
             self.monitor.changed()
             children = list(self._children)
+        if finished and self._deadline is not None:
+            shared_loop().call(self._drop_deadline)
         for child in children:
             if child.is_branch:
                 child.finish()
@@ -169,13 +193,35 @@ class OpQueue(ABC):
         error = error or Cancelled(f"the program {self.program!r} was cancelled")
         with self.monitor:
             idle = not self._active
+            running = self._running
+            interrupt = self.interrupt_body
             children = list(self._children)
         if not (idle and self.body_done):
-            self.fail(error)
+            if running is not None and isinstance(error, GenerationError) and not error.program:
+                self.fail(located(error, running.origin))
+            else:
+                self.fail(error)
         if self._task is not None and not idle:
             shared_loop().call(self._task.cancel)
+        if interrupt is not None:
+            interrupt()
         for child in children:
             child.cancel(error)
+
+    def limit_time(self, timeout_s: float) -> None:
+        """Fail with TimeoutExceeded what is not finished in so many seconds, branches too."""
+        expire = weakref.WeakMethod(self._expire)
+
+        def on_deadline() -> None:
+            if (method := expire()) is not None:
+                method(timeout_s)
+
+        def start() -> None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(max(0.0, ends_s - time.monotonic()), on_deadline)
+
+        ends_s = time.monotonic() + timeout_s
+        shared_loop().call(start)
 
     # --- on the loop ---
 
@@ -190,6 +236,8 @@ class OpQueue(ABC):
                 self.fail(located(Cancelled("the call was cancelled"), op.origin))
             except Exception as error:
                 self.fail(located(error, op.origin))
+        if self._deadline is not None and self.finished:
+            self._drop_deadline()
 
     def _next(self) -> Op | None:
         with self.monitor:
@@ -198,3 +246,42 @@ class OpQueue(ABC):
             if not self._active:
                 self.monitor.changed()
             return self._running
+
+    def _expire(self, timeout_s: float) -> None:
+        with self.monitor:
+            finished = self.finished
+        if not finished:
+            self.cancel(
+                TimeoutExceeded(f"program {self.program!r} did not finish in {timeout_s:g} s")
+            )
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    # --- helpers ---
+
+    def _declared(self, name: str) -> Callable[[], bool]:
+        return lambda: name in self.cells or self.finished
+
+    def _outcome(self, cell: Cell | None) -> Cell | None:
+        if cell is None:
+            self.raise_failure()
+        else:
+            self.raise_error_of(cell)
+        return cell
+
+    def _block_until(self, predicate: Callable[[], bool], instead: str) -> None:
+        """Wait in this thread, unless that would stop the event loop on which the program's own
+        coroutine runs: then say what to write instead."""
+        if self.async_body and self.body_thread == threading.get_ident():
+            with self.monitor:
+                ready = predicate()
+            if not ready:
+                raise RuntimeError(
+                    f"the program {self.program!r} is async, and this read would block its event "
+                    f"loop; write {instead}"
+                )
+        else:
+            self.monitor.wait_for(predicate)

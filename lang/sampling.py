@@ -104,6 +104,15 @@ class SamplingOptions:
 NO_OPTIONS = SamplingOptions()
 
 
+def checked_timeout(timeout: float | None, where: str) -> float | None:
+    """A number of seconds, or None for no limit; ValueError for anything else."""
+    if timeout is None or (
+        isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout < 1e9
+    ):
+        return timeout
+    raise ValueError(f"{where}: timeout={timeout!r}: expected a number of seconds above 0")
+
+
 def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
     if value is None:
         return ()

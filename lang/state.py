@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 from branchline.runtime.protocol import Usage
 
 from . import api, ir
-from .cells import Meta
+from .cells import Cell, Meta
 from .executor import StreamExecutor, unknown_variable
 from .failures import located
 from .group import ProgramStateGroup
@@ -21,6 +21,7 @@ from .streaming import (
     iterate_variable,
     iterate_variable_async,
 )
+from .tool_run import ToolResult, run_tools, run_tools_async
 from .values import InvalidOutput, read_as, read_value
 
 Value = TypeVar("Value")
@@ -105,6 +106,10 @@ class ProgramState:
         """`s.assistant(x)` or `with s.assistant():`, see `system`."""
         return Turn(self, "assistant", expr)
 
+    def tool(self, expr: Expr | str | None = None) -> Turn:
+        """`s.tool(x)` or `with s.tool():`, see `system`: a turn with the result of a tool."""
+        return Turn(self, "tool", expr)
+
     @contextmanager
     def var_scope(self, name: str) -> Iterator[None]:
         """`with s.var_scope("x"):` makes `x` the text that is appended inside."""
@@ -114,6 +119,28 @@ class ProgramState:
         finally:
             self.stream_executor.submit(ir.VarScopeEnd(name))
 
+    # --- tools ---
+
+    def run_tools(
+        self, name: str | None = None, *, role: str = "tool", timeout: float | None = None
+    ) -> list[ToolResult]:
+        """Run the calls in the variable `name`, by default the last that `bl.tool_call` made, and
+        append a turn of `role` with each result. Returns the results in the order of the calls,
+        an empty list when the model called nothing.
+
+        The calls run at the same time: plain functions in threads, async ones as tasks. An
+        exception, arguments that do not validate, and a call that is not done in `timeout`
+        seconds (or in the tool's own) become results that tell the model so. Results are text:
+        what they hold is never read as control tokens.
+        """
+        return run_tools(self, name, role, timeout)
+
+    async def run_tools_async(
+        self, name: str | None = None, *, role: str = "tool", timeout: float | None = None
+    ) -> list[ToolResult]:
+        """`run_tools` for coroutines."""
+        return await run_tools_async(self, name, role, timeout)
+
     # --- branches ---
 
     def fork(self, size: int = 1, position_ids_offset: object = None) -> ProgramStateGroup:
@@ -121,9 +148,14 @@ class ProgramState:
 
         `position_ids_offset` is accepted for programs that pass it and has no effect.
         """
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"fork: size={size!r}: expected a whole number of at least 1")
+        _check_size(size)
         children = [ProgramState(child) for child in self.stream_executor.fork(size)]
+        return ProgramStateGroup(children, self)
+
+    async def fork_async(self, size: int = 1) -> ProgramStateGroup:
+        """`fork` for coroutines."""
+        _check_size(size)
+        children = [ProgramState(child) for child in await self.stream_executor.fork_async(size)]
         return ProgramStateGroup(children, self)
 
     @contextmanager
@@ -141,10 +173,11 @@ class ProgramState:
     # --- reading ---
 
     def __getitem__(self, name: str) -> Any:
-        cell = self.stream_executor.cell(name)
-        if cell is None:
-            raise unknown_variable(self.stream_executor, name)
-        return cell.value
+        return self._known(name, self.stream_executor.cell(name)).value
+
+    async def get(self, name: str) -> Any:
+        """`s[name]` for coroutines."""
+        return self._known(name, await self.stream_executor.cell_async(name)).value
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.stream_executor.set_variable(name, value)
@@ -171,24 +204,17 @@ class ProgramState:
         A variable of n > 1 sequences gives a list. Raises InvalidOutput when the output does not
         validate.
         """
-        executor = self.stream_executor
-        cell = executor.cell(name)
-        if cell is None:
-            raise unknown_variable(executor, name)
+        return _value_of(self._known(name, self.stream_executor.cell(name)), as_type)
 
-        def read(text: Any) -> Any:
-            if not isinstance(text, str):
-                return text
-            if as_type is None or as_type is cell.value_type:
-                return read_value(text, cell.kind, cell.value_type)
-            return read_as(text, as_type)
-
-        try:
-            if isinstance(cell.value, list) and cell.origin is not None:
-                return [read(text) for text in cell.value]
-            return read(cell.value)
-        except InvalidOutput as error:
-            raise (located(error, cell.origin) if cell.origin else error) from error.__cause__
+    @overload
+    async def get_value(self, name: str) -> Any: ...
+    @overload
+    async def get_value(self, name: str, as_type: type[Value]) -> Value: ...
+    @overload
+    async def get_value(self, name: str, as_type: Any) -> Any: ...
+    async def get_value(self, name: str, as_type: Any = None) -> Any:
+        """`s.value(name)` for coroutines."""
+        return _value_of(self._known(name, await self.stream_executor.cell_async(name)), as_type)
 
     def get_meta_info(self, name: str) -> Meta | None:
         """About the call that made the variable: "id", "finish_reason", "prompt_tokens",
@@ -201,7 +227,7 @@ class ProgramState:
         """Token counts of every call appended so far, of branches and of programs called inside
         too. Waits like `sync`; failed calls have none."""
         self.stream_executor.wait_idle()
-        return list(self.stream_executor.usages)
+        return [record.usage for record in self.stream_executor.records if record.usage is not None]
 
     def text(self) -> str:
         """The whole text: prompt, role markup and output."""
@@ -252,15 +278,48 @@ class ProgramState:
         """Wait until everything appended is done; raises what went wrong."""
         self.stream_executor.sync()
 
+    async def wait(self) -> None:
+        """`sync` for coroutines: after it, reads of what was appended do not wait."""
+        await self.stream_executor.sync_async()
+
     def error(self) -> BaseException | None:
         """Wait like `sync`; what went wrong, or None."""
         self.stream_executor.wait_idle()
         return self.stream_executor.failure
 
     def cancel(self) -> None:
-        """Stop what runs in this state and its branches, in the runtime too."""
+        """Stop what runs in this state and its branches, in the runtime too. An `async def` body
+        gets a CancelledError, a plain one at its next read. May be called from any thread."""
         self.stream_executor.cancel()
+
+    def _known(self, name: str, cell: Cell | None) -> Cell:
+        if cell is None:
+            raise unknown_variable(self.stream_executor, name)
+        return cell
 
     def __repr__(self) -> str:
         self.stream_executor.wait_idle()
         return f"ProgramState({self.stream_executor.text_})"
+
+
+def _check_size(size: int) -> None:
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"fork: size={size!r}: expected a whole number of at least 1")
+
+
+def _value_of(cell: Cell, as_type: Any) -> Any:
+    """A finished variable as a Python object."""
+
+    def read(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        if as_type is None or as_type is cell.value_type:
+            return read_value(text, cell.kind, cell.value_type)
+        return read_as(text, as_type)
+
+    try:
+        if isinstance(cell.value, list) and cell.origin is not None:
+            return [read(text) for text in cell.value]
+        return read(cell.value)
+    except InvalidOutput as error:
+        raise (located(error, cell.origin) if cell.origin else error) from error.__cause__

@@ -12,6 +12,15 @@ from .chat_template import ChatTemplate
 from .errors import InvalidRequest
 
 
+@dataclass(frozen=True)
+class Span:
+    """Text that the model made: `text[start:end]`, for the variable `name`."""
+
+    start: int
+    end: int
+    name: str | None
+
+
 @dataclass
 class Transcript:
     """`parts` is what is sent. Generated output stays in it as the tokens that were generated,
@@ -22,11 +31,17 @@ class Transcript:
     messages: list[dict[str, str]] = field(default_factory=list)
     role: str | None = None
     role_start: int = 0
+    spans: list[Span] = field(default_factory=list)
 
     def branch(self) -> Transcript:
         """A copy that grows on its own."""
         return Transcript(
-            self.text, list(self.parts), list(self.messages), self.role, self.role_start
+            self.text,
+            list(self.parts),
+            list(self.messages),
+            self.role,
+            self.role_start,
+            list(self.spans),
         )
 
     def add_text(self, text: str, *, markup: bool = False) -> None:
@@ -42,6 +57,11 @@ class Transcript:
         self.text += text
         for part in parts:
             self._add_part(part)
+
+    def mark(self, start: int, name: str | None) -> None:
+        """What was added from `start` on is the model's."""
+        if start < len(self.text):
+            self.spans.append(Span(start, len(self.text), name))
 
     def begin_role(self, role: str, template: ChatTemplate) -> None:
         """Open a turn. A conversation that starts without a system turn gets the template's."""

@@ -1,0 +1,79 @@
+"""What `run`, `arun`, `run_batch` and `amap` take besides the program's own arguments. Used by
+function.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .backend.base import Backend
+from .config import backend_or_default
+from .retry import Retry
+from .sampling import NO_OPTIONS, SamplingOptions, checked_timeout
+
+# run()'s names for sampling defaults -> SamplingOptions' names
+SAMPLING_NAMES = {
+    "max_new_tokens": "max_tokens",
+    **{
+        name: name
+        for name in (
+            "n", "stop", "stop_token_ids", "stop_regex", "temperature", "top_p", "top_k", "min_p",
+            "frequency_penalty", "presence_penalty", "ignore_eos", "return_logprob",
+            "logprob_start_len", "top_logprobs_num", "return_text_in_logprobs", "seed",
+        )
+    },
+}  # fmt: skip
+RUN_NAMES = {*SAMPLING_NAMES, "stream", "backend", "use_thread", "timeout", "retry"}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Checked options of one run, or of every instance of a batch."""
+
+    backend: Backend
+    sampling: SamplingOptions = NO_OPTIONS
+    timeout_s: float | None = None
+    retry: Retry | None = None
+    stream: bool = False
+    inline: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], where: str) -> RunOptions:
+        """From keyword arguments; `where` names the call in error messages."""
+        retry = given.get("retry")
+        if retry is not None and not isinstance(retry, Retry):
+            raise TypeError(f"{where}: retry={retry!r}: expected bl.Retry(...) or bl.Retry.off()")
+        return cls(
+            backend_or_default(given.get("backend")),
+            _sampling(given, where),
+            checked_timeout(given.get("timeout"), where),
+            retry,
+            bool(given.get("stream", False)),
+            not given.get("use_thread", True),
+        )
+
+
+def batch_options(
+    backend: object,
+    timeout: float | None,
+    retry: Retry | None,
+    sampling: Mapping[str, Any],
+    where: str,
+) -> RunOptions:
+    """The options of a batch, whose sampling arguments are all that it takes by other names."""
+    unknown = sampling.keys() - SAMPLING_NAMES.keys()
+    if unknown:
+        raise TypeError(f"{where}: unknown arguments {', '.join(sorted(unknown))}")
+    return RunOptions.of(
+        {**sampling, "backend": backend, "timeout": timeout, "retry": retry}, where
+    )
+
+
+def _sampling(given: Mapping[str, Any], where: str) -> SamplingOptions:
+    values = {
+        SAMPLING_NAMES[name]: value
+        for name, value in given.items()
+        if name in SAMPLING_NAMES and value is not None
+    }
+    return SamplingOptions(**values).checked(where) if values else NO_OPTIONS
