@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .lang.agents import agent_loop, agent_loop_async
     from .lang.api import (
         assistant,
         assistant_begin,
@@ -64,11 +65,17 @@ if TYPE_CHECKING:
     )
     from .lang.function import Function, function
     from .lang.group import ProgramStateGroup
+    from .lang.media import image, video
     from .lang.retry import Retry
     from .lang.runtime import Runtime
     from .lang.schema import schema_outline
     from .lang.server_args import ServerArgs
+    from .lang.shortcuts import classify, extract
     from .lang.state import ProgramState
+    from .lang.tool_calls import ToolCall, tool_call, tool_list
+    from .lang.tool_formats import ToolFormat, get_tool_format, register_tool_format
+    from .lang.tool_run import ToolResult
+    from .lang.tools import Tool, tool
     from .lang.values import InvalidOutput
 
 __all__ = [
@@ -101,10 +108,18 @@ __all__ = [
     "RuntimeUnavailable",
     "ServerArgs",
     "TimeoutExceeded",
+    "Tool",
+    "ToolCall",
+    "ToolFormat",
+    "ToolResult",
     "VertexAI",
+    "agent_loop",
+    "agent_loop_async",
     "assistant",
     "assistant_begin",
     "assistant_end",
+    "classify",
+    "extract",
     "flush_cache",
     "function",
     "gen",
@@ -113,10 +128,13 @@ __all__ = [
     "get_chat_template",
     "get_chat_template_by_model_path",
     "get_server_info",
+    "get_tool_format",
     "global_config",
     "greedy_token_selection",
+    "image",
     "register_chat_template",
     "register_chat_template_matching_function",
+    "register_tool_format",
     "schema_outline",
     "select",
     "separate_reasoning",
@@ -125,10 +143,14 @@ __all__ = [
     "system_begin",
     "system_end",
     "token_length_normalized",
+    "tool",
+    "tool_call",
+    "tool_list",
     "unconditional_likelihood_normalized",
     "user",
     "user_begin",
     "user_end",
+    "video",
 ]
 
 _MODULES = {
@@ -198,6 +220,10 @@ _MODULES = {
         "Function",
         "function",
     ),
+    "lang.media": (
+        "image",
+        "video",
+    ),
     "lang.group": ("ProgramStateGroup",),
     "lang.retry": ("Retry",),
     "lang.runtime": ("Runtime",),
@@ -205,6 +231,29 @@ _MODULES = {
     "lang.server_args": ("ServerArgs",),
     "lang.state": ("ProgramState",),
     "lang.values": ("InvalidOutput",),
+    "lang.agents": (
+        "agent_loop",
+        "agent_loop_async",
+    ),
+    "lang.shortcuts": (
+        "classify",
+        "extract",
+    ),
+    "lang.tool_calls": (
+        "ToolCall",
+        "tool_call",
+        "tool_list",
+    ),
+    "lang.tool_formats": (
+        "ToolFormat",
+        "get_tool_format",
+        "register_tool_format",
+    ),
+    "lang.tool_run": ("ToolResult",),
+    "lang.tools": (
+        "Tool",
+        "tool",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -9,6 +9,8 @@ from enum import Enum, auto
 
 from branchline.runtime import protocol
 
+from . import known_templates
+
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -89,8 +91,8 @@ def get_chat_template(name: str) -> ChatTemplate:
 
 
 def get_chat_template_by_model_path(model_path: str) -> ChatTemplate:
-    """The template that a matching rule names, or "default"."""
-    for matcher in _matchers:
+    """The template that a matching rule names, registered ones first, or "default"."""
+    for matcher in (*_matchers, known_templates.name_for):
         if name := matcher(model_path):
             return get_chat_template(name)
     return get_chat_template("default")
@@ -107,67 +109,13 @@ def template_for(model: protocol.ModelInfo) -> ChatTemplate:
     )
 
 
-def _chatml(name: str, default_system_prompt: str | None) -> ChatTemplate:
-    return ChatTemplate(
-        name=name,
-        default_system_prompt=default_system_prompt,
-        role_prefix_and_suffix={
-            role: (f"<|im_start|>{role}\n", "<|im_end|>\n")
-            for role in ("system", "user", "assistant")
-        },
-        stop_str=("<|im_end|>",),
+for _known in known_templates.TEMPLATES:
+    register_chat_template(
+        ChatTemplate(
+            _known.name,
+            _known.default_system_prompt,
+            dict(_known.roles),
+            stop_str=_known.stop_str,
+            style=ChatTemplateStyle.LLAMA2 if _known.folds_system else ChatTemplateStyle.PLAIN,
+        )
     )
-
-
-for _template in (
-    ChatTemplate(
-        "default",
-        None,
-        {
-            "system": ("SYSTEM:", "\n"),
-            "user": ("USER:", "\n"),
-            "assistant": ("ASSISTANT:", "\n"),
-        },
-    ),
-    _chatml("chatml", None),
-    _chatml("qwen", "You are a helpful assistant."),
-    ChatTemplate(
-        "llama-2-chat",
-        None,
-        {
-            "system": ("<<SYS>>\n", "\n<</SYS>>\n\n"),
-            "user": ("[INST] ", " [/INST]"),
-            "assistant": ("", " </s><s>"),
-        },
-        style=ChatTemplateStyle.LLAMA2,
-    ),
-    ChatTemplate(
-        "llama-3-instruct",
-        None,
-        {
-            role: (f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
-            for role in ("system", "user", "assistant")
-        },
-        stop_str=("<|eot_id|>",),
-    ),
-    ChatTemplate(
-        "mistral",
-        None,
-        {
-            "system": ("[SYSTEM_PROMPT] ", " [/SYSTEM_PROMPT]"),
-            "user": ("[INST] ", " [/INST]"),
-            "assistant": ("", " </s>"),
-        },
-        stop_str=("</s>",),
-    ),
-    ChatTemplate(
-        "gemma-it",
-        None,
-        {
-            "system": ("", ""),
-            "user": ("<start_of_turn>user\n", "<end_of_turn>\n"),
-            "assistant": ("<start_of_turn>model\n", "<end_of_turn>\n"),
-        },
-    ),
-):
-    register_chat_template(_template)

@@ -10,9 +10,18 @@ from .backend.base import Backend, unwrap_backend
 
 @dataclass
 class GlobalConfig:
-    """Process-wide settings; programs that get `backend=` need none of them."""
+    """Process-wide settings; programs that get `backend=` need none of them.
+
+    The other fields are SGLang's: programs may set them. Their defaults are what happens here in
+    any case: special tokens stay out of texts, and shared prefixes are computed once.
+    """
 
     default_backend: Backend | None = None
+    verbosity: int = 0
+    skip_special_tokens_in_output: bool = True
+    spaces_between_special_tokens_in_out: bool = True
+    enable_precache_with_tracing: bool = True
+    enable_parallel_encoding: bool = True
 
 
 global_config = GlobalConfig()

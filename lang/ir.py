@@ -175,3 +175,18 @@ def flatten(expr: Expr | str) -> Iterator[Expr]:
 def expr_list(exprs: Sequence[Expr | str]) -> ExprList:
     """One flat list of everything given."""
     return ExprList(tuple(node for expr in exprs for node in flatten(expr)))
+
+
+# The names of these nodes in SGLang.
+SglExpr = Expr
+SglExprList = ExprList
+SglConstantText = Constant
+SglGen = Gen
+SglSelect = Select
+SglRoleBegin = RoleBegin
+SglRoleEnd = RoleEnd
+SglVarScopeBegin = VarScopeBegin
+SglVarScopeEnd = VarScopeEnd
+SglCommitLazy = CommitPrefix
+SglConcateAndAppend = AppendChildren
+SglSamplingParams = SamplingOptions

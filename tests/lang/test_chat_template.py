@@ -64,3 +64,22 @@ def test_a_registered_template_is_found_by_name():
     template = bl.ChatTemplate("shout", None, {"user": ("USER! ", "\n")}, stop_str=("!",))
     bl.register_chat_template(template)
     assert bl.get_chat_template("shout") is template
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("meta-llama/Llama-2-7b-chat-hf", "llama-2-chat"),
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "llama-3-instruct"),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", "mistral"),
+        ("Qwen/Qwen3-4B", "qwen"),
+        ("Qwen/Qwen2.5-7B-base", "default"),
+        ("lmsys/vicuna-7b-v1.5", "vicuna_v1.1"),
+        ("google/gemma-2-9b-it", "gemma-it"),
+        ("deepseek-ai/DeepSeek-V3", "deepseek-v3"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "default"),
+        ("some/unknown-model", "default"),
+    ],
+)
+def test_a_models_path_names_its_template(path, name):
+    assert bl.get_chat_template_by_model_path(path).name == name
