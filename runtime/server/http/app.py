@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import RequestError
-from . import chat, health, models
+from . import chat, completions, health, models, native, native_fields, tokens
 from .errors import ApiError, ErrorBody, from_request_error
 from .gate import Gate
 from .link import ClientGone, Link
@@ -21,11 +21,21 @@ from .metrics import Metrics
 from .schema import components
 from .settings import HttpSettings
 
-_FIELD_NAMES = {"/v1/chat/completions": chat.NAMES}
+_FIELD_NAMES = {"/v1/chat/completions": chat.NAMES, "/generate": native.NAMES}
 _STRUCTS: list[type[Struct]] = [
     ErrorBody,
     chat.ChatRequest,
     chat.ChatCompletion,
+    completions.CompletionRequest,
+    completions.Completion,
+    tokens.TokenizeRequest,
+    tokens.TokenizeAnswer,
+    tokens.DetokenizeRequest,
+    tokens.DetokenizeAnswer,
+    native_fields.NativeRequest,
+    native.NativeAnswer,
+    native.NativeModelInfo,
+    native.FlushAnswer,
     models.ModelList,
     models.ModelCard,
     health.Health,
@@ -51,6 +61,9 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     app.include_router(health.health_routes(link, metrics))
     app.include_router(models.model_routes(link))
     app.include_router(chat.chat_routes(link, metrics))
+    app.include_router(completions.completion_routes(link, metrics))
+    app.include_router(tokens.token_routes(link))
+    app.include_router(native.native_routes(link, metrics))
     _handle_failures(app)
     _describe(app)
     return app

@@ -1,0 +1,198 @@
+"""SGLang's own request, and what it becomes on the wire. Used by native.py."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+
+from ...protocol import (
+    Constraint,
+    Generate,
+    JsonSchema,
+    LogprobParams,
+    Part,
+    Regex,
+    SamplingParams,
+)
+from .errors import refuse
+from .openai_fields import refuse_fields
+from .prompts import PromptField, prompts_of
+
+Item = TypeVar("Item")
+
+_UNSUPPORTED: Final = {
+    "image_data": "the model reads text",
+    "audio_data": "the model reads text",
+    "video_data": "the model reads text",
+    "input_embeds": "clients cannot send tensors",
+    "token_ids_logprob": "ask for top_logprobs_num",
+    "return_hidden_states": "hidden states are not kept",
+    "lora_path": "there are no adapters",
+    "session_params": "there are no sessions over HTTP",
+}
+_UNSUPPORTED_SAMPLING: Final = {
+    "stop_regex": "give stop strings",
+    "ebnf": "give regex or json_schema",
+    "structural_tag": "give regex or json_schema",
+    "no_stop_trim": "the stop string is always cut off",
+    "custom_params": "there are none",
+}
+
+
+class NativeSampling(Struct, kw_only=True, forbid_unknown_fields=True):
+    """SGLang's sampling parameters; bounds are those of the wire."""
+
+    max_new_tokens: int | None = None
+    min_new_tokens: int | None = None
+    n: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    sampling_seed: int | None = None
+    stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
+    ignore_eos: bool | None = None
+    skip_special_tokens: bool | None = None
+    logit_bias: dict[int, float] | None = None
+    regex: str | None = None
+    json_schema: str | None = None
+
+    # No effect: our tokenizers put no spaces between special tokens.
+    spaces_between_special_tokens: bool | None = None
+
+    stop_regex: Any = None
+    ebnf: Any = None
+    structural_tag: Any = None
+    no_stop_trim: Any = None
+    custom_params: Any = None
+
+
+class NativeRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Prompts as text or as token ids, one or several; the other fields hold for all prompts,
+    or are lists with one entry for each.
+
+    text: the whole prompt; control tokens in it are recognised unless `markup` is false.
+    logprob_start_len: from which prompt token on log probabilities are returned; -1: none.
+    """
+
+    text: str | list[str] | None = None
+    input_ids: list[int | list[int]] | None = None
+    sampling_params: NativeSampling | list[NativeSampling] | None = None
+    return_logprob: bool | list[bool] | None = None
+    logprob_start_len: int | list[int] | None = None
+    top_logprobs_num: int | list[int] | None = None
+    return_text_in_logprobs: bool | None = None
+    stream: bool | None = None
+    rid: str | list[str] | None = None
+    markup: bool = True
+
+    image_data: Any = None
+    audio_data: Any = None
+    video_data: Any = None
+    input_embeds: Any = None
+    token_ids_logprob: Any = None
+    return_hidden_states: Any = None
+    lora_path: Any = None
+    session_params: Any = None
+
+
+class NativeCall(Struct, frozen=True):
+    """One prompt's call. `peek`: it asked for no token but for the likeliest next ones, for which
+    one token is generated that nobody sees."""
+
+    generate: Generate
+    peek: bool
+
+
+def prompt_field(body: NativeRequest) -> PromptField:
+    """The one of `text` and `input_ids` that was given. Raises ApiError."""
+    if (body.text is None) == (body.input_ids is None):
+        raise refuse("give either text or input_ids", "text")
+    return body.text if body.text is not None else body.input_ids  # type: ignore[return-value]
+
+
+def calls_of(body: NativeRequest, namespace: str) -> list[NativeCall]:
+    """The calls, one for each prompt. Raises ApiError."""
+    refuse_fields(body, _UNSUPPORTED)
+    name = "text" if body.text is not None else "input_ids"
+    prompts = prompts_of(prompt_field(body), name, markup=body.markup)
+    count = len(prompts)
+    samplings = _spread(body.sampling_params or NativeSampling(), count, "sampling_params")
+    wanted = _spread(body.return_logprob or False, count, "return_logprob")
+    starts = _spread(
+        -1 if body.logprob_start_len is None else body.logprob_start_len, count, "logprob_start_len"
+    )
+    tops = _spread(body.top_logprobs_num or 0, count, "top_logprobs_num")
+    return [
+        _call(
+            body,
+            prompt,
+            sampling,
+            LogprobParams(top, start if start >= 0 else None) if wants else None,
+            namespace,
+        )
+        for prompt, sampling, wants, start, top in zip(
+            prompts, samplings, wanted, starts, tops, strict=True
+        )
+    ]
+
+
+def _call(
+    body: NativeRequest,
+    prompt: list[Part],
+    given: NativeSampling,
+    logprobs: LogprobParams | None,
+    namespace: str,
+) -> NativeCall:
+    sampling = _sampling(given)
+    constraint = _constraint(given)
+    peek = sampling.max_new_tokens == 0 and logprobs is not None and logprobs.top > 0
+    if peek:
+        sampling = SamplingParams(max_new_tokens=1, temperature=0.0, ignore_eos=True)
+        constraint = None
+    generate = Generate(
+        rid="-",
+        prompt=prompt,
+        sampling=sampling,
+        constraint=constraint,
+        logprobs=logprobs,
+        stream=bool(body.stream),
+        namespace=namespace,
+    )
+    return NativeCall(generate, peek)
+
+
+def _sampling(given: NativeSampling) -> SamplingParams:
+    refuse_fields(given, _UNSUPPORTED_SAMPLING)
+    fields = {
+        name: getattr(given, name)
+        for name in SamplingParams.__struct_fields__
+        if getattr(given, name, None) is not None
+    }
+    if isinstance(given.stop, str):
+        fields["stop"] = [given.stop]
+    if given.sampling_seed is not None:
+        fields["seed"] = given.sampling_seed
+    return SamplingParams(**fields)
+
+
+def _constraint(given: NativeSampling) -> Constraint | None:
+    if given.regex is not None and given.json_schema is not None:
+        raise refuse("give regex or json_schema, not both", "sampling_params.regex")
+    if given.regex is not None:
+        return Regex(given.regex)
+    return JsonSchema(given.json_schema) if given.json_schema is not None else None
+
+
+def _spread(value: Item | list[Item], count: int, name: str) -> list[Item]:
+    """One value for each prompt."""
+    if not isinstance(value, list):
+        return [value] * count
+    if len(value) != count:
+        raise refuse(f"{name} has {len(value)} entries for {count} prompts", name)
+    return value
