@@ -4,7 +4,7 @@ and the calls that come out. Used by programs; executor.py asks `for_backend`.""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from branchline.runtime import protocol
@@ -64,10 +64,9 @@ class ToolCallGen(ir.Gen):
             for tool in self.tools
             if self.choice != "none" and self.choice in ("auto", "required", tool.name)
         ]
-        return ir.Gen(
-            self.name,
-            self.sampling,
-            tool_format.constraint(
+        return replace(
+            self,
+            constraint=tool_format.constraint(
                 chosen,
                 max_calls=None if self.parallel else 1,
                 text=self.choice in ("auto", "none"),
@@ -151,13 +150,6 @@ def tool_list(tools: Sequence[object], *, tool_format: ToolFormat | str | None =
     """What the prompt shows of `tools`, in the words that the model's family knows. It belongs
     into the system turn: `s += bl.system("Be brief.\\n" + bl.tool_list(tools))`."""
     return ToolList(_tools(tools, "tool_list()"), _format(tool_format))
-
-
-def whole_calls(sampling: protocol.SamplingParams) -> protocol.SamplingParams:
-    """The same parameters without what would cut a call, or hide the marks by which it is read."""
-    values = {name: getattr(sampling, name) for name in sampling.__struct_fields__}
-    whole = {"stop": [], "stop_token_ids": [], "n": 1, "skip_special_tokens": False}
-    return protocol.SamplingParams(**{**values, **whole})
 
 
 def _tools(tools: Sequence[object], where: str) -> tuple[Tool[..., Any], ...]:

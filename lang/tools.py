@@ -38,7 +38,9 @@ class Tool(Generic[Arguments, Result]):
         timeout: float | None = None,
     ) -> None:
         self.func = func
-        self.name: str = name or getattr(func, "__name__", type(func).__name__)
+        self.name = (
+            name if name is not None else str(getattr(func, "__name__", type(func).__name__))
+        )
         if not _NAME.fullmatch(self.name) or self.name in CHOICES:
             raise ValueError(
                 f"tool name {self.name!r}: expected a letter or _, then letters, digits and _ . - "
@@ -77,7 +79,13 @@ class Tool(Generic[Arguments, Result]):
         from pydantic import Field
 
         function = self.func if inspect.isroutine(self.func) else type(self.func).__call__
-        hints = typing.get_type_hints(function, include_extras=True)
+        try:
+            hints = typing.get_type_hints(function, include_extras=True)
+        except NameError as error:
+            raise TypeError(
+                f"tool {self.name!r}: {error}: annotations that are text are looked up in the "
+                "module; define the type there"
+            ) from error
         fields: dict[str, Any] = {}
         for parameter in self._parameters:
             kind = hints[parameter.name]
@@ -90,7 +98,9 @@ class Tool(Generic[Arguments, Result]):
             mark = typing_extensions.NotRequired if optional else typing_extensions.Required
             fields[parameter.name] = mark[kind]
         make: Any = typing_extensions.TypedDict
-        return make(self.name, fields)
+        kind = make(self.name, fields)
+        kind.__pydantic_config__ = {"extra": "forbid"}
+        return kind
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"

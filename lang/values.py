@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 from .errors import GenerationError
 from .schema import type_adapter
 
-# How an output is to be read: as it stands, as JSON, as a Python type's JSON, or by its dtype.
-ValueKind = Literal["text", "json", "type", "int", "float", "bool", "string"]
+# How an output is to be read: as it stands, as JSON, as a Python type's JSON, by its dtype, or as
+# tool calls.
+ValueKind = Literal["text", "json", "type", "int", "float", "bool", "string", "calls"]
+
+
+class Reader(Protocol):
+    """What reads outputs of kind "calls" (tool_calls.py)."""
+
+    def read(self, output: str, /) -> object: ...
 
 
 class InvalidOutput(GenerationError):
@@ -31,6 +38,8 @@ def read_value(text: str, kind: ValueKind, value_type: object) -> Any:
                 return json.loads(text)
             case "type":
                 return type_adapter(value_type).validate_json(text)
+            case "calls":
+                return cast("Reader", value_type).read(text)
             case "int":
                 return int(text)
             case "float":
@@ -40,7 +49,8 @@ def read_value(text: str, kind: ValueKind, value_type: object) -> Any:
             case "string":
                 return text.removeprefix('"').removesuffix('"')
     except (ValueError, KeyError) as error:
-        raise _invalid(text, kind if kind != "type" else value_type, error) from error
+        wanted = {"type": value_type, "calls": "list of valid tool calls"}.get(kind, kind)
+        raise _invalid(text, wanted, error) from error
 
 
 def read_as(text: str, value_type: Any) -> Any:

@@ -27,6 +27,7 @@ class Capabilities:
     logprobs: bool = True
     stop_regex: bool = False
     multiple_outputs: bool = True
+    tool_calls: bool = False
 
 
 class Backend(ABC):

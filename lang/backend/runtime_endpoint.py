@@ -13,11 +13,13 @@ from branchline.runtime import protocol
 from ..chat_template import get_chat_template
 from ..client import ZmqConnection
 from ..connection import Connection
-from .base import Backend, OnChunk
+from .base import Backend, Capabilities, OnChunk
 
 
 class ConnectionBackend(Backend):
     """Any `Connection` as a backend of programs. Closing it closes the connection."""
+
+    capabilities = Capabilities(tool_calls=True)
 
     def __init__(self, connection: Connection, *, chat_template_name: str | None = None) -> None:
         self.connection = connection
