@@ -58,12 +58,12 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(health.health_routes(link, metrics))
-    app.include_router(models.model_routes(link))
-    app.include_router(chat.chat_routes(link, metrics))
-    app.include_router(completions.completion_routes(link, metrics))
-    app.include_router(tokens.token_routes(link))
-    app.include_router(native.native_routes(link, metrics))
+    health.add_health_routes(app, link, metrics)
+    models.add_model_routes(app, link)
+    chat.add_chat_routes(app, link, metrics)
+    completions.add_completion_routes(app, link, metrics)
+    tokens.add_token_routes(app, link)
+    native.add_native_routes(app, link, metrics)
     _handle_failures(app)
     _describe(app)
     return app

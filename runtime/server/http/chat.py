@@ -6,7 +6,7 @@ import secrets
 from typing import Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
@@ -157,11 +157,10 @@ class ChatChunk(Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
 
 
-def chat_routes(link: Link, metrics: Metrics) -> APIRouter:
+def add_chat_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime."""
-    router = APIRouter(tags=["openai"])
 
-    @router.post("/v1/chat/completions", **describe(ChatCompletion, body=ChatRequest, stream=True))
+    @app.post("/v1/chat/completions", **describe(ChatCompletion, body=ChatRequest, stream=True))
     async def chat_completions(request: Request) -> Response:
         """Continue a conversation."""
         body = await bodies.read(request, _DECODER)
@@ -189,8 +188,6 @@ def chat_routes(link: Link, metrics: Metrics) -> APIRouter:
                 usage=usage_of([done]),
             )
         )
-
-    return router
 
 
 def generate_of(body: ChatRequest, prompt: list[Part], request: Request) -> Generate:

@@ -6,7 +6,7 @@ import secrets
 from typing import Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
@@ -86,11 +86,10 @@ class Completion(Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(CompletionRequest)
 
 
-def completion_routes(link: Link, metrics: Metrics) -> APIRouter:
+def add_completion_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime."""
-    router = APIRouter(tags=["openai"])
 
-    @router.post("/v1/completions", **describe(Completion, body=CompletionRequest, stream=True))
+    @app.post("/v1/completions", **describe(Completion, body=CompletionRequest, stream=True))
     async def completions(request: Request) -> Response:
         """Continue one or more prompts."""
         body = await bodies.read(request, _DECODER)
@@ -113,8 +112,6 @@ def completion_routes(link: Link, metrics: Metrics) -> APIRouter:
         return json_response(
             Completion(_new_id(), now(), model.name, choices, usage=usage_of(dones))
         )
-
-    return router
 
 
 def generate_of(body: CompletionRequest, prompt: list[Part], namespace: str) -> Generate:

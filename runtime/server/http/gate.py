@@ -12,6 +12,7 @@ from .errors import ApiError
 from .settings import HttpSettings, digest
 
 OPEN_PATH: Final = "/health"
+MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_HEADERS: Final = 64
 
 
@@ -41,6 +42,11 @@ class Gate:
 
     def _check_head(self, scope: Scope) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
+        # uvicorn bounds what it waits for, not what comes in one piece.
+        num_bytes = len(scope["raw_path"]) + len(scope["query_string"])
+        num_bytes += sum(len(name) + len(value) for name, value in headers)
+        if num_bytes > MAX_HEAD_BYTES:
+            raise ApiError(431, f"the head is over {MAX_HEAD_BYTES} bytes")
         if len(headers) > _MAX_HEADERS:
             raise ApiError(431, f"{len(headers)} header fields; at most {_MAX_HEADERS} are allowed")
         hosts = [value for name, value in headers if name == b"host"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -39,11 +39,10 @@ async def ask_stats(link: Link) -> dict[str, float]:
     return info.stats
 
 
-def health_routes(link: Link, metrics: Metrics) -> APIRouter:
+def add_health_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime, `metrics` are this server's own."""
-    router = APIRouter(tags=["health"])
 
-    @router.get("/health", **describe(Health, errors=(503,)))
+    @app.get("/health", **describe(Health, errors=(503,)))
     async def health() -> Response:
         """Whether the runtime lives: 200 while the scheduler's loop turns, and while the engine
         loads; 503 when the loop hangs. Needs no API key."""
@@ -55,7 +54,7 @@ def health_routes(link: Link, metrics: Metrics) -> APIRouter:
             raise _hangs() from None
         return json_response(Health("ok"))
 
-    @router.get("/ready", **describe(Health, errors=(503,)))
+    @app.get("/ready", **describe(Health, errors=(503,)))
     async def ready() -> Response:
         """Whether requests are served now, by a round trip through the scheduler's loop."""
         try:
@@ -64,7 +63,7 @@ def health_routes(link: Link, metrics: Metrics) -> APIRouter:
             raise _hangs() from None
         return json_response(Health("ok"))
 
-    @router.get("/metrics", **describe(None, media_type=meters.CONTENT_TYPE, errors=()))
+    @app.get("/metrics", **describe(None, media_type=meters.CONTENT_TYPE, errors=()))
     async def render_metrics() -> Response:
         """Counters, gauges and histograms for Prometheus."""
         try:
@@ -75,7 +74,7 @@ def health_routes(link: Link, metrics: Metrics) -> APIRouter:
             stats = {**stats, "up": 1.0}
         return Response(metrics.render(stats), media_type=meters.CONTENT_TYPE)
 
-    @router.get("/health_generate", **describe(Health, errors=(503,)))
+    @app.get("/health_generate", **describe(Health, errors=(503,)))
     async def health_generate(request: Request) -> Response:
         """Whether one token can be generated."""
         model, _ = link.require()
@@ -87,8 +86,6 @@ def health_routes(link: Link, metrics: Metrics) -> APIRouter:
         )
         await complete(request, link, metrics, [probe])
         return json_response(Health("ok"))
-
-    return router
 
 
 def _hangs() -> ApiError:

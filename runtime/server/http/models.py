@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -32,21 +32,20 @@ class ModelList(Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
-def model_routes(link: Link) -> APIRouter:
+def add_model_routes(app: FastAPI, link: Link) -> None:
     """`link` knows the model."""
-    router = APIRouter(tags=["openai"])
     started = now()
 
     def card(model: ModelInfo) -> ModelCard:
         return ModelCard(model.name, started, model.context_length)
 
-    @router.get("/v1/models", **describe(ModelList, errors=(503,)))
+    @app.get("/v1/models", **describe(ModelList, errors=(503,)))
     async def models() -> Response:
         """The models that are served."""
         model, _ = link.require()
         return json_response(ModelList([card(model)]))
 
-    @router.get("/v1/models/{name:path}", **describe(ModelCard, errors=(404, 503)))
+    @app.get("/v1/models/{name:path}", **describe(ModelCard, errors=(404, 503)))
     async def one_model(name: str) -> Response:
         """One of them."""
         model, _ = link.require()
@@ -58,5 +57,3 @@ def model_routes(link: Link) -> APIRouter:
                 code="model_not_found",
             )
         return json_response(card(model))
-
-    return router

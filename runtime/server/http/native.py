@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
@@ -81,11 +81,10 @@ class FlushAnswer(Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(NativeRequest)
 
 
-def native_routes(link: Link, metrics: Metrics) -> APIRouter:
+def add_native_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime."""
-    router = APIRouter(tags=["sglang"])
 
-    @router.post("/generate", **describe(NativeAnswer, body=NativeRequest, stream=True))
+    @app.post("/generate", **describe(NativeAnswer, body=NativeRequest, stream=True))
     async def generate(request: Request) -> Response:
         """Continue one or more prompts; the answer to several is a list."""
         body = await bodies.read(request, _DECODER)
@@ -105,7 +104,7 @@ def native_routes(link: Link, metrics: Metrics) -> APIRouter:
         ]
         return json_response(results if many else results[0])
 
-    @router.get("/get_model_info", **describe(NativeModelInfo, errors=(503,)))
+    @app.get("/get_model_info", **describe(NativeModelInfo, errors=(503,)))
     async def get_model_info() -> Response:
         """The model that is served."""
         model, _ = link.require()
@@ -118,17 +117,15 @@ def native_routes(link: Link, metrics: Metrics) -> APIRouter:
         return json_response({"model_path": model.path, **stats})
 
     for path in ("/server_info", "/get_server_info"):
-        router.get(path, **describe(None, errors=(503,)))(server_info)
+        app.get(path, **describe(None, errors=(503,)))(server_info)
 
-    @router.post("/flush_cache", **describe(FlushAnswer, errors=(503,)))
+    @app.post("/flush_cache", **describe(FlushAnswer, errors=(503,)))
     async def flush_cache() -> Response:
         """Drop every cached prefix that no running request holds."""
         with link.start([FlushCache(rid="-")]) as call:
             [flushed] = await call.results()
         assert isinstance(flushed, Flushed)
         return json_response(FlushAnswer(flushed.freed_tokens))
-
-    return router
 
 
 class _Answers:

@@ -13,11 +13,11 @@ import uvicorn
 from ...protocol import ClientMessage, FrontMessage, ModelInfo
 from ...tokenizer import Tokenizer
 from .app import build_app
+from .gate import MAX_HEAD_BYTES
 from .link import Link
 from .settings import HttpSettings, listen, url_of
 
 _STOP_S: Final = 3
-_HEAD_BYTES: Final = 16 * 1024
 _MAX_CONNECTIONS: Final = 2_048
 
 
@@ -40,7 +40,7 @@ class HttpServer:
                 build_app(self._link, settings),
                 # h11 bounds the head of a request; httptools does not.
                 http="h11",
-                h11_max_incomplete_event_size=_HEAD_BYTES,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 ws="none",
                 lifespan="off",
                 log_config=None,

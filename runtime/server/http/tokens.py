@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -61,13 +61,10 @@ _TOKENIZE: Final = msgspec.json.Decoder(TokenizeRequest)
 _DETOKENIZE: Final = msgspec.json.Decoder(DetokenizeRequest)
 
 
-def token_routes(link: Link) -> APIRouter:
+def add_token_routes(app: FastAPI, link: Link) -> None:
     """`link` has the tokenizer."""
-    router = APIRouter(tags=["tokens"])
 
-    @router.post(
-        "/v1/tokenize", **describe(TokenizeAnswer, body=TokenizeRequest, errors=BODY_ERRORS)
-    )
+    @app.post("/v1/tokenize", **describe(TokenizeAnswer, body=TokenizeRequest, errors=BODY_ERRORS))
     async def tokenize(request: Request) -> Response:
         """The token ids of a prompt, as a generation call would see them."""
         body = await bodies.read(request, _TOKENIZE)
@@ -90,7 +87,7 @@ def token_routes(link: Link) -> APIRouter:
         ids = encode() if num_chars <= _INLINE_CHARS else await asyncio.to_thread(encode)
         return json_response(TokenizeAnswer(ids, len(ids), model.context_length))
 
-    @router.post(
+    @app.post(
         "/v1/detokenize", **describe(DetokenizeAnswer, body=DetokenizeRequest, errors=BODY_ERRORS)
     )
     async def detokenize(request: Request) -> Response:
@@ -104,5 +101,3 @@ def token_routes(link: Link) -> APIRouter:
                     "tokens",
                 )
         return json_response(DetokenizeAnswer(tokenizer.decode(body.tokens, False)))
-
-    return router

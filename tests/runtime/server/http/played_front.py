@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -285,6 +286,17 @@ class Asker:
             return Answer(response.status, received, response.read())
         finally:
             connection.close()
+
+    def send(self, path: str, fields: dict[str, object]) -> socket.socket:
+        """POST and keep the connection, without waiting for the answer."""
+        body = json.dumps(fields).encode()
+        connection = socket.create_connection(self.address, timeout=10)
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        return connection
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)

@@ -1,0 +1,83 @@
+"""Clients that leave: what they asked for stops."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from played_front import Asker, PlayedFront
+
+from branchline.runtime.protocol import Submit
+
+CHAT = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize(
+    ("path", "fields", "count"),
+    [
+        ("/v1/chat/completions", {**CHAT, "n": 3}, 3),
+        ("/v1/completions", {"prompt": ["a", "b"]}, 2),
+        ("/generate", {"text": ["a", "b"]}, 2),
+    ],
+)
+def test_a_client_that_leaves_frees_what_it_asked_for(
+    front: PlayedFront,
+    asker: Asker,
+    path: str,
+    fields: dict[str, object],
+    count: int,
+    steps: int,
+    stream: bool,
+) -> None:
+    front.allow(steps)
+    connection = asker.send(path, {**fields, "stream": stream})
+    front.wait_until(lambda: len(front.submits) == count and front.steps == 0)
+    connection.close()
+    front.wait_until(lambda: len(front.dropped) == count)
+    assert sorted(front.dropped) == [submit.sid for submit in front.submits]
+
+
+def test_a_client_that_leaves_in_mid_stream_frees_what_it_asked_for(
+    front: PlayedFront, asker: Asker
+) -> None:
+    front.reply = lambda submit: "good island" * 20
+    front.allow(3)
+    connection = asker.send("/v1/chat/completions", {**CHAT, "stream": True})
+    seen = b""
+    while b'"content":"o' not in seen:
+        seen += connection.recv(65_536)
+    connection.close()
+    front.wait_until(lambda: len(front.dropped) == 1)
+
+
+def test_an_answered_request_is_not_cancelled(front: PlayedFront, asker: Asker) -> None:
+    asker.chat()
+    *_, last = asker.chat(stream=True).events
+    assert last == "[DONE]"
+    assert (front.cancelled, front.dropped) == ([], [])
+
+
+def test_requests_side_by_side_get_their_own_answers(front: PlayedFront, asker: Asker) -> None:
+    def shout(submit: Submit) -> str:
+        return front.tokenizer.decode(submit.input_ids).upper()
+
+    front.reply = shout
+    front.allow(0)
+    connections = [
+        asker.send("/v1/completions", {"prompt": f"number {i}.", "stream": i % 2 == 0})
+        for i in range(40)
+    ]
+    front.wait_until(lambda: len(front.submits) == 40)
+    front.allow(None)
+    for i, connection in enumerate(connections):
+        answer = b""
+        while not (answer.endswith(b"0\r\n\r\n") or (i % 2 and b"finish_reason" in answer)):
+            answer += connection.recv(65_536)
+        text = "".join(
+            json.loads(b"{" + piece.split(b",")[0] + b"}")["text"]
+            for piece in (b'"text"' + rest for rest in answer.split(b'"text"')[1:])
+        )
+        assert text == f"NUMBER {i}."
+        connection.close()
