@@ -6,10 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .failures import Origin
-from .values import ValueKind
+from .errors import InvalidRequest
+from .failures import Origin, located
+from .values import InvalidOutput, ValueKind, read_as, read_value
 
 Meta = dict[str, Any]
+
+
+class UnknownType:
+    """Stands for a variable's Python type where that is lost: in a state from a checkpoint."""
 
 
 @dataclass(eq=False)
@@ -43,6 +48,29 @@ class Cell:
     def fail(self, error: BaseException) -> None:
         if not self.final:
             self.error, self.final = error, True
+
+
+def value_of(cell: Cell, as_type: Any) -> Any:
+    """A finished variable as a Python object: as its op says, or as `as_type`."""
+    if as_type is None and cell.value_type is UnknownType:
+        raise InvalidRequest(
+            f"the type of {cell.name!r} is not known any more: its state came from a checkpoint, "
+            f"which holds text; write s.value({cell.name!r}, T)"
+        )
+
+    def read(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        if as_type is None or as_type is cell.value_type:
+            return read_value(text, cell.kind, cell.value_type)
+        return read_as(text, as_type)
+
+    try:
+        if isinstance(cell.value, list) and cell.origin is not None:
+            return [read(text) for text in cell.value]
+        return read(cell.value)
+    except InvalidOutput as error:
+        raise (located(error, cell.origin) if cell.origin else error) from error.__cause__
 
 
 def _without_logprobs(meta: Meta | None) -> Meta:

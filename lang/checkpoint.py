@@ -27,12 +27,12 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from .cells import Cell
+from .cells import Cell, UnknownType
 from .errors import GenerationError
 from .executor import StreamExecutor
 from .failures import Origin
 from .record import CallRecord
-from .restored import RestoredExecutor, UnknownType
+from .restored import RestoredExecutor
 from .run_options import RunOptions
 from .state import ProgramState
 from .transcript import Span, Transcript
@@ -189,7 +189,7 @@ def _load(data: dict[str, Any], program: str, options: RunOptions, func: object)
     for entry in data["variables"]:
         origin = entry["source"] and msgspec.convert(entry["source"], Origin)
         cell = Cell(entry["name"], origin, entry["kind"])
-        if entry["kind"] == "type":
+        if entry["kind"] in ("type", "calls"):
             cell.value_type = UnknownType
         cell.complete(entry["value"], entry["meta"])
         executor.cells[cell.name] = cell

@@ -9,10 +9,6 @@ from .executor import StreamExecutor
 from .op_queue import Op
 
 
-class UnknownType:
-    """Stands where a variable's Python type was, which a file does not hold."""
-
-
 class RestoredExecutor(StreamExecutor):
     """Holds what a run left behind. Its prompt's tokens are gone, so it cannot go on."""
 

@@ -10,9 +10,8 @@ from typing import Any, Literal, Self, TypeVar, overload
 from branchline.runtime.protocol import Usage
 
 from . import api, ir
-from .cells import Cell, Meta
+from .cells import Cell, Meta, value_of
 from .executor import StreamExecutor, unknown_variable
-from .failures import located
 from .group import ProgramStateGroup
 from .ir import Expr
 from .streaming import (
@@ -22,7 +21,6 @@ from .streaming import (
     iterate_variable_async,
 )
 from .tool_run import ToolResult, run_tools, run_tools_async
-from .values import InvalidOutput, read_as, read_value
 
 Value = TypeVar("Value")
 
@@ -204,7 +202,7 @@ class ProgramState:
         A variable of n > 1 sequences gives a list. Raises InvalidOutput when the output does not
         validate.
         """
-        return _value_of(self._known(name, self.stream_executor.cell(name)), as_type)
+        return value_of(self._known(name, self.stream_executor.cell(name)), as_type)
 
     @overload
     async def get_value(self, name: str) -> Any: ...
@@ -214,7 +212,7 @@ class ProgramState:
     async def get_value(self, name: str, as_type: Any) -> Any: ...
     async def get_value(self, name: str, as_type: Any = None) -> Any:
         """`s.value(name)` for coroutines."""
-        return _value_of(self._known(name, await self.stream_executor.cell_async(name)), as_type)
+        return value_of(self._known(name, await self.stream_executor.cell_async(name)), as_type)
 
     def get_meta_info(self, name: str) -> Meta | None:
         """About the call that made the variable: "id", "finish_reason", "prompt_tokens",
@@ -305,21 +303,3 @@ class ProgramState:
 def _check_size(size: int) -> None:
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"fork: size={size!r}: expected a whole number of at least 1")
-
-
-def _value_of(cell: Cell, as_type: Any) -> Any:
-    """A finished variable as a Python object."""
-
-    def read(text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        if as_type is None or as_type is cell.value_type:
-            return read_value(text, cell.kind, cell.value_type)
-        return read_as(text, as_type)
-
-    try:
-        if isinstance(cell.value, list) and cell.origin is not None:
-            return [read(text) for text in cell.value]
-        return read(cell.value)
-    except InvalidOutput as error:
-        raise (located(error, cell.origin) if cell.origin else error) from error.__cause__
