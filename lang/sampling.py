@@ -84,9 +84,9 @@ class SamplingOptions:
         values = {
             _WIRE_NAMES.get(name, name): value
             for name, value in given.items()
-            if name not in _LOGPROB_FIELDS and name != "stop_regex"
+            if name not in _LOGPROB_FIELDS
         }
-        for name in ("stop", "stop_token_ids"):
+        for name in ("stop", "stop_regex", "stop_token_ids"):
             if name in values:
                 values[name] = list(values[name])
         return values

@@ -29,6 +29,7 @@ MAX_TAGS: Final = 128
 MAX_TAG_CHARS: Final = 1_024
 MAX_STOPS: Final = 8
 MAX_STOP_CHARS: Final = 256
+MAX_STOP_REGEX_CHARS: Final = 1_024
 MAX_NEW_TOKENS: Final = 1_048_576
 MAX_SEQUENCES: Final = 16
 MAX_TOP_LOGPROBS: Final = 20
@@ -141,6 +142,7 @@ class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
     Penalties follow the usual definitions: `frequency_penalty` and `presence_penalty` act on
     generated tokens only (OpenAI API), `repetition_penalty` on prompt and generated tokens
     (arXiv:1909.05858). `top_k` 0 or -1 means all tokens. `seed=None` draws a fresh seed.
+    An output ends before a `stop` string, and after the shortest match of a `stop_regex`.
     """
 
     max_new_tokens: Annotated[int, Meta(ge=0, le=MAX_NEW_TOKENS)] = 128
@@ -156,6 +158,10 @@ class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     stop: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARS)]],
+        Meta(max_length=MAX_STOPS),
+    ] = []
+    stop_regex: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=MAX_STOP_REGEX_CHARS)]],
         Meta(max_length=MAX_STOPS),
     ] = []
     stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] = []
@@ -211,7 +217,7 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
 class Output(Struct, forbid_unknown_fields=True, frozen=True):
     """One finished sequence. `text` has the stop string and the end token cut off;
     `token_ids` are exactly the tokens that stand for `text` in a continued prompt. `matched_stop`
-    is the stop string or token id that ended it."""
+    is the stop string, stop pattern or token id that ended it."""
 
     text: str
     token_ids: list[int]

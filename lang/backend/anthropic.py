@@ -29,7 +29,9 @@ class Anthropic(VendorBackend):
     """
 
     package = "anthropic"
-    capabilities = Capabilities(regex=False, select=False, logprobs=False, multiple_outputs=False)
+    capabilities = Capabilities(
+        regex=False, select=False, logprobs=False, stop_regex=False, multiple_outputs=False
+    )
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class Capabilities:
     json_schema: bool = True
     select: bool = True
     logprobs: bool = True
-    stop_regex: bool = False
+    stop_regex: bool = True
     multiple_outputs: bool = True
     tool_calls: bool = False
 

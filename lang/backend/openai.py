@@ -17,8 +17,8 @@ from .vendor import VendorBackend, finish_reason, nothing_to_generate
 
 # Models that take max_completion_tokens and refuse max_tokens.
 _REASONING = re.compile(r"(o\d|gpt-[5-9])")
-_CHAT = Capabilities(regex=False, select=False)
-_COMPLETION = Capabilities(regex=False, json_schema=False)
+_CHAT = Capabilities(regex=False, select=False, stop_regex=False)
+_COMPLETION = Capabilities(regex=False, json_schema=False, stop_regex=False)
 
 
 class OpenAI(VendorBackend):

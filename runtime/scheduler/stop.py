@@ -1,11 +1,13 @@
-"""When a sequence is over: end tokens, stop tokens, stop strings, the token limits."""
+"""When a sequence is over: end tokens, stop tokens, stop strings and patterns, the token limits."""
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection
 from typing import NamedTuple
 
 from ..protocol import FinishReason, SamplingParams
+from ..stop_pattern import stop_pattern
 
 
 class Finish(NamedTuple):
@@ -20,7 +22,8 @@ class StopChecker:
 
     Stop strings are matched as bytes on the tail of what was generated, so one may span tokens and
     begin or end inside of one: UTF-8 never matches in the middle of a character. A stop string that
-    is the text of a control token, which has no bytes, is watched for as that token.
+    is the text of a control token, which has no bytes, is watched for as that token. Patterns are
+    matched on the text; where a string and a pattern end with the same token, the string counts.
 
     Below `min_new_tokens` nothing but the grammar ends a sequence.
     """
@@ -48,6 +51,9 @@ class StopChecker:
         self._stops = [(text, text.encode()) for text in strings]
         self._keep = max((len(stop) for _, stop in self._stops), default=1) - 1
         self._tail = b""
+        patterns = [stop_pattern(pattern) for pattern in params.stop_regex]
+        self._patterns = [(pattern, pattern.start) for pattern in patterns]
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._num_new = 0
 
     @property
@@ -59,6 +65,9 @@ class StopChecker:
         """Take the next generated token; tell whether the sequence ends with it, and why."""
         self._num_new += 1
         matched = self._match_string(token_id) if self._stops else None
+        if self._patterns:
+            matched_pattern = self._match_pattern(token_id)
+            matched = matched_pattern if matched is None else matched
         if self._num_new >= self._min_new:
             if token_id in self._stop_ids:
                 return Finish("stop", self._stop_ids[token_id])
@@ -82,4 +91,17 @@ class StopChecker:
             if at >= 0 and (best is None or at < best[0]):
                 best = (at, stop)
         self._tail = text[-self._keep :] if self._keep else b""
+        return best[1] if best else None
+
+    def _match_pattern(self, token_id: int) -> str | None:
+        """The pattern of which a match ends first within this token."""
+        new = self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
+        text = self._decoder.decode(new)
+        best: tuple[int, str] | None = None
+        for index, (pattern, states) in enumerate(self._patterns):
+            for end, character in enumerate(text):
+                states = pattern.step(states, character)
+                if pattern.found(states) and (best is None or end < best[0]):
+                    best = (end, pattern.pattern)
+            self._patterns[index] = (pattern, states)
         return best[1] if best else None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..protocol import FinishReason, Output, SamplingParams, TokenLogprob
+from ..stop_pattern import stop_pattern
 from ..tokenizer import StreamDecoder, Tokenizer
 
 
@@ -28,6 +29,7 @@ class OutputText:
     def __init__(self, tokenizer: Tokenizer, sampling: SamplingParams, *, stream: bool) -> None:
         self._tokenizer = tokenizer
         self._stop = sampling.stop
+        self._stop_regex = sampling.stop_regex
         self._skip_special_tokens = sampling.skip_special_tokens
         self._stream = stream
         self._decoder = StreamDecoder(tokenizer, sampling.skip_special_tokens)
@@ -112,13 +114,16 @@ class OutputText:
         return 0
 
     def _find_stop(self, stop: str) -> int:
-        """Where the stop string begins that ended the sequence.
+        """Where the stop string begins that ended the sequence, or its stop pattern's match ends.
 
         It ends within the last step's tokens: one that ended earlier was allowed to stand (the
         engine ignores stops before `min_new_tokens`).
         """
         num_earlier = len(self._token_ids) - self._num_last_ids
         settled = self._marks[num_earlier - 1] if num_earlier > 0 else 0
+        if stop in self._stop_regex and stop not in self._stop:
+            ends = stop_pattern(stop).ends(self._text)
+            return next((end for end in ends if end > settled), len(self._text))
         start = self._text.find(stop, max(0, settled - len(stop) + 1))
         return max(start, self._num_shown_chars) if start >= 0 else len(self._text)
 

@@ -244,3 +244,23 @@ def test_two_hundred_programs_at_once_need_few_threads(endpoint):
     states = [talk.run(f"fox {i}", backend=endpoint) for i in range(200)]
     assert threading.active_count() == before
     assert all(state.error() is None for state in states)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_output_ends_with_the_match_of_a_stop_pattern(endpoint, stream):
+    @bl.function
+    def program(s):
+        s += "the fox" + bl.gen("x", max_tokens=200, ignore_eos=True, stop_regex="[a-z] ?[a-z]")
+
+    state = program.run(backend=endpoint, stream=stream, temperature=1.0, seed=3)
+    assert re.fullmatch("([^a-z]|[a-z] ?[^a-z ])*?[a-z] ?[a-z]", state["x"])
+    assert state.get_meta_info("x")["finish_reason"]["matched"] == "[a-z] ?[a-z]"
+
+
+def test_a_stop_pattern_that_is_not_regular_is_refused(endpoint):
+    @bl.function
+    def program(s):
+        s += "the fox" + bl.gen("x", stop_regex=r"(a)\1")
+
+    with pytest.raises(bl.GrammarError, match="backreferences"):
+        program.run(backend=endpoint)["x"]

@@ -143,6 +143,7 @@ def test_a_feature_that_the_backend_lacks_is_refused_before_the_call(model):
     def program(s):
         s += bl.gen("a", stop_regex="x+")
 
+    model.capabilities = bl.Capabilities(stop_regex=False)
     error = program.run(backend=model).error()
     assert isinstance(error, bl.InvalidRequest)
     assert "does not offer stop regex" in str(error)

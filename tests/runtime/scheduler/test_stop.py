@@ -129,3 +129,25 @@ def test_random_tokens_and_stops_agree_with_a_search_of_the_whole_text(seed: int
             text = b"".join(WORDS[i] for i in ids[:count]).decode()
             first = min(text.find(stop) for stop in stops if stop in text)
             assert text.startswith(str(finish.matched_stop), first)
+
+
+def test_a_stop_pattern_that_spans_tokens() -> None:
+    ids = spell(b"abc", b"a", b"ba", b"b", b"a")
+    assert run(checker(stop_regex=["a{2,}b|cab"]), ids) == (3, Finish("stop", "a{2,}b|cab"))
+
+
+def test_a_stop_pattern_sees_characters_that_tokens_split() -> None:
+    assert run(checker(stop_regex=["[é]"]), [*spell(b"a"), 9, 10, 1]) == (3, Finish("stop", "[é]"))
+
+
+def test_a_stop_pattern_below_the_least_number_of_tokens_is_let_pass() -> None:
+    ids = spell(b"b", b"a", b"a", b"b", b"a")
+    assert run(checker(stop_regex=["b"], min_new_tokens=3), ids) == (4, Finish("stop", "b"))
+
+
+def test_of_several_stop_patterns_the_one_that_ends_first_counts() -> None:
+    assert run(checker(stop_regex=["c", "b"]), spell(b"abc")) == (1, Finish("stop", "b"))
+
+
+def test_a_stop_string_counts_before_a_pattern_in_the_same_token() -> None:
+    assert run(checker(stop_regex=["a"], stop=["c"]), spell(b"abc")) == (1, Finish("stop", "c"))

@@ -117,3 +117,19 @@ def test_log_probabilities_follow_their_tokens(tokenizer: Tokenizer, stream: boo
     assert output.logprobs is not None
     assert [entry.token_id for entry in output.logprobs] == ids
     assert shown == (output.logprobs if stream else [])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_output_ends_where_its_stop_pattern_has_matched(
+    tokenizer: Tokenizer, stream: bool
+) -> None:
+    text = OutputText(tokenizer, SamplingParams(stop_regex=["[0-9]+ "]), stream=stream)
+    text.push(tokenizer.encode_text("costs "), None)
+    shown = [text.take()] if stream else []
+    text.push(tokenizer.encode_text("42 euros"), None)
+    output, rest = text.finish("stop", "[0-9]+ ")
+    assert output.text == "costs 42 "
+    assert tokenizer.decode(output.token_ids) == "costs 42 "
+    if stream:
+        pieces = [piece for piece in [*shown, rest] if piece is not None]
+        assert "".join(piece.text for piece in pieces) == "costs 42 "
