@@ -11,13 +11,14 @@ from datetime import date
 
 import branchline as bl
 
-ORDERS = {"AB-1234": "shipped", "KX-7701": "packed"}
+ORDERS = {"AB-1234": ("shipped", "2024-06-03"), "KX-7701": ("packed", "2024-06-11")}
 
 
 @bl.tool
 def get_order_status(order_id: str) -> dict[str, str]:
     """Status of an order"""
-    return {"status": ORDERS[order_id]}
+    status, expected = ORDERS[order_id]
+    return {"status": status, "expected": expected}
 
 
 @bl.tool(timeout=5)

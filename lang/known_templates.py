@@ -12,8 +12,9 @@ _ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True)
 class KnownTemplate:
-    """`roles` maps a role to what stands before and after its content. `folds_system`: the system
-    turn goes into the first user turn."""
+    """`roles` maps a role to what stands before and after its content; "tool" is the turn of a
+    tool's result, where the family has one. `folds_system`: the system turn goes into the first
+    user turn."""
 
     name: str
     roles: dict[str, tuple[str, str]]
@@ -37,8 +38,23 @@ _CHATML = _same("<|im_start|>ROLE\n", "<|im_end|>\n")
 
 TEMPLATES = (
     KnownTemplate("default", _turns(("SYSTEM:", "\n"), ("USER:", "\n"), ("ASSISTANT:", "\n"))),
-    KnownTemplate("chatml", _CHATML, stop_str=("<|im_end|>",)),
-    KnownTemplate("qwen", _CHATML, "You are a helpful assistant.", ("<|im_end|>",)),
+    KnownTemplate(
+        "chatml",
+        {**_CHATML, "tool": ("<|im_start|>tool\n", "<|im_end|>\n")},
+        stop_str=("<|im_end|>",),
+    ),
+    KnownTemplate(
+        "qwen",
+        {
+            **_CHATML,
+            "tool": (
+                "<|im_start|>user\n<tool_response>\n",
+                "\n</tool_response><|im_end|>\n",
+            ),
+        },
+        "You are a helpful assistant.",
+        ("<|im_end|>",),
+    ),
     KnownTemplate(
         "llama-2-chat",
         _turns(("<<SYS>>\n", "\n<</SYS>>\n\n"), ("[INST] ", " [/INST]"), ("", " </s><s>")),
@@ -46,17 +62,28 @@ TEMPLATES = (
     ),
     KnownTemplate(
         "llama-3-instruct",
-        _same("<|start_header_id|>ROLE<|end_header_id|>\n\n", "<|eot_id|>"),
+        {
+            **_same("<|start_header_id|>ROLE<|end_header_id|>\n\n", "<|eot_id|>"),
+            "tool": ("<|start_header_id|>ipython<|end_header_id|>\n\n", "<|eot_id|>"),
+        },
         stop_str=("<|eot_id|>",),
     ),
     KnownTemplate(
         "llama-4",
-        _same("<|header_start|>ROLE<|header_end|>\n\n", "<|eot|>"),
+        {
+            **_same("<|header_start|>ROLE<|header_end|>\n\n", "<|eot|>"),
+            "tool": ("<|header_start|>ipython<|header_end|>\n\n", "<|eot|>"),
+        },
         stop_str=("<|eot|>",),
     ),
     KnownTemplate(
         "mistral",
-        _turns(("[SYSTEM_PROMPT] ", " [/SYSTEM_PROMPT]"), ("[INST] ", " [/INST]"), ("", " </s>")),
+        {
+            **_turns(
+                ("[SYSTEM_PROMPT] ", " [/SYSTEM_PROMPT]"), ("[INST] ", " [/INST]"), ("", " </s>")
+            ),
+            "tool": ("[TOOL_RESULTS] ", " [/TOOL_RESULTS]"),
+        },
         stop_str=("</s>",),
     ),
     KnownTemplate(

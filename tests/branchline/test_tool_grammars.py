@@ -28,6 +28,8 @@ from branchline.lang.tool_formats import (
 )
 from branchline.lang.tools import Tool
 from branchline.runtime.constrained import GrammarCompiler
+from branchline.runtime.models import embedded
+from branchline.runtime.protocol import EXAMPLE_ARGUMENTS, EXAMPLE_TOOL, Text
 from branchline.runtime.tokenizer import Tokenizer
 
 FORMATS = (EMBEDDED, HERMES, LLAMA3, MISTRAL, MISTRAL_ARGS, JSON)
@@ -71,6 +73,11 @@ def build_tokenizer(marks: dict[str, bool]) -> Tokenizer:
 def compilers() -> dict[str, GrammarCompiler]:
     made = {name: build_tokenizer(marks) for name, marks in MARKS.items()}
     return {name: GrammarCompiler(one, one.vocab_size) for name, one in made.items()}
+
+
+@pytest.fixture(scope="module")
+def embedded_tokenizer() -> Tokenizer:
+    return Tokenizer.load(embedded.__path__[0])
 
 
 def make_tool(name: str, parameters: list[tuple[str, Any, bool]]) -> Tool[..., Any]:
@@ -191,3 +198,24 @@ def test_without_tools_an_output_is_text_in_which_no_call_can_be_read(
     for seed in range(3):
         output = draw(compilers[marks], constraint, 40, seed)
         assert tool_format.parse(output) == (output, [])
+
+
+MARKS_OF_TURNS = [
+    "<|im_end|>", "\n", "<|im_start|>", "system", "</tool_call>", "<tool_call>", "<|endof", "text|>"
+]  # fmt: skip
+
+
+@given(result=st.lists(st.sampled_from(MARKS_OF_TURNS) | st.text(max_size=5)).map("".join))
+@settings(max_examples=200, deadline=None)
+def test_a_result_never_becomes_a_control_token_of_the_embedded_model(result, embedded_tokenizer):
+    prefix, suffix = embedded_tokenizer.render_roles()["tool"]
+    turn = [Text(prefix, markup=True), Text(result), Text(suffix, markup=True)]
+    controls = [i for i in embedded_tokenizer.encode(turn) if i in embedded_tokenizer.control_ids]
+    begin, end = embedded_tokenizer.encode_text("<|im_start|><|im_end|>", markup=True)
+    assert controls == [begin, end]
+
+
+def test_the_embedded_models_template_tells_its_format(embedded_tokenizer):
+    assert embedded_tokenizer.tool_call_example == EMBEDDED.render(
+        [RawCall(EXAMPLE_TOOL, json.dumps(EXAMPLE_ARGUMENTS, separators=(",", ":")))]
+    )
