@@ -16,11 +16,17 @@ from collections.abc import (
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
+from branchline.runtime.protocol import SamplingParams
+
+from .backend.base import unwrap_backend
 from .body import Body, current_program
+from .config import backend_or_default
 from .executor import StreamExecutor
+from .loop import shared_loop
 from .retry import Retry
 from .run_options import RUN_NAMES, RunOptions, batch_options
 from .state import ProgramState
+from .tracing import TracedState, constant_prefix, refuse_while_tracing, trace_body
 
 Return = TypeVar("Return")
 Instance = Mapping[str, Any] | Sequence[Any]
@@ -204,6 +210,33 @@ class Function(Generic[Return]):
         self._require_known(kwargs)
         return Function(self.func, self.num_api_spec_tokens, {**self.bind_arguments, **kwargs})
 
+    def trace(self, *, backend: object = None, **kwargs: Any) -> TracedState:
+        """Run the body once, recording what it appends: a graph of nodes, nothing generated.
+
+        Arguments that are not given are symbolic: they can be appended, and anything else done to
+        them (or to an output) raises TraceError with the line.
+        """
+        self._require_traceable(kwargs)
+        chosen = None if backend is None else unwrap_backend(backend)
+        given = {**self.bind_arguments, **kwargs}
+        return trace_body(self.func, self.arg_names, given, chosen)
+
+    def cache(self, backend: object = None) -> None:
+        """Compute the text that every instance of this program begins with, and leave it in the
+        runtime's cache. The body runs up to its first argument, call or fork."""
+        self._require_traceable({})
+        chosen = backend_or_default(backend)
+        given = self.bind_arguments
+        prefix = constant_prefix(self.func, self.arg_names, given, chosen)
+        if prefix.parts:
+            nothing = SamplingParams(max_new_tokens=0)
+            shared_loop().run(chosen.generate(prefix.parts, nothing))
+
+    def _require_traceable(self, kwargs: Mapping[str, Any]) -> None:
+        self._require_known(kwargs)
+        if self.is_async:
+            raise TypeError(f"the program {self.name!r} is a coroutine; only plain bodies trace")
+
     def body(self, arguments: inspect.BoundArguments, options: RunOptions) -> Body:
         """A fresh state with the Python function that will fill it, not started yet."""
         return Body(self.func, arguments, self._state(arguments, options), self.is_async)
@@ -222,6 +255,7 @@ class Function(Generic[Return]):
     def _body(
         self, args: Sequence[Any], kwargs: dict[str, Any], where: str
     ) -> tuple[Body, RunOptions]:
+        refuse_while_tracing(self.name)
         own, given = self._split(kwargs)
         arguments = self._arguments(args, own)
         options = RunOptions.of(given, where)
