@@ -1,4 +1,4 @@
-"""From samples to batches: token ids, which of them are answers, rows of similar length."""
+"""From samples to batches: token ids, how much each counts, rows of similar length."""
 
 from __future__ import annotations
 
@@ -19,39 +19,49 @@ SAMPLES_PER_POOL = 1500
 
 @dataclass(frozen=True)
 class Batch:
-    """ids: [rows, length]. positions and targets: [answers], indices into the flattened ids and
-    the token that follows each."""
+    """ids: [rows, length]. positions, targets and weights: [answers], indices into the flattened
+    ids, the token that follows each, and how much it counts in the loss."""
 
     ids: Tensor
     positions: Tensor
     targets: Tensor
+    weights: Tensor
     tasks: tuple[str, ...]
 
 
-def encode(tokenizer: Tokenizer, sample: Sample) -> tuple[list[int], list[bool]]:
-    """Token ids of the conversation and whether each is part of an answer."""
+def encode(tokenizer: Tokenizer, sample: Sample) -> tuple[list[int], list[float]]:
+    """Token ids of the conversation and how much each counts: 0 outside of answers.
+
+    Tokens of short answers count more, or the labels and short answers would drown in records.
+    """
     ids: list[int] = []
-    answers: list[bool] = []
+    weights: list[float] = []
     for message in sample.messages:
         head = tokenizer.encode(f"<|im_start|>{message.role}\n").ids
         body = tokenizer.encode(f"{message.content}<|im_end|>").ids
         tail = tokenizer.encode("\n").ids
         ids += head + body + tail
-        is_answer = message.role == "assistant"
-        answers += [False] * len(head) + [is_answer] * len(body) + [False] * len(tail)
-    return ids, answers
+        weight = len(body) ** -0.5 if message.role == "assistant" else 0.0
+        weights += [0.0] * len(head) + [weight] * len(body) + [0.0] * len(tail)
+    return ids, weights
 
 
-def to_batch(rows: list[tuple[list[int], list[bool], str]], length: int) -> Batch:
+def to_batch(rows: list[tuple[list[int], list[float], str]], length: int) -> Batch:
     """Pad the rows to the length and find the answers."""
     ids = torch.zeros(len(rows), length, dtype=torch.long)
-    answers = torch.zeros(len(rows), length, dtype=torch.bool)
-    for index, (row, answer, _) in enumerate(rows):
-        row, answer = row[:length], answer[:length]
+    weights = torch.zeros(len(rows), length)
+    for index, (row, weight, _) in enumerate(rows):
+        row, weight = row[:length], weight[:length]
         ids[index, : len(row)] = torch.tensor(row)
-        answers[index, : len(row)] = torch.tensor(answer)
-    following = answers.flatten().nonzero().squeeze(1)
-    return Batch(ids, following - 1, ids.flatten()[following], tuple(task for _, _, task in rows))
+        weights[index, : len(row)] = torch.tensor(weight)
+    following = weights.flatten().nonzero().squeeze(1)
+    return Batch(
+        ids,
+        following - 1,
+        ids.flatten()[following],
+        weights.flatten()[following],
+        tuple(task for _, _, task in rows),
+    )
 
 
 def make_batches(
@@ -61,7 +71,7 @@ def make_batches(
     encoded = [(*encode(tokenizer, sample), sample.task) for sample in samples]
     encoded.sort(key=lambda row: len(row[0]))
     batches: list[Batch] = []
-    rows: list[tuple[list[int], list[bool], str]] = []
+    rows: list[tuple[list[int], list[float], str]] = []
     length = LENGTH_STEP
     for row in encoded:
         fitting = min(MAX_ROW, -(-len(row[0]) // LENGTH_STEP) * LENGTH_STEP)

@@ -182,4 +182,6 @@ def export(network: Network, folder: Path) -> None:
         _checkpoint_name(name): weight.detach().to("cpu", torch.bfloat16).contiguous()
         for name, weight in network.state_dict().items()
     }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    path = folder / "model.safetensors"
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors writes files for the owner alone

@@ -75,7 +75,7 @@ class Optimizer:
 
     def step(self, factor: float) -> None:
         """Update with both rates times `factor`, then clear the gradients."""
-        self.muon.step(self.matrix_rate * factor, decay=0.01)
+        self.muon.step(self.matrix_rate * factor, decay=0.1)
         for group in self.adam.param_groups:
             group["lr"] = self.other_rate * factor
         self.adam.step()

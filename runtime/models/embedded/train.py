@@ -31,7 +31,7 @@ from .tokenization import MAX_LENGTH, save_tokenizer, train_tokenizer
 
 TOKENIZER_SAMPLES = 40_000
 WARMUP_STEPS = 30
-DECAY_FROM = 0.5  # share of the budget after which the rate falls to zero
+DECAY_FROM = 0.55  # share of the budget after which the rate falls to zero
 
 
 @dataclass
@@ -51,10 +51,12 @@ def rate_factor(step: int, share: float) -> float:
 
 
 def answer_loss(network: Network, hidden: Tensor, batch: Batch, device: str) -> Tensor:
-    """Cross-entropy on the answer tokens only."""
+    """Weighted cross-entropy on the answer tokens."""
     picked = hidden.flatten(0, 1)[batch.positions.to(device)]
     logits = F.linear(picked, network.embed_tokens.weight)
-    return F.cross_entropy(logits.float(), batch.targets.to(device))
+    losses = F.cross_entropy(logits.float(), batch.targets.to(device), reduction="none")
+    weights = batch.weights.to(device)
+    return (losses * weights).sum() / weights.sum()
 
 
 @torch.no_grad()
@@ -70,8 +72,8 @@ def exact_answers(
     right: dict[str, list[bool]] = defaultdict(list)
     for task in [name for name, _ in TASKS]:
         for sample in generate(77, count, task, heldout):
-            ids, answers = encode(tokenizer, sample)
-            batch = to_batch([(ids, answers, task)], min(len(ids), MAX_LENGTH))
+            ids, weights = encode(tokenizer, sample)
+            batch = to_batch([(ids, weights, task)], min(len(ids), MAX_LENGTH))
             tables = [t.to(device) for t in rotary(batch.ids.shape[1], network.shape)]
             with torch.autocast(device, dtype=torch.bfloat16):
                 hidden = network(batch.ids.to(device), *tables)

@@ -222,7 +222,7 @@ INSTRUCTIONS = (
 
 
 # fmt: on
-def topic_values(w: Writer) -> dict[str, object]:
+def _topic_values(w: Writer) -> dict[str, object]:
     """Values for the slots of the texts."""
     it = w.pick(
         (
@@ -260,7 +260,7 @@ def labelled_text(w: Writer) -> tuple[str, str, list[str], str]:
         classes = w.shuffled(tuple(texts))
     right = w.pick(classes)
     shown = {c: w.pick(names.get(c, (c,))) if w.chance(0.35) else c for c in classes}
-    fill = topic_values(w)
+    fill = _topic_values(w)
     sentences = [w.say(texts[right], **fill) for _ in range(w.pick((1, 1, 2, 2, 3)))]
     sentences = list(dict.fromkeys(sentences))
     if kind == "category" and w.chance(0.3):

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .chat import Message, Sample
-from .classification import TOPIC, classify, topic_values
+from .classification import classify
 from .dialogue import dialogue
 from .extraction import instruction, make_record, record_text
+from .filler import filler
 from .invoices import invoice
+from .jitter import jitter
 from .lookup import lookup
 from .mails import support_mail
 from .meetings import meeting
@@ -25,7 +27,7 @@ SCENES: tuple[tuple[Callable[[Writer], Scene], int], ...] = (
     (support_mail, 4), (invoice, 5), (order, 5), (meeting, 5), (varied, 5), (lookup, 4),
 )
 TASKS: tuple[tuple[str, float], ...] = (
-    ("extraction", 0.56), ("tools", 0.15), ("classification", 0.08), ("reading", 0.13), ("dialogue",
+    ("extraction", 0.52), ("tools", 0.14), ("classification", 0.12), ("reading", 0.16), ("dialogue",
         0.08),
 )
 
@@ -34,18 +36,22 @@ TASKS: tuple[tuple[str, float], ...] = (
 def some_scene(w: Writer) -> Scene:
     """A document of any domain."""
     make = w.rng.choices([s for s, _ in SCENES], [weight for _, weight in SCENES])[0]
-    return make(w)
+    scene = make(w)
+    if w.chance(0.4):
+        scene.text = jitter(w, scene)
+    if w.chance(0.4):
+        high = 30 if w.chance(0.06) else 5
+        gap = w.pick((" ", "\n", "\n\n", "\n\n"))
+        if w.chance(0.3):
+            scene.text = filler(w, 1, 3) + gap + scene.text
+        if w.chance(0.85):
+            scene.text += gap + filler(w, 1, high)
+    return scene
 
 
 def extraction(w: Writer, scene: Scene) -> Sample:
     """A record of a document, sometimes followed by a question or a second document."""
     fields, record = make_record(w, scene)
-    if w.chance(0.04):
-        noise = " ".join(
-            w.say(TOPIC[w.pick(tuple(TOPIC))], **topic_values(w))
-            for _ in range(w.rng.randint(3, 40))
-        )
-        scene.text = f"{noise}\n\n{scene.text}" if w.chance(0.5) else f"{scene.text}\n\n{noise}"
     messages = [
         Message("system", instruction(w, fields)),
         Message("user", scene.text),
