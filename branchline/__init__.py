@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from .lang.server_args import ServerArgs
     from .lang.shortcuts import classify, extract
     from .lang.state import ProgramState
+    from .lang.timeline import Timeline, TimelineRow
     from .lang.tool_calls import ToolCall, tool_call, tool_list
     from .lang.tool_formats import ToolFormat, get_tool_format, register_tool_format
     from .lang.tool_run import ToolResult
@@ -107,6 +108,8 @@ __all__ = [
     "RuntimeEndpoint",
     "RuntimeUnavailable",
     "ServerArgs",
+    "Timeline",
+    "TimelineRow",
     "TimeoutExceeded",
     "Tool",
     "ToolCall",
@@ -230,6 +233,7 @@ _MODULES = {
     "lang.schema": ("schema_outline",),
     "lang.server_args": ("ServerArgs",),
     "lang.state": ("ProgramState",),
+    "lang.timeline": ("Timeline", "TimelineRow"),
     "lang.values": ("InvalidOutput",),
     "lang.agents": (
         "agent_loop",

@@ -166,9 +166,10 @@ class StreamExecutor(OpQueue):
                     prompt = list(self.transcript.parts)
                     record.finish(await calls.cache_prefix(self.backend, prompt, self.retry))
                 self._cached_len = before
-            case ir.AppendChildren(texts=texts, pieces=pieces):
-                for text, parts in zip(texts, pieces, strict=True):
-                    self.transcript.add_parts(text, parts)
+            case ir.AppendChildren(texts=texts, pieces=pieces, spans=spans):
+                for number, (text, parts) in enumerate(zip(texts, pieces, strict=True)):
+                    marks = spans[number] if spans else ()
+                    self.transcript.add_parts(text, parts, marks)
             case node:
                 raise InvalidRequest(f"{node!r} cannot be executed")
         self._publish(self.transcript.text[before:])

@@ -86,6 +86,9 @@ class ProgramStateGroup:
                 ir.AppendChildren(
                     texts=tuple(text for text, _ in pieces),
                     pieces=tuple(tuple(parts) for _, parts in pieces),
+                    spans=tuple(
+                        tuple(child.transcript.spans_since(child.fork_point)) for child in children
+                    ),
                 )
             )
         for child in children:

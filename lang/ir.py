@@ -15,6 +15,7 @@ from branchline.runtime import protocol
 from .choices import ChoicesSamplingMethod
 from .reasoning import ReasoningFormat
 from .sampling import NO_OPTIONS, SamplingOptions
+from .transcript import Span
 from .values import ValueKind
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class AppendChildren(Expr):
 
     pieces: tuple[tuple[protocol.Part, ...], ...]
     texts: tuple[str, ...]
+    spans: tuple[tuple[Span, ...], ...] = ()
 
     def __repr__(self) -> str:
         return f"AppendChildren({len(self.texts)})"

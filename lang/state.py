@@ -1,15 +1,15 @@
-"""`ProgramState`: the `s` of a program. A thin face over its executor; forks live in group.py."""
+"""`ProgramState`: the `s` of a program. A thin face over its executor; forks live in group.py,
+turns in turn.py."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from branchline.runtime.protocol import Usage
 
-from . import api, ir
+from . import ir
 from .cells import Cell, Meta, value_of
 from .executor import StreamExecutor, unknown_variable
 from .group import ProgramStateGroup
@@ -20,42 +20,11 @@ from .streaming import (
     iterate_variable,
     iterate_variable_async,
 )
+from .timeline import Timeline, state_html
 from .tool_run import ToolResult, run_tools, run_tools_async
+from .turn import Turn
 
 Value = TypeVar("Value")
-
-
-class Turn(Expr):
-    """What `s.user(...)` returns. With content, the turn is appended already, and `s += ` of it
-    adds nothing more; without, it is a `with` block whose content is what is appended inside."""
-
-    def __init__(self, state: ProgramState, role: str, content: Expr | str | None) -> None:
-        self.state = state
-        self.role = role
-        self.expr = api.role(role, content)
-        # The state that must take `+= turn` as done; None once it did.
-        self.appended_to: ProgramState | None = None
-        if content is not None:
-            state.stream_executor.submit(self.expr)
-            self.appended_to = state
-
-    def nodes(self) -> Iterator[Expr]:
-        return self.expr.nodes()
-
-    def __enter__(self) -> None:
-        self.state.stream_executor.submit(ir.RoleBegin(self.role))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # After an exception too: a body that catches it goes on outside of the turn.
-        self.state.stream_executor.submit(ir.RoleEnd(self.role))
-
-    def __repr__(self) -> str:
-        return repr(self.expr)
 
 
 class ProgramState:
@@ -227,6 +196,13 @@ class ProgramState:
         self.stream_executor.wait_idle()
         return [record.usage for record in self.stream_executor.records if record.usage is not None]
 
+    def timeline(self) -> Timeline:
+        """When each call was queued, started and finished, and its tokens: of this state, of its
+        branches and of programs called inside. `print` it, or `.save("page.html")`. Waits like
+        `error`."""
+        self.stream_executor.wait_idle()
+        return Timeline.of(self.stream_executor.program, self.stream_executor.records)
+
     def text(self) -> str:
         """The whole text: prompt, role markup and output."""
         self.stream_executor.sync()
@@ -298,6 +274,13 @@ class ProgramState:
     def __repr__(self) -> str:
         self.stream_executor.wait_idle()
         return f"ProgramState({self.stream_executor.text_})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the text, with what the model wrote marked."""
+        executor = self.stream_executor
+        executor.wait_idle()
+        transcript = executor.transcript
+        return state_html(executor.program, transcript.text, transcript.spans, executor.failure)
 
 
 def _check_size(size: int) -> None:

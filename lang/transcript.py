@@ -53,7 +53,10 @@ class Transcript:
         self.text += text
         self._add_part(Tokens(list(token_ids)) if token_ids else Text(text))
 
-    def add_parts(self, text: str, parts: Iterable[Part]) -> None:
+    def add_parts(self, text: str, parts: Iterable[Part], spans: Iterable[Span] = ()) -> None:
+        """What another transcript added to its own, with `since` and `spans_since`."""
+        offset = len(self.text)
+        self.spans += [Span(span.start + offset, span.end + offset, span.name) for span in spans]
         self.text += text
         for part in parts:
             self._add_part(part)
@@ -99,6 +102,15 @@ class Transcript:
             elif isinstance(before, Tokens) and isinstance(now, Tokens) and now.ids != before.ids:
                 parts.insert(0, Tokens(now.ids[len(before.ids) :]))
         return self.text[len(start.text) :], parts
+
+    def spans_since(self, start: Transcript) -> list[Span]:
+        """The model's part of what was added after this one branched from `start`, counted from
+        there."""
+        offset = len(start.text)
+        return [
+            Span(span.start - offset, span.end - offset, span.name)
+            for span in self.spans[len(start.spans) :]
+        ]
 
     def _add_part(self, part: Part) -> None:
         """Append, merging with a last part of the same kind: one stretch is tokenized as one."""

@@ -114,13 +114,12 @@ def test_the_first_failure_is_raised_and_cancels_the_others(model):
     model.fail = lambda prompt: bl.GrammarError("bad") if prompt == "1" else None
 
     async def main():
-        done = []
-        with pytest.raises(bl.GrammarError):
-            async for state in ask.amap(records(4), backend=model):
-                done.append(state.ret_value)
-        return done
+        async for state in ask.amap(records(4), backend=model):
+            done.append(state.ret_value)
 
-    done = asyncio.run(main())
+    done = []
+    with pytest.raises(bl.GrammarError):
+        asyncio.run(main())
     assert done in ([], [model.reply("0")])
     while model.running:
         model.get_server_info()

@@ -213,12 +213,14 @@ def test_a_return_value_that_is_no_data_is_refused_by_number(model, path):
     def program(s, text):
         return object()
 
-    with pytest.raises(bl.CheckpointError, match="instance 0 cannot be written.*object is no JSON"):
+    with pytest.raises(
+        bl.CheckpointError, match=r"instance 0 cannot be written.*object is no JSON"
+    ):
         program.run_batch([("x",)], backend=model, checkpoint=path)
 
 
 def test_arguments_that_cannot_be_compared_are_refused_before_anything_runs(model, path):
-    with pytest.raises(bl.CheckpointError, match="arguments of instance 1.*object is no JSON"):
+    with pytest.raises(bl.CheckpointError, match=r"arguments of instance 1.*object is no JSON"):
         echo.run_batch([("x",), (object(),)], backend=model, checkpoint=path)
     assert model.calls == []
 
@@ -263,7 +265,7 @@ def test_another_program_model_or_sampling_is_refused_by_name(model, path):
     other = bl.function(lambda s, text: None)
     with pytest.raises(bl.CheckpointError, match="its program is 'echo', this run's is '<lambda>'"):
         other.run_batch(items(1), backend=model, checkpoint=path)
-    with pytest.raises(bl.CheckpointError, match="its sampling is {}, this run's is {'temper"):
+    with pytest.raises(bl.CheckpointError, match=r"its sampling is \{\}, this run's is \{'temper"):
         echo.run_batch(items(1), backend=model, checkpoint=path, temperature=0.5)
     model.info = model_info(name="another")
     with pytest.raises(bl.CheckpointError, match="its model is 'scripted', this run's is 'anoth"):
