@@ -99,7 +99,8 @@ def make_tool(name: str, parameters: list[tuple[str, Any, bool]]) -> Tool[..., A
     return Tool(call, name=name)
 
 
-names = st.from_regex(r"\A[a-z][a-z_]{0,5}\Z").filter(lambda n: n not in ("auto", "none"))
+# A keyword of Python is no name of a parameter.
+names = st.from_regex(r"\A[a-z]_[a-z_]{0,4}\Z")
 parameters = st.lists(
     st.tuples(names, st.sampled_from(KINDS), st.booleans()), max_size=3, unique_by=lambda p: p[0]
 )
