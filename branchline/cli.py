@@ -109,20 +109,36 @@ def run(
     function: Annotated[
         str | None, typer.Option(help="Which program, when the file has several.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep what is finished in OUTPUT.checkpoint, and go on from there if it exists.",
+        ),
+    ] = False,
     model: Model = "embedded",
     address: Address = None,
 ) -> None:
     """Run a program of your own, once or over a file of records.
 
     Without --input the program runs once without arguments; without --output the results go to
-    standard output. Everything else (progress, summary) goes to standard error.
+    standard output. Everything else (progress, summary) goes to standard error. With --resume a
+    run that was killed, or in which records failed, does only what is missing when it is started
+    again.
     """
     from .records import load_program, read_records, result_of, run_records
 
     program = load_program(file, function)
     records = read_records(input_file, program) if input_file else [{}]
     with backend_for(model, address, quiet=True) as backend:
-        states, summary = run_records(program, records, backend=backend, output=output)
+        states, summary = run_records(
+            program,
+            records,
+            backend=backend,
+            output=output,
+            keep_states=output is None,
+            resume=resume,
+        )
     if output is None:
         for state in states:
             print(json.dumps(result_of(state), ensure_ascii=False))

@@ -10,14 +10,13 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic_core import to_jsonable_python
 
-from branchline.lang.batch import BatchError
 from branchline.lang.function import Function
 
 if TYPE_CHECKING:
@@ -131,29 +130,51 @@ def run_records(
     *,
     backend: Backend,
     output: Path | None,
+    keep_states: bool = True,
+    resume: bool = False,
 ) -> tuple[list[ProgramState], Summary]:
     """Run `program` once per record with a progress bar on standard error.
 
     Results are written in order, one line per record as soon as it and all before it are done.
+    The states are returned unless `keep_states` is False: then memory does not grow with the
+    records. With `resume` what is finished is also kept in a checkpoint beside the output, from
+    which an interrupted run goes on; it is removed when nothing is left to do.
     """
+    if resume and output is None:
+        raise UsageError("--resume needs --output: the checkpoint is kept beside that file")
+    checkpoint = checkpoint_of(output) if resume and output else None
     summary = Summary()
     states: list[ProgramState] = []
     start = time.perf_counter()
-    # What a body raised is in its state's error(); the batch raises it again when it is over.
-    with (
-        output.open("w", encoding="utf-8") if output else nullcontext() as sink,
-        suppress(BatchError),
-    ):
-        for state in program.run_batch(
-            records, backend=backend, progress_bar=True, generator_style=True
-        ):
-            states.append(state)
+    results = program.run_batch(
+        records,
+        backend=backend,
+        progress_bar=True,
+        generator_style=True,
+        on_error="return",
+        checkpoint=checkpoint,
+    )
+    with ExitStack() as stack:
+        sink: TextIO | None = None
+        for state in results:
+            if output is not None and sink is None:
+                # Only now: a checkpoint of other inputs is refused before anything is overwritten.
+                sink = stack.enter_context(output.open("w", encoding="utf-8"))
+            if keep_states:
+                states.append(state)
             summary.add(state)
             if sink is not None:
                 sink.write(json.dumps(result_of(state), ensure_ascii=False) + "\n")
                 sink.flush()
+    if checkpoint is not None and not summary.failed:
+        checkpoint.unlink()
     summary.wall_s = time.perf_counter() - start
     return states, summary
+
+
+def checkpoint_of(output: Path) -> Path:
+    """Where `--resume` keeps what is finished."""
+    return output.with_name(f"{output.name}.checkpoint")
 
 
 def result_of(state: ProgramState) -> Any:

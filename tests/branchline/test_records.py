@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from branchline.records import Summary, UsageError, load_program, read_records
+sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
+
+from scripted import Scripted
+
+import branchline as bl
+from branchline.records import (
+    Summary,
+    UsageError,
+    checkpoint_of,
+    load_program,
+    read_records,
+    run_records,
+)
 
 PROGRAM = """
 import branchline as bl
@@ -89,3 +102,48 @@ def test_a_file_without_records_is_refused(program_file: Path) -> None:
 def test_a_summary_of_nothing_divides_by_nothing() -> None:
     summary = Summary()
     assert (summary.cached_prompt_pct, summary.tokens_per_s) == (0.0, 0.0)
+
+
+def test_a_resumed_run_does_only_what_failed_and_writes_everything(
+    program_file: Path, tmp_path: Path
+) -> None:
+    program, output = load_program(program_file), tmp_path / "out.jsonl"
+    records = [{"name": name} for name in ("Ada", "Bob", "Cleo")]
+    model = Scripted(fail=lambda prompt: bl.GrammarError("bad") if "Bob" in prompt else None)
+    _, summary = run_records(program, records, backend=model, output=output, resume=True)
+    assert summary.failed == 1
+    assert checkpoint_of(output).exists()
+
+    model = Scripted()
+    states, summary = run_records(
+        program, records, backend=model, output=output, resume=True, keep_states=False
+    )
+    assert (states, summary.failed, summary.documents) == ([], 0, 3)
+    assert [call.text for call in model.calls] == ["Hello Bob, "]
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert lines == [{"rest": model.reply(f"Hello {record['name']}, ")} for record in records]
+    assert not checkpoint_of(output).exists()
+
+
+def test_a_run_without_resume_leaves_no_checkpoint(program_file: Path, tmp_path: Path) -> None:
+    program, output = load_program(program_file), tmp_path / "out.jsonl"
+    run_records(program, [{"name": "Ada"}], backend=Scripted(), output=output)
+    assert list(tmp_path.glob("*checkpoint*")) == []
+
+
+def test_resuming_needs_an_output(program_file: Path) -> None:
+    with pytest.raises(UsageError, match="--resume needs --output"):
+        run_records(load_program(program_file), [{}], backend=Scripted(), output=None, resume=True)
+
+
+def test_a_checkpoint_of_other_inputs_is_refused_before_the_output_is_touched(
+    program_file: Path, tmp_path: Path
+) -> None:
+    program, output = load_program(program_file), tmp_path / "out.jsonl"
+    failing = Scripted(fail=lambda prompt: bl.GrammarError("bad") if "Bob" in prompt else None)
+    records = [{"name": "Ada"}, {"name": "Bob"}]
+    run_records(program, records, backend=failing, output=output, resume=True)
+    before = output.read_text()
+    with pytest.raises(bl.CheckpointError, match="instance 0 had other arguments"):
+        run_records(program, records[::-1], backend=Scripted(), output=output, resume=True)
+    assert output.read_text() == before
