@@ -13,7 +13,6 @@ import queue
 import secrets
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,7 +47,7 @@ from .model import describe, engine_config
 from .options import Options
 from .report import log, report_failure, report_ready
 from .service import Service
-from .supervisor import EngineProcess
+from .supervisor import TOO_OFTEN, EngineProcess, Restarts, how_it_ended
 
 if TYPE_CHECKING:
     from .http.server import HttpServer
@@ -58,10 +57,6 @@ Prepared = TypeVar("Prepared")
 _TICK_S: Final = 0.1
 _MESSAGES_PER_TURN: Final = 256
 _ENGINE_STOP_S: Final = 2.0
-# Engines that may die within the window before the front gives up with them.
-_RESTARTS_PER_WINDOW: Final = 5
-_RESTART_WINDOW_S: Final = 60.0
-_RESTART_PAUSE_S: Final = 0.5
 # A peer's pipe is gone a moment after its disconnection is reported: look a few times.
 _PROBES: Final = 4
 _PROBE_PAUSE_S: Final = 0.02
@@ -99,7 +94,7 @@ class Front:
         self._engine_ready = False
         self._engine_fault = ""
         self._num_engines = 0
-        self._restarts_s: deque[float] = deque()
+        self._restarts = Restarts()
         self._restart_at_s: float | None = None
         self._service: Service | None = None
         self._tokenizer: Tokenizer | None = None
@@ -182,6 +177,8 @@ class Front:
 
     def _close(self) -> None:
         """Leave nothing behind: no process, no socket, no file."""
+        if self._http is not None:
+            self._http.flush()
         if self._engine is not None:
             # An engine that is still loading does not listen yet.
             polite = self._engine_ready and self._num_signals < 2
@@ -265,7 +262,11 @@ class Front:
                 self._errands.get_nowait()()
 
     def _offload(self, work: Callable[[], Prepared], then: Callable[[Prepared], None], /) -> None:
-        self._threads.submit(lambda: _hand_back(self._wake, then, work()))
+        def run() -> None:
+            result = work()
+            self._wake(lambda: then(result))
+
+        self._threads.submit(run)
 
     def _on_orphaned(self) -> None:
         self._orphaned = True
@@ -388,38 +389,15 @@ class Front:
         self._poller.unregister(engine.channel)
         engine.close()
         self._engine = None
-        status = engine.exit_status
+        how = how_it_ended(engine.exit_status)
         if self._service is None:
-            raise Fatal(self._engine_fault or f"the engine ended while starting ({_how(status)})")
-        reason = self._engine_fault or f"the engine died ({_how(status)})"
+            raise Fatal(self._engine_fault or f"the engine ended while starting ({how})")
+        reason = self._engine_fault or f"the engine died ({how})"
         self._service.on_engine_lost(f"{reason}; it is being started again")
         now_s = time.monotonic()
-        while self._restarts_s and self._restarts_s[0] < now_s - _RESTART_WINDOW_S:
-            self._restarts_s.popleft()
-        if len(self._restarts_s) >= _RESTARTS_PER_WINDOW:
-            raise Fatal(
-                f"{reason}, for the {len(self._restarts_s) + 1}th time in "
-                f"{_RESTART_WINDOW_S:g} s; giving up"
-            )
+        pause_s = self._restarts.note(now_s)
+        if pause_s is None:
+            raise Fatal(f"{reason}, {TOO_OFTEN}; giving up")
         log(f"{reason}; starting it again")
-        self._restarts_s.append(now_s)
-        # The first restart is immediate; one that follows soon waits.
-        pause_s = _RESTART_PAUSE_S if len(self._restarts_s) > 1 else 0.0
         self._restart_at_s = now_s + pause_s
         self._next_tick_s = self._restart_at_s
-
-
-def _hand_back(
-    wake: Callable[[Callable[[], None]], None], then: Callable[[Prepared], None], result: Prepared
-) -> None:
-    wake(lambda: then(result))
-
-
-def _how(status: int | None) -> str:
-    """An exit status in words."""
-    if status is None:
-        return "no status"
-    if status < 0:
-        with contextlib.suppress(ValueError):
-            return f"signal {signal.Signals(-status).name}"
-    return f"exit status {status}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,11 @@ from ..engine.config import EngineConfig
 from ..protocol import MAX_FRAME_BYTES, EngineCommand, EngineStop, encode
 
 _HIGH_WATER_MARK: Final = 1_000_000
+# Engines that may die within the window before the front gives up with them.
+_RESTARTS_PER_WINDOW: Final = 5
+_RESTART_WINDOW_S: Final = 60.0
+_RESTART_PAUSE_S: Final = 0.5
+TOO_OFTEN: Final = f"more than {_RESTARTS_PER_WINDOW} times in {_RESTART_WINDOW_S:g} s"
 
 
 # libgomp's threads spin about a millisecond for their next piece of work. Where another process
@@ -109,3 +116,30 @@ class EngineProcess:
         self.channel.close(linger=0)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
+
+
+class Restarts:
+    """When an engine that died may be started again, if at all."""
+
+    def __init__(self) -> None:
+        self._starts_s: deque[float] = deque()
+
+    def note(self, now_s: float) -> float | None:
+        """An engine has died: the pause before the next one; None when too many died lately."""
+        while self._starts_s and self._starts_s[0] < now_s - _RESTART_WINDOW_S:
+            self._starts_s.popleft()
+        if len(self._starts_s) >= _RESTARTS_PER_WINDOW:
+            return None
+        self._starts_s.append(now_s)
+        # The first restart is immediate; one that follows soon waits.
+        return _RESTART_PAUSE_S if len(self._starts_s) > 1 else 0.0
+
+
+def how_it_ended(status: int | None) -> str:
+    """An exit status in words."""
+    if status is None:
+        return "no status"
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"signal {signal.Signals(-status).name}"
+    return f"exit status {status}"

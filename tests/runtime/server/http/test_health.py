@@ -143,3 +143,12 @@ def test_the_openapi_document_has_a_schema_for_everything_it_refers_to(asker: As
     }
     assert references <= set(schemas)
     assert "temperature" in schemas["ChatRequest"]["properties"]
+
+
+def test_nothing_listens_after_the_end(tokenizer: Tokenizer) -> None:
+    front = PlayedFront(tokenizer)
+    asker = Asker(front.listen())
+    assert asker.get("/health").status == 200
+    front.close()
+    with pytest.raises(ConnectionRefusedError):
+        asker.get("/health")
