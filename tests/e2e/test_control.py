@@ -1,0 +1,129 @@
+"""Cancelling, deadlines, retries and timelines of programs, in a real runtime process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from asking import ENDLESS
+from processes import children, seconds_until
+
+import branchline as bl
+from branchline.lang.launch import RuntimeProcess
+
+Start = Callable[..., RuntimeProcess]
+
+
+@bl.function
+def ramble(s: bl.ProgramState, topic: str, num_tokens: int = ENDLESS) -> None:
+    s += topic
+    s += bl.gen("text", max_tokens=num_tokens, temperature=0.0, ignore_eos=True)
+
+
+@pytest.fixture
+def endpoint(runtime: RuntimeProcess) -> Iterator[bl.RuntimeEndpoint]:
+    with bl.RuntimeEndpoint(runtime.address) as endpoint:
+        yield endpoint
+
+
+def num_busy(endpoint: bl.RuntimeEndpoint) -> float:
+    info = endpoint.get_server_info()
+    return float(info["running"] + info["waiting"])
+
+
+def test_a_cancelled_state_is_freed_before_the_runtime_answers_again(endpoint):
+    state = ramble.run("the quick brown fox", backend=endpoint)
+    seconds_until(lambda: num_busy(endpoint) == 1, 20)
+    state.cancel()
+    # The question goes the same way behind the cancellation: one step at most lies between.
+    assert num_busy(endpoint) == 0
+    with pytest.raises(bl.Cancelled):
+        state["text"]
+
+
+def test_a_deadline_frees_every_branch_in_the_runtime(endpoint):
+    @bl.function
+    def program(s):
+        s += "the quick brown fox "
+        group = s.fork(3)
+        group += lambda i: f"{i} " + bl.gen("text", max_tokens=ENDLESS, ignore_eos=True)
+        group.join()
+
+    with pytest.raises(bl.TimeoutExceeded):
+        program.run(backend=endpoint, timeout=0.2)
+    assert num_busy(endpoint) == 0
+
+
+def test_leaving_amap_frees_the_runtime(endpoint):
+    async def main() -> None:
+        states = ramble.amap([("fox", 1), *[("dog", ENDLESS)] * 5], backend=endpoint)
+        await anext(states)
+        await states.aclose()
+
+    asyncio.run(main())
+    assert num_busy(endpoint) == 0
+
+
+def test_calls_lost_with_the_engine_are_replayed_unnoticed(start: Start) -> None:
+    process = start()
+    with bl.RuntimeEndpoint(process.address) as endpoint:
+        want = ramble.run("the quick brown fox", 1_500, backend=endpoint).text()
+        states = [ramble.run("the quick brown fox", 1_500, backend=endpoint) for _ in range(4)]
+        seconds_until(lambda: num_busy(endpoint) == 4, 20)
+        [engine] = children(process.pid)
+        os.kill(engine, signal.SIGKILL)
+        assert [state.text() for state in states] == [want] * 4
+        assert endpoint.get_server_info()["front_engine_restarts"] == 1
+
+
+def test_a_stream_lost_with_the_engine_is_an_error_with_its_place(start: Start) -> None:
+    process = start()
+    with bl.RuntimeEndpoint(process.address) as endpoint:
+        state = ramble.run("the quick brown fox", backend=endpoint, stream=True)
+        pieces = state.text_iter("text")
+        next(pieces)
+        [engine] = children(process.pid)
+        killed_s = time.monotonic()
+        os.kill(engine, signal.SIGKILL)
+        with pytest.raises(bl.RuntimeUnavailable) as caught:
+            list(pieces)
+        assert time.monotonic() - killed_s < 1.0
+        assert (caught.value.program, caught.value.variable) == ("ramble", "text")
+        assert str(caught.value.source).startswith(f"{__file__}:")
+
+
+def test_a_runtime_that_is_gone_for_good_is_told_within_a_second(start: Start) -> None:
+    process = start()
+    with bl.RuntimeEndpoint(process.address) as endpoint:
+        state = ramble.run("the quick brown fox", backend=endpoint)
+        seconds_until(lambda: num_busy(endpoint) == 1, 20)
+        killed_s = time.monotonic()
+        os.kill(process.pid, signal.SIGKILL)
+        assert isinstance(state.error(), bl.RuntimeUnavailable)
+        assert time.monotonic() - killed_s < 1.0
+
+
+def test_more_programs_than_the_runtime_lets_wait_all_finish(start: Start) -> None:
+    process = start(max_waiting=4, max_running=4)
+    with bl.RuntimeEndpoint(process.address) as endpoint:
+        states = ramble.run_batch([("fox", 4)] * 60, backend=endpoint, num_threads=60)
+        assert [state.error() for state in states] == [None] * 60
+        refused = endpoint.get_server_info()["front_requests_failed"]
+        assert refused > 0
+
+
+def test_a_timeline_tells_the_runtimes_own_times(endpoint):
+    rows = ramble.run("cats and dogs", 20, backend=endpoint).timeline().rows
+    (row,) = rows
+    assert row.decode == 20
+    assert row.cached is not None
+    assert row.extend is not None
+    assert row.cached + row.extend > 0
+    assert row.waited is not None
+    assert row.first_token is not None
+    assert row.finished is not None
+    assert 0 <= row.waited <= row.first_token - row.started <= row.finished - row.started
