@@ -32,7 +32,6 @@ _UNSUPPORTED: Final = {
     "session_params": "there are no sessions over HTTP",
 }
 _UNSUPPORTED_SAMPLING: Final = {
-    "stop_regex": "give stop strings",
     "ebnf": "give regex or json_schema",
     "structural_tag": "give regex or json_schema",
     "no_stop_trim": "the stop string is always cut off",
@@ -55,6 +54,7 @@ class NativeSampling(Struct, kw_only=True, forbid_unknown_fields=True):
     repetition_penalty: float | None = None
     sampling_seed: int | None = None
     stop: str | list[str] | None = None
+    stop_regex: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool | None = None
     skip_special_tokens: bool | None = None
@@ -65,7 +65,6 @@ class NativeSampling(Struct, kw_only=True, forbid_unknown_fields=True):
     # No effect: our tokenizers put no spaces between special tokens.
     spaces_between_special_tokens: bool | None = None
 
-    stop_regex: Any = None
     ebnf: Any = None
     structural_tag: Any = None
     no_stop_trim: Any = None
@@ -174,8 +173,9 @@ def _sampling(given: NativeSampling) -> SamplingParams:
         for name in SamplingParams.__struct_fields__
         if getattr(given, name, None) is not None
     }
-    if isinstance(given.stop, str):
-        fields["stop"] = [given.stop]
+    for name in ("stop", "stop_regex"):
+        if isinstance(fields.get(name), str):
+            fields[name] = [fields[name]]
     if given.sampling_seed is not None:
         fields["seed"] = given.sampling_seed
     return SamplingParams(**fields)

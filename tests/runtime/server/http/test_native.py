@@ -107,6 +107,13 @@ def test_no_new_tokens_with_alternatives_tells_the_likeliest_next_ones(asker: As
     assert top == [[-0.25, 100, None], [-0.25, 101, None], [-0.25, 102, None]]
 
 
+def test_stop_strings_and_patterns_come_alone_or_in_lists(front: PlayedFront, asker: Asker) -> None:
+    asker.post("/generate", text="a", sampling_params={"stop": "x", "stop_regex": "[0-9]"})
+    asker.post("/generate", text="a", sampling_params={"stop": ["x"], "stop_regex": ["[0-9]"]})
+    stops = [(submit.sampling.stop, submit.sampling.stop_regex) for submit in front.submits]
+    assert stops == [(["x"], ["[0-9]"])] * 2
+
+
 def test_constraints_reach_the_engine(front: PlayedFront, asker: Asker) -> None:
     asker.post("/generate", text="a", sampling_params={"regex": "a+"})
     asker.post("/generate", text="a", sampling_params={"json_schema": "{}"})
