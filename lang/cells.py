@@ -42,7 +42,9 @@ class Cell:
         text = value[0] if isinstance(value, list) and value else value
         text = text if isinstance(text, str) else str(text)
         streamed = sum(len(piece) for piece, _ in self.chunks)
-        self.chunks.append((text[streamed:], _without_logprobs(meta) if streamed else meta or {}))
+        if streamed < len(text) or meta or not self.chunks:
+            rest = _without_logprobs(meta) if self.chunks else meta or {}
+            self.chunks.append((text[streamed:], rest))
         self.value, self.meta, self.final = value, meta, True
 
     def fail(self, error: BaseException) -> None:

@@ -18,6 +18,7 @@ from .op_queue import Op, OpQueue
 from .record import CallRecord
 from .retry import Retry
 from .sampling import SamplingOptions
+from .speculation import Speculation
 from .transcript import Transcript
 
 
@@ -38,6 +39,7 @@ class StreamExecutor(OpQueue):
         inline: bool = False,
         parent: StreamExecutor | None = None,
         retry: Retry | None = None,
+        num_api_spec_tokens: int | None = None,
     ) -> None:
         super().__init__(program, parent, stream=stream)
         self.backend = backend
@@ -46,6 +48,13 @@ class StreamExecutor(OpQueue):
         self.inline = inline
         self.parent = parent
         self.retry = retry or Retry()
+        # A runtime shares prefixes between calls, so only APIs gain from writing ahead.
+        self.num_api_spec_tokens = (
+            num_api_spec_tokens if backend.is_chat_model is not None else None
+        )
+        self.speculation = (
+            Speculation(self.num_api_spec_tokens) if self.num_api_spec_tokens else None
+        )
         self.transcript = Transcript()
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
@@ -136,6 +145,8 @@ class StreamExecutor(OpQueue):
 
     async def _execute(self, op: Op) -> None:
         before = len(self.transcript.text)
+        if self.speculation is not None:
+            self.speculation.follow(op.node)
         match op.node:
             case ir.Constant(value=text):
                 self.transcript.add_text(text)
@@ -179,25 +190,34 @@ class StreamExecutor(OpQueue):
         streamed = ""
 
         with self._call(op) as record:
+            splitter = None if node.reasoning is None else node.reasoning.splitter()
 
             def on_delta(text: str, meta: Meta) -> None:
                 nonlocal streamed
                 record.note_first_token()
+                thinking, text = ("", text) if splitter is None else splitter.feed(text)
                 streamed += text
                 with self.monitor:
                     for cell in op.cells:
-                        cell.chunks.append((text, meta))
+                        if splitter is None or cell.name != node.reasoning_name:
+                            cell.chunks.append((text, meta))
+                        elif thinking:
+                            cell.chunks.append((thinking, {}))
                 self._publish(text)
 
-            generated = await calls.generate(
-                self.backend,
-                list(self.transcript.parts),
-                node,
-                self.sampling,
-                # Thinking can be told from the answer only when the output is whole.
-                on_delta if self.stream and node.reasoning is None else None,
-                self.retry,
-            )
+            if self.speculation is not None:
+                generated = await self.speculation.generate(
+                    self.backend, self.transcript, node, self.sampling, self.retry
+                )
+            else:
+                generated = await calls.generate(
+                    self.backend,
+                    list(self.transcript.parts),
+                    node,
+                    self.sampling,
+                    on_delta if self.stream else None,
+                    self.retry,
+                )
             record.finish(generated.usage)
         text = generated.texts[0]
         if not text.startswith(streamed):
@@ -273,6 +293,7 @@ class StreamExecutor(OpQueue):
             inline=self.inline,
             parent=self,
             retry=self.retry,
+            num_api_spec_tokens=self.num_api_spec_tokens,
         )
         child.is_branch = True
         child.path = (*self.path, label)

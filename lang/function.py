@@ -271,6 +271,7 @@ class Function(Generic[Return]):
             inline=options.inline and not self.is_async,
             parent=current_program(),
             retry=options.retry,
+            num_api_spec_tokens=self.num_api_spec_tokens,
         )
         if options.timeout_s is not None:
             executor.limit_time(options.timeout_s)
@@ -317,7 +318,8 @@ def function(
 ) -> Callable[[Callable[..., Return]], Function[Return]]: ...
 def function(func: Callable[..., Any] | None = None, num_api_spec_tokens: int | None = None) -> Any:
     """Decorator, with or without parentheses: makes a program of a function whose first parameter
-    is `s`. `num_api_spec_tokens` matters to API backends only."""
+    is `s`. With `num_api_spec_tokens` a call of an API backend writes on past its stop, up to so
+    many tokens, and the gens after it take their outputs from there; see speculation.py."""
     if func is not None:
         return Function(func, num_api_spec_tokens)
     return lambda func: Function(func, num_api_spec_tokens)

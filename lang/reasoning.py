@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,60 @@ class ReasoningFormat:
         body = stripped.removeprefix(self.begin)
         thinking, found, answer = body.partition(self.end)
         return thinking.strip(), answer.strip() if found else ""
+
+    def splitter(self) -> ReasoningSplitter:
+        """For an output that comes in pieces."""
+        return ReasoningSplitter(self)
+
+
+class ReasoningSplitter:
+    """`split` for an output that comes in pieces. What is handed out for the thinking and for the
+    answer joins to beginnings of what `split` gives; what is not sure yet is held."""
+
+    def __init__(self, form: ReasoningFormat) -> None:
+        self._form = form
+        self._phase: Literal["start", "thinking", "answer"] = "start"
+        self._held = ""
+        self._shown = False
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """(thinking, answer) that are sure with this piece of the output."""
+        form = self._form
+        self._held += text
+        if self._phase == "start":
+            begun = self._held.lstrip()
+            if begun.startswith(form.begin):
+                self._held = begun.removeprefix(form.begin)
+            elif not (form.starts_inside and begun and not form.begin.startswith(begun)):
+                # Text without a begin tag may yet turn out to be thinking, by its end tag.
+                return "", ""
+            self._phase = "thinking"
+        thinking = ""
+        if self._phase == "thinking":
+            body, found, after = self._held.partition(form.end)
+            if not found:
+                tag = _overlap(body, form.end)
+                thinking, kept = self._strip(body[: len(body) - tag])
+                self._held = kept + body[len(body) - tag :]
+                return thinking, ""
+            thinking, _ = self._strip(body)
+            self._phase, self._held, self._shown = "answer", after, False
+        answer, self._held = self._strip(self._held)
+        return thinking, answer
+
+    def _strip(self, text: str) -> tuple[str, str]:
+        """What can be shown of a text whose outer white space does not count, and its end that may
+        turn out to be outer white space."""
+        text = text if self._shown else text.lstrip()
+        shown = text.rstrip()
+        self._shown = self._shown or bool(shown)
+        return shown, text[len(shown) :]
+
+
+def _overlap(text: str, tag: str) -> int:
+    """The length of the longest end of the text that the tag begins with."""
+    lengths = range(min(len(text), len(tag) - 1), 0, -1)
+    return next((length for length in lengths if text.endswith(tag[:length])), 0)
 
 
 _FORMATS = {

@@ -38,6 +38,8 @@ class Backend(ABC):
     """
 
     capabilities: Capabilities = Capabilities()
+    # Of an API: whether it takes messages (True) or text (False). None for a runtime.
+    is_chat_model: bool | None = None
     _chat_template: ChatTemplate | None = None
 
     @property

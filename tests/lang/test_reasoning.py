@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import branchline as bl
 from branchline.lang.reasoning import reasoning_format
 
 
@@ -23,3 +26,38 @@ from branchline.lang.reasoning import reasoning_format
 )
 def test_an_output_is_thinking_and_answer(model_type, output, thinking, answer):
     assert reasoning_format(model_type).split(output) == (thinking, answer)
+
+
+@given(
+    thinking=st.text(" a<th/ink>\n", max_size=12),
+    answer=st.text(" b<\n", max_size=8),
+    cut=st.integers(0, 40),
+    size=st.integers(1, 7),
+    model_type=st.sampled_from(["qwen3", "deepseek-r1", "kimi"]),
+    begun=st.booleans(),
+)
+def test_pieces_join_to_beginnings_of_the_whole(thinking, answer, cut, size, model_type, begun):
+    form = reasoning_format(model_type)
+    whole = ((form.begin if begun else "") + thinking + form.end + answer)[: cut + 10]
+    splitter = form.splitter()
+    parts = [splitter.feed(whole[at : at + size]) for at in range(0, len(whole), size)]
+    expected = form.split(whole)
+    assert expected[0].startswith("".join(part[0] for part in parts))
+    assert expected[1].startswith("".join(part[1] for part in parts))
+
+
+def test_thinking_and_answer_are_streamed_as_they_come(model):
+    model.reply = lambda prompt: "<think>first this, then that</think>\n\nso it is"
+
+    @bl.function
+    def program(s):
+        s += bl.separate_reasoning(bl.gen("a"), model_type="qwen3") + "."
+
+    state = program.run(stream=True, backend=model)
+    thinking = list(state.text_iter("a_reasoning_content"))
+    answer = list(state.text_iter("a"))
+    assert len(thinking) > 3
+    assert len(answer) > 2
+    assert "".join(thinking) == state["a_reasoning_content"] == "first this, then that"
+    assert "".join(answer) == state["a"] == "so it is"
+    assert "".join(state.text_iter()) == "so it is."
