@@ -16,6 +16,7 @@ from ..tokenizer import Tokenizer
 from . import charset
 from .charset import CharSet
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, chars, seq
+from .json_text import ANY_VALUE_RULES
 
 _FIRST = 0x100000
 _LEAD_BYTE = 0xF4
@@ -68,17 +69,29 @@ class ControlTokens:
         return ids + self._tokenizer.encode_text(plain)
 
 
-def text_only(language: Language, prefix: str) -> Language:
-    """The language without the characters that stand for control tokens; its rules get a prefix,
-    so that several languages can be put into one."""
-    done: dict[int, Expr] = {}
+class TextOnly:
+    """Takes the characters that stand for control tokens out of languages that become parts of
+    one. Expressions that several of them share stay shared, so that they are compiled once."""
 
-    def keep(expr: Expr) -> Expr:
-        if id(expr) not in done:
-            done[id(expr)] = rebuilt(expr)
-        return done[id(expr)]
+    def __init__(self) -> None:
+        # With the original, whose id would be given to another one once it is gone.
+        self._done: dict[int, tuple[Expr, Expr]] = {}
 
-    def rebuilt(expr: Expr) -> Expr:
+    def language(self, language: Language, prefix: str) -> Language:
+        """The language, its own rules renamed by a prefix."""
+        rules = {
+            _renamed(name, prefix): self._keep(body, prefix)
+            for name, body in language.rules.items()
+        }
+        return Language(self._keep(language.root, prefix), rules)
+
+    def _keep(self, expr: Expr, prefix: str) -> Expr:
+        found = self._done.get(id(expr))
+        if found is None:
+            found = self._done[id(expr)] = (expr, self._rebuilt(expr, prefix))
+        return found[1]
+
+    def _rebuilt(self, expr: Expr, prefix: str) -> Expr:
         match expr:
             case Lit(data):
                 if _LEAD_BYTE in data:
@@ -86,19 +99,19 @@ def text_only(language: Language, prefix: str) -> Language:
                         "grammar",
                         f"{data.decode()!r} holds a character of Unicode's last private-use "
                         "plane, which cannot be told from a control token here; leave it out",
-                        pointer="/constraint/tags",
                     )
                 return expr
             case Chars(members):
                 return chars(charset.intersect(members, TEXT))
             case Seq(items):
-                return seq(*map(keep, items))
+                return seq(*(self._keep(item, prefix) for item in items))
             case Alt(items):
-                return alt(map(keep, items))
+                return alt(self._keep(item, prefix) for item in items)
             case Repeat(item, low, high, counted_outside):
-                return Repeat(keep(item), low, high, counted_outside)
+                return Repeat(self._keep(item, prefix), low, high, counted_outside)
             case Ref(name):
-                return Ref(prefix + name)
+                return Ref(_renamed(name, prefix))
 
-    root = keep(language.root)
-    return Language(root, {prefix + name: keep(body) for name, body in language.rules.items()})
+
+def _renamed(name: str, prefix: str) -> str:
+    return name if name in ANY_VALUE_RULES else prefix + name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ..errors import RequestError
@@ -55,12 +56,23 @@ def pattern_expr(
 ) -> Expr:
     """The contents of strings in which the pattern is found, `low` to `high` characters long."""
     try:
-        parsed = parse(_REWRITTEN.get(source, source), limits)
-        if low > 0 or high is not None:
-            parsed = _with_length(parsed, low, high, pointer)
+        if low == 0 and high is None:
+            return _unbounded(source, limits)
+        parsed = _with_length(_parsed(source, limits), low, high, pointer)
         return search(parsed, text.write_chars, text.ANY_CHARS, limits)
     except RequestError as error:
         refuse(pointer, error.message)
+
+
+@lru_cache(maxsize=256)
+def _unbounded(source: str, limits: GrammarLimits) -> Expr:
+    """Kept, because dates and the like come up in many places of a schema and of many schemas:
+    one expression for all of them is also compiled once."""
+    return search(_parsed(source, limits), text.write_chars, text.ANY_CHARS, limits)
+
+
+def _parsed(source: str, limits: GrammarLimits) -> Pattern:
+    return parse(_REWRITTEN.get(source, source), limits)
 
 
 def _with_length(parsed: Pattern, low: int, high: int | None, pointer: str) -> Pattern:

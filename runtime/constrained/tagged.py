@@ -14,7 +14,7 @@ from ..protocol import MAX_CONSTRAINT_CHARS, Tag, Tagged
 from . import charset
 from .base import GrammarLimits
 from .charset import CharSet
-from .control_tokens import TEXT, text_only
+from .control_tokens import TEXT, TextOnly
 from .expr import EMPTY, Chars, Expr, Language, Ref, Repeat, alt, chars, lit, seq
 from .schema import schema_language
 
@@ -29,8 +29,9 @@ def tagged_language(constraint: Tagged, limits: GrammarLimits, mark: Mark) -> La
     if sum(len(tag.schema) for tag in constraint.tags) > MAX_CONSTRAINT_CHARS:
         _refuse(f"the schemas have over {MAX_CONSTRAINT_CHARS} characters together", "tags")
     rules: dict[str, Expr] = {}
+    text_only = TextOnly()
     for index, tag in enumerate(constraint.tags):
-        rules |= _tag_rules(tag, index, limits, mark)
+        rules |= _tag_rules(tag, index, limits, mark, text_only)
     options: list[Expr] = []
     if constraint.tags:
         options.append(_values(constraint, mark))
@@ -44,9 +45,11 @@ def tagged_language(constraint: Tagged, limits: GrammarLimits, mark: Mark) -> La
     return Language(alt(options), rules)
 
 
-def _tag_rules(tag: Tag, index: int, limits: GrammarLimits, mark: Mark) -> dict[str, Expr]:
+def _tag_rules(
+    tag: Tag, index: int, limits: GrammarLimits, mark: Mark, text_only: TextOnly
+) -> dict[str, Expr]:
     try:
-        inner = text_only(schema_language(tag.schema, limits), f"{index} ")
+        inner = text_only.language(schema_language(tag.schema, limits), f"{index} ")
     except RequestError as error:
         pointer = f"/constraint/tags/{index}/schema"
         if error.pointer is not None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from branchline.runtime.constrained import GrammarLimits
 from branchline.runtime.constrained.compiler import build_language
+from branchline.runtime.constrained.ebnf import write_ebnf
+from branchline.runtime.constrained.prune import prune
 from branchline.runtime.constrained.walker import Walker
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Regex, Tag, Tagged
@@ -209,3 +211,18 @@ def test_a_broken_schema_is_named_by_its_tag_and_place(compiler):
     with pytest.raises(RequestError, match="strnig") as caught:
         compiler.compile(Tagged([*tags(), Tag("x", schema)]))
     assert caught.value.pointer == "/constraint/tags/2/schema#/properties/x/type"
+
+
+def test_what_tools_share_is_written_once(compiler):
+    properties = {"day": {"type": "string", "format": "date"}, "price": {"type": "number"}}
+    schema = json.dumps({"type": "object", "properties": properties, "required": ["day"]})
+    vocabulary = compiler.compile(Tagged(tags())).engine.vocabulary
+
+    def length(count: int) -> int:
+        constraint = Tagged([Tag(f"<{index:02}>", schema) for index in range(count)])
+        language = build_language(constraint, GrammarLimits())
+        walker = Walker(language, vocabulary)
+        return len(write_ebnf(prune(language, walker), 640, GrammarLimits()))
+
+    one, many = length(1), length(21)
+    assert (many - one) / 20 < one / 5
