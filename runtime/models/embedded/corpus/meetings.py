@@ -141,6 +141,8 @@ def meeting(w: Writer) -> Scene:
     title = f"{w.pick(TITLE_SUBJECTS)} {w.pick(TITLE_KINDS)}".capitalize()
     if w.chance(0.35):
         title = f"{values.capitalised(w)} {w.pick(TITLE_KINDS)}"
+    if w.chance(0.25):
+        title = values.phrase(w, 2, 5).capitalize()
     full = w.chance(0.4)
     people = [
         values.person(w) if full else values.first_name(w)

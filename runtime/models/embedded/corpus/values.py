@@ -12,10 +12,12 @@ from decimal import Decimal
 from .words import (
     ADJECTIVES,
     CITIES,
+    COMMON_NOUNS,
     COMPANY_TAILS,
     FIRST_NAMES,
     LAST_NAMES,
     MATERIALS,
+    PAST_VERBS,
     PRODUCT_NOUNS,
     TASK_OBJECTS,
     TASK_TAILS,
@@ -68,7 +70,26 @@ def person(w: Writer) -> str:
     return f"{title}{first_name(w)}{middle} {last_name(w)}"
 
 
+def plain_word(w: Writer) -> str:
+    """A lower-case word, common or made up."""
+    if w.chance(0.3):
+        return syllables(w)
+    return w.pick(w.pick((COMMON_NOUNS, ADJECTIVES, MATERIALS, PAST_VERBS)))
+
+
+def phrase(w: Writer, low: int, high: int) -> str:
+    """Any words in a row, so that no list of words bounds what has to be copied."""
+    return " ".join(plain_word(w) for _ in range(w.rng.randint(low, high)))
+
+
+def title(w: Writer) -> str:
+    """Two or three capitalised words, such as Cedar Lane Theatre."""
+    return phrase(w, 2, 3).title()
+
+
 def company(w: Writer) -> str:
+    if w.chance(0.3):
+        return w.pick(("", "", "", "The ", "St ", f"{w.pick(CITIES)} ")) + title(w)
     if w.chance(0.15):
         return f"{last_name(w)} {w.pick(('&', 'and'))} {w.pick(('Sons', 'Partners', last_name(w)))}"
     head = capitalised(w) if w.chance(0.7) else w.pick(ADJECTIVES).capitalize()
@@ -136,6 +157,9 @@ def model_code(w: Writer) -> str:
 def product(w: Writer) -> str:
     """A product name: mostly starts with a capital, sometimes with a lower-case word."""
     noun = w.pick(PRODUCT_NOUNS)
+    if w.chance(0.4):
+        text = phrase(w, 2, 4)
+        return text.capitalize() if w.chance(0.85) else text
     shape = w.rng.randrange(10)
     if shape <= 2:
         return f"{w.pick(ADJECTIVES).capitalize()} {noun}"
@@ -165,6 +189,8 @@ def item_name(w: Writer) -> str:
 
 def task(w: Writer) -> str:
     """What a person has to do, without a full stop."""
+    if w.chance(0.35):
+        return f"{w.pick(TASK_VERBS)} {w.pick(('the', 'a', 'all', 'our', 'two'))} {phrase(w, 1, 6)}"
     obj = w.pick(TASK_OBJECTS)
     if w.chance(0.2):
         obj = f"{w.pick(('the', 'the new', 'our'))} {capitalised(w)} {obj.split(' ')[-1]}"
