@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .checkpoint import Checkpoint
 from .errors import Cancelled, GenerationError
-from .loop import LoopThread, shared_loop
+from .loop import LoopThread
 from .run_options import RunOptions
 
 if TYPE_CHECKING:
@@ -199,13 +199,8 @@ class Batch:
         except BaseException as error:
             self._note(index, error)
         finally:
-            shared_loop().spawn(self._report(index, body.state))
-
-    async def _report(self, index: int, state: ProgramState) -> None:
-        """Tell when the calls of a finished body are finished too."""
-        executor = state.stream_executor
-        await executor.monitor.wait_for_async(lambda: executor.finished)
-        self._finished.put(index)
+            # The body is over; its calls may still run.
+            body.state.stream_executor.when_finished(lambda: self._finished.put(index))
 
     async def _run_async(self, index: int, body: Body) -> None:
         try:

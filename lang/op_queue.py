@@ -63,6 +63,7 @@ class OpQueue(ABC):
         self._active = False
         self._task: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._tell_finished: Callable[[], object] | None = None
         self._children: weakref.WeakSet[OpQueue] = weakref.WeakSet()
         if parent is not None:
             with parent.monitor:
@@ -164,7 +165,7 @@ class OpQueue(ABC):
             self.async_body = False
             self.interrupt_body = None
             finished = self.finished
-            self.monitor.changed()
+            self._changed()
             children = list(self._children)
         if finished and self._deadline is not None:
             shared_loop().call(self._drop_deadline)
@@ -185,7 +186,7 @@ class OpQueue(ABC):
             ]:
                 cell.fail(self.failure)
             self._queue.clear()
-            self.monitor.changed()
+            self._changed()
 
     def cancel(self, error: BaseException | None = None) -> None:
         """Stop what runs here and below, in the runtime too. What is already there stays
@@ -207,6 +208,13 @@ class OpQueue(ABC):
             interrupt()
         for child in children:
             child.cancel(error)
+
+    def when_finished(self, tell: Callable[[], object]) -> None:
+        """Call `tell()` once, as soon as this is finished; from any thread, and it must not block
+        or wait for this state."""
+        with self.monitor:
+            self._tell_finished = tell
+            self._changed()
 
     def limit_time(self, timeout_s: float) -> None:
         """Fail with TimeoutExceeded what is not finished in so many seconds, branches too."""
@@ -244,7 +252,7 @@ class OpQueue(ABC):
             self._running = self._queue.popleft() if self._queue else None
             self._active = self._running is not None
             if not self._active:
-                self.monitor.changed()
+                self._changed()
             return self._running
 
     def _expire(self, timeout_s: float) -> None:
@@ -261,6 +269,13 @@ class OpQueue(ABC):
             self._deadline = None
 
     # --- helpers ---
+
+    def _changed(self) -> None:
+        """Wake who waits. The monitor must be held."""
+        self.monitor.changed()
+        if self._tell_finished is not None and self.finished:
+            tell, self._tell_finished = self._tell_finished, None
+            tell()
 
     def _declared(self, name: str) -> Callable[[], bool]:
         return lambda: name in self.cells or self.finished

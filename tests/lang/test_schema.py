@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -173,6 +173,7 @@ KINDS = st.recursive(
 
 
 @given(st.dictionaries(NAMES, KINDS, min_size=1, max_size=4))
+@settings(deadline=None)
 def test_an_outline_is_one_line_and_names_every_field(fields):
     from pydantic import create_model
 
