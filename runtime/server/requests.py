@@ -166,19 +166,7 @@ class GenerateRequest(SequenceRequest):
         """The same log probabilities with the text of each token, where asked for."""
         if logprobs is None or not self._with_text:
             return logprobs
-        word = self._word
-        return [
-            TokenLogprob(
-                logprob=entry.logprob,
-                token_id=entry.token_id,
-                text=word(entry.token_id),
-                top=[(logprob, token_id, word(token_id)) for logprob, token_id, _ in entry.top],
-            )
-            for entry in logprobs
-        ]
-
-    def _word(self, token_id: int) -> str:
-        return self._tokenizer.decode([token_id], skip_special_tokens=False)
+        return _with_texts(self._tokenizer, logprobs)
 
 
 class ScoreRequest(SequenceRequest):
@@ -194,6 +182,7 @@ class ScoreRequest(SequenceRequest):
         self._choice_ids: list[list[int]] = []
         self._logprobs: list[list[TokenLogprob] | None] = [None] * self.num_sequences
         self._num_unfinished = self.num_sequences
+        self._tokenizer: Tokenizer
 
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
         """Tokenize each choice joined to the prompt, as the model would see it.
@@ -203,6 +192,7 @@ class ScoreRequest(SequenceRequest):
         kept tokens and can be compared.
         """
         request = self._request
+        self._tokenizer = tokenizer
         prompt_ids = tokenizer.encode(request.prompt)
         joined = [tokenizer.encode([*request.prompt, Text(choice)]) for choice in request.choices]
         kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
@@ -236,7 +226,7 @@ class ScoreRequest(SequenceRequest):
 
     def _scores(self) -> Scores:
         num_choices = len(self._choice_ids)
-        logprobs = [entry or [] for entry in self._logprobs]
+        logprobs = [_with_texts(self._tokenizer, entry or []) for entry in self._logprobs]
         return Scores(
             rid=self._request.rid,
             choices=[
@@ -257,6 +247,23 @@ class ScoreRequest(SequenceRequest):
             ),
             prompt_tokens_kept=self._num_kept_tokens,
         )
+
+
+def _with_texts(tokenizer: Tokenizer, logprobs: list[TokenLogprob]) -> list[TokenLogprob]:
+    """The same log probabilities with the text of each token."""
+
+    def word(token_id: int) -> str:
+        return tokenizer.decode([token_id], skip_special_tokens=False)
+
+    return [
+        TokenLogprob(
+            logprob=entry.logprob,
+            token_id=entry.token_id,
+            text=word(entry.token_id),
+            top=[(logprob, token_id, word(token_id)) for logprob, token_id, _ in entry.top],
+        )
+        for entry in logprobs
+    ]
 
 
 def _without_prompt(logprobs: LogprobParams | None) -> LogprobParams | None:

@@ -45,6 +45,14 @@ def test_each_choice_is_scored_on_its_own_tokens(desk: Desk) -> None:
     assert {submit.sampling.max_new_tokens for submit in desk.submits()} == {0}
 
 
+def test_each_scored_token_is_told_with_its_text(desk: Desk) -> None:
+    scores = play(desk, score(" island", unconditional=True))
+    [choice] = scores.choices
+    assert "".join(entry.text or "" for entry in choice.logprobs) == " island"
+    assert choice.unconditional is not None
+    assert "".join(entry.text or "" for entry in choice.unconditional) == " island"
+
+
 def test_where_a_choice_merges_with_the_prompt_all_are_scored_from_there(desk: Desk) -> None:
     """ " is" + "land" is the one token " island", so " is" is scored again for the others too."""
     scores = play(desk, score("land", " green", prompt="the is"))
