@@ -153,11 +153,11 @@ def tool_list(tools: Sequence[object], *, tool_format: ToolFormat | str | None =
 
 
 def _tools(tools: Sequence[object], where: str) -> tuple[Tool[..., Any], ...]:
-    if not isinstance(tools, list | tuple) or not tools:
+    offered = tuple(as_tool(one) for one in tools)
+    if not offered:
         raise ValueError(f"{where}: tools={tools!r}: expected a list with at least one tool")
-    if len(tools) > protocol.MAX_TAGS:
-        raise ValueError(f"{where}: {len(tools)} tools; at most {protocol.MAX_TAGS}")
-    offered = tuple(map(as_tool, tools))
+    if len(offered) > protocol.MAX_TAGS:
+        raise ValueError(f"{where}: {len(offered)} tools; at most {protocol.MAX_TAGS}")
     names = [one.name for one in offered]
     if len(set(names)) < len(names):
         raise ValueError(f"{where}: two tools have the same name, among {', '.join(names)}")

@@ -165,6 +165,9 @@ class TracedState:
     def assistant(self, expr: Expr | str | None = None) -> _TracedTurn:
         return _TracedTurn(self, "assistant", expr)
 
+    def tool(self, expr: Expr | str | None = None) -> _TracedTurn:
+        return _TracedTurn(self, "tool", expr)
+
     @contextmanager
     def var_scope(self, name: str) -> Iterator[None]:
         self._append(ir.VarScopeBegin(name))
@@ -331,9 +334,12 @@ def constant_prefix(
     template = backend.chat_template
 
     def on_node(node: Expr) -> None:
-        match node:
+        match node.for_backend(backend):
             case ir.Constant(value=text):
                 prefix.add_text(text)
+            case ir.AppendChildren(texts=texts, pieces=pieces):  # a list of tools
+                for text, parts in zip(texts, pieces, strict=True):
+                    prefix.add_parts(text, parts)
             case ir.RoleBegin(role=role):
                 prefix.begin_role(role, template)
             case ir.RoleEnd(role=role):

@@ -3,6 +3,7 @@ here, whose tokenizer spells the marks of calls."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import branchline as bl
 from branchline.frontend_examples import agent_tools
+from branchline.lang import tool_formats
 from branchline.lang.launch import RuntimeProcess
 from branchline.lang.tool_calls import ToolCall
 from branchline.runtime.tokenizer import Tokenizer
@@ -110,3 +112,19 @@ def test_a_label_is_one_of_those_given(endpoint):
 def test_a_record_has_the_type_that_was_asked_for(endpoint):
     found = bl.extract(list[Animal], "Foxes and dogs.", backend=endpoint, max_tokens=60)
     assert all(isinstance(one, Animal) for one in found)
+
+
+def test_the_guide_runs(endpoint, capsys, monkeypatch):
+    monkeypatch.setattr(tool_formats, "_formats", dict(tool_formats._formats))
+    text = (Path(__file__).parents[2] / "docs/guide/tools.md").read_text(encoding="utf-8")
+    namespace: dict[str, object] = {}
+    bl.set_default_backend(endpoint)
+    try:
+        for snippet in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
+            # Line numbers in errors are those of the page.
+            source = "\n" * text.count("\n", 0, snippet.start(1)) + snippet[1]
+            exec(compile(source, "tools.md", "exec", dont_inherit=True), namespace)
+    finally:
+        bl.set_default_backend(None)
+    assert "get_weather {'city':" in (said := capsys.readouterr().out)
+    assert "<function=" in said

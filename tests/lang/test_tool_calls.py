@@ -328,6 +328,7 @@ def test_run_tools_needs_a_variable_with_calls():
     ("arguments", "message"),
     [
         (([],), "at least one tool"),
+        (([add] * 129,), "at most 128"),
         (([add, add],), "same name"),
         (([add], False, "sub"), "expected one of 'auto', 'required', 'none', 'add'"),
     ],
@@ -370,3 +371,21 @@ def test_a_format_of_choice_overrides_the_models():
     written = '{"name":"add","arguments":{"a":4}}'
     state = ask.run("?", tool_format="json", backend=model(written))
     assert state.value("call") == [ToolCall("add", {"a": 4})]
+
+
+def test_the_list_of_tools_belongs_to_the_constant_beginning():
+    backend = model("")
+    ask.bind(tools=TOOLS).cache(backend)
+    assert backend.calls[0].text.startswith("<|system|>Help.\nTools:\nadd(a: integer")
+    assert backend.calls[0].text.endswith("fails(why: string)<|end|>\n<|user|>")
+
+
+def test_a_program_that_runs_tools_cannot_be_traced_beyond_them():
+    @bl.function
+    def program(s):
+        s.tool("5")
+        s += bl.tool_call("call", TOOLS)
+        s.run_tools()
+
+    with pytest.raises(TypeError, match=r"s\.run_tools is not known while a program is traced"):
+        program.trace(backend=model())
