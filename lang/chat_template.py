@@ -30,6 +30,7 @@ class ChatTemplate:
     role_prefix_and_suffix: dict[str, tuple[str, str]]
     stop_str: tuple[str, ...] = ()
     image_token: str = "<image>"
+    audio_token: str = "<audio>"
     style: ChatTemplateStyle = ChatTemplateStyle.PLAIN
     roles: tuple[str, ...] = field(init=False)
 

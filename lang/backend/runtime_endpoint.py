@@ -95,11 +95,18 @@ class ConnectionBackend(Backend):
 class RuntimeEndpoint(ConnectionBackend):
     """A runtime that runs elsewhere, at `ipc:///path` or `tcp://host:port`.
 
-    The constructor connects and raises `RuntimeUnavailable` when nobody answers there.
+    The constructor connects and raises `RuntimeUnavailable` when nobody answers there, and
+    ValueError for an HTTP address.
     `chat_template_name` replaces the model's own template by a registered one.
     """
 
     def __init__(self, address: str, *, chat_template_name: str | None = None) -> None:
+        if address.startswith(("http://", "https://")):
+            raise ValueError(
+                f"{address!r}: programs reach a runtime at the ipc:// or tcp:// address that "
+                "`branchline serve` prints; for a server that speaks HTTP use "
+                f"bl.OpenAI(model_name, base_url={address.rstrip('/') + '/v1'!r})"
+            )
         super().__init__(ZmqConnection(address), chat_template_name=chat_template_name)
 
     @property

@@ -334,3 +334,16 @@ def test_without_the_package_the_error_says_how_to_install(
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(ImportError, match=r"pip install 'branchline\[openai\]'"):
         OpenAI("gpt-4o", api_key="none")
+
+
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_a_form_of_several_gens_is_one_request(api: FakeApi, is_chat: bool) -> None:
+    @bl.function(num_api_spec_tokens=64)
+    def form(s: bl.ProgramState) -> None:
+        s += bl.user("A character, please.")
+        s += bl.assistant("Name:" + bl.gen("name", stop="\n") + "\nJob:" + bl.gen("job", stop="\n"))
+
+    api.write = lambda request: ("Name:" if is_chat else "") + " Ann\nJob: pilot\n"
+    state = form(backend=chat_model(api, is_chat_model=is_chat))
+    assert (state["name"], state["job"]) == (" Ann", " pilot")
+    assert len(api.requests) == 1
