@@ -56,6 +56,7 @@ def gen(
     *,
     schema: Any = None,
     seed: int | None = None,
+    skip_special_tokens: bool | None = None,
     timeout: float | None = None,
 ) -> Expr:
     """A generation call whose output becomes the variable `name`.
@@ -65,7 +66,8 @@ def gen(
     pydantic model, dataclass, TypedDict, Enum, Literal, list[T], ...; `s.value(name)` returns the
     validated object), `dtype` (int, float, bool, str) or `choices` (the same as `select`; sampling
     arguments do not apply). With `n` > 1 the variable is a list and the text goes on with its
-    first. A call that has no result `timeout` seconds after it began fails with TimeoutExceeded.
+    first. `skip_special_tokens=False` leaves the model's control tokens in the text. A call that
+    has no result `timeout` seconds after it began fails with TimeoutExceeded.
 
     Raises ValueError for arguments that are out of range or contradict each other, `re.error` for
     a broken regex.
@@ -119,6 +121,7 @@ def gen(
         top_logprobs_num=top_logprobs_num,
         return_text_in_logprobs=return_text_in_logprobs,
         seed=seed,
+        skip_special_tokens=skip_special_tokens,
     )
     return ir.Gen(
         name,

@@ -12,8 +12,8 @@ from .backend.base import Backend, unwrap_backend
 class GlobalConfig:
     """Process-wide settings; programs that get `backend=` need none of them.
 
-    The other fields are SGLang's: programs may set them. Their defaults are what happens here in
-    any case: special tokens stay out of texts, and shared prefixes are computed once.
+    skip_special_tokens_in_output: for gens that do not say `skip_special_tokens` themselves.
+    The other fields are SGLang's: programs may set them, and nothing here needs them.
     """
 
     default_backend: Backend | None = None

@@ -11,6 +11,8 @@ import msgspec
 
 from branchline.runtime import protocol
 
+from .config import global_config
+
 _WIRE_NAMES = {"max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens"}
 _LOGPROB_FIELDS = {
     "return_logprob",
@@ -42,6 +44,7 @@ class SamplingOptions:
     top_logprobs_num: int | None = None
     return_text_in_logprobs: bool | None = None
     seed: int | None = None
+    skip_special_tokens: bool | None = None
 
     def checked(self, where: str) -> SamplingOptions:
         """These options with lists of their own, or ValueError naming the argument at fault.
@@ -66,6 +69,7 @@ class SamplingOptions:
     def sampling_params(self, extra_stops: Sequence[str] = ()) -> protocol.SamplingParams:
         """The wire's struct; `extra_stops` (of a template or a dtype) are added to the stops."""
         values = self._wire_fields()
+        values.setdefault("skip_special_tokens", global_config.skip_special_tokens_in_output)
         stops = list(dict.fromkeys([*values.pop("stop", []), *extra_stops]))
         return protocol.SamplingParams(stop=stops, **values)
 

@@ -62,6 +62,21 @@ def test_settings_of_sglang_can_be_set() -> None:
     sgl.global_config.enable_parallel_encoding = True
 
 
+@pytest.mark.parametrize(
+    ("setting", "given", "sent"), [(True, None, True), (False, None, False), (False, True, True)]
+)
+def test_special_tokens_stay_where_the_call_or_the_setting_says(
+    model: Scripted, monkeypatch: pytest.MonkeyPatch, setting: bool, given: bool | None, sent: bool
+) -> None:
+    @sgl.function
+    def program(s: sgl.ProgramState) -> None:
+        s += "x" + sgl.gen("a", skip_special_tokens=given)
+
+    monkeypatch.setattr(sgl.global_config, "skip_special_tokens_in_output", setting)
+    program(backend=model).sync()
+    assert model.calls[0].sampling.skip_special_tokens is sent
+
+
 def test_json_lines_are_read_without_comments(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text('# made by hand\n{"a": 1}\n\n{"a": "é"}\n', encoding="utf-8")
