@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
 import json
 import os
 import re
@@ -20,6 +22,7 @@ from pydantic import BaseModel, Field
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.launch import RuntimeProcess
+from branchline.runtime.server.http.native_fields import NativeSampling
 
 KEY = "a-key-for-the-tests"
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "server.md"
@@ -198,6 +201,24 @@ def test_every_failure_has_its_exception(
     with pytest.raises(openai.BadRequestError) as grammar:
         create(model=model, messages=ask(), response_format=unfit)  # type: ignore[call-overload]
     assert grammar.value.code == "invalid_grammar"
+
+
+def test_no_sampling_field_that_passes_the_edge_harms_the_engine(served: RuntimeProcess) -> None:
+    values = [0, 1, 2, 0.5, 2**31, True, "fox", ["\0", "é"], {"1": 100}, {"300000": 1}]
+    fields = [name for name in NativeSampling.__struct_fields__ if name != "max_new_tokens"]
+    host = str(served.http_url).removeprefix("http://")
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    connection = http.client.HTTPConnection(host, timeout=30)
+    statuses = set()
+    for name, value in itertools.product(fields, values):
+        body = {"text": "fox", "sampling_params": {"max_new_tokens": 2, name: value}}
+        connection.request("POST", "/generate", json.dumps(body), headers)
+        response = connection.getresponse()
+        answer = response.read()
+        assert response.status in (200, 400), (name, value, answer)
+        statuses.add(response.status)
+    assert statuses == {200, 400}
+    connection.close()
 
 
 def test_leaving_a_stream_frees_the_engine(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from msgspec.structs import replace
 
 from ...errors import RequestError
@@ -191,8 +192,13 @@ class Call:
 
 def _check(request: Generate) -> None:
     try:
-        client_messages.decode(encode(request))
-    except FrameError as error:
+        try:
+            client_messages.decode(encode(request))
+        except OverflowError:
+            # A number that fits no frame: only this slower way says which.
+            msgspec.convert(msgspec.to_builtins(request), Generate)
+            raise
+    except (FrameError, msgspec.ValidationError) as error:
         reason, _, place = str(error).partition(" - at `")
         pointer = place.rstrip("`").removeprefix("$").replace("[", ".").replace("]", "")
         raise RequestError(

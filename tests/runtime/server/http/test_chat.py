@@ -152,6 +152,7 @@ def test_response_formats_are_constraints(
         ({"max_tokens": -1}, "max_tokens"),
         ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens"),
         ({"seed": 2**63}, "seed"),
+        ({"seed": 10**30}, "seed"),
         ({"stop": ["a"] * 9}, "stop"),
         ({"stop": [""]}, "stop.0"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
