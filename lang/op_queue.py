@@ -8,6 +8,7 @@ and ends when the queue is empty, so an idle state costs no task and no state ev
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 import time
 import weakref
@@ -191,15 +192,19 @@ class OpQueue(ABC):
     def cancel(self, error: BaseException | None = None) -> None:
         """Stop what runs here and below, in the runtime too. What is already there stays
         readable; everything else raises `error` (default: Cancelled)."""
-        error = error or Cancelled(f"the program {self.program!r} was cancelled")
+        if error is None:
+            error = Cancelled(f"the program {self.program!r} was cancelled")
         with self.monitor:
             idle = not self._active
             running = self._running
             interrupt = self.interrupt_body
             children = list(self._children)
         if not (idle and self.body_done):
-            if running is not None and isinstance(error, GenerationError) and not error.program:
-                self.fail(located(error, running.origin))
+            if isinstance(error, GenerationError) and error.program is None:
+                # Each state names its own place.
+                own = located(error, running.origin) if running else copy.copy(error)
+                own.program = self.program
+                self.fail(own)
             else:
                 self.fail(error)
         if self._task is not None and not idle:
@@ -226,7 +231,10 @@ class OpQueue(ABC):
 
         def start() -> None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(max(0.0, ends_s - time.monotonic()), on_deadline)
+            with self.monitor:
+                if not self.finished:
+                    left_s = max(0.0, ends_s - time.monotonic())
+                    self._deadline = loop.call_later(left_s, on_deadline)
 
         ends_s = time.monotonic() + timeout_s
         shared_loop().call(start)

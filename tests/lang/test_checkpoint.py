@@ -48,6 +48,8 @@ def told(state):
         state.value("a"),
         state.get_meta_info("a"),
         state.usages(),
+        state.timeline(),
+        state._repr_html_(),
         state.error(),
         "a" in state,
         repr(state),

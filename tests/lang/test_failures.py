@@ -127,6 +127,35 @@ def test_cancelling_a_state_wakes_its_readers_and_stops_the_call(model):
     assert model.cancelled == ["x"]
 
 
+def test_a_cancelled_state_names_what_it_was_doing(model):
+    model.hold = lambda prompt: True
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a")
+        s += bl.gen("b")
+
+    state = program.run(backend=model)
+    model.started.acquire()
+    state.cancel()
+    for name in ("a", "b"):
+        with pytest.raises(bl.Cancelled, match=r"variable 'a', Gen\('a'\), .*\.py:\d+") as caught:
+            state[name]
+        assert (caught.value.program, caught.value.variable) == ("program", "a")
+
+
+def test_a_state_that_is_cancelled_between_its_calls_names_its_program(model):
+    @bl.function
+    def program(s):
+        s.cancel()
+        s += "x" + bl.gen("a")
+
+    error = program.run(backend=model).error()
+    assert isinstance(error, bl.Cancelled)
+    assert error.program == "program"
+    assert "the program 'program' was cancelled" in str(error)
+
+
 def test_cancelling_a_finished_state_changes_nothing(model):
     @bl.function
     def program(s):

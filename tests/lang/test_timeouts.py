@@ -93,6 +93,13 @@ def test_a_finished_state_goes_on_after_its_deadline(model):
     assert state["b"] == model.reply("x" + state["a"] + "more")
 
 
+def test_a_run_that_is_over_before_its_deadline_is_set_has_none(model):
+    state = bl.function(lambda s: None).run(backend=model, timeout=0.05)
+    time.sleep(0.1)  # the deadline itself is what must pass
+    state += "more" + bl.gen("b")
+    assert state["b"] == model.reply("more")
+
+
 def test_a_deadline_does_not_keep_a_finished_state_alive(model):
     reference = weakref.ref(ask.run("x", backend=model, timeout=3600).stream_executor)
     model.get_server_info()  # the loop has left what it did for the state
