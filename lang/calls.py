@@ -174,7 +174,8 @@ def _for_tagged(sampling: protocol.SamplingParams) -> protocol.SamplingParams:
     """The same parameters without what would cut a tagged value, or hide the control tokens by
     which it is read."""
     values = {name: getattr(sampling, name) for name in sampling.__struct_fields__}
-    whole = {"stop": [], "stop_token_ids": [], "n": 1, "skip_special_tokens": False}
+    stops: dict[str, list[str]] = {"stop": [], "stop_regex": [], "stop_token_ids": []}
+    whole = {**stops, "n": 1, "skip_special_tokens": False}
     return protocol.SamplingParams(**{**values, **whole})
 
 

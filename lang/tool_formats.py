@@ -109,13 +109,12 @@ class ToolFormat:
             place = _after(output, place, self.separator)
 
     def _parse_call(self, output: str, place: int) -> tuple[RawCall, int]:
-        start = end = _after(output, place, self.before_name)
+        # Old SentencePiece tokenizers write a space after every control token.
+        start = end = _spaces(output, _after(output, place, self.before_name))
         while end < len(output) and (output[end].isalnum() or output[end] in "_.-"):
             end += 1
         name = output[start:end]
-        start = _after(output, end, self.before_arguments)
-        while output[start : start + 1].isspace():
-            start += 1
+        start = _spaces(output, _after(output, end, self.before_arguments))
         try:
             value, end = json.JSONDecoder().raw_decode(output, start)
         except RecursionError:
@@ -303,10 +302,16 @@ def _matched(output: str, place: int, literal: str) -> int | None:
     for char in literal:
         if char.isspace():
             continue
-        while output[place : place + 1].isspace():
-            place += 1
+        place = _spaces(output, place)
         if output[place : place + 1] != char:
             return None
+        place += 1
+    return place
+
+
+def _spaces(output: str, place: int) -> int:
+    """The place after white space."""
+    while output[place : place + 1].isspace():
         place += 1
     return place
 

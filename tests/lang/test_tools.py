@@ -19,6 +19,7 @@ from branchline.lang.tool_formats import (
     JSON,
     LLAMA3,
     MISTRAL,
+    MISTRAL_ARGS,
     RawCall,
     ToolFormat,
     signature_line,
@@ -206,6 +207,17 @@ def test_a_registered_format_is_found_too(monkeypatch):
     )
     with pytest.raises(KeyError, match="known: embedded"):
         bl.get_tool_format("other")
+
+
+def test_white_space_round_the_formats_own_text_does_not_matter():
+    call = RawCall("f", '{"a": 1}')
+    assert MISTRAL_ARGS.parse('[TOOL_CALLS] f[ARGS] {"a": 1}\n') == ("", [call])
+    assert EMBEDDED.parse(
+        'Well.<tool_call> {"name": "f",\n"arguments": {"a": 1}} </tool_call>'
+    ) == (
+        "Well.",
+        [call],
+    )
 
 
 @pytest.mark.parametrize(
