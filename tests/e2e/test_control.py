@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from asking import ENDLESS
@@ -127,3 +131,43 @@ def test_a_timeline_tells_the_runtimes_own_times(endpoint):
     assert row.first_token is not None
     assert row.finished is not None
     assert 0 <= row.waited <= row.first_token - row.started <= row.finished - row.started
+
+
+PIPELINE = """
+import branchline as bl
+
+@bl.function
+def summary(s, text):
+    s += text
+    s += bl.gen("summary", max_tokens=100, temperature=0.0, ignore_eos=True)
+"""
+
+
+def test_a_killed_command_goes_on_where_it_was(runtime: RuntimeProcess, tmp_path: Path) -> None:
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    records = [{"text": f"the quick brown fox {i} "} for i in range(600)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    command = [
+        *(sys.executable, "-m", "branchline", "run", "pipeline.py", "--resume"),
+        *("--input", "in.jsonl", "--output", "out.jsonl", "--address", runtime.address),
+    ]
+    checkpoint = tmp_path / "out.jsonl.checkpoint"
+
+    def num_saved() -> int:
+        return checkpoint.read_bytes().count(b"\n") - 1 if checkpoint.exists() else 0
+
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        seconds_until(lambda: num_saved() >= 40, 60)
+        process.kill()
+    saved = num_saved()
+    assert saved < len(records)
+
+    with bl.RuntimeEndpoint(runtime.address) as endpoint:
+        before = endpoint.get_server_info()["front_requests"]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=100, stderr=subprocess.DEVNULL)
+        asked = endpoint.get_server_info()["front_requests"] - before
+    assert asked - 1 == len(records) - saved
+    results = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(results) == len(records)
+    assert all(result["summary"] for result in results)
+    assert not checkpoint.exists()
