@@ -19,8 +19,10 @@ from .constrained.expr import Alt, Chars, Expr, Lit, Repeat, Seq
 from .constrained.regex import parse, search
 from .errors import RequestError
 
-MAX_STATES: Final = 5_000
-MAX_REMEMBERED: Final = 20_000
+# A step costs up to 0.3 us per state, on the engine's loop.
+MAX_STATES: Final = 1_000
+# States in remembered sets, about 64 bytes each; then all are forgotten.
+MAX_REMEMBERED: Final = 50_000
 
 States = frozenset[int]
 
@@ -39,11 +41,12 @@ class StopPattern:
             parsed, branches=tuple((left, True, items) for left, _, items in parsed.branches)
         )
         anything = Repeat(Chars(charset.ALL), 0, None)
-        expr = search(anywhere, charset_expr, anything, GrammarLimits())
+        expr = search(anywhere, _chars, anything, GrammarLimits())
         first = self._state()
         self._last = self._build(expr, first)
         self.start = self._closure({first})
         self._next: dict[tuple[States, str], States] = {}
+        self._num_remembered = 0
         if self.found(self.start):
             raise RequestError(
                 "grammar",
@@ -64,8 +67,10 @@ class StopPattern:
                 if charset.contains(chars, code_point)
             }
         )
-        if len(self._next) >= MAX_REMEMBERED:
+        self._num_remembered += len(after) + 1
+        if self._num_remembered > MAX_REMEMBERED:
             self._next.clear()
+            self._num_remembered = len(after) + 1
         self._next[states, character] = after
         return after
 
@@ -150,11 +155,11 @@ class StopPattern:
         return frozenset(reached)
 
 
-def charset_expr(chars: CharSet) -> Expr:
+def _chars(chars: CharSet) -> Expr:
     return Chars(chars)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def stop_pattern(pattern: str) -> StopPattern:
     """The compiled pattern, kept for the next request with it.
 
