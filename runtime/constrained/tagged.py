@@ -80,7 +80,7 @@ def _text_before(trigger: str) -> Expr:
 
     The first character of the trigger occurs in it once, so the text falls into stretches that
     begin with that character, each of which goes on like the trigger up to some place and no
-    further. Side by side, the alternatives cost xgrammar 20 us per mask.
+    further. Side by side, the alternatives cost xgrammar under 10 us per mask.
     """
     first = _required(trigger)[0]
     if first in trigger[1:]:
