@@ -13,6 +13,7 @@ import uvicorn
 from ...protocol import ClientMessage, FrontMessage, ModelInfo
 from ...tokenizer import Tokenizer
 from .app import build_app
+from .connection import BoundedConnection
 from .gate import MAX_HEAD_BYTES
 from .link import Link
 from .settings import HttpSettings, listen, url_of
@@ -38,8 +39,8 @@ class HttpServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build_app(self._link, settings),
-                # h11 bounds the head of a request; httptools does not.
-                http="h11",
+                # On h11, which bounds the head of a request; httptools does not.
+                http=BoundedConnection,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 ws="none",
                 lifespan="off",

@@ -50,6 +50,7 @@ class Running:
 
     submit: Submit
     rest: list[int]
+    full: bool
     started: bool = False
 
 
@@ -84,12 +85,14 @@ class PlayedFront:
     number. fail: an error for a sequence, instead of its next token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, limits: Limits | None = None, context: int = CONTEXT
+    ) -> None:
         self.tokenizer = tokenizer
         self._running: dict[int, Running] = {}
         self.reset()
         self.model = ModelInfo(
-            "tiny", "/models/tiny", "Tiny", CONTEXT, tokenizer.vocab_size, [END], CHATML
+            "tiny", "/models/tiny", "Tiny", context, tokenizer.vocab_size, [END], CHATML
         )
         self.service = Service(
             tokenizer,
@@ -97,7 +100,7 @@ class PlayedFront:
             to_client=self._to_client,
             to_engine=self._to_engine,
             epoch="epoch",
-            context_limit=CONTEXT,
+            context_limit=context,
             limits=limits,
         )
         self.server: HttpServer | None = None
@@ -192,9 +195,8 @@ class PlayedFront:
         match command:
             case Submit():
                 ids = self.tokenizer.encode_text(self.reply(command))
-                self._running[command.sid] = Running(
-                    command, ids[: command.sampling.max_new_tokens]
-                )
+                room = command.sampling.max_new_tokens
+                self._running[command.sid] = Running(command, ids[:room], full=room <= len(ids))
             case Drop(sid=sid):
                 self._running.pop(sid, None)
             case EnginePing(seq=seq) if not self.hung:
@@ -223,9 +225,7 @@ class PlayedFront:
     def _advance(self, sid: int, running: Running) -> Progress:
         submit, asked = running.submit, running.submit.logprobs
         token_ids, running.rest = running.rest[:1], running.rest[1:]
-        room = submit.sampling.max_new_tokens
-        ended = not running.rest
-        full = room <= len(self.tokenizer.encode_text(self.reply(submit)))
+        ended, full = not running.rest, running.full
         first, running.started = not running.started, True
         prompt_logprobs = None
         if first and asked is not None and asked.prompt_start is not None:

@@ -8,6 +8,7 @@ import pytest
 from played_front import Asker, PlayedFront
 
 from branchline.runtime.protocol import Submit
+from branchline.runtime.tokenizer import Tokenizer
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -50,6 +51,23 @@ def test_a_client_that_leaves_in_mid_stream_frees_what_it_asked_for(
         seen += connection.recv(65_536)
     connection.close()
     front.wait_until(lambda: len(front.dropped) == 1)
+
+
+def test_a_client_that_stops_reading_frees_what_it_asked_for(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("branchline.runtime.server.http.answer._STALL_S", 0.2)
+    front = PlayedFront(tokenizer, context=4096)
+    try:
+        asker = Asker(front.listen())
+        front.reply = lambda submit: "good island " * 1000
+        front.allow(600)
+        # Some ten megabytes, more than sockets hold.
+        fields = {**CHAT, "n": 16, "logprobs": True, "top_logprobs": 20, "stream": True}
+        with asker.send("/v1/chat/completions", fields):
+            front.wait_until(lambda: len(front.dropped) == 16)
+    finally:
+        front.close()
 
 
 def test_an_answered_request_is_not_cancelled(front: PlayedFront, asker: Asker) -> None:
