@@ -22,8 +22,9 @@ def run(
     for step in steps:
         so_far += step
         text.push(step, None)
-        decoded = tokenizer.decode(so_far)
-        found = [(decoded.find(stop), stop) for stop in stops if stop in decoded]
+        # On bytes, as an engine does: half a character is no match of a replacement character.
+        data = tokenizer.bytes_of(so_far, True)
+        found = [(data.find(stop.encode()), stop) for stop in stops if stop.encode() in data]
         if found:
             matched = min(found)[1]
             break
