@@ -158,6 +158,10 @@ __all__ = [
 
 _MODULES = {
     "engine": ("Engine",),
+    "lang.agents": (
+        "agent_loop",
+        "agent_loop_async",
+    ),
     "lang.api": (
         "assistant",
         "assistant_begin",
@@ -223,26 +227,21 @@ _MODULES = {
         "Function",
         "function",
     ),
+    "lang.group": ("ProgramStateGroup",),
     "lang.media": (
         "image",
         "video",
     ),
-    "lang.group": ("ProgramStateGroup",),
     "lang.retry": ("Retry",),
     "lang.runtime": ("Runtime",),
     "lang.schema": ("schema_outline",),
     "lang.server_args": ("ServerArgs",),
-    "lang.state": ("ProgramState",),
-    "lang.timeline": ("Timeline", "TimelineRow"),
-    "lang.values": ("InvalidOutput",),
-    "lang.agents": (
-        "agent_loop",
-        "agent_loop_async",
-    ),
     "lang.shortcuts": (
         "classify",
         "extract",
     ),
+    "lang.state": ("ProgramState",),
+    "lang.timeline": ("Timeline", "TimelineRow"),
     "lang.tool_calls": (
         "ToolCall",
         "tool_call",
@@ -258,6 +257,7 @@ _MODULES = {
         "Tool",
         "tool",
     ),
+    "lang.values": ("InvalidOutput",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
