@@ -85,14 +85,12 @@ class PlayedFront:
     number. fail: an error for a sequence, instead of its next token.
     """
 
-    def __init__(
-        self, tokenizer: Tokenizer, *, limits: Limits | None = None, context: int = CONTEXT
-    ) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, limits: Limits | None = None) -> None:
         self.tokenizer = tokenizer
         self._running: dict[int, Running] = {}
         self.reset()
         self.model = ModelInfo(
-            "tiny", "/models/tiny", "Tiny", context, tokenizer.vocab_size, [END], CHATML
+            "tiny", "/models/tiny", "Tiny", CONTEXT, tokenizer.vocab_size, [END], CHATML
         )
         self.service = Service(
             tokenizer,
@@ -100,7 +98,7 @@ class PlayedFront:
             to_client=self._to_client,
             to_engine=self._to_engine,
             epoch="epoch",
-            context_limit=context,
+            context_limit=CONTEXT,
             limits=limits,
         )
         self.server: HttpServer | None = None

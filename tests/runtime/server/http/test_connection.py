@@ -35,7 +35,9 @@ def test_a_head_that_does_not_end_is_given_up(impatient: Asker) -> None:
 def test_a_second_head_has_a_deadline_too(impatient: Asker) -> None:
     with connect(impatient) as connection:
         connection.sendall(HEAD + b"\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65_536)
         connection.sendall(HEAD)
         assert connection.recv(1) == b""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import MutableMapping
+from typing import Any
 
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import Submit
-from branchline.runtime.tokenizer import Tokenizer
+from branchline.runtime.protocol import Cancel, Chunk, ClientMessage, Generate, Submit, Text
+from branchline.runtime.server.http.answer import EventStream
+from branchline.runtime.server.http.link import Arrival, Link
+from branchline.runtime.server.http.metrics import Metrics
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -54,20 +59,40 @@ def test_a_client_that_leaves_in_mid_stream_frees_what_it_asked_for(
 
 
 def test_a_client_that_stops_reading_frees_what_it_asked_for(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("branchline.runtime.server.http.answer._STALL_S", 0.2)
-    front = PlayedFront(tokenizer, context=4096)
-    try:
-        asker = Asker(front.listen())
-        front.reply = lambda submit: "good island " * 1000
-        front.allow(600)
-        # Some ten megabytes, more than sockets hold.
-        fields = {**CHAT, "n": 16, "logprobs": True, "top_logprobs": 20, "stream": True}
-        with asker.send("/v1/chat/completions", fields):
-            front.wait_until(lambda: len(front.dropped) == 16)
-    finally:
-        front.close()
+    monkeypatch.setattr("branchline.runtime.server.http.answer._STALL_S", 0.05)
+    posted: list[ClientMessage] = []
+    link = Link(posted.append)
+    request = Generate(rid="-", prompt=[Text("a")], stream=True)
+    stream = EventStream(link, Metrics(), [request], Silent())
+
+    async def never(*arguments: object) -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await never()
+
+    async def main() -> None:
+        task = asyncio.create_task(stream({"type": "http"}, never, send))
+        while not posted:
+            await asyncio.sleep(0)
+        [generate] = posted
+        assert isinstance(generate, Generate)
+        link.deliver([Chunk(generate.rid, 0, 0, "a", [5])])
+        await asyncio.wait_for(task, 10)
+
+    asyncio.run(main())
+    assert [type(message) for message in posted] == [Generate, Cancel]
+    assert link.num_open == 0
+
+
+class Silent:
+    """Writes the same event for everything."""
+
+    def events(self, arrivals: list[Arrival]) -> bytes:
+        return b"data: {}\n\n"
 
 
 def test_an_answered_request_is_not_cancelled(front: PlayedFront, asker: Asker) -> None:
