@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Final
 
 from .constrained import charset
-from .constrained.base import GrammarLimits
 from .constrained.charset import CharSet
 from .constrained.expr import Alt, Chars, Expr, Lit, Repeat, Seq
+from .constrained.limits import GrammarLimits
 from .constrained.regex import parse, search
 from .errors import RequestError
 

@@ -12,9 +12,10 @@ import msgspec
 from ..errors import RequestError
 from ..protocol import Choices, Constraint, JsonSchema, Regex, Tagged
 from ..tokenizer import Tokenizer
-from .base import Grammar, GrammarLimits
+from .base import Grammar
 from .control_tokens import ControlTokens
 from .expr import EMPTY, Expr, Language, alt, lit
+from .limits import GrammarLimits
 from .regex import fullmatch
 from .schema import schema_language
 from .tagged import Mark, tagged_language

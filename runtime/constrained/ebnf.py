@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import RequestError
-from .base import GrammarLimits
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
+from .limits import GrammarLimits
 
 # Longest bounded repetition that is spelled out where the walker can count it instead.
 SPELLED_OUT = 32

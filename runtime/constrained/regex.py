@@ -15,9 +15,9 @@ from typing import Any
 
 from ..errors import RequestError
 from . import charset
-from .base import GrammarLimits
 from .charset import CharSet
 from .expr import EMPTY, Chars, Expr, Repeat, alt, chars, seq
+from .limits import GrammarLimits
 
 # The parser has no public name; it has been stable since Python 2 (`sre_parse`).
 _parser = importlib.import_module("re._parser")

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from ..errors import RequestError
 from . import json_text as text
-from .base import GrammarLimits
 from .expr import NEVER, Expr, Language, Ref, alt
+from .limits import GrammarLimits
 from .schema_arrays import array_expr
 from .schema_check import (
     BY_TYPE,

@@ -10,7 +10,7 @@ import json
 from typing import Any, NoReturn
 
 from ..errors import RequestError
-from .base import GrammarLimits
+from .limits import GrammarLimits
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import RequestError
 from . import json_text as text
-from .base import GrammarLimits
 from .expr import NEVER, Expr
 from .formats import PATTERNS, WITHOUT_RULES
+from .limits import GrammarLimits
 from .regex import Pattern, parse, search
 from .schema_check import integer_of, pointer_to, refuse
 

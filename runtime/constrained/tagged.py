@@ -12,10 +12,10 @@ from typing import NoReturn
 from ..errors import RequestError
 from ..protocol import MAX_CONSTRAINT_CHARS, Tag, Tagged
 from . import charset
-from .base import GrammarLimits
 from .charset import CharSet
 from .control_tokens import TEXT, TextOnly
 from .expr import EMPTY, Chars, Expr, Language, Ref, Repeat, alt, chars, lit, seq
+from .limits import GrammarLimits
 from .schema import schema_language
 
 Mark = Callable[[str], str]

@@ -13,11 +13,12 @@ import numpy as np
 
 from ..errors import RequestError
 from ..tokenizer import Tokenizer
-from .base import Grammar, GrammarLimits, MaskRow, Matcher
+from .base import Grammar, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
 from .control_tokens import ControlTokens
 from .ebnf import write_ebnf
 from .expr import Language
+from .limits import GrammarLimits
 from .prune import prune
 from .vocabulary import INFINITE, Vocabulary
 from .walker import State, Walker

@@ -267,6 +267,6 @@ def _load_tokenizer(config: EngineConfig) -> Tokenizer:
 
 
 def _load_compiler(tokenizer: Tokenizer, vocab_size: int) -> Compiler:
-    from ..constrained import GrammarCompiler
+    from ..constrained.compiler import GrammarCompiler
 
     return GrammarCompiler(tokenizer, vocab_size)

@@ -27,7 +27,7 @@ from branchline.lang.tool_formats import (
     RawCall,
 )
 from branchline.lang.tools import Tool
-from branchline.runtime.constrained import GrammarCompiler
+from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.models import embedded
 from branchline.runtime.protocol import EXAMPLE_ARGUMENTS, EXAMPLE_TOOL, Text
 from branchline.runtime.tokenizer import Tokenizer

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizer_specs import SPECS
 
-from branchline.runtime.constrained import GrammarCompiler
+from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.constrained.control_tokens import ControlTokens
 from branchline.runtime.protocol import Tag, Tagged
 from branchline.runtime.tokenizer import Tokenizer

@@ -10,7 +10,8 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from branchline.runtime.constrained import Grammar, GrammarCompiler, Matcher
+from branchline.runtime.constrained.base import Grammar, Matcher
+from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.tokenizer import Tokenizer
 
 CORPUS = [

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branchline.runtime.constrained import GrammarLimits, build_language
 from branchline.runtime.constrained.budget import TokenCosts
+from branchline.runtime.constrained.compiler import build_language
+from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.vocabulary import INFINITE, Vocabulary
 from branchline.runtime.constrained.walker import Walker
 from branchline.runtime.errors import RequestError

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from branchline.runtime.constrained import GrammarCompiler, GrammarLimits
+from branchline.runtime.constrained.compiler import GrammarCompiler
+from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices, JsonSchema, Regex
 

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from branchline.runtime.constrained import GrammarLimits
 from branchline.runtime.constrained.compiler import build_language
+from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.walker import Walker
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices, JsonSchema, Regex

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from branchline.runtime.constrained import GrammarLimits, build_language
+from branchline.runtime.constrained.compiler import build_language
+from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices, Regex
 
@@ -118,7 +119,8 @@ def test_a_language_is_built_without_torch():
     import sys
 
     code = (
-        "import sys; from branchline.runtime.constrained import build_language, GrammarLimits;"
+        "import sys; from branchline.runtime.constrained.compiler import build_language; "
+        "from branchline.runtime.constrained.limits import GrammarLimits; "
         "from branchline.runtime.protocol import Regex; "
         "build_language(Regex('a+'), GrammarLimits());"
         "sys.exit('torch' in sys.modules or 'xgrammar' in sys.modules)"

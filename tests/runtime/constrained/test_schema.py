@@ -12,7 +12,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from branchline.runtime.constrained import GrammarLimits, build_language
+from branchline.runtime.constrained.compiler import build_language
+from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import JsonSchema
 

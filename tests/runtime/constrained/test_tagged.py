@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchline.runtime.constrained import GrammarLimits
 from branchline.runtime.constrained.compiler import build_language
 from branchline.runtime.constrained.ebnf import write_ebnf
+from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.prune import prune
 from branchline.runtime.constrained.walker import Walker
 from branchline.runtime.errors import RequestError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from branchline.runtime.constrained import Grammar, Matcher
+from branchline.runtime.constrained.base import Grammar, Matcher
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices
 
