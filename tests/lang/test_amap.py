@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import gc
 import weakref
 
@@ -55,7 +56,17 @@ def test_no_records_give_no_states(model):
 
 
 def test_never_more_instances_than_the_concurrency_are_under_way(model):
+    model.hold = lambda prompt: True
+
+    def release_when_full():
+        for _ in range(6):
+            model.started.acquire()
+        model.release()
+
+    releasing = threading.Thread(target=release_when_full)
+    releasing.start()
     results(ask.amap(records(40), backend=model, concurrency=6))
+    releasing.join()
     assert model.most_running == 6
 
 
