@@ -6,8 +6,18 @@ from __future__ import annotations
 
 from . import values
 from .chat import Message, Sample
+from .cues import SHIPPING_CUES, STATUS_CUES, URGENCY_CUES, plain, problem
 from .mails import PROBLEMS, URGENCY
+from .meetings import STATUS_CLAUSES
 from .orders import SHIPPING_CLAUSES
+from .topics import (
+    INTENT_ACTS,
+    SPAM_CUES,
+    TOPIC_WORDS,
+    feeling_text,
+    intent_text,
+    topic_text,
+)
 from .writer import Writer, capital
 
 SENTIMENT: dict[str, tuple[str, ...]] = {
@@ -194,21 +204,27 @@ SETS: tuple[tuple[str, dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]], 
     ("category", PROBLEMS, {"billing": ("billing", "payment", "invoice"), "shipping": ("shipping",
         "delivery"), "technical": ("technical", "tech support", "technical problem"), "returns": (
         "returns", "return", "return or exchange")}),
-    ("sentiment", SENTIMENT, {"positive": ("positive", "good", "happy"), "negative": ("negative",
-        "bad", "unhappy"), "neutral": ("neutral", "mixed", "neither")}),
+    ("sentiment", SENTIMENT, {"positive": ("positive", "good", "happy", "satisfied", "praise"),
+        "negative": ("negative", "bad", "unhappy", "dissatisfied", "criticism"), "neutral": (
+        "neutral", "mixed", "neither")}),
     ("topic", TOPIC, {"sports": ("sports", "sport"), "finance": ("finance", "business", "economy"),
         "food": ("food", "cooking"), "technology": ("technology", "tech"), "health": ("health",
-        "medicine"), "travel": ("travel", "tourism")}),
+        "medicine"), "travel": ("travel", "tourism", "holidays"), "education": (
+        "education", "school"), "animals": ("animals", "pets"), "cars": (
+        "cars", "driving"), "weather": ("weather", "weather report")}),
     ("intent", INTENT, {"cancel": ("cancel", "cancellation"), "order_status": ("order_status",
         "status", "order status"), "book": ("book", "booking", "reservation"), "thanks": ("thanks",
-        "thank you")}),
+        "thank you"), "refund": ("refund", "money back"), "price": ("price", "price question")}),
     ("urgency", {k: v for k, v in URGENCY.items() if k != "normal"}, {"low": ("low", "not urgent",
         "can wait"), "high": ("high", "urgent")}),
     ("spam", SPAM, {"not_spam": ("not_spam", "ham", "not spam", "normal")}),
-    ("shipping method", SHIPPING_CLAUSES, {"pickup": ("pickup", "collect")}),
+    ("shipping method", SHIPPING_CLAUSES, {"pickup": ("pickup", "collect"), "express": (
+        "express", "fast")}),
+    ("status", STATUS_CLAUSES, {"planned": ("planned", "not started"), "on_track": ("on_track",
+        "on track", "on time"), "delayed": ("delayed", "late"), "done": ("done", "finished")}),
     ("type", LANGUAGE_LIKE, {}),
 )
-_WEIGHTS = (5, 4, 4, 3, 2, 2, 1, 1)
+_WEIGHTS = (5, 4, 5, 4, 2, 2, 1, 1, 1)
 INSTRUCTIONS = (
     "Classify the text. Labels: {labels}", "Classify the text. Labels: {labels}",
         "Choose the right label: {labels}", "Which label fits? {labels}",
@@ -252,16 +268,40 @@ def _topic_values(w: Writer) -> dict[str, object]:
     }
 
 
+def _sentence(w: Writer, kind: str, right: str, fill: dict[str, object]) -> str:
+    """A sentence of the class: one of its own, or class words in a general sentence."""
+    table = next(texts for name, texts, _ in SETS if name == kind)
+    if right in table and w.chance(0.35):
+        return w.say(table[right], **fill)
+    if kind == "category":
+        return problem(w, right, fill)
+    if kind == "sentiment":
+        return feeling_text(w, right, fill)
+    if kind == "topic":
+        return topic_text(w, right, fill)
+    if kind == "intent" and right in INTENT_ACTS:
+        return intent_text(w, right, fill)
+    cues = {
+        "urgency": URGENCY_CUES,
+        "spam": SPAM_CUES,
+        "shipping method": SHIPPING_CUES,
+        "status": STATUS_CUES,
+    }.get(kind)
+    return plain(w, cues[right], fill) if cues else w.say(table[right], **fill)
+
+
 def labelled_text(w: Writer) -> tuple[str, str, list[str], str]:
     """Return a text, the kind of label, the labels to choose from and the right one."""
     kind, texts, names = w.rng.choices(SETS, _WEIGHTS)[0]
-    classes = w.some(tuple(texts), 2, len(texts))
-    if len(texts) <= 4 and w.chance(0.6):
-        classes = w.shuffled(tuple(texts))
+    more = {"topic": tuple(TOPIC_WORDS), "intent": tuple(INTENT_ACTS)}.get(kind, ())
+    every = tuple(dict.fromkeys((*texts, *more)))
+    classes = w.some(every, 2, min(len(every), 9))
+    if len(every) <= 4 and w.chance(0.6):
+        classes = w.shuffled(every)
     right = w.pick(classes)
     shown = {c: w.pick(names.get(c, (c,))) if w.chance(0.35) else c for c in classes}
     fill = _topic_values(w)
-    sentences = [w.say(texts[right], **fill) for _ in range(w.pick((1, 1, 2, 2, 3)))]
+    sentences = [_sentence(w, kind, right, fill) for _ in range(w.pick((1, 1, 2, 2, 3)))]
     sentences = list(dict.fromkeys(sentences))
     if kind == "category" and w.chance(0.3):
         sentences.append(w.say(URGENCY[w.pick(tuple(URGENCY))], **fill))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from . import values
+from .cues import URGENCY_CUES, plain, problem
 from .scene import Fact, Scene, join_sentences, labelled
 from .writer import Writer, capital
 
@@ -284,12 +285,14 @@ def support_mail(w: Writer) -> Scene:
         "phone": values.phone(w),
         "year": w.rng.randint(2005, 2030),
     }
-    body = [w.say(PROBLEMS[category], **fill)]
+    body = [_problem(w, category, fill)]
     if w.chance(0.35):
-        body.append(w.say(PROBLEMS[category], **fill))
+        body.append(_problem(w, category, fill))
     for _ in range(w.pick((0, 0, 1, 1, 2))):
         body.insert(w.rng.randrange(len(body) + 1), w.say(DISTRACTIONS, **fill))
     urgent = w.say(URGENCY[urgency], **fill)
+    if urgent and w.chance(0.5):
+        urgent = plain(w, URGENCY_CUES[urgency], fill)
     if urgent:
         body.insert(w.rng.randrange(len(body) + 1) if w.chance(0.3) else len(body), urgent)
     text = w.pick((_letter, _letter, _letter, _ticket, _note))(w, body, fill)
@@ -309,6 +312,10 @@ def support_mail(w: Writer) -> Scene:
         Fact(URGENCY_KEYS, "enum", urgency, options=URGENCY_SETS[urgency]),
     ]
     return Scene("support mail", text, facts)
+
+
+def _problem(w: Writer, category: str, fill: dict[str, object]) -> str:
+    return problem(w, category, fill) if w.chance(0.5) else w.say(PROBLEMS[category], **fill)
 
 
 def _letter(w: Writer, body: list[str], fill: dict[str, object]) -> str:

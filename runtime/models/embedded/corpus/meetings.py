@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from . import values
+from .cues import STATUS_CUES, plain
 from .scene import Fact, Scene
 from .writer import Writer
 
@@ -165,7 +166,7 @@ def meeting(w: Writer) -> Scene:
     joint = w.pick((", ", ", ", " and ", "; ")) if len(people) == 2 else w.pick((", ", ", ", "; "))
     names = joint.join(people) if w.chance(0.6) else ", ".join(people[:-1]) + " and " + people[-1]
     head = w.say(HEADS, title=title, date=day, people=names)
-    notes = [w.say(STATUS_CLAUSES[status], **fill)]
+    notes = [_status(w, status, fill)]
     for _ in range(w.pick((0, 1, 1, 2))):
         notes.insert(w.rng.randint(0, len(notes)), w.say(DISTRACTIONS, **fill))
     if w.chance(0.5):
@@ -211,3 +212,9 @@ def meeting(w: Writer) -> Scene:
         Fact(ACTION_KEYS, "items", None, parts=parts_facts),
     ]
     return Scene("meeting notes", text, facts)
+
+
+def _status(w: Writer, status: str, fill: dict[str, object]) -> str:
+    if w.chance(0.5):
+        return plain(w, STATUS_CUES[status], fill)
+    return w.say(STATUS_CLAUSES[status], **fill)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from . import line_items, values
+from .cues import SHIPPING_CUES, plain
 from .invoices import CURRENCIES, TOTAL_LABELS
 from .line_items import distractions
 from .scene import Fact, Scene, join_sentences, labelled
@@ -218,10 +219,16 @@ def _order_letter(
         items = w.say(ORDER_ITEMS, items=line_items.phrase(w, lines, currency, style))
     else:
         items = "\n" + line_items.block(w, lines, currency, style) + "\n"
-    sentences = [items, w.say(SHIPPING_CLAUSES[shipping], **fill)]
+    sentences = [items, _shipping(w, shipping, fill)]
     if fill["delivery"]:
         sentences.insert(w.rng.randint(0, 2), w.say(DELIVERY_CLAUSES, **fill))
     for _ in range(w.pick((0, 1, 1, 2))):
         sentences.insert(w.rng.randint(0, len(sentences)), w.say(ORDER_DISTRACTIONS, **fill))
     ending = f"\n{w.pick(('Regards', 'Thanks', 'Best'))}, {fill['person']}" if w.chance(0.2) else ""
     return join_sentences(w, [w.say(ORDER_OPENINGS, **fill), *sentences]) + ending
+
+
+def _shipping(w: Writer, shipping: str, fill: dict[str, object]) -> str:
+    if w.chance(0.5):
+        return plain(w, SHIPPING_CUES[shipping], fill)
+    return w.say(SHIPPING_CLAUSES[shipping], **fill)
