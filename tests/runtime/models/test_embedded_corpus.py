@@ -10,6 +10,13 @@ import pytest
 
 from branchline.runtime.models.embedded import corpus
 from branchline.runtime.models.embedded.corpus import chatml, generate
+from branchline.runtime.models.embedded.corpus.dialogue import MEMORIES
+from branchline.runtime.models.embedded.corpus.phrases import (
+    ASKS,
+    DOCUMENT_ASKS,
+    FOLLOW_UPS,
+    TELLS,
+)
 from branchline.runtime.models.embedded.corpus.schema import Field, outline
 from branchline.runtime.models.embedded.corpus.writer import (
     MIN_WORDINGS_TO_SPLIT,
@@ -89,3 +96,24 @@ def test_held_out_wordings_are_never_used_in_training() -> None:
         assert {writer.template((*table,)) for _ in range(50)}.isdisjoint(
             text for text in heldout if "[" not in text
         )
+
+
+@pytest.mark.parametrize("table", [TELLS, ASKS, FOLLOW_UPS, DOCUMENT_ASKS])
+def test_wordings_that_fit_anything_are_many_and_distinct(table: tuple[str, ...]) -> None:
+    assert len(table) == len(set(table)) >= 60
+    for text in table:
+        assert "{n}" in text or "{N}" in text
+        text.format(n="name", N="Name", v="Ann", be="is")
+
+
+def test_a_general_wording_never_reads_like_a_held_out_one_of_the_attribute() -> None:
+    heldout = {
+        text
+        for memory in MEMORIES
+        for table in (memory.asks, memory.follow_ups)
+        if len(set(table)) >= MIN_WORDINGS_TO_SPLIT
+        for text in split_wordings(table)[1]
+    }
+    said = {m.content for sample in generate(5, 1500, "dialogue") for m in sample.messages}
+    assert len(heldout) >= len(MEMORIES)
+    assert not said & heldout

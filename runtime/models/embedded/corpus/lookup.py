@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import values
+from .phrases import DOCUMENT_ASKS
 from .scene import Fact, Scene, join_sentences, labelled
 from .schema import Value
 from .words import ADJECTIVES, CITIES, MATERIALS, PRODUCT_NOUNS
@@ -36,11 +37,6 @@ SENTENCES = (
         "We note {v} for the {l}.", "The {l} reads {v}.",
     "The {l} of this is {v}.", "One finds {v} as {l}.", "With {v} as {l}.",
         "The {l} changed to {v}.", "The value of the {l} is {v}.",
-)
-ASKS = (
-    "What is the {l}?", "Which {l} is given?", "Give the {l}.",
-        "What does the text say about the {l}?", "Tell me the {l}.", "{L}?",
-    "What {l} is named?", "Please name the {l}.", "What is stated as {l}?", "Find the {l}.",
 )
 
 
@@ -98,7 +94,8 @@ def lookup(w: Writer, most: int = 8) -> Scene:
         fill = {"l": label, "L": label.capitalize(), "v": shown}
         rows.append((label.capitalize() if w.chance(0.7) else label, shown))
         sentences.append(w.say(SENTENCES, **fill))
-        facts.append(Fact((label.replace(" ", "_"),), kind, value, (w.say(ASKS, **fill),)))
+        asking = w.say(DOCUMENT_ASKS, n=label, N=label.capitalize(), be="is")
+        facts.append(Fact((label.replace(" ", "_"),), kind, value, (asking,)))
     text = labelled(w, rows) if w.chance(0.5) else join_sentences(w, sentences)
     label = random_label(w)
     if label not in labels:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .chat import Message, Sample
+from .phrases import DOCUMENT_ASKS
 from .scene import Fact, Scene
 from .schema import Value
 from .writer import Writer
@@ -15,11 +16,12 @@ SYSTEMS = (
     "Answer with words from the document.", "Use only the paragraph to answer.",
         "You answer questions about a text.", "Answer the user's question.",
 )
-GENERIC_ASKS = (
-    "What is the {key}?", "What is the {key}?", "Give the {key}.", "Tell me the {key}.",
-        "Which {key} is given?", "And the {key}?", "{Key}?", "Please name the {key}.",
-        "What does it say about the {key}?",
-)
+# Keys that no question with "the" can hold: "What is the lives in?"
+NO_NOUNS = frozenset(
+    ("due", "joined", "since", "speaks", "remote", "fragile", "to", "start", "eta", "temp",
+        "charge", "years", "number", "pay_by", "years_old", "age_years", "battery_percent", "held"))
+_NO_NOUN_ENDS = ("_by", "_on", "_to", "_in", "_at", "_for", "_from", "_since", "_old", "_kg", "_c",
+    "_no", "_due")
 UNKNOWN = "The text does not say."
 
 
@@ -42,11 +44,35 @@ def askable(scene: Scene) -> list[Fact]:
     return facts
 
 
-def question(w: Writer, fact: Fact, may_be_generic: bool = True) -> str:
-    """A question that the fact answers."""
-    if may_be_generic and len(fact.keys) > 1 and w.chance(0.2) and "{" not in fact.keys[0]:
-        key = w.pick(fact.keys[:3]).replace("_", " ")
-        return w.say(GENERIC_ASKS, key=key, Key=key.capitalize())
+def _nouns(fact: Fact, others: list[Fact]) -> list[str]:
+    """The keys that read as a noun and that no other fact may go by."""
+    if fact.kind == "boolean" or len(fact.keys) < 2 or "{" in fact.keys[0]:
+        return []
+    taken = {key for other in others if other is not fact for key in other.keys}
+    return [
+        key
+        for key in fact.keys[:3]
+        if key not in taken
+        and key not in NO_NOUNS
+        and not key.endswith(_NO_NOUN_ENDS)
+        and not (fact.kind == "integer" and key.endswith("s") and "_of_" not in key)
+    ]
+
+
+def question(
+    w: Writer, fact: Fact, may_be_generic: bool = True, others: list[Fact] | None = None
+) -> str:
+    """A question that the fact answers; others: facts it must not be mistaken for.
+
+    A general question that reads like one of the fact's own is not used: that may be held out.
+    """
+    nouns = _nouns(fact, others or []) if may_be_generic and w.chance(0.5) else []
+    if nouns:
+        noun = w.pick(nouns).replace("_", " ")
+        many = fact.kind == "strings" and (noun.endswith("s") or noun == "people")
+        text = w.say(DOCUMENT_ASKS, n=noun, N=noun.capitalize(), be="are" if many else "is")
+        if text not in fact.asks:
+            return text
     return fact.asks[0] if len(fact.asks) == 1 else w.say(fact.asks)
 
 
@@ -70,7 +96,7 @@ def reading(w: Writer, scene: Scene, text_in_system: bool | None = None) -> Samp
     elif w.chance(0.3):
         messages.append(Message("system", w.say(SYSTEMS)))
     for number, fact in enumerate(asked):
-        asking = question(w, fact, id(fact) not in parts)
+        asking = question(w, fact, id(fact) not in parts, told + absent)
         first = number == 0 and not text_in_system
         if first:
             asking = f"{scene.text}\n\n{w.pick(('', '', '', 'Question: '))}{asking}"
