@@ -17,10 +17,14 @@ from branchline.runtime.models.embedded.corpus.phrases import (
     FOLLOW_UPS,
     TELLS,
 )
-from branchline.runtime.models.embedded.corpus.schema import Field, outline
+from branchline.runtime.models.embedded.corpus.schema import Field, Value, outline
+from branchline.runtime.models.embedded.corpus.tool_calls import wording
+from branchline.runtime.models.embedded.corpus.tool_phrases import FRAMES, ORDERS
+from branchline.runtime.models.embedded.corpus.tool_specs import SPECS, Spec
 from branchline.runtime.models.embedded.corpus.writer import (
     MIN_WORDINGS_TO_SPLIT,
     Writer,
+    reads_like,
     split_wordings,
 )
 
@@ -116,4 +120,24 @@ def test_a_general_wording_never_reads_like_a_held_out_one_of_the_attribute() ->
     }
     said = {m.content for sample in generate(5, 1500, "dialogue") for m in sample.messages}
     assert len(heldout) >= len(MEMORIES)
-    assert not said & heldout
+    assert not any(reads_like(text, heldout) for text in said)
+
+
+def test_every_tool_has_orders_that_name_all_its_required_values() -> None:
+    assert len(FRAMES) == len(set(FRAMES)) >= 60
+    assert all(("{p}" in frame) != ("{P}" in frame) for frame in FRAMES)
+    assert list(ORDERS) == [spec.names[0] for spec in SPECS]
+    for spec in SPECS:
+        count = sum(not slot.phrases for slot in spec.slots)
+        for order in ORDERS[spec.names[0]]:
+            assert all(f"{{{index}}}" in order for index in range(count))
+            order.format(*range(count))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.names[0])
+def test_training_says_no_held_out_request_of_a_tool(spec: Spec) -> None:
+    made: list[Value] = [f"value{index}" for index in range(len(spec.slots))]
+    heldout = [text.format(*made) for text in split_wordings(spec.requests)[1]]
+    assert not any(
+        reads_like(wording(Writer(seed), spec, made, ""), heldout) for seed in range(400)
+    )

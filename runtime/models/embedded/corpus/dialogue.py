@@ -11,7 +11,7 @@ from . import values
 from .chat import Message, Sample
 from .phrases import ASKS, FOLLOW_UPS, TELLS
 from .words import ADJECTIVES
-from .writer import Writer, capital
+from .writer import Writer, capital, reads_like
 
 SYSTEMS = ("", "", "", "You are a helpful assistant.", "You are a friendly assistant.", "Be brief.",
     "You are a kind companion.", "Chat with the user.")
@@ -171,7 +171,7 @@ def _worded(w: Writer, memory: Memory, table: tuple[str, ...], own: tuple[str, .
     if memory.nouns and w.chance(0.6):
         noun = w.pick(memory.nouns)
         text = w.template(table).replace("{n}", noun).replace("{N}", capital(noun))
-        if text not in (*memory.tells, *memory.asks, *memory.follow_ups):
+        if not reads_like(text, (*memory.tells, *memory.asks, *memory.follow_ups)):
             return text
     return w.template(own)
 

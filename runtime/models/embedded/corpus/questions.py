@@ -8,7 +8,7 @@ from .chat import Message, Sample
 from .phrases import DOCUMENT_ASKS
 from .scene import Fact, Scene
 from .schema import Value
-from .writer import Writer
+from .writer import Writer, reads_like
 
 SYSTEMS = (
     "Answer from the text.", "Answer the question from the text.",
@@ -71,7 +71,7 @@ def question(
         noun = w.pick(nouns).replace("_", " ")
         many = fact.kind == "strings" and (noun.endswith("s") or noun == "people")
         text = w.say(DOCUMENT_ASKS, n=noun, N=noun.capitalize(), be="are" if many else "is")
-        if text not in fact.asks:
+        if not reads_like(text, fact.asks):
             return text
     return fact.asks[0] if len(fact.asks) == 1 else w.say(fact.asks)
 

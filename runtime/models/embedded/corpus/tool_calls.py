@@ -7,8 +7,9 @@ from __future__ import annotations
 from . import values
 from .chat import Message, Param, Sample, Tool, tool_call, tool_lines
 from .schema import Value, compact_json
+from .tool_phrases import FRAMES, OPENINGS, ORDERS, SUFFIXES
 from .tool_specs import SPECS, Slot, Spec
-from .writer import Writer, capital
+from .writer import Writer, capital, reads_like
 
 SYSTEMS = (
     "", "", "You are a helpful assistant.", "Use a tool when it helps.", "Call the right tool.",
@@ -89,21 +90,8 @@ def _arbitrary(w: Writer) -> Spec:
         )
     )
     tail = "".join(joint.format(n=slot.names[0], i=i) for i, slot in enumerate(slots))
-    request = (
-        w.pick(
-            (
-                "{v} the {n}{t}.",
-                "Please {v} the {n}{t}.",
-                "I want to {v} a {n}{t}.",
-                "Can you {v} the {n}{t}?",
-                "{v} {n}{t}",
-            )
-        )
-        .replace("{v}", verb)
-        .replace("{n}", noun)
-        .replace("{t}", tail)
-    )
-    request = capital(request)
+    article = w.pick(("the ", "the ", "a ", "this ", ""))
+    request = _framed(w, f"{verb} {article}{noun}{tail}")
     return Spec(
         (f"{verb}_{noun}",),
         (f"{verb.capitalize()} a {noun}",),
@@ -112,6 +100,11 @@ def _arbitrary(w: Writer) -> Spec:
         (("status", lambda _: "ok"),),
         "Done.",
     )
+
+
+def _framed(w: Writer, order: str) -> str:
+    """An order such as "book a table" as a whole request."""
+    return w.template(FRAMES).replace("{p}", order).replace("{P}", capital(order))
 
 
 def _tool(w: Writer, spec: Spec) -> tuple[Tool, list[str]]:
@@ -140,13 +133,33 @@ def _request(w: Writer, spec: Spec, names: list[str]) -> tuple[str, dict[str, Va
             extra += " " + w.pick(slot.phrases).format(v=value)
         else:
             made.append(value)
-    template = spec.requests[0] if len(spec.requests) == 1 else w.template(spec.requests)
-    request = template.format(*made)
-    if extra:
-        mark = request[-1] if request[-1] in ".?!" else ""
-        request = request[: len(request) - len(mark)] + extra + mark
-    opening = w.pick(("", "", "", "", "", "Hi! ", "Please help: ", "Hello, ", "One more thing. "))
-    return opening + capital(request), arguments
+    return _around(w, wording(w, spec, made, extra)), arguments
+
+
+def wording(w: Writer, spec: Spec, made: list[Value], extra: str) -> str:
+    """A request with its values; extra: what the optional ones add.
+
+    A framed order that reads like one of the tool's own requests is not used: that may be held out.
+    """
+    if len(spec.requests) == 1:
+        template = spec.requests[0]
+    else:
+        order = w.pick(ORDERS[spec.names[0]])
+        template = _framed(w, order + "{extra}")
+        if w.chance(0.6) and not reads_like(template.replace("{extra}", ""), spec.requests):
+            return template.format(*made, extra=extra)
+        template = w.template(spec.requests)
+    for mark in (", please.", ".", "?", "!"):
+        if template.endswith(mark):
+            return template.removesuffix(mark).format(*made) + extra + mark
+    return template.format(*made) + extra
+
+
+def _around(w: Writer, request: str) -> str:
+    """The request with, now and then, words before and after it."""
+    opening = w.template(OPENINGS) if w.chance(0.4) else ""
+    suffix = w.template(SUFFIXES) if request[-1] in ".?!" and w.chance(0.15) else ""
+    return opening + capital(request) + suffix
 
 
 def choose_tool(w: Writer) -> Sample:

@@ -10,7 +10,7 @@ import math
 import random
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TypeVar
 
@@ -38,6 +38,12 @@ def split_wordings(wordings: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[st
 def capital(text: str) -> str:
     """The text with its first letter raised."""
     return text[:1].upper() + text[1:]
+
+
+def reads_like(text: str, wordings: Iterable[str]) -> bool:
+    """Whether the text is one of the wordings but for case and the marks at its end."""
+    bare = text.lower().rstrip(".?!")
+    return any(bare == wording.lower().rstrip(".?!") for wording in wordings)
 
 
 class Writer:
