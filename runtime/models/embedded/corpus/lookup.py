@@ -37,6 +37,15 @@ SENTENCES = (
         "We note {v} for the {l}.", "The {l} reads {v}.",
     "The {l} of this is {v}.", "One finds {v} as {l}.", "With {v} as {l}.",
         "The {l} changed to {v}.", "The value of the {l} is {v}.",
+    "The {l} remains {v}.", "The {l} shows {v}.", "{L} = {v}.", "{L} - {v}.", "{L}, {v}.",
+        "They gave {v} as the {l}.", "It has {v} as {l}.", "{v} was chosen as {l}.",
+    "{v} serves as the {l}.", "The {l} now is {v}.", "Today the {l} is {v}.", "{v} stands as {l}.",
+        "The {l} turned out to be {v}.", "We know that the {l} is {v}.", "The {l} became {v}.",
+    "Everybody knows the {l}: {v}.", "Please note the {l}: {v}.", "Note {v} as the {l}.",
+        "According to the list, the {l} is {v}.", "The {l} given is {v}.", "{v} is listed as {l}.",
+    "They entered {v} for the {l}.", "In the line {l} there is {v}.", "The {l} says {v}.",
+        "The current {l} is {v}.", "The {l} is known to be {v}.", "Its {l}: {v}.",
+    "We recorded {v} as {l}.", "The {l} stays at {v}.", "And the {l} is {v}.",
 )
 
 
