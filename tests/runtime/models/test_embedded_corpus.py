@@ -104,7 +104,7 @@ def test_held_out_wordings_are_never_used_in_training() -> None:
 
 @pytest.mark.parametrize("table", [TELLS, ASKS, FOLLOW_UPS, DOCUMENT_ASKS])
 def test_wordings_that_fit_anything_are_many_and_distinct(table: tuple[str, ...]) -> None:
-    assert len(table) == len(set(table)) >= 60
+    assert len(table) == len({text.lower().rstrip(".?!") for text in table}) >= 55
     for text in table:
         assert "{n}" in text or "{N}" in text
         text.format(n="name", N="Name", v="Ann", be="is")
@@ -124,7 +124,7 @@ def test_a_general_wording_never_reads_like_a_held_out_one_of_the_attribute() ->
 
 
 def test_every_tool_has_orders_that_name_all_its_required_values() -> None:
-    assert len(FRAMES) == len(set(FRAMES)) >= 60
+    assert len(FRAMES) == len({frame.lower().rstrip(".?!") for frame in FRAMES}) >= 60
     assert all(("{p}" in frame) != ("{P}" in frame) for frame in FRAMES)
     assert list(ORDERS) == [spec.names[0] for spec in SPECS]
     for spec in SPECS:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 # {p} is an order such as "book a table", {P} the same with a capital.
 FRAMES = (
-    "{P}.", "{P}", "Please {p}.", "Can you {p}?", "Could you {p}?", "Would you {p}?",
+    "{P}.", "Please {p}.", "Can you {p}?", "Could you {p}?", "Would you {p}?",
     "Will you {p}?", "Can you please {p}?", "Could you please {p}?", "I need you to {p}.",
     "I want you to {p}.", "I would like you to {p}.", "I'd like you to {p}.", "{P}, please.",
     "You should {p}.", "You need to {p}.", "Go ahead and {p}.", "Kindly {p}.", "Now {p}.",
@@ -24,7 +24,6 @@ FRAMES = (
     "Now can you {p}?", "Now please {p}.", "Now I need to {p}.", "Once more: {p}.",
     "Today I have to {p}.", "My boss wants me to {p}.", "Someone asked me to {p}.",
     "Make sure to {p}.", "Don't forget to {p}.", "What I need: {p}.", "The next step is to {p}.",
-    "please {p}", "can you {p}", "i want to {p}",
 )
 OPENINGS = (
     "Hi! ", "Please help: ", "Hello. ", "One more thing. ", "Hello! ", "Hey! ", "Hi there! ",
@@ -34,7 +33,7 @@ OPENINGS = (
     "Hm. ", "So. ", "Oh! ", "A small request: ", "Hi, me again. ", "By the way: ", "Good day! ",
 )
 SUFFIXES = (
-    " Thanks!", " Thank you.", " Thank you!", " Thanks.", " Many thanks.", " Thanks a lot!",
+    " Thanks!", " Thank you.", " Many thanks.", " Thanks a lot!",
     " It is urgent.", " That would be great.", " Be quick.", " I am in a hurry.", " That is all.",
     " Thanks in advance.", " No hurry.", " Let me know.", " Cheers!",
     " Please be quick.", " Much appreciated.", " It is important.", " I rely on you.",
