@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .tokenization import MAX_LENGTH, VOCABULARY_SIZE
@@ -185,3 +185,11 @@ def export(network: Network, folder: Path) -> None:
     path = folder / "model.safetensors"
     save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors writes files for the owner alone
+
+
+def import_weights(network: Network, folder: Path) -> None:
+    """The reverse of `export`: load what a finished run wrote, to train it further."""
+    stored = load_file(folder / "model.safetensors")
+    network.load_state_dict(
+        {name: stored[_checkpoint_name(name)].float() for name, _ in network.named_parameters()}
+    )

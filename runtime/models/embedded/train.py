@@ -25,7 +25,7 @@ from torch import Tensor
 from .batches import Batch, encode, make_batches, pool_of_samples, to_batch
 from .corpus import TASKS, chatml, generate
 from .distributed import Workers
-from .network import Network, Shape, export, rotary, write_config
+from .network import Network, Shape, export, import_weights, rotary, write_config
 from .optimizer import Optimizer
 from .tokenization import MAX_LENGTH, save_tokenizer, train_tokenizer
 
@@ -117,6 +117,8 @@ class Trainer:
     def _resume(self) -> None:
         state = self.options.checkpoint / "state.json"
         if not state.exists():
+            if self.options.continue_from:
+                import_weights(self.network, self.options.continue_from)
             return
         self.network.load_state_dict(load_file(self.options.checkpoint / "network.safetensors"))
         self.optimizer.load(load_file(self.options.checkpoint / "optimizer.safetensors"))
@@ -226,6 +228,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=80, help="time budget of the whole run")
     parser.add_argument("--output", type=Path, required=True, help="folder of the final model")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder to resume from")
+    parser.add_argument(
+        "--continue-from", type=Path, help="model folder to start from while there is no checkpoint"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch chooses")
     parser.add_argument("--batch-tokens", type=int, default=8192)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from branchline.runtime.models import embedded
@@ -19,6 +20,7 @@ from branchline.runtime.models.embedded.corpus.chat import (
     tool_lines,
 )
 from branchline.runtime.models.embedded.evaluate import Model, Tally, measure
+from branchline.runtime.models.embedded.network import Network, Shape, export, import_weights
 
 FOLDER = Path(embedded.__path__[0])
 MAX_BYTES = 16 * 2**20
@@ -130,3 +132,13 @@ def test_records_in_held_out_wordings_are_right_above_the_floor() -> None:
     for sample in generate(424242, 8, "extraction", heldout=True):
         measure(model, sample, tally)
     assert tally.right / tally.total >= FLOOR
+
+
+def test_training_can_go_on_from_the_shipped_weights(tmp_path: Path) -> None:
+    network = Network(Shape())
+    import_weights(network, FOLDER)
+    export(network, tmp_path)
+    shipped = load_file(FOLDER / "model.safetensors")
+    again = load_file(tmp_path / "model.safetensors")
+    assert shipped.keys() == again.keys()
+    assert all(torch.equal(shipped[name], again[name]) for name in shipped)
