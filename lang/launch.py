@@ -144,15 +144,17 @@ def _end(process: subprocess.Popen[bytes], address: str, pid: int) -> None:
     # In a forked child of its owner the runtime is nobody's to end.
     if pid != os.getpid():
         return
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_S)
-        except BaseException as error:
-            process.kill()
-            process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-    folder = Path(address.removeprefix("ipc://")).parent
-    if address.startswith("ipc://") and folder.name.startswith("branchline-"):
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_S)
+            except BaseException as error:
+                process.kill()
+                process.wait()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+    finally:
+        folder = Path(address.removeprefix("ipc://")).parent
+        if address.startswith("ipc://") and folder.name.startswith("branchline-"):
+            shutil.rmtree(folder, ignore_errors=True)
