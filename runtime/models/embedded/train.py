@@ -225,7 +225,7 @@ class Trainer:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the embedded model from its own corpus.")
-    parser.add_argument("--minutes", type=float, default=80, help="time budget of the whole run")
+    parser.add_argument("--minutes", type=float, default=110, help="time budget of the whole run")
     parser.add_argument("--output", type=Path, required=True, help="folder of the final model")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder to resume from")
     parser.add_argument(
@@ -234,8 +234,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch chooses")
     parser.add_argument("--batch-tokens", type=int, default=8192)
-    parser.add_argument("--matrix-rate", type=float, default=0.02)
-    parser.add_argument("--other-rate", type=float, default=3e-3)
+    parser.add_argument("--matrix-rate", type=float, default=0.01)
+    parser.add_argument("--other-rate", type=float, default=1.5e-3)
     parser.add_argument("--report-minutes", type=float, default=5)
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     return parser.parse_args(arguments)
