@@ -1,12 +1,12 @@
 """The writer: one seeded source of wordings and randomness that every generator here takes.
 
-A list of wordings is split once, by a hash of each text: about 15 % are *held out*, never used in
-training, and are the only ones used when the writer is made with `heldout=True`.
+A list of wordings is split by a hash of each text: about 15 % are *held out*, never used in
+training, and are the only ones used when the writer is made with `heldout=True`. A wording stays on
+its side when others are added to its list.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import re
 import zlib
@@ -26,9 +26,9 @@ def split_wordings(wordings: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[st
     distinct = tuple(dict.fromkeys(wordings))
     if len(distinct) < MIN_WORDINGS_TO_SPLIT:
         return distinct, distinct
-    by_hash = sorted(distinct, key=lambda text: zlib.crc32(text.encode()))
-    num_heldout = math.ceil(HELDOUT_SHARE * len(distinct))
-    heldout = set(by_hash[:num_heldout])
+    hashes = {text: zlib.crc32(text.encode()) for text in distinct}
+    bound = max(HELDOUT_SHARE * 2**32, min(hashes.values()))
+    heldout = {text for text, of_text in hashes.items() if of_text <= bound}
     return (
         tuple(text for text in distinct if text not in heldout),
         tuple(text for text in distinct if text in heldout),
