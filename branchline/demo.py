@@ -6,7 +6,6 @@ Called by `branchline demo`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from branchline.frontend_examples.extract_records import RECORD_TYPES, extract_record
+from branchline.runtime.models.embedded.scoring import score_record
 
 from .records import Summary, result_of, run_records
 
@@ -53,20 +53,7 @@ def score(records: list[Any], documents: list[dict[str, Any]]) -> Score:
     for record, document in zip(records, documents, strict=True):
         schema = RECORD_TYPES[document["kind"]].model_json_schema()
         valid += jsonschema.Draft202012Validator(schema).is_valid(record)
-        given, gold = dict(leaves(record)), dict(leaves(document["gold"]))
-        # A field that only one side has (a line item too many or too few) counts as wrong.
-        fields += len(given.keys() | gold.keys())
-        right += sum(1 for path, value in gold.items() if path in given and given[path] == value)
+        parts_right, parts = score_record(record, document["gold"])
+        right += parts_right
+        fields += parts
     return Score(100.0 * valid / len(documents), 100.0 * right / fields)
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every scalar of a JSON value with its JSON pointer; an empty array counts as one field."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from leaves(item, f"{path}/{key}")
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            yield from leaves(item, f"{path}/{index}")
-    else:
-        yield path, value

@@ -62,8 +62,10 @@ class Runtime:
 
     def shutdown(self) -> None:
         """End the runtime and wait until it is gone. Calling it again does nothing."""
-        self.endpoint.close()
-        self.process.close()
+        try:
+            self.endpoint.close()
+        finally:
+            self.process.close()
 
     def __enter__(self) -> Self:
         return self

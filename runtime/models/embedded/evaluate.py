@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from .corpus import Message, Sample, chatml, generate
+from .scoring import score_calls, score_record
 
 GOALS = {"extraction": 0.9, "tools": 0.9, "classification": 0.9, "reading": 0.8, "dialogue": 0.8}
 SEED = 900_001  # no training pool uses it
-_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 
 
 @dataclass
@@ -84,44 +83,12 @@ class Model:
         return choices[max(range(len(choices)), key=scores.__getitem__)]
 
 
-def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """The fields of a record, nested ones by their path."""
-    if isinstance(value, dict):
-        return {
-            k: v for key, part in value.items() for k, v in leaves(part, f"{path}.{key}").items()
-        }
-    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        return {
-            k: v for i, part in enumerate(value) for k, v in leaves(part, f"{path}[{i}]").items()
-        }
-    return {path: value}
-
-
-def score_record(answer: str, gold: str) -> tuple[int, int]:
-    """Fields right and fields asked for; an answer that is no JSON has none right."""
-    wanted = leaves(json.loads(gold))
+def parsed(answer: str) -> Any:
+    """The answer as JSON; an answer that is none counts as an empty record."""
     try:
-        given = leaves(json.loads(answer))
+        return json.loads(answer)
     except ValueError:
-        given = {}
-    return sum(path in given and given[path] == value for path, value in wanted.items()), len(
-        wanted
-    )
-
-
-def score_calls(answer: str, gold: str) -> tuple[int, int]:
-    """Parts right and asked for: each call's tool name and arguments."""
-    wanted = [json.loads(text) for text in _CALL.findall(gold)]
-    try:
-        given = [json.loads(text) for text in _CALL.findall(answer)]
-    except ValueError:
-        given = []
-    if not wanted:
-        return int(answer == gold), 1
-    right = 0
-    for index, call in enumerate(wanted):
-        right += index < len(given) and given[index] == call
-    return right, max(len(wanted), len(given))
+        return {}
 
 
 def measure(model: Model, sample: Sample, tally: Tally) -> None:
@@ -131,7 +98,7 @@ def measure(model: Model, sample: Sample, tally: Tally) -> None:
         if sample.task == "classification":
             tally.add(int(model.choose(before, sample.choices) == gold), 1)
         elif sample.task == "extraction":
-            tally.add(*score_record(model.answer(before), gold))
+            tally.add(*score_record(parsed(model.answer(before)), json.loads(gold)))
         elif sample.task == "tools":
             tally.add(*score_calls(model.answer(before, 200), gold))
         else:
