@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from re import split
 
 from .schema import Value
 from .writer import Writer
@@ -28,3 +31,18 @@ class Domain:
     name: str
     openings: tuple[str, ...]
     concepts: tuple[Concept, ...]
+
+
+@cache
+def expanded(wordings: tuple[str, ...]) -> tuple[str, ...]:
+    """The wordings with every choice of their `[a|b]` alternations."""
+    return tuple(
+        "".join(parts)
+        for text in wordings
+        for parts in product(
+            *(
+                part.split("|") if number % 2 else [part]
+                for number, part in enumerate(split(r"\[([^\[\]]*\|[^\[\]]*)\]", text))
+            )
+        )
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .concepts import Concept
 from .domains import DOMAINS
 from .scene import Fact, Scene, join_sentences, labelled
+from .statements import statement
 from .writer import Writer
 
 
@@ -20,12 +21,15 @@ def varied(w: Writer) -> Scene:
     for index in told:
         concept = domain.concepts[index]
         fact, shown, clause = _state(w, concept)
+        if w.chance(0.35):
+            others = [Fact(c.keys, c.kind, None) for c in domain.concepts if c is not concept]
+            clause = statement(w, concept, fact, others, shown) or clause
         facts.append(fact)
         sentences.append(clause)
         if form and concept.labels:
             rows.append((w.pick(concept.labels), shown))
             sentences.pop()
-    opening = w.say(domain.openings)
+    opening = w.say(domain.openings) if w.chance(0.85) else ""
     tail = " ".join(sentences)
     if form:
         blocks = [opening, labelled(w, rows), tail]
@@ -45,7 +49,7 @@ def _state(w: Writer, concept: Concept) -> tuple[Fact, str, str]:
     if kind == "boolean":
         affirmed, denied = detail.split(":")
         is_true = value == "yes"
-        clause = w.pick((affirmed if is_true else denied).split("|"))
+        clause = w.say(tuple((affirmed if is_true else denied).split("|")))
         return Fact(concept.keys, kind, is_true, concept.asks), str(value), clause
     if kind == "enum":
         options = tuple(detail.split("|"))
