@@ -1,105 +1,46 @@
 """Choosing a tool and its arguments, and answering from what the tool returned."""
 
-# Tables of wordings read better packed than one string per line.
-# fmt: off
 from __future__ import annotations
 
 from . import values
 from .chat import Message, Param, Sample, Tool, tool_call, tool_lines
 from .schema import Value, compact_json
 from .tool_phrases import FRAMES, OPENINGS, ORDERS, SUFFIXES
-from .tool_specs import SPECS, Slot, Spec
+from .tool_specs import SPECS, Slot, Spec, one_of
+from .tool_words import (
+    CHOICES,
+    JOINTS,
+    MADE_UP_DESCRIPTIONS,
+    NOUNS,
+    PARAMETERS,
+    SMALL_TALK,
+    SYSTEMS,
+    VERBS,
+)
 from .writer import Writer, capital, reads_like
 
-SYSTEMS = (
-    "", "", "You are a helpful assistant.", "Use a tool when it helps.", "Call the right tool.",
-        "Answer with a tool call.", "You can call tools.", "Choose a tool for the request.",
-        "Help the user.",
-)
-SMALL_TALK = (
-    ("Hello!", "Hello! How can I help you?"), ("Hi", "Hello! How can I help you?"), ("Thank you!",
-        "You are welcome!"),
-    ("Thanks, that is all.", "You are welcome!"), ("Good morning", "Hello! How can I help you?"), (
-        "Bye!", "Goodbye!"),
-)
 
-
-# fmt: on
 def _arbitrary(w: Writer) -> Spec:
-    """A tool that no list holds: made-up verb and noun, parameters named in the request."""
-    verb = w.pick(
-        (
-            "get",
-            "find",
-            "set",
-            "update",
-            "check",
-            "create",
-            "delete",
-            "list",
-            "start",
-            "count",
-            "show",
-            "load",
-        )
+    """A tool that no list holds: any verb and noun, parameters named in the request."""
+    verb = w.pick(tuple(VERBS))
+    noun = w.pick(NOUNS) if w.chance(0.8) else values.syllables(w, 2, 2)
+    slots = tuple(
+        Slot((name,), kind, getattr(values, maker))
+        for name, kind, maker in w.some(PARAMETERS, 1, 3)
     )
-    noun = w.pick(
-        (
-            "invoice",
-            "sensor",
-            "customer",
-            "room",
-            "user",
-            "vehicle",
-            "report",
-            "project",
-            "account",
-            "device",
-            "lesson",
-            "parcel",
-            "player",
-            "patient",
-            "server",
-            "garden",
-            values.syllables(w, 2, 2),
-        )
-    )
-    pool: list[tuple[str, str, str]] = [
-        ("id", "string", "code"),
-        ("name", "string", "person"),
-        ("city", "string", "city"),
-        ("date", "date", "date"),
-        ("limit", "integer", "quantity"),
-        ("code", "string", "code"),
-        ("company", "string", "company"),
-        ("count", "integer", "quantity"),
-        ("email", "string", "email"),
-        ("color", "string", "syllables"),
-        ("size", "integer", "quantity"),
-        ("owner", "string", "person"),
-    ]
-    chosen = w.some(pool, 1, 3)
-    slots = tuple(Slot((name,), kind, getattr(values, maker)) for name, kind, maker in chosen)
-    joint = w.pick(
-        (
-            " with {n} {{{i}}}",
-            ", {n} {{{i}}}",
-            " where the {n} is {{{i}}}",
-            " for {n} {{{i}}}",
-            ", {n}: {{{i}}}",
-        )
-    )
-    tail = "".join(joint.format(n=slot.names[0], i=i) for i, slot in enumerate(slots))
-    article = w.pick(("the ", "the ", "a ", "this ", ""))
-    request = _framed(w, f"{verb} {article}{noun}{tail}")
-    return Spec(
-        (f"{verb}_{noun}",),
-        (f"{verb.capitalize()} a {noun}",),
-        slots,
-        (request,),
-        (("status", lambda _: "ok"),),
-        "Done.",
-    )
+    if w.chance(0.2):
+        name, options = w.pick(CHOICES)
+        slots = tuple(w.shuffled((*slots[:2], Slot((name,), "string", one_of(*options), options))))
+    tail = ""
+    for i, slot in enumerate(slots):
+        joint = w.template(JOINTS).replace("{n}", slot.names[0].replace("_", " "))
+        tail += joint.replace("{v}", f"{{{i}}}")
+    article = w.pick(("the ", "the ", "a ", "this ", "that ", "my ", "our ", ""))
+    asked = w.pick(VERBS[verb]) if w.chance(0.5) else verb
+    request = _framed(w, f"{asked} {article}{noun}{tail}")
+    description = w.say(MADE_UP_DESCRIPTIONS, v=verb, V=capital(verb), n=noun)
+    name = f"{noun}_{verb}" if w.chance(0.1) else f"{verb}_{noun}"
+    return Spec((name,), (description,), slots, (request,), (("status", lambda _: "ok"),), "Done.")
 
 
 def _framed(w: Writer, order: str) -> str:
@@ -130,7 +71,7 @@ def _request(w: Writer, spec: Spec, names: list[str]) -> tuple[str, dict[str, Va
         value = slot.make(w)
         arguments[name] = value
         if slot.phrases:
-            extra += " " + w.pick(slot.phrases).format(v=value)
+            extra += " " + w.say(slot.phrases, v=value)
         else:
             made.append(value)
     return _around(w, wording(w, spec, made, extra)), arguments
@@ -180,7 +121,7 @@ def choose_tool(w: Writer) -> Sample:
     messages, gold = [Message("system", head)], []
     if w.chance(0.08):
         said, reply = w.pick(SMALL_TALK)
-        messages += [Message("user", said), Message("assistant", reply)]
+        messages += [Message("user", w.say(said)), Message("assistant", reply)]
     for _ in range(w.pick((1, 1, 2, 2, 3))):
         tool, names, spec = w.pick(named)
         request, arguments = _request(w, spec, names)
