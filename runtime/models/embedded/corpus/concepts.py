@@ -46,3 +46,18 @@ def expanded(wordings: tuple[str, ...]) -> tuple[str, ...]:
             )
         )
     )
+
+
+def whole(low: int, high: int) -> Callable[[Writer], Value]:
+    """Makes a whole number between two others."""
+    return lambda w: w.rng.randint(low, high)
+
+
+def one_of(*options: str) -> Callable[[Writer], Value]:
+    """Makes one of the options."""
+    return lambda w: w.pick(options)
+
+
+def some_of(*options: str) -> Callable[[Writer], Value]:
+    """Makes a list of one to four of the options."""
+    return lambda w: list(w.some(options, 1, 4))
