@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from branchline.demo import leaves, load_documents, score
+from branchline.demo import load_documents, score
 from branchline.frontend_examples.extract_records import RECORD_TYPES
+from branchline.runtime.models.embedded.scoring import leaves
 
 
 def test_every_gold_answer_is_a_record_of_its_kind() -> None:

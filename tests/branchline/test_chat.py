@@ -1,0 +1,61 @@
+"""A conversation in the terminal, line by line: `branchline chat`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
+
+from scripted import Scripted
+
+from branchline.chat import converse
+
+
+class Terminal(Console):
+    """A console whose user types the given lines and then Ctrl-D."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(file=StringIO(), width=200)
+        self.typed: Iterator[str] = iter(lines)
+
+    def input(self, *args: object, **options: object) -> str:
+        try:
+            return next(self.typed)
+        except StopIteration:
+            raise EOFError from None
+
+
+@pytest.fixture
+def backend() -> Scripted:
+    return Scripted(reply=lambda prompt: f"[bold]{prompt.count('<|user|>')}[/bold]")
+
+
+def talk(backend: Scripted, *lines: str, system: str | None = None) -> str:
+    terminal = Terminal(list(lines))
+    converse(backend, terminal, system=system, temperature=0.0, max_tokens=20)
+    assert isinstance(terminal.file, StringIO)
+    return terminal.file.getvalue()
+
+
+def test_every_answer_is_printed_as_it_is_markup_or_not(backend: Scripted) -> None:
+    assert "model [bold]1[/bold]" in talk(backend, "Hello")
+
+
+def test_a_later_turn_holds_all_that_was_said_before(backend: Scripted) -> None:
+    talk(backend, "first line", "second line", system="Be brief.")
+    prompt = backend.calls[-1].text
+    said = ["Be brief.", "first line", "[bold]1[/bold]", "second line"]
+    assert [prompt.find(text) for text in said] == sorted(prompt.find(text) for text in said)
+    assert all(text in prompt for text in said)
+
+
+@pytest.mark.parametrize("line", ["", "/exit", "/quit"])
+def test_a_leaving_word_ends_it_without_a_call(backend: Scripted, line: str) -> None:
+    talk(backend, line, "never asked")
+    assert backend.calls == []
