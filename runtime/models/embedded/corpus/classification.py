@@ -262,6 +262,7 @@ def _topic_values(w: Writer) -> dict[str, object]:
         "city": values.city(w),
         "num": values.digits(w, 2, 3),
         "agent": values.first_name(w),
+        "person": values.person(w),
         "team": values.capitalised(w),
         "n": w.rng.randint(2, 90),
         "code": values.code(w),
