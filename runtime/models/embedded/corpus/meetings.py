@@ -2,55 +2,66 @@
 
 # Tables of wordings read better packed than one string per line.
 # fmt: off
+# ruff: noqa: E501
 from __future__ import annotations
 
 from . import values
 from .cues import STATUS_CUES, plain
+from .meeting_wordings import (
+    ACTION_HEADINGS,
+    ACTION_ROWS,
+    ACTION_SENTENCES,
+    ASK_DATE,
+    ASK_DUE,
+    ASK_OWNER,
+    ASK_PEOPLE,
+    ASK_TITLE,
+    DISTRACTIONS,
+    HEADS,
+)
 from .scene import Fact, Scene
 from .writer import Writer
 
 STATUSES = ("planned", "on_track", "delayed", "done")
 STATUS_CLAUSES: dict[str, tuple[str, ...]] = {
     "planned": (
-        "The work [has not started|starts next month|will begin soon].",
-            "We are still in the planning phase.",
-        "The project will start [after the holidays|in spring|next quarter].",
-            "Nothing has begun yet, the kick-off comes first.",
-        "Status: planned.", "So far there is only a plan.", "The start is set for {date}.",
-            "Work is about to begin.",
-        "The team agreed to start in two weeks.", "It is still on paper.",
-            "The preparation goes on, the real work comes later.",
-        "The go-ahead was given, we begin next week.",
+        "The work [has not started|starts next month|will begin soon].", "We are still in the planning phase.", "The project will start [after the holidays|in spring|next quarter].", "Nothing has begun yet, the kick-off comes first.", "Status: planned.", "So far there is only a plan.", "The start is set for {date}.",
+        "Work is about to begin.", "The team agreed to start in two weeks.", "It is still on paper.", "The preparation goes on, the real work comes later.", "The go-ahead was given, we begin next week.", "The work is planned for [next month|autumn|the new year].", "The project is still ahead of us.", "Not started yet.",
+        "Start: {date}.", "We have yet to begin.", "No work has been done so far, it begins on {date}.", "The plan stands, the work itself has yet to start.", "We are drawing up the plan.", "Still in preparation.", "The project is at the planning stage.", "We will kick off on {date}.", "The kick-off is planned for {date}.",
+        "Before we can begin, the plan has to be approved.", "The concept is ready, work begins [in two weeks|after approval|on {date}].", "The first step will be taken [next week|next month|on {date}].", "It is about to be launched, nothing has been done yet.", "We intend to begin [in spring|in the summer|on {date}].",
+        "Up to now it exists only as a proposal.", "The team is being put together, work starts later.", "Approval was granted, and the start follows [next week|next month].", "At present we are only collecting ideas.", "We are waiting for the starting signal.", "The project has been scheduled but not begun.",
+        "The work lies ahead, beginning {date}.", "So far we have only made plans.", "Everything is still at the drawing board.", "It is planned, no more than that.", "The project opens on {date}.", "The beginning was fixed for {date}.", "We expect to start within the month.", "Work: not yet begun.", "Phase: planning.",
+        "Current state: in planning.", "Nobody has begun with the work, that is for next month.", "The start comes [after the summer|after the holidays|with the new budget].", "We discussed how to begin, the work has not started.", "The tasks are listed and will be tackled from {date} on.", "Next quarter the work gets going.",
+        "Ready to begin, first day is {date}.", "We prepare the start.", "The preparations for the start are under way.", "It will get under way in {n} days.",
     ),
     "on_track": (
-        "Everything is [on track|on schedule|going to plan].", "We are on time.",
-            "The work goes well and as planned.",
-        "Status: on track.", "No problems, we will meet the deadline.",
-            "Progress is good and in line with the schedule.",
-        "The team is halfway through and within the plan.", "All milestones were reached so far.",
-            "So far so good, no delays.",
-        "The schedule holds.", "Things are moving as expected.", "The budget and the dates hold.",
+        "Everything is [on track|on schedule|going to plan].", "We are on time.", "The work goes well and as planned.", "Status: on track.", "No problems, we will meet the deadline.", "Progress is good and in line with the schedule.", "The team is halfway through and within the plan.", "All milestones were reached so far.",
+        "So far so good, no delays.", "The schedule holds.", "Things are moving as expected.", "The budget and the dates hold.", "All is going according to plan.", "We are keeping to the schedule.", "On track.", "On schedule, no open issues.", "The dates are being kept.", "The deadline is safe.", "We expect to finish on time.",
+        "We are right where we should be.", "Work proceeds as planned.", "The project is progressing as planned.", "The timeline is being met.", "The plan is being followed without trouble.", "Progress matches the plan.", "Half of the tasks are done, which is just what the plan says.",
+        "We are making good progress and keep our dates.", "There are no obstacles, the end date stays.", "The end date of {date} can be kept.", "The delivery on {date} is not in danger.", "{n} percent are finished, exactly as planned.", "{n} tasks are finished and the rest is on time.", "Each milestone so far was met in time.",
+        "The last milestone was reached in time, the next one will be too.", "Nothing stands in the way of the planned finish.", "We are well within the schedule.", "The project runs smoothly.", "The work runs [smoothly|without a hitch|like clockwork].", "Things go as they should, on time.", "No delays to report.",
+        "No reason to worry, the schedule is kept.", "The project is in good shape and on time.", "The team keeps pace with the plan.", "We remain on schedule.", "Current state: on schedule.", "Time and cost are within the plan.", "As of today we are on time.", "According to plan, we are in the second phase.",
+        "The planned finish remains {date}.", "Steady progress, all dates hold.", "The work is in progress and on time.", "We go ahead just as planned.", "The trial run went well, the schedule stays as it is.", "All teams report that they are on time.",
     ),
     "delayed": (
-        "We are [behind schedule|late|two weeks behind].", "The project is delayed.",
-            "The deadline will be missed.",
-        "Status: delayed.", "The launch had to be postponed.",
-            "We lost a week because of missing parts.",
-        "The supplier is late and so are we.", "The date slips to {date}.",
-            "There is a delay of {n} days.",
-        "We will not make it in time.", "Problems hold us back, the plan has to be moved.",
-            "It takes longer than expected.",
+        "We are [behind schedule|late|two weeks behind].", "The project is delayed.", "The deadline will be missed.", "Status: delayed.", "The launch had to be postponed.", "We lost a week because of missing parts.", "The supplier is late and so are we.", "The date slips to {date}.", "There is a delay of {n} days.",
+        "We will not make it in time.", "Problems hold us back, the plan has to be moved.", "It takes longer than expected.", "We are {n} days late.", "Delayed by {n} days.", "The schedule has slipped.", "The schedule slipped by {n} days.", "We have fallen behind.", "We have fallen behind the plan.",
+        "The end date had to be moved to {date}.", "The finish was moved to {date}.", "The planned date can no longer be kept.", "We cannot keep the deadline.", "The deadline has passed and we are not finished.", "The work should have been finished by now, but it is not.", "The finish is later than planned.",
+        "The project takes {n} days longer.", "More time is needed than planned.", "We need {n} more days.", "We asked for an extension until {date}.", "The milestone was missed.", "Two milestones were missed.", "The work stalled because [parts are missing|a supplier failed|two people are ill].",
+        "Because of illness in the team we are behind.", "The work has come to a halt, which costs us time.", "An open question holds everything up.", "The permit is missing, so the work is held up.", "The project is overdue.", "Everything has been pushed back by {n} days.", "We had to push the date back.",
+        "The delivery of parts comes too late, and the plan cannot be kept.", "Late, new date: {date}.", "New end date after the delay: {date}.", "There are delays.", "There is a serious delay.", "The project lags behind the plan.", "The project drags on beyond its date.", "We lost {n} days.", "It has slipped again.",
+        "The launch is postponed until {date}.", "Current state: behind schedule.", "Current state: late.", "We are running late.", "The team is behind with its tasks.", "The finish in time is out of reach.", "The test failed, which sets us back by {n} days.", "Bad weather has thrown us back.",
+        "A setback: we will finish later than planned.",
     ),
     "done": (
-        "The work is [done|finished|complete|completed].", "The project was closed successfully.",
-            "All work has been completed.",
-        "Status: done.", "Everything was delivered last week.",
-            "We have finished, only the clean-up remains.",
-        "The customer accepted the final result.",
-            "The last milestone is behind us and the project is over.",
-        "The project came to its end on {date}.", "We are through, thanks to all.",
-            "All parts are live and signed off.",
-        "It is wrapped up.",
+        "The work is [done|finished|complete|completed].", "The project was closed successfully.", "All work has been completed.", "Status: done.", "Everything was delivered last week.", "We have finished, only the clean-up remains.", "The customer accepted the final result.",
+        "The last milestone is behind us and the project is over.", "The project came to its end on {date}.", "We are through, thanks to all.", "All parts are live and signed off.", "It is wrapped up.", "We are done.", "All done.", "It is finished.", "Finished on {date}.", "Completed on {date}.",
+        "The project has been completed.", "The project has been brought to an end.", "The project is over.", "All tasks are finished.", "All {n} tasks are ticked off.", "Nothing is left to do.", "There is nothing left to do on this project.", "The final version was handed over.", "The final version was handed over on {date}.",
+        "The result has been delivered and accepted.", "The customer signed off on {date}.", "The final report is written and the project is closed.", "We closed the project on {date}.", "The files were archived, as the project is finished.", "Final acceptance took place on {date}.", "With the acceptance the project is closed.",
+        "The goal was reached and the team moves on to other work.", "The goal has been reached.", "The work came to a good end.", "We brought it to a close.", "We looked back on the finished project.", "The finished work was handed over to the customer.", "Everything that was planned has been carried out.",
+        "The work is behind us.", "We completed the last step.", "The last task was closed.", "The last open item has been settled, so it is complete.", "Current state: finished.", "Current state: closed.", "Project closed.", "Project completed, thank you all.", "The work ended on {date} with success.",
+        "It was completed [last month|last week|yesterday].", "Since {date} the work is complete.", "It has been fully carried out.", "The team celebrated the end of the project.", "The system is live and the project is at its end.", "We ended the project as a success.", "Job done.", "Mission accomplished.",
+        "We can tick it off.",
     ),
 }
 STATUS_SETS = {
@@ -67,68 +78,6 @@ TITLE_KINDS = ["weekly sync", "kick-off", "planning meeting", "review", "retrosp
 TITLE_SUBJECTS = ["website", "marketing", "budget", "warehouse", "product", "hiring", "office move",
     "data platform", "customer service", "mobile app", "supplier", "factory", "research", "garden",
     "event", "kitchen", "training", "logistics", "sales", "security"]
-HEADS = (
-    "{title}\n[Date|Held on|Day]: {date}\n[Attendees|Present|Participants]: {people}",
-    "[Minutes|Notes]: {title}, {date}\n[Present|Attending|In the room]: {people}",
-    "# {title}\n{date}\n[With|Attendees|Participants]: {people}",
-    "{title} ({date}). [Present were|Attended by] {people}.",
-    "On {date} we held the {title}. {people} [attended|took part|were present].",
-    "[Meeting|Title|Subject]: {title}\n[Attendees|Participants]: {people}\n[Date|When]: {date}",
-    "{date} - {title}\n[Attendees|Who]: {people}",
-    "Minutes of the {title} on {date}. Participants: {people}.",
-    "The {title} took place on {date} with {people}.",
-    "Protocol of {date}\nTopic: {title}\nThose present: {people}",
-    "{people} met on {date} for the {title}.",
-    "Summary of {title}\nMeeting date {date}, people: {people}",
-    "At the {title} ({date}) we saw {people}.",
-    "Notes from {date}. {title}. In attendance: {people}.",
-)
-ACTION_SENTENCES = (
-    "{owner} will {task} by {due}.", "{owner} has to {task} until {due}.",
-        "{owner} agreed to {task} by {due}.",
-    "{owner} promised to {task} before {due}.", "It is up to {owner} to {task} by {due}.",
-        "By {due} {owner} will {task}.",
-    "{owner} takes over: {task}, due {due}.", "{owner} is going to {task}, latest {due}.",
-        "Until {due}, {owner} should {task}.",
-    "{owner} must {task} no later than {due}.", "We asked {owner} to {task} by {due}.",
-        "{owner} offered to {task}, deadline {due}.",
-    "{owner} is responsible to {task} by {due}.", "{owner} shall {task} (due {due}).",
-)
-ACTION_ROWS = (
-    "{owner}: {task} by {due}", "{owner}: {task} (due {due})", "{task} - {owner} - {due}",
-        "{task} ({owner}, {due})",
-    "{owner} - {task} - {due}", "{owner} to {task} by {due}", "{due}: {task} ({owner})",
-        "{task} | {owner} | {due}",
-    "{owner} | {task} | {due}", "[{owner}] {task}, until {due}", "{task}; owner {owner}; due {due}",
-        "{task} -> {owner}, {due}",
-    "{due} {owner}: {task}", "Task: {task}. Owner: {owner}. Due: {due}.", "@{owner} {task} ({due})",
-        "{owner} will {task}, {due}",
-)
-DISTRACTIONS = (
-    "Next meeting on {other_date}.", "Room {n}.", "{other} was excused.", "The budget is {amount}.",
-        "{other} presented the figures of last year.",
-    "We discussed the offer {code} at length.", "The last meeting was on {other_date}.",
-        "There were {n} open points.",
-    "Coffee was provided by {company}.", "{company} joined for the first ten minutes.",
-        "The lease ends on {other_date}.",
-    "We looked at {n} designs.", "Some questions stayed open.", "Ticket {code} was closed.",
-        "{other} could not come.",
-)
-ACTION_HEADINGS = ("Actions:", "Action items:", "To do:", "Next steps:", "Tasks:", "Agreed:",
-    "Follow-ups:", "")
-ASK_TITLE = ("What is the title of the meeting?", "What was the meeting called?",
-    "Which meeting was it?", "What meeting do the notes describe?",
-    "What is the name of the meeting?", "What kind of meeting was held?")
-ASK_DATE = ("When did the meeting take place?", "What is the date of the meeting?",
-    "On which day was the meeting?", "When was the meeting held?", "When did they meet?",
-    "What date are the notes from?")
-ASK_PEOPLE = ("Who attended?", "Who was present?", "Who took part in the meeting?",
-    "Who are the attendees?", "Which people were there?", "Who joined the meeting?")
-ASK_OWNER = ("Who has to {task}?", "Who will {task}?", "Who is going to {task}?",
-    "Who should {task}?", "Whose task is it to {task}?", "Who agreed to {task}?")
-ASK_DUE = ("By when will {owner} {task}?", "When must {owner} be ready to {task}?",
-    "What is the deadline of {owner} to {task}?", "Until when has {owner} to {task}?",
-    "When is the task of {owner} to {task} due?", "When should {owner} {task}?")
 ACTION_KEYS = ("action_items", "actions", "tasks", "todos", "next_steps", "follow_ups")
 OWNER_KEYS = ("owner", "assignee", "person", "who", "responsible", "assigned_to", "name")
 TASK_KEYS = ("task", "action", "description", "what", "todo", "title")
