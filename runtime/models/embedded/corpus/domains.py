@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from . import values
 from .concepts import Concept, Domain, one_of, some_of, whole
+from .forms import FORMS
 from .occasions import OCCASIONS
 
 BOOKING = Domain(
@@ -319,4 +320,4 @@ APPLICATION = Domain(
             )),
     ),
 )
-DOMAINS = (BOOKING, SHIPMENT, APPLICATION, *OCCASIONS)
+DOMAINS = (BOOKING, SHIPMENT, APPLICATION, *OCCASIONS, *FORMS)
