@@ -71,7 +71,8 @@ def _request(w: Writer, spec: Spec, names: list[str]) -> tuple[str, dict[str, Va
         value = slot.make(w)
         arguments[name] = value
         if slot.phrases:
-            extra += " " + w.say(slot.phrases, v=value)
+            phrase = w.say(slot.phrases, v=value)
+            extra += phrase if phrase.startswith(",") else f" {phrase}"
         else:
             made.append(value)
     return _around(w, wording(w, spec, made, extra)), arguments
