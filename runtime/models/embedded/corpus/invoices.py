@@ -6,100 +6,32 @@
 from __future__ import annotations
 
 from . import line_items, values
+from .invoice_wordings import (
+    CURRENCY_CLAUSES,
+    DUE_CLAUSES,
+    INVOICE_ASKS,
+    INVOICE_DISTRACTIONS,
+    INVOICE_OPENINGS,
+    ISSUED_CLAUSES,
+    ITEMS_INTRODUCTIONS,
+    NUMBER_CLAUSES,
+    PARTY_CLAUSES,
+    TOTAL_CLAUSES,
+)
 from .line_items import distractions
 from .scene import Fact, Scene, join_sentences, labelled
 from .writer import Writer
 
 CURRENCIES = ("EUR", "USD", "GBP", "CHF")
 
-INVOICE_NUMBER_LABELS = ("Invoice", "Invoice no.", "Invoice number", "Invoice #", "Bill no.",
-    "Document", "No.", "Invoice ID")
-VENDOR_LABELS = ("From", "Vendor", "Seller", "Supplier", "Issued by", "Billed by", "Company",
-    "Sold by")
-BUYER_LABELS = ("To", "Bill to", "Customer", "Client", "Billed to", "Buyer", "Sold to", "Recipient",
-    "Invoice for")
-ISSUED_LABELS = ("Date", "Issue date", "Invoice date", "Issued", "Date of issue", "Issued on",
-    "Billing date")
-DUE_LABELS = ("Due", "Due date", "Payable by", "Payment due", "Pay by", "Due on", "Payable until",
-    "Payment deadline")
-TOTAL_LABELS = ("Total", "Total due", "Amount due", "Grand total", "Total amount", "Sum", "To pay",
-    "Balance due", "Invoice total")
-CURRENCY_LABELS = ("Currency", "Currency", "All amounts in", "Prices in")
+INVOICE_NUMBER_LABELS = ("Invoice", "Invoice no.", "Invoice number", "Invoice #", "Bill no.", "Document", "No.", "Invoice ID", "Bill number", "Bill", "Document no.", "Number", "Invoice ref.", "Bill ID", "Our invoice", "Tax invoice", "Document number", "Inv. no.", "Invoice code", "Doc. no.")
+VENDOR_LABELS = ("From", "Vendor", "Seller", "Supplier", "Issued by", "Billed by", "Company", "Sold by", "Issuer", "Merchant", "Invoice from", "Bill from", "Biller", "Supplied by", "Vendor name", "Seller name", "Sender", "Invoiced by", "Creditor", "Payee", "Provider", "Dealer", "Supplier name")
+BUYER_LABELS = ("To", "Bill to", "Customer", "Client", "Billed to", "Buyer", "Sold to", "Recipient", "Invoice for", "Invoice to", "Customer name", "Client name", "Invoiced to", "Purchaser", "For", "Addressee", "Payer", "Debtor", "Issued to", "Charge to", "Buyer name", "Bill for", "Customer billed")
+ISSUED_LABELS = ("Date", "Issue date", "Invoice date", "Issued", "Date of issue", "Issued on", "Billing date", "Dated", "Bill date", "Created", "Date issued", "Date of invoice", "Invoiced on", "Written on", "Billed on", "Document date", "Invoice issued", "Date of bill", "Made out on", "Tax date")
+DUE_LABELS = ("Due", "Due date", "Payable by", "Payment due", "Pay by", "Due on", "Payable until", "Payment deadline", "Pay until", "Due by", "Deadline", "To be paid by", "Date due", "Payment by", "Payment date", "Pay before", "Payment until", "Payable on", "Last day to pay", "Settle by", "Term of payment", "Falls due", "Payment due date")
+TOTAL_LABELS = ("Total", "Total due", "Amount due", "Grand total", "Total amount", "Sum", "To pay", "Balance due", "Invoice total", "Total sum", "Amount payable", "Final amount", "Sum total", "Overall total", "Total to pay", "Amount to pay", "Total price", "Final total", "Payable", "Balance", "In total", "Total payable", "Amount")
+CURRENCY_LABELS = ("Currency", "Currency", "All amounts in", "Prices in", "Amounts in", "Currency code", "Invoice currency", "Billing currency", "Sums in", "Billed in", "All prices in", "Payable in")
 
-INVOICE_OPENINGS = (
-    "{vendor} [hereby |]invoices {customer} [under|with] [number|invoice|no.] {number}, dated {issued}.",
-    "Invoice {number} [of|from|dated] {issued}, issued by {vendor} to {customer}.",
-    "Dear {customer}, {vendor} sends you invoice {number} of {issued}.",
-    "On {issued}, {vendor} issued invoice {number} to {customer}.",
-    "{customer} owes {vendor} for the goods below. Invoice {number}, date {issued}.",
-    "This is invoice {number} from {vendor}. It was issued on {issued} for {customer}.",
-    "Bill {number} ({issued}). {vendor} bills {customer}.",
-    "To {customer}: please find our invoice {number} dated {issued}. Kind regards, {vendor}.",
-    "{vendor} thanks {customer} for the order. Our invoice {number} carries the date {issued}.",
-    "Billed to {customer} by {vendor}: invoice number {number}, issued {issued}.",
-    "We, {vendor}, charge {customer} as follows (invoice {number}, {issued}).",
-    "For services to {customer}, {vendor} wrote invoice {number} on {issued}.",
-    "Invoice no. {number}. Seller is {vendor}, buyer is {customer}. Date {issued}.",
-)
-ITEMS_INTRODUCTIONS = (
-    "It [covers|lists|contains|includes] {items}.", "We [supplied|delivered|billed]: {items}.",
-        "Items: {items}.",
-    "The positions are {items}.", "Delivered were {items}.", "Charged: {items}.",
-        "You received {items}.",
-    "The following goods are included: {items}.", "Content: {items}.", "The lines are {items}.",
-        "We charge for {items}.",
-)
-DUE_CLAUSES = (
-    "[Please pay|Payment is due|Payable] by {due}.", "The amount is due on {due}.",
-        "Due date: {due}.",
-    "We expect your payment until {due}.", "Kindly settle this by {due}.",
-        "It has to be paid before {due}.",
-    "Your payment should reach us no later than {due}.", "Payment deadline is {due}.",
-        "Please transfer the sum by {due}.",
-    "Payable until {due} without deduction.", "The invoice falls due on {due}.",
-)
-TOTAL_CLAUSES = (
-    "The total is {total}.", "[Total|Total due|Amount due|Grand total]: {total}.",
-        "In total {total} [is|are] due.",
-    "This adds up to {total}.", "The sum to pay is {total}.", "Altogether {total}.",
-        "The full amount comes to {total}.",
-    "You owe {total} in all.", "All together that makes {total}.",
-        "The invoice total amounts to {total}.",
-    "The overall sum is {total}.",
-)
-CURRENCY_CLAUSES = (
-    "All prices in {cur}.", "Amounts are in {cur}.", "The currency is {cur}.",
-        "Prices are stated in {cur}.",
-    "Currency: {cur}.", "We bill in {cur}.", "All sums are {cur}.", "Payable in {cur}.",
-)
-INVOICE_DISTRACTIONS = (
-    "Our VAT number is {code}.", "Customer number {code}.",
-        "Please quote {code} with your payment.",
-    "Bank account {digits}.", "Delivery took place on {date}.", "Your contact is {person}.",
-        "PO number {code}.",
-    "Interest of {amount} is charged on late payments.", "Tax is included.",
-        "Questions? Call {phone}.",
-    "Your order of {date} is the basis.", "Thank you for your business!", "Shipping was free.",
-    "Delivery note {code}.", "Handled by {person}.", "The last invoice {code} is paid.",
-)
-INVOICE_ASKS = {
-    "number": ("What is the invoice number?", "Which number does the invoice have?",
-        "What is the number of the invoice?", "Give the invoice number.",
-        "Under which number was the invoice issued?", "Which invoice is it?"),
-    "vendor": ("Who issued the invoice?", "Who is the vendor?", "Which company sent the invoice?",
-        "Who is the seller?", "Who bills the customer?", "What is the name of the supplier?"),
-    "customer": ("Who is the customer?", "Who has to pay?", "Who is billed?",
-        "Who is the invoice for?", "To whom is the invoice addressed?",
-        "What is the name of the buyer?"),
-    "issued": ("When was the invoice issued?", "What is the invoice date?",
-        "What is the date of the invoice?", "On which day was it issued?",
-        "What is the issue date?", "Which date does the invoice carry?"),
-    "due": ("When is the payment due?", "What is the due date?", "By when must it be paid?",
-        "Until when is the invoice payable?", "When is the deadline for the payment?",
-        "On which date is it due?"),
-    "total": ("What is the total?", "How much has to be paid?", "What is the amount due?",
-        "How much is the invoice?", "What is the total amount?", "What sum is due?"),
-}
 INVOICE_KEYS = {
     "number": ("invoice_number", "invoice_id", "number", "invoice_no", "invoice", "document_number",
         "bill_number"),
@@ -218,4 +150,13 @@ def _invoice_letter(
         sentences.insert(w.rng.randint(0, 3), w.say(CURRENCY_CLAUSES, **fill))
     for _ in range(w.pick((0, 1, 1, 2))):
         sentences.insert(w.rng.randint(0, len(sentences)), w.say(INVOICE_DISTRACTIONS, **fill))
-    return join_sentences(w, [w.say(INVOICE_OPENINGS, **fill), *sentences])
+    return join_sentences(w, [_opening(w, fill), *sentences])
+
+
+def _opening(w: Writer, fill: dict[str, object]) -> str:
+    """Who bills whom, with which number and date: in one sentence or in one for each."""
+    if w.chance(0.6):
+        return w.say(INVOICE_OPENINGS, **fill)
+    clauses = [w.say(table, **fill) for table in (NUMBER_CLAUSES, ISSUED_CLAUSES)]
+    clauses.insert(w.pick((0, 0, 1, 2)), w.say(PARTY_CLAUSES, **fill))
+    return " ".join(clauses)
