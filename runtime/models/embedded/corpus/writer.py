@@ -26,12 +26,13 @@ def split_wordings(wordings: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[st
     distinct = tuple(dict.fromkeys(wordings))
     if len(distinct) < MIN_WORDINGS_TO_SPLIT:
         return distinct, distinct
-    hashes = {text: zlib.crc32(text.encode()) for text in distinct}
+    hashes = {text: zlib.crc32(text.encode()) for text in distinct if text}
     bound = max(HELDOUT_SHARE * 2**32, min(hashes.values()))
     heldout = {text for text, of_text in hashes.items() if of_text <= bound}
+    # Saying nothing is no wording: both sides may.
     return (
         tuple(text for text in distinct if text not in heldout),
-        tuple(text for text in distinct if text in heldout),
+        tuple(text for text in distinct if text in heldout or not text),
     )
 
 
