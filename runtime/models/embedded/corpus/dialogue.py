@@ -18,7 +18,7 @@ from .small_talk import SMALL_TALK
 from .writer import Writer, capital, reads_like
 
 # fmt: off
-SYSTEMS = ("", "", "You are a helpful assistant.", "You are a friendly assistant.", "Be brief.",
+SYSTEMS = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.",
     "You are a kind companion.", "Chat with the user.", "Answer in one short sentence.",
     "Talk with the user and remember what is said.", "You remember what the user tells you.",
     "You are a chat assistant.", "You are a polite assistant.", "You are a companion for a chat.",
@@ -72,9 +72,9 @@ def dialogue(w: Writer) -> Sample:
     made = {index: memory.make(w) for index, memory in enumerate(told)}
     messages: list[Message] = []
     gold: list[int] = []
-    system = w.say(SYSTEMS)
-    if system:
-        messages.append(Message("system", system))
+    # Not by an empty wording: the split would hold out every dialogue without a system message.
+    if w.chance(0.65):
+        messages.append(Message("system", w.say(SYSTEMS)))
 
     def small_talk(chance: float) -> None:
         if w.chance(chance):
