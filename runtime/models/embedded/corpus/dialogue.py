@@ -72,7 +72,7 @@ def dialogue(w: Writer) -> Sample:
     made = {index: memory.make(w) for index, memory in enumerate(told)}
     messages: list[Message] = []
     gold: list[int] = []
-    # Not by an empty wording: the split would hold out every dialogue without a system message.
+    # Not by an empty wording: among so many it would hardly ever be drawn.
     if w.chance(0.65):
         messages.append(Message("system", w.say(SYSTEMS)))
 
