@@ -12,9 +12,35 @@ from .writer import Writer, reads_like
 
 SYSTEMS = (
     "Answer from the text.", "Answer the question from the text.",
-        "Read the text and answer briefly.", "Give a short answer.",
+    "Read the text and answer briefly.", "Give a short answer.",
     "Answer with words from the document.", "Use only the paragraph to answer.",
-        "You answer questions about a text.", "Answer the user's question.",
+    "You answer questions about a text.", "Answer the user's question.",
+    "Reply with a few words.", "Keep your answers short.", "Short answers only.",
+    "Answer in as few words as possible.", "Be brief and exact.", "Be precise.",
+    "Reply with the [value|fact] only.", "Only give the answer, nothing else.",
+    "Answer without a full sentence.", "No explanations, just the answer.",
+    "Quote the text where you can.", "Copy the answer from the [text|document|paragraph].",
+    "Take your answers from the [text|document|message].", "Use the document to answer.",
+    "Rely on the text alone.", "Do not use anything but the text.", "Do not guess.",
+    "Say so if the text does not tell.", "If the text does not say it, say that.",
+    "The user asks about a document.", "The user has questions about the text.",
+    "You will be asked about a [text|document|paragraph].", "Questions about this text follow.",
+    "Help the user to understand the [text|document].", "Help the reader find facts.",
+    "You are a careful reader.", "You are a reading assistant.", "You look things up in documents.",
+    "You are an assistant that answers from documents.", "You find facts in [texts|documents].",
+    "Find the answer in the text.", "Locate the answer in the [document|paragraph].",
+    "Look up what the user asks.", "Look for the answer in what the user sends.",
+    "Reading test: answer each question.", "Task: question answering.", "Reading comprehension.",
+    "Document questions. Answer shortly.", "Respond with the exact words of the text.",
+    "Respond briefly.", "Respond with facts from the text.", "Please answer from the document.",
+    "Please keep to what is written.", "Stick to the text.", "Everything you need is in the text.",
+    "The answers stand in the [text|document].", "Each answer can be found in the text.",
+    "Read carefully, then answer.", "First read the text, then answer the questions.",
+    "Answer each question with a [word|name|value] or a few.", "Use the wording of the text.",
+    "Answer truthfully from the given document.", "Base your answer on the [text|document].",
+    "Consult the document for every answer.", "Extract the answer to the question.",
+    "Tell the user what the text says.", "Inform the user from the document.",
+    "Your answers come from the text below or above.", "Give the fact that is asked for.",
 )
 # Keys that no question with "the" can hold: "What is the lives in?"
 NO_NOUNS = frozenset(
@@ -22,6 +48,7 @@ NO_NOUNS = frozenset(
         "charge", "years", "number", "pay_by", "years_old", "age_years", "battery_percent", "held"))
 _NO_NOUN_ENDS = ("_by", "_on", "_to", "_in", "_at", "_for", "_from", "_since", "_old", "_kg", "_c",
     "_no", "_due")
+_BEFORE_QUESTION = ("", "", "", "", "", "", "Question: ", "Q: ", "My question: ")
 UNKNOWN = "The text does not say."
 
 
@@ -99,7 +126,7 @@ def reading(w: Writer, scene: Scene, text_in_system: bool | None = None) -> Samp
         asking = question(w, fact, id(fact) not in parts, told + absent)
         first = number == 0 and not text_in_system
         if first:
-            asking = f"{scene.text}\n\n{w.pick(('', '', '', 'Question: '))}{asking}"
+            asking = f"{scene.text}\n\n{w.pick(_BEFORE_QUESTION)}{asking}"
         messages.append(Message("user", asking))
         messages.append(
             Message("assistant", UNKNOWN if fact.value is None else answer_text(fact.value))
