@@ -181,7 +181,7 @@ def support_mail(w: Writer) -> Scene:
         body.insert(w.rng.randrange(len(body) + 1), w.say(DISTRACTIONS, **fill))
     urgent = w.say(URGENCY[urgency], **fill)
     if urgent and w.chance(0.5):
-        urgent = plain(w, URGENCY_CUES[urgency], fill)
+        urgent = plain(w, URGENCY_CUES[urgency], fill, URGENCY[urgency])
     if urgent:
         body.insert(w.rng.randrange(len(body) + 1) if w.chance(0.3) else len(body), urgent)
     text = w.pick((_letter, _letter, _letter, _ticket, _note))(w, body, fill)
@@ -204,7 +204,8 @@ def support_mail(w: Writer) -> Scene:
 
 
 def _problem(w: Writer, category: str, fill: dict[str, object]) -> str:
-    return problem(w, category, fill) if w.chance(0.5) else w.say(PROBLEMS[category], **fill)
+    own = PROBLEMS[category]
+    return problem(w, category, fill, own) if w.chance(0.5) else w.say(own, **fill)
 
 
 def _letter(w: Writer, body: list[str], fill: dict[str, object]) -> str:

@@ -165,5 +165,5 @@ def meeting(w: Writer) -> Scene:
 
 def _status(w: Writer, status: str, fill: dict[str, object]) -> str:
     if w.chance(0.5):
-        return plain(w, STATUS_CUES[status], fill)
+        return plain(w, STATUS_CUES[status], fill, STATUS_CLAUSES[status])
     return w.say(STATUS_CLAUSES[status], **fill)

@@ -149,5 +149,5 @@ def _order_letter(
 
 def _shipping(w: Writer, shipping: str, fill: dict[str, object]) -> str:
     if w.chance(0.5):
-        return plain(w, SHIPPING_CUES[shipping], fill)
+        return plain(w, SHIPPING_CUES[shipping], fill, SHIPPING_CLAUSES[shipping])
     return w.say(SHIPPING_CLAUSES[shipping], **fill)
