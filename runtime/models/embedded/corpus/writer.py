@@ -1,8 +1,8 @@
 """The writer: one seeded source of wordings and randomness that every generator here takes.
 
 A list of wordings is split by a hash of each text: about 15 % are *held out*, never used in
-training, and are the only ones used when the writer is made with `heldout=True`. A wording stays on
-its side when others are added to its list.
+training, and are the only ones used when the writer is made with `heldout=True`. A wording never
+becomes held out because others are added to its list.
 """
 
 from __future__ import annotations
