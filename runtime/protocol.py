@@ -432,11 +432,20 @@ class EngineFlush(_Message, tag="engine_flush", frozen=True):
     seq: int
 
 
+class EngineDump(_Message, tag="engine_dump", frozen=True):
+    """Describe the radix tree: at most `max_nodes` nodes, the most recently used branches first,
+    with at most `max_chars` characters of each node's text."""
+
+    seq: int
+    max_nodes: Annotated[int, Meta(ge=0, le=100_000)] = 1_000
+    max_chars: Annotated[int, Meta(ge=0, le=10_000)] = 80
+
+
 class EngineStop(_Message, tag="engine_stop", frozen=True):
     """Leave the loop and exit."""
 
 
-EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineStop
+EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineDump | EngineStop
 
 
 # --- engine process -> front process -------------------------------------------------------
@@ -498,13 +507,45 @@ class EngineFlushed(_Message, tag="engine_flushed", frozen=True):
     freed_tokens: int
 
 
+class TreeNode(Struct, forbid_unknown_fields=True, frozen=True):
+    """One node of the radix tree. `parent` is the `id` of another node in the same dump, None at
+    the top of a namespace.
+
+    text: the beginning of its text. num_tokens: its own tokens. depth: tokens before it. hits: how
+    many sequences started on it. age_s: since it was last used, 0 while a sequence holds it.
+    owners: the running sequences whose cached prefix ends here. num_left_out: children that the
+    dump has no room for.
+    """
+
+    id: int
+    parent: int | None
+    namespace: str
+    text: str
+    num_tokens: int
+    depth: int
+    hits: int
+    age_s: float
+    leased: bool
+    owners: list[int] = []
+    num_left_out: int = 0
+
+
+class EngineDumped(_Message, tag="engine_dumped", frozen=True):
+    """Answer to EngineDump: parents stand before their children."""
+
+    seq: int
+    nodes: list[TreeNode]
+    num_nodes: int
+    num_tokens: int
+
+
 class EngineFatal(_Message, tag="engine_fatal", frozen=True):
     """The engine could not start; `message` is for the user."""
 
     message: str
 
 
-EngineEvent = EngineReady | StepEvents | EnginePong | EngineFlushed | EngineFatal
+EngineEvent = EngineReady | StepEvents | EnginePong | EngineFlushed | EngineDumped | EngineFatal
 
 
 # --- frames --------------------------------------------------------------------------------

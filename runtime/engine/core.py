@@ -9,8 +9,10 @@ import logging
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
-from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob
+from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache.check import check
+from ..radix_cache.dump import dump
+from ..radix_cache.node import Node
 from ..radix_cache.tree import RadixCache
 from ..scheduler.config import SchedulerConfig
 from ..scheduler.scheduler import Scheduler
@@ -144,6 +146,20 @@ class EngineCore:
             "retractions": self.scheduler.num_retractions,
             **self._counts,
         }
+
+    def dump_tree(self, max_nodes: int = 1_000, max_chars: int = 80) -> list[TreeNode]:
+        """The cached prefixes with their text, hits, owners and ages, parents before children."""
+        owners: dict[Node, list[int]] = {}
+        for seq in self.scheduler.running:
+            if seq.node is not None:
+                owners.setdefault(seq.node, []).append(seq.sid)
+        return dump(
+            self.cache,
+            lambda ids: self.tokenizer.decode(ids, skip_special_tokens=False),
+            owners,
+            max_nodes=max_nodes,
+            max_chars=max_chars,
+        )
 
     def check(self) -> None:
         """Prove that every KV slot has exactly one owner and every lease its sequence. Raises

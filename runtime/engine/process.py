@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -23,6 +25,8 @@ from ..protocol import (
     MAX_FRAME_BYTES,
     Drop,
     EngineCommand,
+    EngineDump,
+    EngineDumped,
     EngineEvent,
     EngineFatal,
     EngineFlush,
@@ -34,10 +38,12 @@ from ..protocol import (
     Failed,
     StepEvents,
     Submit,
+    TreeNode,
     encode,
     engine_commands,
 )
 from .config import EngineConfig
+from .heartbeat import Heartbeat
 
 _HIGH_WATER_MARK: Final = 1_000_000
 _PARENT_POLL_S: Final = 0.2
@@ -52,6 +58,7 @@ class Core(Protocol):
     def drop(self, sid: int, /) -> None: ...
     def step(self) -> StepEvents: ...
     def flush_cache(self) -> int: ...
+    def dump_tree(self, max_nodes: int, max_chars: int) -> list[TreeNode]: ...
     def stats(self) -> dict[str, float]: ...
 
 
@@ -75,12 +82,19 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
             return EnginePong(seq, core.stats())
         case EngineFlush(seq=seq):
             return EngineFlushed(seq, core.flush_cache())
+        case EngineDump(seq=seq):
+            nodes = core.dump_tree(command.max_nodes, command.max_chars)
+            stats = core.stats()
+            return EngineDumped(seq, nodes, int(stats["cache_nodes"]), int(stats["cached_tokens"]))
     return None
 
 
-def run(core: Core, channel: zmq.Socket[bytes]) -> None:
-    """Step while there is work, obey what arrives, until EngineStop."""
+def run(
+    core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambda: None
+) -> None:
+    """Step while there is work, obey what arrives, until EngineStop; `beat` with every turn."""
     while True:
+        beat()
         if not core.has_work:
             channel.poll()
         while True:
@@ -105,10 +119,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--channel", required=True)
     parser.add_argument("--parent-pid", required=True, type=int)
     parser.add_argument("--config", required=True, help="EngineConfig as JSON")
+    parser.add_argument("--heartbeat", required=True, type=Path, help="a Pulse's file")
     given = parser.parse_args(argv)
     die_with_parent(given.parent_pid)
     # Ctrl-C in a terminal reaches the front process, which ends this one politely.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The front asks a loop that hangs where it does; this answers from within native code, too.
+    faulthandler.register(signal.SIGUSR1)
+    heartbeat = Heartbeat(given.heartbeat)
     config = msgspec.json.decode(given.config, type=EngineConfig)
     context = zmq.Context()
     channel: zmq.Socket[bytes] = context.socket(zmq.PAIR)
@@ -124,11 +142,20 @@ def main(argv: list[str]) -> int:
         status = 1
     else:
         channel.send(encode(ready))
-        run(core, channel)
+        _follow(core, heartbeat, config)
+        run(core, channel, heartbeat.beat)
         status = 0
     channel.close()
     context.term()
     return status
+
+
+def _follow(core: Core, heartbeat: Heartbeat, config: EngineConfig) -> None:
+    """Beat in every layer, where the model's layers are a list of ours and steps take long."""
+    runner = getattr(core, "runner", None)
+    layers = getattr(getattr(runner, "model", None), "layers", None)
+    if runner is not None and isinstance(layers, list):
+        heartbeat.follow(layers, runner.model_config.num_parameters, config.chunk_tokens)
 
 
 def load(config: EngineConfig) -> tuple[Core, EngineReady]:

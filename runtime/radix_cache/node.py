@@ -19,9 +19,12 @@ class Node:
 
     `refs` counts the leases on this very node plus its children that have `refs > 0`: a node is
     protected from eviction exactly while `refs > 0`, and so are all nodes above it.
+
+    `hits` counts the sequences that started on it; `used_s` is when it was last used, on the
+    cache's clock.
     """
 
-    __slots__ = ("children", "parent", "refs", "slots", "tokens")
+    __slots__ = ("children", "hits", "parent", "refs", "slots", "tokens", "used_s")
 
     def __init__(self, tokens: bytes, slots: SlotIds, parent: Node | None) -> None:
         self.tokens = tokens
@@ -29,6 +32,8 @@ class Node:
         self.parent = parent
         self.children: dict[int, Node] = {}
         self.refs = 0
+        self.hits = 0
+        self.used_s = 0.0
 
     @property
     def token_ids(self) -> TokenIds:

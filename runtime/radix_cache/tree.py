@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +33,11 @@ class RadixCache:
     its time depends on what is evicted, not on the size of the tree.
     """
 
-    def __init__(self, allocator: SlotAllocator) -> None:
+    def __init__(
+        self, allocator: SlotAllocator, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.allocator = allocator
+        self.clock = clock
         self.roots: dict[str, Root] = {}
         self.order: OrderedDict[Node, None] = OrderedDict()
         self.num_tokens = 0
@@ -90,11 +95,19 @@ class RadixCache:
         if node.refs < 1:
             raise ValueError("unlock without a lock")
         node.refs -= 1
+        now_s = self.clock()
         while node.refs == 0 and node.parent is not None:
+            node.used_s = now_s
             self.num_evictable += len(node.slots)
             self.order[node] = None
             node = node.parent
             node.refs -= 1
+
+    def count_hit(self, node: Node) -> None:
+        """Note that a sequence starts on the prefix that ends with `node`."""
+        while node.parent is not None:
+            node.hits += 1
+            node = node.parent
 
     def evict(self, n: int) -> int:
         """Free the `n` least recently used unleased slots, from the leaves up; return how many
@@ -173,6 +186,7 @@ class RadixCache:
         if isinstance(node, Root):
             self.roots[node.namespace] = node
         leaf = Node(tokens, slots.copy(), node)
+        leaf.used_s = self.clock()
         node.children[leaf.first_token] = leaf
         self.order[leaf] = None
         self.num_nodes += 1
@@ -190,6 +204,7 @@ class RadixCache:
         node.slots = node.slots[k:].copy()
         node.parent = upper
         upper.children[node.first_token] = node
+        upper.hits, upper.used_s = node.hits, node.used_s
         if node.refs > 0:
             upper.refs = 1
         else:
@@ -199,7 +214,9 @@ class RadixCache:
 
     def _touch(self, node: Node) -> None:
         """Make the unprotected part of the path to `node` the youngest, children before parents."""
+        now_s = self.clock()
         while node.refs == 0 and node.parent is not None:
+            node.used_s = now_s
             self.order.move_to_end(node)
             node = node.parent
 

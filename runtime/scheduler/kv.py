@@ -28,6 +28,7 @@ class KVLedger:
         tokens = seq.ids[: seq.max_match]
         match = self.cache.match_prefix(seq.namespace, tokens)
         self.cache.lock(match.node)
+        self.cache.count_hit(match.node)
         seq.node = match.node
         seq.add_slots(match.slots)
         seq.num_leased = seq.num_computed = seq.num_slots
