@@ -74,10 +74,10 @@ if TYPE_CHECKING:
     from .lang.state import ProgramState
     from .lang.timeline import Timeline, TimelineRow
     from .lang.tool_calls import ToolCall, tool_call, tool_list
-    from .lang.tool_formats import ToolFormat, get_tool_format, register_tool_format
     from .lang.tool_run import ToolResult
     from .lang.tools import Tool, tool
     from .lang.values import InvalidOutput
+    from .runtime.tool_formats import ToolFormat, get_tool_format, register_tool_format
 
 __all__ = [
     "Anthropic",
@@ -247,7 +247,7 @@ _MODULES = {
         "tool_call",
         "tool_list",
     ),
-    "lang.tool_formats": (
+    "runtime.tool_formats": (
         "ToolFormat",
         "get_tool_format",
         "register_tool_format",

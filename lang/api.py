@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from branchline.runtime import protocol
+from branchline.runtime.reasoning import ReasoningFormat, reasoning_format
 
 from . import ir
 from .choices import ChoicesSamplingMethod, token_length_normalized
 from .ir import Expr, ExprList
-from .reasoning import ReasoningFormat, reasoning_format
 from .sampling import SamplingOptions, checked_timeout
 from .schema import json_schema_of
 from .values import ValueKind

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from branchline.runtime import protocol
+from branchline.runtime.reasoning import ReasoningFormat
 
 from .choices import ChoicesSamplingMethod
-from .reasoning import ReasoningFormat
 from .sampling import NO_OPTIONS, SamplingOptions
 from .transcript import Span
 from .values import ValueKind

@@ -7,9 +7,10 @@ here and in values.py only, at first use.
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from branchline.runtime.schema_outline import outline
 
 from .typed_dicts import readable
 
@@ -52,91 +53,7 @@ def schema_outline(kind: Any) -> str:
     if isinstance(kind, str):
         kind = json.loads(kind)
     schema = kind if isinstance(kind, dict) else json_schema_of(kind)
-    return _Outliner(schema).outline(schema, ())
-
-
-class _Outliner:
-    def __init__(self, root: Schema) -> None:
-        self.root = root
-
-    def outline(self, schema: Schema | bool, above: tuple[str, ...]) -> str:
-        """`above` holds the references that are being expanded around this place."""
-        if isinstance(schema, bool):
-            return "any"
-        if (ref := schema.get("$ref")) is not None:
-            return ref.split("/")[-1] if ref in above else self._resolved(ref, above)
-        if "enum" in schema:
-            return "|".join(_literal(option) for option in _null_last(schema["enum"]))
-        if "const" in schema:
-            return _literal(schema["const"])
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in schema:
-                return self._union([self.outline(part, above) for part in schema[keyword]])
-        if len(schema.get("allOf", ())) == 1:
-            return self.outline(schema["allOf"][0], above)
-        kind = schema.get("type")
-        if isinstance(kind, list):
-            return self._union([self.outline({**schema, "type": one}, above) for one in kind])
-        if kind == "object" or "properties" in schema:
-            return self._object(schema, above)
-        if kind == "array":
-            return self._array(schema, above)
-        if kind == "string":
-            return _string_kind(schema)
-        return str(kind) if kind is not None else "any"
-
-    def _resolved(self, ref: str, above: tuple[str, ...]) -> str:
-        target: Any = self.root
-        for key in ref.removeprefix("#").split("/")[1:]:
-            target = target[key.replace("~1", "/").replace("~0", "~")]
-        return self.outline(target, (*above, ref))
-
-    def _union(self, parts: list[str]) -> str:
-        return "|".join(_null_last(list(dict.fromkeys(parts)), null="null"))
-
-    def _object(self, schema: Schema, above: tuple[str, ...]) -> str:
-        if schema.get("properties"):
-            pairs = (
-                f"{_literal(key)}:{self.outline(value, above)}"
-                for key, value in schema["properties"].items()
-            )
-            return "{" + ",".join(pairs) + "}"
-        values = schema.get("additionalProperties", True)
-        return "object" if isinstance(values, bool) else f"{{string:{self.outline(values, above)}}}"
-
-    def _array(self, schema: Schema, above: tuple[str, ...]) -> str:
-        if "prefixItems" in schema:
-            return "[" + ",".join(self.outline(i, above) for i in schema["prefixItems"]) + "]"
-        return f"[{self.outline(schema.get('items', True), above)}]"
-
-
-def _literal(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _null_last(values: list[Any], null: object = None) -> list[Any]:
-    return sorted(values, key=lambda value: value == null)
-
-
-def _string_kind(schema: Schema) -> str:
-    """Patterns are told apart by what they match, so that every spelling of one counts."""
-    if schema.get("format") == "date":
-        return "date"
-    try:
-        pattern = re.compile(schema.get("pattern", ""))
-    except re.error:
-        return "string"
-
-    def matches_only(*right: str, wrong: tuple[str, ...]) -> bool:
-        return all(pattern.search(text) for text in right) and not any(
-            pattern.search(text) for text in (*wrong, "", "x", "ABC-12", "10:30")
-        )
-
-    if matches_only("2024-03-15", "1999-12-01", wrong=("12.50", "20240315", "2024-03-15x")):
-        return "date"
-    if matches_only("12.50", "1234.56", wrong=("2024-03-15", "1.2.3", "12.50x")):
-        return "decimal"
-    return "string"
+    return outline(schema)
 
 
 def _close_objects(schema: Any) -> None:

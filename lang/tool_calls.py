@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from branchline.runtime import protocol
+from branchline.runtime.tool_formats import RawCall, ToolFormat, get_tool_format, tool_format_for
 
 from . import ir
 from .errors import InvalidRequest
 from .sampling import SamplingOptions
-from .tool_formats import RawCall, ToolFormat, get_tool_format, tool_format_for
 from .tools import CHOICES, Tool, as_tool
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from branchline.runtime.tool_formats import RawCall
+
 from . import api
 from .errors import InvalidRequest, TimeoutExceeded
 from .executor import unknown_variable
 from .loop import tool_loop
 from .tool_calls import ToolCalls, calls_of
-from .tool_formats import RawCall
 from .tools import Tool
 from .values import InvalidOutput
 

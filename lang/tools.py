@@ -11,8 +11,9 @@ from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, overload
 
+from branchline.runtime.tool_formats import ToolSpec
+
 from .schema import json_schema_of, type_adapter
-from .tool_formats import ToolSpec
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from branchline.lang.tool_calls import ToolCalls
-from branchline.lang.tool_formats import (
+from branchline.lang.tools import Tool
+from branchline.runtime.constrained.compiler import GrammarCompiler
+from branchline.runtime.models import embedded
+from branchline.runtime.protocol import EXAMPLE_ARGUMENTS, EXAMPLE_TOOL, Text
+from branchline.runtime.tokenizer import Tokenizer
+from branchline.runtime.tool_formats import (
     EMBEDDED,
     HERMES,
     JSON,
@@ -26,11 +31,6 @@ from branchline.lang.tool_formats import (
     MISTRAL_ARGS,
     RawCall,
 )
-from branchline.lang.tools import Tool
-from branchline.runtime.constrained.compiler import GrammarCompiler
-from branchline.runtime.models import embedded
-from branchline.runtime.protocol import EXAMPLE_ARGUMENTS, EXAMPLE_TOOL, Text
-from branchline.runtime.tokenizer import Tokenizer
 
 FORMATS = (EMBEDDED, HERMES, LLAMA3, MISTRAL, MISTRAL_ARGS, JSON)
 KINDS: tuple[Any, ...] = (

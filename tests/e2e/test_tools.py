@@ -17,9 +17,9 @@ import torch
 
 import branchline as bl
 from branchline.frontend_examples import agent_tools
-from branchline.lang import tool_formats
 from branchline.lang.launch import RuntimeProcess
 from branchline.lang.tool_calls import ToolCall
+from branchline.runtime import tool_formats
 from branchline.runtime.models import embedded
 from branchline.runtime.tokenizer import Tokenizer
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import branchline as bl
+
+# What of the runtime is open to the language: plain data and text.
+OPEN = {"protocol", "tool_formats", "schema_outline", "reasoning"}
 
 
 def python(code: str) -> str:
@@ -46,3 +51,13 @@ def test_every_public_name_is_there():
 
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(bl, "no_such_name")
+
+
+def test_the_language_knows_only_the_open_modules_of_the_runtime():
+    used = set()
+    for file in (Path(__file__).parents[2] / "lang").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        used |= set(re.findall(r"(?:from|import) branchline\.runtime\.(\w+)", text))
+        for names in re.findall(r"from branchline\.runtime import ([\w, ]+)", text):
+            used |= set(names.replace(" ", "").split(","))
+    assert used <= OPEN

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import branchline as bl
-from branchline.lang.reasoning import reasoning_format
+from branchline.runtime.reasoning import reasoning_format
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from pydantic import Field
 from scripted import model_info
 
 import branchline as bl
-from branchline.lang.tool_formats import (
+from branchline.lang.tools import as_tool
+from branchline.runtime.models import embedded
+from branchline.runtime.tool_formats import (
     EMBEDDED,
     HERMES,
     JSON,
@@ -25,8 +27,6 @@ from branchline.lang.tool_formats import (
     signature_line,
     tool_format_for,
 )
-from branchline.lang.tools import as_tool
-from branchline.runtime.models import embedded
 
 
 @dataclass
@@ -193,7 +193,7 @@ def test_a_models_format_is_told_by_how_its_template_writes_a_call(example, expe
 
 
 def test_a_registered_format_is_found_too(monkeypatch):
-    from branchline.lang import tool_formats
+    from branchline.runtime import tool_formats
 
     monkeypatch.setattr(tool_formats, "_formats", dict(tool_formats._formats))
     own = ToolFormat("own", "<f:", "<f:", ">", "</f>")

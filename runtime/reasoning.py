@@ -1,5 +1,5 @@
 """Splitting a reasoning model's output into its thinking and its answer. Used by
-`separate_reasoning` through api.py and the executor."""
+the language's `separate_reasoning` and by the HTTP APIs; no imports, like tool_formats.py."""
 
 from __future__ import annotations
 

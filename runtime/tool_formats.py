@@ -1,5 +1,6 @@
 """How model families write tool calls: one description each, from which the grammar, the parser
-and the list of tools in the prompt are made. Used by tool_calls.py.
+and the list of tools in the prompt are made. Used by the language's tool_calls.py and by the HTTP
+APIs; plain data and text, so that the language may import it.
 
 A description is data. `constraint` turns it into what the runtime holds the output to, `parse`
 reads what came out, `listing` says what the prompt shows; there is no code per family.
@@ -13,9 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from branchline.runtime import protocol
-
-from .schema import schema_outline
+from . import protocol
+from .schema_outline import outline
 
 
 class ToolSpec(NamedTuple):
@@ -61,11 +61,17 @@ class ToolFormat:
 
     def render(self, calls: Sequence[RawCall]) -> str:
         """The text of calls."""
-        written = (
-            self.before_name + name + self.before_arguments + arguments + self.after_arguments
-            for name, arguments in calls
-        )
-        return self.opening + self.separator.join(written) + self.closing
+        return "".join(text for text, _ in self.pieces(calls))
+
+    def pieces(self, calls: Sequence[RawCall]) -> list[tuple[str, bool]]:
+        """The same in pieces: (text, whether it is the format's own and may hold control
+        tokens)."""
+        pieces = [(self.opening, True)]
+        for index, (name, arguments) in enumerate(calls):
+            before = self.before_name if index == 0 else self.separator + self.before_name
+            pieces += [(before, True), (name, False), (self.before_arguments, True)]
+            pieces += [(arguments, False), (self.after_arguments, True)]
+        return [*pieces, (self.closing, True)]
 
     def constraint(
         self, tools: Sequence[ToolSpec], *, max_calls: int | None, text: bool
@@ -123,19 +129,21 @@ class ToolFormat:
             raise ValueError(f"the arguments of {name!r} are no JSON object")
         return RawCall(name, output[start:end]), _after(output, end, self.after_arguments)
 
-    def listing(self, tools: Sequence[ToolSpec]) -> list[tuple[str, bool]]:
-        """What the prompt shows of the tools, in pieces: (text, whether it is the format's own
-        and may hold control tokens)."""
+    def listing(
+        self, tools: Sequence[ToolSpec], *, match_patterns: bool = True
+    ) -> list[tuple[str, bool]]:
+        """What the prompt shows of the tools, in pieces like those of `pieces`.
+        `match_patterns` as in `outline`. Raises ValueError for a schema without end."""
         pieces = [(self.tools_before, True)]
         for index, tool in enumerate(tools):
             if index:
                 pieces.append((self.tools_between, True))
-            pieces.append((self._shown(tool), False))
+            pieces.append((self._shown(tool, match_patterns), False))
         return [*pieces, (self.tools_after, True)]
 
-    def _shown(self, tool: ToolSpec) -> str:
+    def _shown(self, tool: ToolSpec, match_patterns: bool) -> str:
         if self.tool_style == "signature":
-            return signature_line(tool)
+            return signature_line(tool, match_patterns=match_patterns)
         function = {
             "name": tool.name,
             "description": tool.description,
@@ -145,13 +153,19 @@ class ToolFormat:
         return json.dumps(described, ensure_ascii=False, indent=self.tool_indent)
 
 
-def signature_line(tool: ToolSpec) -> str:
+def signature_line(tool: ToolSpec, *, match_patterns: bool = True) -> str:
     """A tool on one line: `get_weather(city: string, day?: date): Weather of a city`."""
     schema = tool.parameters
     shared = {key: schema[key] for key in ("$defs",) if key in schema}
     required = schema.get("required", ())
+
+    def shown(kind: dict[str, Any] | bool) -> str:
+        if isinstance(kind, bool):
+            return "any"
+        return outline({**kind, **shared}, match_patterns=match_patterns)
+
     parameters = ", ".join(
-        f"{name}{'' if name in required else '?'}: {schema_outline({**kind, **shared})}"
+        f"{name}{'' if name in required else '?'}: {shown(kind)}"
         for name, kind in schema.get("properties", {}).items()
     )
     line = f"{tool.name}({parameters})"
