@@ -452,11 +452,13 @@ EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineDump | EngineSt
 
 
 class EngineReady(_Message, tag="engine_ready", frozen=True):
-    """The model is loaded and the loop turns."""
+    """The model is loaded and the loop turns. `hang_s`: a loop that stands still for longer hangs;
+    None where a step may take any time."""
 
     architecture: str
     context_length: int
     num_slots: int
+    hang_s: float | None = None
 
 
 class Progress(Struct, forbid_unknown_fields=True, frozen=True):

@@ -48,6 +48,14 @@ from .heartbeat import Heartbeat
 _HIGH_WATER_MARK: Final = 1_000_000
 _PARENT_POLL_S: Final = 0.2
 
+# How long the loop may stand still before it is taken to hang: on a CPU, on a device for which
+# kernels are compiled at their first use, and where a step's length is not known.
+_HANG_S: Final = 1.5
+_HANG_COMPILING_S: Final = 60.0
+_HANG_UNKNOWN_S: Final = 300.0
+# A step of more multiplications may take half a second on a slow core.
+_LONG_STEP: Final = 10_000_000_000
+
 
 class Core(Protocol):
     """What the loop needs of `EngineCore`."""
@@ -89,9 +97,7 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
     return None
 
 
-def run(
-    core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambda: None
-) -> None:
+def run(core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambda: None) -> None:
     """Step while there is work, obey what arrives, until EngineStop; `beat` with every turn."""
     while True:
         beat()
@@ -141,8 +147,8 @@ def main(argv: list[str]) -> int:
         channel.send(encode(EngineFatal(_reason(error))))
         status = 1
     else:
-        channel.send(encode(ready))
-        _follow(core, heartbeat, config)
+        hang_s = _hang_s(core, heartbeat, config)
+        channel.send(encode(msgspec.structs.replace(ready, hang_s=hang_s)))
         run(core, channel, heartbeat.beat)
         status = 0
     channel.close()
@@ -150,12 +156,19 @@ def main(argv: list[str]) -> int:
     return status
 
 
-def _follow(core: Core, heartbeat: Heartbeat, config: EngineConfig) -> None:
-    """Beat in every layer, where the model's layers are a list of ours and steps take long."""
+def _hang_s(core: Core, heartbeat: Heartbeat, config: EngineConfig) -> float:
+    """How long the loop may stand still. Models whose steps may take long beat in every layer,
+    where the layers are a list of ours."""
     runner = getattr(core, "runner", None)
-    layers = getattr(getattr(runner, "model", None), "layers", None)
-    if runner is not None and isinstance(layers, list):
-        heartbeat.follow(layers, runner.model_config.num_parameters, config.chunk_tokens)
+    if runner is None or runner.device.type != "cpu":
+        return _HANG_COMPILING_S
+    if runner.model_config.num_parameters * config.chunk_tokens < _LONG_STEP:
+        return _HANG_S
+    layers = getattr(runner.model, "layers", None)
+    if not isinstance(layers, list):
+        return _HANG_UNKNOWN_S
+    heartbeat.follow(layers)
+    return _HANG_S
 
 
 def load(config: EngineConfig) -> tuple[Core, EngineReady]:

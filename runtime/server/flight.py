@@ -21,7 +21,7 @@ class Limits:
     control_timeout_s: float = 10.0
     client_silence_s: float = 10.0
     engine_ping_s: float = 0.5
-    engine_silence_s: float = 10.0
+    engine_silence_s: float = 1.5
 
 
 class Offload(Protocol):

@@ -92,6 +92,10 @@ class Front:
         self._engine: EngineProcess | None = None
         self._engine_started_s = 0.0
         self._engine_ready = False
+        self._engine_hang_s: float | None = None
+        self._engine_condemned = False
+        self._engine_still_s = 0.0
+        self._watched_s = 0.0
         self._engine_fault = ""
         self._num_engines = 0
         self._restarts = Restarts()
@@ -242,10 +246,24 @@ class Front:
                 raise Fatal("the HTTP server ended")
             # It lives exactly as long as this process: it is greeted for it, and never lost.
             self._service.on_message(_HTTP_CLIENT, Hello(version=PROTOCOL_VERSION))
+        if engine is not None:
+            self._watch(engine, self._service, now_s)
         self._service.tick()
-        if engine is not None and self._service.engine_silent_s > self._options.engine_hang_s:
-            log(f"the engine was silent for {self._options.engine_hang_s:g} s and is killed")
-            engine.kill()
+
+    def _watch(self, engine: EngineProcess, service: Service, now_s: float) -> None:
+        """Count the turns in which the engine's loop stood still. A turn of ours that came late
+        counts as one on time: on a starved machine the engine was no better off."""
+        self._engine_still_s += min(now_s - self._watched_s, 2 * _TICK_S)
+        self._watched_s = now_s
+        if engine.moved():
+            self._engine_still_s = 0.0
+            service.on_engine_pulse()
+            return
+        hang_s = self._options.engine_hang_s or self._engine_hang_s
+        if hang_s is not None and self._engine_still_s > hang_s and not self._engine_condemned:
+            self._engine_condemned = True
+            log(f"the engine's loop stood still for {self._engine_still_s:.1f} s and is killed")
+            engine.kill_hung()
 
     def _wake(self, errand: Callable[[], None]) -> None:
         """Run an errand on the loop's thread; called from other threads."""
@@ -355,6 +373,9 @@ class Front:
 
     def _on_engine_ready(self, ready: EngineReady) -> None:
         self._engine_ready = True
+        self._engine_hang_s = ready.hang_s
+        self._engine_condemned = False
+        self._engine_still_s = 0.0
         self._engine_fault = ""
         if self._service is not None:
             self._service.on_engine_back()

@@ -27,7 +27,8 @@ class Options:
     parent_pid: exit when this process is not the parent any more.
     drain_s: how long running requests may go on after SIGTERM.
     engine_start_s: how long the engine may load.
-    engine_hang_s: an engine whose loop is silent for this long is killed and started again.
+    engine_hang_s: an engine whose loop stands still for this long is killed and started again;
+        None for what the engine itself thinks right.
     """
 
     engine: EngineConfig
@@ -39,7 +40,7 @@ class Options:
     parent_pid: int | None = None
     drain_s: float = 5.0
     engine_start_s: float = 600.0
-    engine_hang_s: float = 120.0
+    engine_hang_s: float | None = None
 
 
 class UsageError(Exception):
@@ -134,8 +135,8 @@ def parse(argv: list[str]) -> Options:
     limits.add_argument(
         "--engine-hang-s",
         type=float,
-        default=120.0,
-        help="an engine that did not answer for this long is killed and started again",
+        help="an engine whose loop stands still for this long is killed and started again "
+        "(default: 1.5 on a CPU, 60 on a GPU)",
     )
     limits.add_argument("--drain-s", type=float, default=5.0, help="grace after SIGTERM")
     # For the launcher, which is told through them.

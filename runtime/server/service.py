@@ -186,6 +186,10 @@ class Service:
             case _:
                 pass
 
+    def on_engine_pulse(self) -> None:
+        """The engine's loop turns, though it has nothing to say."""
+        self._engine_heard_s = self._clock()
+
     def on_engine_lost(self, reason: str) -> None:
         """The engine is gone and with it every request in flight."""
         self._engine_up = False

@@ -17,6 +17,7 @@ import msgspec
 import zmq
 
 from ..engine.config import EngineConfig
+from ..engine.heartbeat import Pulse
 from ..protocol import MAX_FRAME_BYTES, EngineCommand, EngineStop, encode
 
 _HIGH_WATER_MARK: Final = 1_000_000
@@ -24,6 +25,8 @@ _HIGH_WATER_MARK: Final = 1_000_000
 _RESTARTS_PER_WINDOW: Final = 5
 _RESTART_WINDOW_S: Final = 60.0
 _RESTART_PAUSE_S: Final = 0.5
+# What a hung engine gets to write down its stack.
+_DUMP_S: Final = 0.1
 TOO_OFTEN: Final = f"more than {_RESTARTS_PER_WINDOW} times in {_RESTART_WINDOW_S:g} s"
 
 
@@ -56,6 +59,7 @@ class EngineProcess:
         self.channel.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         address = f"ipc://{self._path}"
         self.channel.bind(address)
+        self._pulse = Pulse(directory / f"engine-{number}.pulse")
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -65,6 +69,7 @@ class EngineProcess:
                 "branchline.runtime.engine.process",
                 f"--channel={address}",
                 f"--parent-pid={os.getpid()}",
+                f"--heartbeat={self._pulse.path}",
                 f"--config={msgspec.json.encode(config).decode()}",
             ],
             stdin=subprocess.DEVNULL,
@@ -90,6 +95,10 @@ class EngineProcess:
         """None while it runs; negative for the signal that ended it."""
         return self._process.returncode if self._exited.is_set() else None
 
+    def moved(self) -> bool:
+        """Whether its loop has got somewhere since the last look."""
+        return self._pulse.moved()
+
     def send(self, command: EngineCommand) -> bool:
         """Queue a command; False when the engine has stopped reading."""
         try:
@@ -111,9 +120,16 @@ class EngineProcess:
         if not self._exited.is_set():
             self._process.kill()
 
+    def kill_hung(self) -> None:
+        """End it, once it has said on standard error where it hangs."""
+        if not self._exited.is_set():
+            self._process.send_signal(signal.SIGUSR1)
+            threading.Timer(_DUMP_S, self.kill).start()
+
     def close(self) -> None:
         """Release the channel and its socket file."""
         self.channel.close(linger=0)
+        self._pulse.close()
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
