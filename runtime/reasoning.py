@@ -10,17 +10,23 @@ from typing import Literal
 @dataclass(frozen=True)
 class ReasoningFormat:
     """The tags around the thinking. With `starts_inside` the model's template has already opened
-    the thinking, so the output begins within it."""
+    the thinking, so the output begins within it. With `end_tells` an output without the begin tag
+    is thinking, too, where an end tag comes up later."""
 
     model_type: str
     begin: str = "<think>"
     end: str = "</think>"
     starts_inside: bool = False
+    end_tells: bool = True
 
     def split(self, text: str) -> tuple[str, str]:
         """(thinking, answer) of a whole output. Thinking that was cut off leaves no answer."""
         stripped = text.lstrip()
-        if not stripped.startswith(self.begin) and not (self.starts_inside or self.end in text):
+        if not (
+            stripped.startswith(self.begin)
+            or self.starts_inside
+            or (self.end_tells and self.end in text)
+        ):
             return "", text
         body = stripped.removeprefix(self.begin)
         thinking, found, answer = body.partition(self.end)
@@ -37,7 +43,7 @@ class ReasoningSplitter:
 
     def __init__(self, form: ReasoningFormat) -> None:
         self._form = form
-        self._phase: Literal["start", "thinking", "answer"] = "start"
+        self._phase: Literal["start", "thinking", "answer", "plain"] = "start"
         self._held = ""
         self._shown = False
 
@@ -49,10 +55,20 @@ class ReasoningSplitter:
             begun = self._held.lstrip()
             if begun.startswith(form.begin):
                 self._held = begun.removeprefix(form.begin)
-            elif not (form.starts_inside and begun and not form.begin.startswith(begun)):
+            elif not begun or form.begin.startswith(begun):
+                return "", ""
+            elif form.starts_inside:
+                pass
+            elif form.end_tells:
                 # Text without a begin tag may yet turn out to be thinking, by its end tag.
                 return "", ""
-            self._phase = "thinking"
+            else:
+                self._phase = "plain"
+            if self._phase == "start":
+                self._phase = "thinking"
+        if self._phase == "plain":
+            text, self._held = self._held, ""
+            return "", text
         thinking = ""
         if self._phase == "thinking":
             body, found, after = self._held.partition(form.end)
@@ -65,6 +81,14 @@ class ReasoningSplitter:
             self._phase, self._held, self._shown = "answer", after, False
         answer, self._held = self._strip(self._held)
         return thinking, answer
+
+    def finish(self) -> tuple[str, str]:
+        """What was held back, now that the output has ended."""
+        held, self._held = self._held, ""
+        if self._phase == "start":
+            return self._form.split(held)
+        rest, _ = self._strip(held)
+        return (rest, "") if self._phase == "thinking" else ("", rest)
 
     def _strip(self, text: str) -> tuple[str, str]:
         """What can be shown of a text whose outer white space does not count, and its end that may
@@ -102,3 +126,17 @@ def reasoning_format(model_type: str | None) -> ReasoningFormat:
             f"separate_reasoning: unknown model_type {model_type!r}; known: {', '.join(_FORMATS)}"
         )
     return _FORMATS[model_type.lower()]
+
+
+def reasoning_tags(template: str) -> tuple[str, str] | None:
+    """The tags around thinking that a chat template knows of; None where it knows none."""
+    tags = dict.fromkeys((form.begin, form.end) for form in _FORMATS.values())
+    return next(((begin, end) for begin, end in tags if end in template), None)
+
+
+def detected_format(tags: tuple[str, str], answer_prefix: str) -> ReasoningFormat:
+    """The format of a model with these tags whose template writes `answer_prefix` in front of
+    its answers. Only what begins as thinking is thinking, so that answers stream at once."""
+    begin, end = tags
+    inside = answer_prefix.rstrip().endswith(begin)
+    return ReasoningFormat("detected", begin, end, starts_inside=inside, end_tells=False)

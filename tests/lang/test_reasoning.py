@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import branchline as bl
-from branchline.runtime.reasoning import reasoning_format
+from branchline.runtime.reasoning import detected_format, reasoning_format, reasoning_tags
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,34 @@ def test_pieces_join_to_beginnings_of_the_whole(thinking, answer, cut, size, mod
     expected = form.split(whole)
     assert expected[0].startswith("".join(part[0] for part in parts))
     assert expected[1].startswith("".join(part[1] for part in parts))
+
+
+@given(
+    output=st.text(" a<th/ink>\n", max_size=30),
+    thinking=st.text(" a<th/ink>\n", max_size=12),
+    mode=st.sampled_from(["as it is", "tagged", "inside"]),
+    size=st.integers(1, 7),
+)
+def test_pieces_and_the_end_join_to_the_whole(output, thinking, mode, size):
+    form = detected_format(("<think>", "</think>"), "<think>\n" if mode == "inside" else "")
+    if mode != "as it is":
+        output = ("<think>" if mode == "tagged" else "") + thinking + "</think>" + output
+    splitter = form.splitter()
+    parts = [splitter.feed(output[at : at + size]) for at in range(0, len(output), size)]
+    parts.append(splitter.finish())
+    joined = "".join(part[0] for part in parts), "".join(part[1] for part in parts)
+    assert joined == form.split(output)
+
+
+def test_an_answer_without_thinking_is_told_at_once():
+    splitter = detected_format(("<think>", "</think>"), "").splitter()
+    assert splitter.feed("Well,") == ("", "Well,")
+    assert splitter.feed(" </think>") == ("", " </think>")
+
+
+def test_a_template_tells_the_tags_it_knows():
+    assert reasoning_tags("{{ content.split('</think>')[-1] }}") == ("<think>", "</think>")
+    assert reasoning_tags("{{ content }}") is None
 
 
 def test_thinking_and_answer_are_streamed_as_they_come(model):
