@@ -18,6 +18,8 @@ from typing import Annotated, Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from .views import EngineQuery, EngineView, Query, View
+
 PROTOCOL_VERSION: Final = 1
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
@@ -300,13 +302,21 @@ class GetInfo(_Message, tag="get_info", frozen=True):
     rid: RequestId
 
 
+class Inspect(_Message, tag="inspect", frozen=True):
+    """Look at the tree, the requests or the use of the cache, in one namespace."""
+
+    rid: RequestId
+    query: Query
+    namespace: Namespace = ""
+
+
 class FlushCache(_Message, tag="flush_cache", frozen=True):
     """Drop every cached prefix that no running request holds."""
 
     rid: RequestId
 
 
-ClientMessage = Hello | Generate | Score | Cancel | Ping | GetInfo | FlushCache
+ClientMessage = Hello | Generate | Score | Cancel | Ping | GetInfo | Inspect | FlushCache
 
 
 # --- front process -> client ---------------------------------------------------------------
@@ -386,6 +396,13 @@ class Info(_Message, tag="info", frozen=True):
     stats: dict[str, float]
 
 
+class Inspected(_Message, tag="inspected", frozen=True):
+    """Answer to Inspect."""
+
+    rid: str
+    view: View
+
+
 class Flushed(_Message, tag="flushed", frozen=True):
     """Answer to FlushCache."""
 
@@ -393,7 +410,7 @@ class Flushed(_Message, tag="flushed", frozen=True):
     freed_tokens: int
 
 
-FrontMessage = Welcome | Chunk | Done | Scores | Error | Pong | Info | Flushed
+FrontMessage = Welcome | Chunk | Done | Scores | Error | Pong | Info | Inspected | Flushed
 
 
 # --- front process -> engine process -------------------------------------------------------
@@ -441,11 +458,19 @@ class EngineDump(_Message, tag="engine_dump", frozen=True):
     max_chars: Annotated[int, Meta(ge=0, le=10_000)] = 80
 
 
+class EngineInspect(_Message, tag="engine_inspect", frozen=True):
+    """Answered between two steps."""
+
+    seq: int
+    namespace: str
+    query: EngineQuery
+
+
 class EngineStop(_Message, tag="engine_stop", frozen=True):
     """Leave the loop and exit."""
 
 
-EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineDump | EngineStop
+EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineDump | EngineInspect | EngineStop
 
 
 # --- engine process -> front process -------------------------------------------------------
@@ -541,13 +566,28 @@ class EngineDumped(_Message, tag="engine_dumped", frozen=True):
     num_tokens: int
 
 
+class EngineInspected(_Message, tag="engine_inspected", frozen=True):
+    """Answer to EngineInspect."""
+
+    seq: int
+    view: EngineView
+
+
 class EngineFatal(_Message, tag="engine_fatal", frozen=True):
     """The engine could not start; `message` is for the user."""
 
     message: str
 
 
-EngineEvent = EngineReady | StepEvents | EnginePong | EngineFlushed | EngineDumped | EngineFatal
+EngineEvent = (
+    EngineReady
+    | StepEvents
+    | EnginePong
+    | EngineFlushed
+    | EngineDumped
+    | EngineInspected
+    | EngineFatal
+)
 
 
 # --- frames --------------------------------------------------------------------------------

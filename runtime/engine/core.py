@@ -6,6 +6,7 @@ Driven by engine/process.py (a ZeroMQ loop) and, in one process, by branchline/e
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
@@ -19,10 +20,12 @@ from ..scheduler.scheduler import Scheduler
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import Finish
 from ..tokenizer import Tokenizer
+from ..views import EngineQuery, EngineView
 from .choose import Chooser
 from .compiling import Compiler, GrammarThreads
 from .config import EngineConfig
 from .forward import Runner, compute, split_rows
+from .inspection import inspect
 from .intake import Intake
 
 _log = logging.getLogger(__name__)
@@ -160,6 +163,18 @@ class EngineCore:
             max_nodes=max_nodes,
             max_chars=max_chars,
         )
+
+    @property
+    def sequences(self) -> Collection[Sequence]:
+        """Compiling, waiting and running ones, in the order of their submission."""
+        return self._sequences.values()
+
+    def is_compiling(self, sid: int) -> bool:
+        return sid in self._compiling
+
+    def inspect(self, namespace: str, query: EngineQuery) -> EngineView:
+        """What somebody who looks at the tree and its sequences is shown."""
+        return inspect(self, namespace, query)
 
     def check(self) -> None:
         """Prove that every KV slot has exactly one owner and every lease its sequence. Raises

@@ -31,6 +31,8 @@ from ..protocol import (
     EngineFatal,
     EngineFlush,
     EngineFlushed,
+    EngineInspect,
+    EngineInspected,
     EnginePing,
     EnginePong,
     EngineReady,
@@ -42,6 +44,7 @@ from ..protocol import (
     encode,
     engine_commands,
 )
+from ..views import EngineQuery, EngineView
 from .config import EngineConfig
 from .heartbeat import Heartbeat
 
@@ -68,6 +71,7 @@ class Core(Protocol):
     def flush_cache(self) -> int: ...
     def dump_tree(self, max_nodes: int, max_chars: int) -> list[TreeNode]: ...
     def stats(self) -> dict[str, float]: ...
+    def inspect(self, namespace: str, query: EngineQuery, /) -> EngineView: ...
 
 
 def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
@@ -90,6 +94,8 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
             return EnginePong(seq, core.stats())
         case EngineFlush(seq=seq):
             return EngineFlushed(seq, core.flush_cache())
+        case EngineInspect(seq=seq, namespace=namespace, query=query):
+            return EngineInspected(seq, core.inspect(namespace, query))
         case EngineDump(seq=seq):
             nodes = core.dump_tree(command.max_nodes, command.max_chars)
             stats = core.stats()

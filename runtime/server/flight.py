@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from ..protocol import Constraint
+from ..protocol import Constraint, Inspect
+from .history import Record
 from .requests import SequenceRequest
 
 Prepared = TypeVar("Prepared")
@@ -56,6 +57,8 @@ class InFlight:
     request: SequenceRequest | None = None
     namespace: str = ""
     constraint: Constraint | None = None
+    record: Record | None = None
+    inspect: Inspect | None = None
     sids: list[int] = field(default_factory=list)
     num_waiting: int = 0
     num_unfinished: int = 0

@@ -23,6 +23,8 @@ from ..protocol import (
     EngineEvent,
     EngineFlush,
     EngineFlushed,
+    EngineInspect,
+    EngineInspected,
     EnginePing,
     EnginePong,
     Error,
@@ -34,6 +36,8 @@ from ..protocol import (
     GetInfo,
     Hello,
     Info,
+    Inspect,
+    Inspected,
     ModelInfo,
     Ping,
     Pong,
@@ -45,8 +49,10 @@ from ..protocol import (
     Welcome,
 )
 from ..tokenizer import Tokenizer
-from . import validate
+from ..views import EngineView
+from . import inspection, validate
 from .flight import Client, InFlight, Limits, Offload, run_inline
+from .history import History
 from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
 from .waiting import WaitingRoom
 
@@ -82,6 +88,7 @@ class Service:
         self._clients: dict[bytes, Client] = {}
         self._sequences: dict[int, tuple[InFlight, int]] = {}
         self._controls: dict[int, InFlight] = {}
+        self._history = History(clock)
         self._numbers = itertools.count(1)
         self._deadlines: list[tuple[float, int, InFlight]] = []
         self._waiting = WaitingRoom(self._limits.max_waiting_sequences)
@@ -160,6 +167,7 @@ class Service:
         if client is None:
             return
         self._count("clients_lost")
+        self._history.client_gone(client_id)
         for flight in list(client.requests.values()):
             self._forget(flight)
 
@@ -183,6 +191,10 @@ class Service:
                 flight = self._controls.get(seq)
                 if flight is not None:
                     self._end(flight, Flushed(flight.rid, freed_tokens))
+            case EngineInspected(seq=seq, view=view):
+                flight = self._controls.get(seq)
+                if flight is not None and flight.inspect is not None:
+                    self._end(flight, self._inspected(flight.inspect, view))
             case _:
                 pass
 
@@ -271,7 +283,7 @@ class Service:
         self,
         client_id: bytes,
         client: Client,
-        message: Generate | Score | GetInfo | FlushCache,
+        message: Generate | Score | GetInfo | Inspect | FlushCache,
     ) -> None:
         self._count("requests")
         try:
@@ -297,14 +309,19 @@ class Service:
             raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
 
     def _start_control(
-        self, client_id: bytes, client: Client, message: GetInfo | FlushCache
+        self, client_id: bytes, client: Client, message: GetInfo | Inspect | FlushCache
     ) -> None:
+        if isinstance(message, Inspect):
+            query = inspection.engine_query(message, self._history)
         flight = self._add(client_id, client, message.rid, self._limits.control_timeout_s)
         number = next(self._numbers)
         flight.sids = [number]
         self._controls[number] = flight
         if isinstance(message, GetInfo):
             self._to_engine(EnginePing(seq=number))
+        elif isinstance(message, Inspect):
+            flight.inspect = message
+            self._to_engine(EngineInspect(number, message.namespace, query))
         else:
             self._to_engine(EngineFlush(seq=number))
 
@@ -324,6 +341,7 @@ class Service:
         self._waiting.enter(request.num_sequences)
         flight = self._add(client_id, client, message.rid, timeout_s)
         flight.request = request
+        flight.record = self._history.begin(client_id, message, request.num_sequences)
         flight.namespace = message.namespace
         flight.constraint = constraint
         flight.num_waiting = flight.num_unfinished = request.num_sequences
@@ -355,6 +373,8 @@ class Service:
         if isinstance(specs, RequestError):
             self._abort(flight, specs)
             return
+        if flight.record is not None:
+            self._history.submitted(flight.record, flight.sids, specs[0].input_ids)
         for index, spec in enumerate(specs):
             sid = next(self._numbers)
             flight.sids.append(sid)
@@ -379,6 +399,8 @@ class Service:
         if progress.cached_tokens is not None and flight.num_waiting:
             flight.num_waiting -= 1
             self._waiting.leave(1)
+        if flight.record is not None:
+            self._history.progressed(flight.record, index, progress)
         if progress.finish is not None:
             del self._sequences[progress.sid]
             flight.num_unfinished -= 1
@@ -391,7 +413,7 @@ class Service:
         for message in messages:
             self._to_client(flight.client_id, message)
         if flight.num_unfinished == 0:
-            self._forget(flight)
+            self._forget(flight, progress.finish or "stop")
 
     def _on_failed(self, failure: Failed) -> None:
         entry = self._sequences.pop(failure.sid, None)
@@ -404,12 +426,21 @@ class Service:
         self._count("requests_failed")
         self._end(flight, _error(flight.rid, error))
 
+    def _inspected(self, message: Inspect, view: EngineView) -> FrontMessage:
+        try:
+            shown = inspection.answer(message, view, self._history, self.stats(), self._clock())
+        except RequestError as error:
+            return _error(message.rid, error)
+        return Inspected(message.rid, shown)
+
     def _end(self, flight: InFlight, message: FrontMessage) -> None:
-        self._forget(flight)
+        self._forget(flight, message.code if isinstance(message, Error) else "stop")
         self._to_client(flight.client_id, message)
 
-    def _forget(self, flight: InFlight) -> None:
+    def _forget(self, flight: InFlight, outcome: str = "client_gone") -> None:
         flight.ended = True
+        if flight.record is not None:
+            self._history.ended(flight.record, outcome)
         self._waiting.leave(flight.num_waiting)
         flight.num_waiting = 0
         for sid in flight.sids:
