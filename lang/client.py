@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Final, cast
@@ -19,6 +20,7 @@ import zmq.utils.monitor
 from branchline.runtime import protocol
 
 from .connection import Connection, RequestTable
+from .curve import CurveKeys
 from .errors import GenerationError, InvalidRequest, RuntimeUnavailable, from_wire
 from .loop import shared_loop
 
@@ -30,6 +32,10 @@ PING_INTERVAL_S: Final = 0.5
 SILENCE_LIMIT_S: Final = 20.0
 _HIGH_WATER_MARK: Final = 100_000
 _MESSAGES_PER_TURN: Final = 256
+_FAILED_HANDSHAKES: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+)
 _WATCHED_EVENTS: Final = (
     zmq.EVENT_DISCONNECTED
     | zmq.EVENT_CONNECT_RETRIED
@@ -44,13 +50,22 @@ class ZmqConnection(RequestTable):
     """A `Connection` to the runtime at `address` (`ipc:///path` or `tcp://host:port`).
 
     The constructor blocks until the runtime answered, at most `connect_timeout_s`, and raises
-    RuntimeUnavailable otherwise. When the runtime dies every request in flight fails at once with
-    RuntimeUnavailable; the next request tries to connect again.
+    RuntimeUnavailable otherwise. A runtime on another machine wants `keys`. When the runtime
+    dies every request in flight fails at once with RuntimeUnavailable; the next request tries to
+    connect again.
     """
 
-    def __init__(self, address: str, *, connect_timeout_s: float = 5.0, name: str = "") -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        connect_timeout_s: float = 5.0,
+        name: str = "",
+        keys: CurveKeys | None = None,
+    ) -> None:
         super().__init__()
         self._address = address
+        self._keys = keys
         self._connect_timeout_s = connect_timeout_s
         self._name = name
         self._closed = False
@@ -128,7 +143,7 @@ class ZmqConnection(RequestTable):
                 await self._connect()
 
     async def _connect(self) -> None:
-        _check_address(self._address)
+        _check_address(self._address, keyed=self._keys is not None)
         loop = asyncio.get_running_loop()
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 0)
@@ -137,6 +152,8 @@ class ZmqConnection(RequestTable):
         socket.setsockopt(zmq.MAXMSGSIZE, protocol.MAX_FRAME_BYTES)
         # An ipc peer refuses in microseconds; retrying often makes "nobody there" quick to tell.
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        if self._keys is not None:
+            self._keys.apply(socket)
         self._socket = socket
         self._monitor = socket.get_monitor_socket(_WATCHED_EVENTS)
         self._monitor.setsockopt(zmq.LINGER, 0)
@@ -271,6 +288,13 @@ class ZmqConnection(RequestTable):
                     f"no runtime listens at {self._address}; start one with `branchline serve` "
                     f"or bl.Runtime(...)"
                 )
+            elif event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._lose(f"the runtime at {self._address} does not know this client's key")
+            elif event["event"] in _FAILED_HANDSHAKES:
+                self._lose(
+                    f"no handshake with {self._address}: it wants a CURVE key, or another one, or "
+                    f"is no runtime"
+                )
             elif event["event"] == zmq.EVENT_DISCONNECTED:
                 self._lose(f"the runtime at {self._address} closed the connection")
 
@@ -288,10 +312,18 @@ class ZmqConnection(RequestTable):
             self._post(protocol.Ping(seq=sequence))
 
 
-def _check_address(address: str) -> None:
-    """Refuse what is no address, and an ipc socket that another user planted."""
+def _check_address(address: str, *, keyed: bool) -> None:
+    """Refuse what is no address, an ipc socket that another user planted, and another machine
+    that nobody vouches for."""
     if address.startswith("tcp://"):
+        if not keyed and not _is_loopback(address):
+            raise RuntimeUnavailable(
+                f"{address} is on another machine, where anyone could listen in; give server_key "
+                f"and client_key"
+            )
         return
+    if keyed:
+        raise RuntimeUnavailable(f"{address!r} needs no keys; they are for tcp://")
     if not address.startswith("ipc://"):
         raise RuntimeUnavailable(
             f"{address!r} is no address of a runtime; expected ipc:///path or tcp://host:port"
@@ -306,3 +338,13 @@ def _check_address(address: str) -> None:
         ) from None
     if owner not in (0, os.geteuid()):
         raise RuntimeUnavailable(f"the socket at {address} belongs to another user (uid {owner})")
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,7 @@ from branchline.runtime import protocol
 from ..chat_template import get_chat_template
 from ..client import ZmqConnection
 from ..connection import Connection
+from ..curve import CurveKeys
 from .base import Backend, Capabilities, OnChunk
 
 
@@ -98,16 +100,30 @@ class RuntimeEndpoint(ConnectionBackend):
     The constructor connects and raises `RuntimeUnavailable` when nobody answers there, and
     ValueError for an HTTP address.
     `chat_template_name` replaces the model's own template by a registered one.
+    `server_key` (the runtime's NAME.key) and `client_key` (one's own NAME.key_secret) are files;
+    a runtime on another machine wants them.
     """
 
-    def __init__(self, address: str, *, chat_template_name: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        chat_template_name: str | None = None,
+        server_key: str | Path | None = None,
+        client_key: str | Path | None = None,
+    ) -> None:
         if address.startswith(("http://", "https://")):
             raise ValueError(
                 f"{address!r}: programs reach a runtime at the ipc:// or tcp:// address that "
                 "`branchline serve` prints; for a server that speaks HTTP use "
                 f"bl.OpenAI(model_name, base_url={address.rstrip('/') + '/v1'!r})"
             )
-        super().__init__(ZmqConnection(address), chat_template_name=chat_template_name)
+        if (server_key is None) != (client_key is None):
+            raise ValueError("server_key and client_key need each other")
+        keys = None
+        if server_key is not None and client_key is not None:
+            keys = CurveKeys.load(server_key, client_key)
+        super().__init__(ZmqConnection(address, keys=keys), chat_template_name=chat_template_name)
 
     @property
     def address(self) -> str:

@@ -1,9 +1,9 @@
-"""Where the front process listens: private ipc sockets, loopback TCP, and nothing else. Used by
-front.py.
+"""Where the front process listens: private ipc sockets, loopback TCP, and with CURVE keys any TCP.
+Used by front.py.
 
 libzmq lets a second process bind the same ipc path and silently take it over, so a lock file
-stands beside every socket; and it binds TCP on any interface without a key, so only loopback
-addresses pass here.
+stands beside every socket; and it binds TCP on any interface without a key, so without keys only
+loopback addresses pass here.
 """
 
 from __future__ import annotations
@@ -55,9 +55,17 @@ class PrivateDirectory:
 
 
 class Endpoint:
-    """A bound address. `bind` is "ipc" (a socket in `private`), ipc:///path, or tcp://host:port."""
+    """A bound address. `bind` is "ipc" (a socket in `private`), ipc:///path, or tcp://host:port.
+    `keyed`: the socket asks its clients for CURVE keys."""
 
-    def __init__(self, bind: str, router: zmq.Socket[bytes], private: PrivateDirectory) -> None:
+    def __init__(
+        self,
+        bind: str,
+        router: zmq.Socket[bytes],
+        private: PrivateDirectory,
+        *,
+        keyed: bool = False,
+    ) -> None:
         self._lock: int | None = None
         self._socket_path: Path | None = None
         if bind == "ipc":
@@ -68,7 +76,7 @@ class Endpoint:
             self._take(self._socket_path)
             self._bind(router, bind)
         elif bind.startswith("tcp://"):
-            self._bind(router, _loopback(bind))
+            self._bind(router, _tcp(bind, keyed))
         else:
             raise EndpointError(
                 f"cannot listen at {bind!r}; give ipc, ipc:///path, tcp://127.0.0.1:PORT or "
@@ -132,18 +140,23 @@ class Endpoint:
             raise
 
 
-def _loopback(address: str) -> str:
-    """The address, if it is a loopback one."""
+def _tcp(address: str, keyed: bool) -> str:
+    """The address, if it may be bound."""
     host, colon, port = address.removeprefix("tcp://").rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host
     try:
-        safe = bool(colon) and ipaddress.ip_address(host.strip("[]")).is_loopback
+        parsed = ipaddress.ip_address(host.strip("[]")) if colon else None
     except ValueError:
-        safe = False
-    if not safe:
+        parsed = None
+    if parsed is None and keyed:
         raise EndpointError(
-            f"refusing to listen at {address}: the runtime has no keys yet, so only this machine "
-            f"may connect; give tcp://127.0.0.1:PORT or tcp://[::1]:PORT"
+            f"cannot listen at {address}: give the IP address of an interface and a port, for "
+            f"example tcp://0.0.0.0:5555"
+        )
+    if not keyed and (parsed is None or not parsed.is_loopback):
+        raise EndpointError(
+            f"refusing to listen at {address} without keys: anyone could connect; give "
+            f"--curve-key and --curve-clients, or tcp://127.0.0.1:PORT or tcp://[::1]:PORT"
         )
     if port != "*" and not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise EndpointError(f"cannot listen at {address}: {port!r} is no port (0 to 65535)")

@@ -42,6 +42,7 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer, TokenizerError
 from .clients import ClientSocket
+from .curve import Gatekeeper, load_keys
 from .endpoint import Endpoint, EndpointError, PrivateDirectory
 from .model import describe, engine_config
 from .options import Options
@@ -88,6 +89,7 @@ class Front:
         self._private: PrivateDirectory | None = None
         self._endpoint: Endpoint | None = None
         self._clients: ClientSocket | None = None
+        self._gatekeeper: Gatekeeper | None = None
         self._http: HttpServer | None = None
         self._engine: EngineProcess | None = None
         self._engine_started_s = 0.0
@@ -149,7 +151,16 @@ class Front:
     def _open(self) -> None:
         self._private = PrivateDirectory()
         clients = self._clients = ClientSocket(self._context)
-        self._endpoint = Endpoint(self._options.bind, clients.router, self._private)
+        if self._options.curve is not None:
+            self._gatekeeper = Gatekeeper(self._context, load_keys(*self._options.curve))
+            self._gatekeeper.guard(clients.router)
+            self._poller.register(self._gatekeeper.socket, zmq.POLLIN)
+        self._endpoint = Endpoint(
+            self._options.bind,
+            clients.router,
+            self._private,
+            keyed=self._gatekeeper is not None,
+        )
         self._poller.register(self._wake_out, zmq.POLLIN)
         self._poller.register(clients.router, zmq.POLLIN)
         self._poller.register(clients.monitor, zmq.POLLIN)
@@ -191,6 +202,8 @@ class Front:
         if self._clients is not None:
             # The last answers (ends of aborted requests) get a moment to leave.
             self._clients.close(linger_ms=200)
+        if self._gatekeeper is not None:
+            self._gatekeeper.close()
         if self._http is not None:
             self._http.stop()
         self._context.term()
@@ -211,6 +224,8 @@ class Front:
         ready = dict(self._poller.poll(math.ceil(pause_s * 1000)))
         if self._wake_out in ready:
             self._run_errands()
+        if self._gatekeeper is not None and self._gatekeeper.socket in ready:
+            self._gatekeeper.answer()
         if self._engine is not None and self._engine.channel in ready:
             self._read_engine()
         clients = self._clients

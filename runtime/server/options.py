@@ -19,7 +19,8 @@ API_KEY_VARIABLE: Final = "BRANCHLINE_API_KEY"
 class Options:
     """What a front process is told at its start.
 
-    bind: "ipc" for a socket in a fresh private directory, ipc:///path, or tcp://loopback:port.
+    bind: "ipc" for a socket in a fresh private directory, ipc:///path, or tcp://address:port.
+    curve: the secret key's file and the folder of the clients' public keys.
     http: where HTTP is served, if it is.
     ready_fd: a pipe that gets one line of JSON: {"address": ..., "http": ...} or
         {"error": ...}.
@@ -34,6 +35,7 @@ class Options:
     engine: EngineConfig
     limits: Limits = field(default_factory=Limits)
     bind: str = "ipc"
+    curve: tuple[str, str] | None = None
     http: HttpSettings | None = None
     ready_fd: int | None = None
     address_file: str | None = None
@@ -69,7 +71,16 @@ def parse(argv: list[str]) -> Options:
         default="ipc",
         metavar="ADDR",
         help="ipc (default: a socket in a fresh private directory), ipc:///path, or "
-        "tcp://127.0.0.1:PORT",
+        "tcp://127.0.0.1:PORT; with keys any tcp://ADDRESS:PORT",
+    )
+    parser.add_argument(
+        "--curve-key",
+        metavar="FILE",
+        help="this server's secret key (NAME.key_secret), for clients on other machines; "
+        "`python -m branchline.runtime.server.curve DIR NAME` makes one",
+    )
+    parser.add_argument(
+        "--curve-clients", metavar="DIR", help="folder of the clients' public keys (NAME.key)"
     )
     parser.add_argument(
         "--address-file", metavar="FILE", help="write the address there once the runtime is ready"
@@ -157,6 +168,10 @@ def parse(argv: list[str]) -> Options:
         parser.error(str(error))
     if given.http is None and (given.api_key or given.allowed_host):
         parser.error("--api-key and --allowed-host need --http")
+    if (given.curve_key is None) != (given.curve_clients is None):
+        parser.error("--curve-key and --curve-clients need each other")
+    if given.curve_key is not None and not given.bind.startswith("tcp://"):
+        parser.error("--curve-key is for --bind tcp://ADDRESS:PORT; a socket file needs no keys")
     if not 0 < given.request_timeout_s <= 86_400 or not 0 <= given.drain_s <= 3_600:
         parser.error("--request-timeout-s must be in (0, 86400] and --drain-s in [0, 3600]")
     return Options(
@@ -167,6 +182,7 @@ def parse(argv: list[str]) -> Options:
             engine_silence_s=given.engine_silence_s,
         ),
         bind=given.bind,
+        curve=(given.curve_key, given.curve_clients) if given.curve_key is not None else None,
         http=http_settings,
         ready_fd=given.ready_fd,
         address_file=given.address_file,
