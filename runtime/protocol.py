@@ -429,6 +429,7 @@ class Submit(_Message, tag="submit", frozen=True):
     constraint: Constraint | None = None
     logprobs: LogprobParams | None = None
     namespace: str = ""
+    priority: int = 0
 
 
 class Drop(_Message, tag="drop", frozen=True):

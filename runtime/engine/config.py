@@ -31,7 +31,8 @@ class EngineConfig:
     chunk_tokens: new tokens per step, over all sequences.
     num_threads: of torch on the CPU; None leaves torch's own choice.
     seed: of everything random that no request's own seed decides.
-    policy: who of the waiting is admitted first, "lpm" (longest cached prefix) or "fcfs" (oldest).
+    policy: who of the waiting is admitted first, "lpm" (longest cached prefix), "dfs-weight"
+        (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
     max_waiting: sequences that may wait; one more is refused as overloaded.
     grammar_timeout_s: for compiling the constraint of one request.
     """

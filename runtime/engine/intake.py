@@ -77,6 +77,7 @@ class Intake:
             num_tokens=len(ids),
             logprobs=submit.logprobs,
             constraint=submit.constraint if max_new_tokens else None,
+            priority=submit.priority,
             sampling_state=sampling.SamplingState(
                 params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,16 @@ class Match(NamedTuple):
 
     slots: SlotIds
     node: Node
+
+
+class TreeListener(Protocol):
+    """Who wants to know what the tree holds. `tokens` are int32 as bytes, `start` counts tokens."""
+
+    def stored(self, namespace: str, tokens: bytes, start: int) -> None:
+        """All of `tokens` are cached now; the first `start` were before."""
+
+    def evicted(self, namespace: str, tokens: bytes, start: int) -> None:
+        """Only the first `start` of `tokens` are cached any more."""
 
 
 class RadixCache:
@@ -38,6 +48,7 @@ class RadixCache:
     ) -> None:
         self.allocator = allocator
         self.clock = clock
+        self.listeners: list[TreeListener] = []
         self.roots: dict[str, Root] = {}
         self.order: OrderedDict[Node, None] = OrderedDict()
         self.num_tokens = 0
@@ -72,6 +83,8 @@ class RadixCache:
         node, present = self._find(namespace, query, [])
         if present < len(slots):
             node = self._append(node, query[present * TOKEN_BYTES :], slots[present:])
+            for listener in self.listeners:
+                listener.stored(namespace, query, present)
         self._touch(node)
         return present
 
@@ -117,15 +130,20 @@ class RadixCache:
         while wanted > 0 and self.order:
             node = next(iter(self.order))
             size = len(node.slots)
-            if size <= wanted:
+            kept = max(0, size - wanted)
+            if self.listeners:
+                namespace, path = _path(node)
+                start = len(path) // TOKEN_BYTES - size + kept
+                for listener in self.listeners:
+                    listener.evicted(namespace, path, start)
+            if not kept:
                 self._remove(node)
                 freed.append(node.slots)
                 wanted -= size
             else:
-                keep = size - wanted
-                freed.append(node.slots[keep:])
-                node.slots = node.slots[:keep].copy()
-                node.tokens = node.tokens[: keep * TOKEN_BYTES]
+                freed.append(node.slots[kept:])
+                node.slots = node.slots[:kept].copy()
+                node.tokens = node.tokens[: kept * TOKEN_BYTES]
                 wanted = 0
         if not freed:
             return 0
@@ -231,6 +249,18 @@ class RadixCache:
         if isinstance(parent, Root) and not parent.children:
             # Namespaces come from clients: an empty one must not stay behind.
             del self.roots[parent.namespace]
+
+
+def _path(node: Node) -> tuple[str, bytes]:
+    """The namespace of a node, and all tokens from the root to its end."""
+    pieces: list[bytes] = []
+    above: Node = node
+    while above.parent is not None:
+        pieces.append(above.tokens)
+        above = above.parent
+    if not isinstance(above, Root):
+        raise ValueError("the node is no longer in the tree")
+    return above.namespace, b"".join(reversed(pieces))
 
 
 def _as_bytes(tokens: TokenIds) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Policy = Literal["lpm", "fcfs"]
+Policy = Literal["lpm", "dfs-weight", "fcfs", "priority"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +13,13 @@ class SchedulerConfig:
     """max_running: sequences in one step.
     chunk_tokens: new tokens per step over all sequences; decoding sequences always take part.
     max_waiting: sequences that wait or compile; one more is refused as overloaded.
-    policy: "lpm" admits the longest cached prefix first, "fcfs" the oldest first.
-    max_overtakes: after so many younger ones were admitted before it, a sequence goes first.
-    window: how many of the oldest waiting ones lpm chooses from; bounds the work per step.
+    policy: "lpm" admits the longest cached prefix first, "dfs-weight" goes through the radix tree
+        branch by branch, the one with most waiting first, "fcfs" takes the oldest first, "priority"
+        the highest priority, for which it takes the places and slots of lower ones.
+    max_overtakes: with "lpm" and "dfs-weight", a sequence that finds q others waiting is admitted
+        as one of the next 3 * q + max_overtakes + 1; see waiting.py.
+    max_tries: sequences that admission looks at in one step; bounds the work per step.
+    max_preemptions: how often one sequence gives way to higher priorities; then it stays.
     min_shared_tokens: a sequence waits for another that is just computing at least so many tokens
         of its own prefix. Below, waiting a step costs more than computing them twice.
     lookahead: tokens that each running sequence is expected to generate before another one ends.
@@ -27,6 +31,7 @@ class SchedulerConfig:
     max_waiting: int = 4_096
     policy: Policy = "lpm"
     max_overtakes: int = 64
-    window: int = 256
+    max_tries: int = 256
+    max_preemptions: int = 8
     min_shared_tokens: int = 8
     lookahead: int = 32

@@ -39,10 +39,10 @@ class Scheduler:
 
     Each step every decoding sequence gets one token; what is left of the budget goes to chunks of
     uncomputed prompts, oldest first, and to admitting. Slots are not reserved in advance for
-    what a sequence may generate. When they run out, the youngest running sequence is retracted:
-    its KV stays in the tree as evictable cache and it waits again. The oldest is never retracted,
-    so something always gets done, and after each retraction admission looks twice as far ahead,
-    so that retractions die out.
+    what a sequence may generate. When they run out, the youngest running sequence (of the lowest
+    priority) is retracted: its KV stays in the tree as evictable cache and it waits again. The
+    oldest is never retracted, so something always gets done, and after each retraction admission
+    looks twice as far ahead, so that retractions die out.
     """
 
     def __init__(
@@ -59,7 +59,6 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.num_retractions = 0
         self.num_hit_tokens = 0
-        self._cache = cache
         self._max_logit_rows = max_logit_rows
         self._rows_left = max_logit_rows
         self._lookahead = config.lookahead
@@ -73,6 +72,8 @@ class Scheduler:
     def schedule(self) -> list[Chunk]:
         """Decide the next step and give its tokens slots. Empty when nothing can run."""
         self._rows_left = self._max_logit_rows
+        if self.config.policy == "priority":
+            self._preempt()
         decoding = self._grant_decodes()
         chunks = [Chunk(seq, seq.num_computed, seq.num_tokens) for seq in decoding]
         budget = self.config.chunk_tokens - len(chunks)
@@ -94,6 +95,8 @@ class Scheduler:
         seq.num_computed = chunk.end
         if is_prompt:
             self.kv.publish(seq)
+            if self.waiting.wake(seq):
+                self._stalled = False
 
     def finish(self, seq: Sequence, *, keep: bool = True) -> None:
         """A sequence ended or was dropped, running or waiting; free what it holds. With `keep` all
@@ -103,6 +106,7 @@ class Scheduler:
         else:
             self.running.remove(seq)
             self.kv.release(seq, keep=keep)
+            self.waiting.wake(seq, gone=True)
             self._lookahead = max(self._lookahead * 7 // 8, self.config.lookahead)
         self._stalled = False
 
@@ -112,7 +116,7 @@ class Scheduler:
             decoding = [seq for seq in self.running if seq.num_tokens - seq.num_computed == 1]
             if len(decoding) <= self.kv.num_available:
                 break
-            self._retract_youngest()
+            self._retract_last()
         self.kv.grow(decoding, 1)
         return decoding
 
@@ -121,7 +125,7 @@ class Scheduler:
         if not chunks:
             # Only prompts in the making: if they have taken all slots, nobody could ever go on.
             while self.kv.num_available == 0:
-                extending.remove(self._retract_youngest())
+                extending.remove(self._retract_last())
         for seq in sorted(extending, key=lambda seq: seq.arrival):
             budget -= self._extend(seq, chunks, budget)
 
@@ -141,33 +145,34 @@ class Scheduler:
     def _admit(self, chunks: list[Chunk], budget: int) -> int:
         """Start waiting sequences while budget, places and slots last; return the tokens used."""
         budget_before = budget
-        admitted: list[Sequence] = []
         # Those whose uncomputed prompts others may share: running ones, and the newly admitted.
         in_flight = [seq for seq in self.running if seq.num_tokens - seq.num_computed > 1]
-        misfits = 0
+        misfits = num_tried = num_admitted = 0
         promised = self._promised()
-        deferred = False
-        for seq in self.waiting.candidates():
+        parked = False
+        while (seq := self.waiting.next()) is not None and num_tried < self.config.max_tries:
             if budget <= 0 or len(self.running) >= self.config.max_running:
                 break
-            must_go = self.waiting.must_not_be_passed(seq)
-            if in_flight and self._is_being_computed(seq, in_flight):
-                deferred = True
+            num_tried += 1
+            # Who is due does not wait for others, lest its bound depend on their prompts.
+            due = self.waiting.someone_is_due
+            if in_flight and not due and (other := self._who_computes_for(seq, in_flight)):
+                self.waiting.park(seq, other)
+                parked = True
                 continue
             if not self._start(seq, promised):
                 misfits += 1
-                if must_go or misfits >= _MAX_MISFITS:
+                if misfits >= _MAX_MISFITS or self.waiting.must_not_be_passed(seq):
                     break
+                self.waiting.set_aside(seq)
                 continue
-            admitted.append(seq)
+            self.waiting.admit(seq)
+            num_admitted += 1
             in_flight.append(seq)
             budget -= self._extend(seq, chunks, budget)
             promised += self._growth(seq) + seq.num_tokens - seq.num_slots
-        if admitted:
-            for seq in admitted:
-                self.waiting.remove(seq)
-            self.waiting.note_admitted(admitted)
-        self._stalled = misfits > 0 and not deferred and not admitted
+        self.waiting.end_of_step()
+        self._stalled = misfits > 0 and not parked and not num_admitted
         return budget_before - budget
 
     def _start(self, seq: Sequence, promised: int) -> bool:
@@ -196,38 +201,55 @@ class Scheduler:
         """Slots that those already running are going to need."""
         return sum(seq.num_tokens - seq.num_slots + self._growth(seq) for seq in self.running)
 
-    def _is_being_computed(self, seq: Sequence, in_flight: list[Sequence]) -> bool:
-        """True when another sequence is just computing the next uncached tokens of this one."""
-        limit = seq.max_match
+    def _who_computes_for(self, seq: Sequence, in_flight: list[Sequence]) -> Sequence | None:
+        """The sequence that is just computing the next uncached tokens of this one, if one is."""
         wanted = seq.hit_estimate + self.config.min_shared_tokens
-        if wanted > limit:
-            return False
+        if wanted > seq.max_match:
+            return None
         head = seq.prefix_bytes[: wanted * TOKEN_BYTES]
-        if not any(
-            other.namespace == seq.namespace and other.prefix_bytes.startswith(head)
-            for other in in_flight
-        ):
-            return False
-        # The estimate may be old: what was computed since is no reason to wait any longer.
-        seq.hit_estimate = self._cache.match_length(seq.namespace, seq.ids[:limit])
-        wanted = seq.hit_estimate + self.config.min_shared_tokens
-        head = seq.prefix_bytes[: wanted * TOKEN_BYTES]
-        return wanted <= limit and any(
-            other.namespace == seq.namespace and other.prefix_bytes.startswith(head)
-            for other in in_flight
-        )
+        for other in in_flight:
+            if other.namespace == seq.namespace and other.prefix_bytes.startswith(head):
+                return other
+        return None
 
-    def _retract_youngest(self) -> Sequence:
-        victim = max(self.running, key=lambda seq: seq.arrival)
+    def _preempt(self) -> None:
+        """Retract sequences of lower priority while the first in line finds no place or slots."""
+        while (seq := self.waiting.next()) is not None and self.running:
+            victims = [
+                other
+                for other in self.running
+                if other.priority < seq.priority and other.preemptions < self.config.max_preemptions
+            ]
+            if not victims or self._has_room_for(seq):
+                return
+            victim = min(victims, key=lambda other: (other.priority, -other.arrival))
+            victim.preemptions += 1
+            self._retract(victim)
+
+    def _has_room_for(self, seq: Sequence) -> bool:
+        if len(self.running) >= self.config.max_running:
+            return False
+        need = seq.num_tokens + self._growth(seq) + self._promised()
+        return need - seq.hit_estimate <= self.kv.num_available
+
+    def _retract_last(self) -> Sequence:
+        """Slots ran out: of the lowest priority, the youngest gives back its own."""
         if len(self.running) == 1:
             raise RuntimeError(
                 "a sequence alone ran out of KV slots; it should not have been taken"
             )
+        victim = min(self.running, key=lambda seq: (seq.priority, -seq.arrival))
+        self._retract(victim)
+        self._lookahead = min(2 * self._lookahead, _MAX_LOOKAHEAD)
+        return victim
+
+    def _retract(self, victim: Sequence) -> None:
+        """Take back a running sequence's slots; what it computed stays in the tree as cache."""
         self.running.remove(victim)
         self.kv.release(victim, keep=True)
         victim.prompt_logprobs.clear()
         victim.retractions += 1
         self.num_retractions += 1
-        self._lookahead = min(2 * self._lookahead, _MAX_LOOKAHEAD)
+        self.waiting.wake(victim, gone=True)
         self.waiting.add(victim)
-        return victim
+        self._stalled = False

@@ -32,8 +32,12 @@ class Sequence:
     sequence; those behind, up to `num_slots`, are its own. A waiting sequence holds no slots.
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
-    fits. hit_estimate: cached tokens when last looked up. overtaken: younger ones admitted before.
+    fits. priority: higher goes first, where the policy looks at it.
     queue_s: how long it waited before it was first admitted.
+
+    While it waits, for the queue: prefix_bytes: its tokens. hit_estimate: how many are cached.
+    due_at: after so many admissions it is due. ticket: of its valid entry in the order.
+    parked_on: the running sequence that computes what both begin with.
     """
 
     sid: int
@@ -48,6 +52,7 @@ class Sequence:
     num_tokens: int
     logprobs: LogprobParams | None = None
     constraint: Constraint | None = None
+    priority: int = 0
     matcher: Matcher | None = None
 
     num_computed: int = 0
@@ -58,8 +63,12 @@ class Sequence:
 
     prefix_bytes: bytes = b""
     hit_estimate: int = 0
-    overtaken: int = 0
+    is_waiting: bool = False
+    due_at: int | None = None
+    ticket: int = 0
+    parked_on: Sequence | None = None
     retractions: int = 0
+    preemptions: int = 0
     cached_tokens: int | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     reported: bool = False

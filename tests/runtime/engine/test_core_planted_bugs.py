@@ -105,7 +105,7 @@ def a_dropped_sequence_keeps_its_slots(patch: Patch) -> None:
 
 
 def a_retracted_sequence_resumes_on_its_old_slots(patch: Patch) -> None:
-    retract = Scheduler._retract_youngest
+    retract = Scheduler._retract_last
 
     def stale(self: Scheduler) -> Sequence:
         before = [(seq, seq.num_computed) for seq in self.running]
@@ -122,7 +122,7 @@ def a_retracted_sequence_resumes_on_its_old_slots(patch: Patch) -> None:
         self.kv.lease = lease_but_trust_the_old.__get__(self.kv)  # type: ignore[method-assign]
         return victim
 
-    patch.setattr(Scheduler, "_retract_youngest", stale)
+    patch.setattr(Scheduler, "_retract_last", stale)
 
 
 def eviction_takes_the_oldest_leased_node(patch: Patch) -> None:

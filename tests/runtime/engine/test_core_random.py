@@ -50,7 +50,7 @@ class Traffic:
             rng.choice([3_000, 6_000] if large else [280, 400, 800]),
             max_running=60 if large else rng.choice([4, 16, 40]),
             chunk_tokens=rng.choice([128, 512] if large else [7, 32, 128]),
-            policy=rng.choice(["lpm", "fcfs"]),
+            policy=rng.choice(["lpm", "fcfs", "dfs-weight", "priority"]),
         )
         self.known: list[list[int]] = []
         self.live: list[Heard] = []
@@ -59,7 +59,8 @@ class Traffic:
         prompt = random_prompt(self.rng, self.known)
         if not prompt:
             return
-        self.live.append(self.world.submit(prompt, **random_wishes(self.rng, len(prompt))))
+        wishes = random_wishes(self.rng, len(prompt))
+        self.live.append(self.world.submit(prompt, priority=self.rng.randint(0, 2), **wishes))
         self.known = [*self.known[-20:], prompt]
 
     def step(self) -> None:

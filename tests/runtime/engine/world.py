@@ -83,11 +83,12 @@ class World:
         logprobs: LogprobParams | None = None,
         constraint: object = None,
         namespace: str = "",
+        priority: int = 0,
         **sampling: object,
     ) -> Heard:
         self._next_sid += 1
         params = SamplingParams(max_new_tokens=max_new_tokens, temperature=0.0, **sampling)
-        submit = Submit(self._next_sid, prompt, params, constraint, logprobs, namespace)
+        submit = Submit(self._next_sid, prompt, params, constraint, logprobs, namespace, priority)
         self.core.submit(submit)
         heard = self.heard[submit.sid] = Heard(submit)
         return heard

@@ -27,11 +27,28 @@ class Yard:
         self.num_made = 0
 
     def submit(
-        self, prompt: list[int], max_new_tokens: int = 10, logprobs: LogprobParams | None = None
+        self,
+        prompt: list[int],
+        max_new_tokens: int = 10,
+        logprobs: LogprobParams | None = None,
+        priority: int = 0,
+    ) -> Sequence:
+        seq = self.make(prompt, max_new_tokens, logprobs, priority)
+        self.scheduler.submit(seq)
+        return seq
+
+    def enqueue(self, prompt: list[int], priority: int = 0) -> Sequence:
+        """Let a sequence wait that is never to run."""
+        seq = self.make(prompt, 1, None, priority)
+        self.scheduler.waiting.add(seq)
+        return seq
+
+    def make(
+        self, prompt: list[int], max_new_tokens: int, logprobs: LogprobParams | None, priority: int
     ) -> Sequence:
         self.num_made += 1
         params = SamplingParams(max_new_tokens=max_new_tokens)
-        seq = Sequence(
+        return Sequence(
             sid=self.num_made,
             arrival=self.num_made,
             namespace="",
@@ -43,9 +60,8 @@ class Yard:
             ids=np.array(prompt, np.int32),
             num_tokens=len(prompt),
             logprobs=logprobs,
+            priority=priority,
         )
-        self.scheduler.submit(seq)
-        return seq
 
     def step(self) -> dict[int, int]:
         """Run one step, in which every sequence at its end samples a token; tokens by sid."""
@@ -66,6 +82,20 @@ class Yard:
             [seq.node for seq in running if seq.node is not None],
         )
         return {chunk.seq.sid: chunk.end - chunk.start for chunk in chunks}
+
+    def insert(self, tokens: list[int]) -> None:
+        """Put tokens into the tree as if a sequence had computed what is missing."""
+        ids = np.array(tokens, np.int32)
+        present = self.cache.match_prefix("", ids).slots
+        if len(present) == len(ids):
+            return
+        missing = len(ids) - len(present)
+        if missing > self.allocator.num_free:
+            self.cache.evict(missing - self.allocator.num_free)
+            present = self.cache.match_prefix("", ids).slots
+        fresh = self.allocator.allocate(len(ids) - len(present))
+        if fresh is not None:
+            self.cache.insert("", ids, np.concatenate([present, fresh]))
 
     def cache_prefix(self, tokens: list[int]) -> None:
         """Let a sequence come and go that leaves these tokens in the tree."""
