@@ -36,6 +36,9 @@ MAX_NEW_TOKENS: Final = 1_048_576
 MAX_SEQUENCES: Final = 16
 MAX_TOP_LOGPROBS: Final = 20
 MAX_LOGIT_BIAS: Final = 1_024
+MAX_PLAN_BRANCHES: Final = 1_024
+MAX_PLAN_OPS: Final = 16_384
+MAX_PLAN_INSTANCES: Final = 4_096
 
 EXAMPLE_TOOL: Final = "example_tool"
 EXAMPLE_ARGUMENTS: Final = {"key": "value"}
@@ -57,6 +60,11 @@ RequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0
 Namespace = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
 TokenId = Annotated[int, Meta(ge=0, lt=2**31)]
 
+PlanBranch = Annotated[int, Meta(ge=0, lt=MAX_PLAN_BRANCHES)]
+PlanMethod = Literal[
+    "token_length_normalized", "greedy_token_selection", "unconditional_likelihood_normalized"
+]
+SessionId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 class _Message(Struct, tag_field="type", forbid_unknown_fields=True, frozen=True):
     """Base of everything that travels: a tagged, immutable, closed struct."""
@@ -249,6 +257,77 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 # --- client -> front process ---------------------------------------------------------------
+# --- plans: whole programs ------------------------------------------------------------------
+
+
+class PlanPart(_Message, tag="part", frozen=True):
+    """Append a part that is the same for every instance."""
+
+    part: Part
+
+
+class PlanArgument(_Message, tag="argument", frozen=True):
+    """Append the instance's own text of this number."""
+
+    index: Annotated[int, Meta(ge=0, lt=MAX_PLAN_OPS)]
+
+
+class PlanOutput(_Message, tag="output", frozen=True):
+    """Append, as text, what an earlier call wrote: call `call` of branch `branch`. Waits for it."""
+
+    branch: PlanBranch
+    call: Annotated[int, Meta(ge=0, lt=MAX_PLAN_OPS)]
+
+
+class PlanGenerate(_Message, tag="plan_generate", frozen=True):
+    """One generation call; its first output is appended, unless `keep` is False."""
+
+    sampling: SamplingParams
+    constraint: Constraint | None = None
+    logprobs: LogprobParams | None = None
+    timeout_s: Annotated[float, Meta(gt=0.0, le=86_400.0)] | None = None
+    keep: bool = True
+
+
+class PlanSelect(_Message, tag="plan_select", frozen=True):
+    """Score the choices and append the one that `method` decides for."""
+
+    choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
+    method: PlanMethod
+
+
+class PlanFork(_Message, tag="fork", frozen=True):
+    """Start branches that go on from here; several share the prompt so far, computed once."""
+
+    branches: Annotated[list[PlanBranch], Meta(min_length=1, max_length=MAX_PLAN_BRANCHES)]
+
+
+class PlanJoin(_Message, tag="join", frozen=True):
+    """Wait until these branches have ended; with `append`, append what each of them added."""
+
+    branches: Annotated[list[PlanBranch], Meta(min_length=1, max_length=MAX_PLAN_BRANCHES)]
+    append: bool = False
+
+
+PlanOp = PlanPart | PlanArgument | PlanOutput | PlanGenerate | PlanSelect | PlanFork | PlanJoin
+
+
+class Plan(Struct, forbid_unknown_fields=True, frozen=True):
+    """A program without its arguments: the ops of each branch in order, branch 0 first."""
+
+    branches: Annotated[
+        list[Annotated[list[PlanOp], Meta(max_length=MAX_PLAN_OPS)]],
+        Meta(min_length=1, max_length=MAX_PLAN_BRANCHES),
+    ]
+
+
+class PlanInstance(Struct, forbid_unknown_fields=True, frozen=True):
+    """One run of a plan with its texts; a request of its own, which Cancel may stop."""
+
+    rid: RequestId
+    texts: Annotated[list[str], Meta(max_length=MAX_PLAN_OPS)] = []
+
+
 
 
 class Hello(_Message, tag="hello", frozen=True):
@@ -293,6 +372,17 @@ class Cancel(_Message, tag="cancel", frozen=True):
 class Ping(_Message, tag="ping", frozen=True):
     """Heartbeat; answered by Pong at once by the front process."""
 
+    base: SessionId | None = None
+    keep_as: SessionId | None = None
+
+
+class RunPlan(_Message, tag="run_plan", frozen=True):
+    """Run a plan once per instance; each is answered by a PlanDone or an Error of its own. No
+    client is asked between the calls."""
+
+    plan: Plan
+    instances: Annotated[list[PlanInstance], Meta(min_length=1, max_length=MAX_PLAN_INSTANCES)]
+    namespace: Namespace = ""
     seq: int
 
 
@@ -316,7 +406,9 @@ class FlushCache(_Message, tag="flush_cache", frozen=True):
     rid: RequestId
 
 
-ClientMessage = Hello | Generate | Score | Cancel | Ping | GetInfo | Inspect | FlushCache
+ClientMessage = (
+    Hello | Generate | Score | RunPlan | Cancel | Ping | GetInfo | Inspect | FlushCache
+)
 
 
 # --- front process -> client ---------------------------------------------------------------
@@ -397,6 +489,23 @@ class Info(_Message, tag="info", frozen=True):
 
 
 class Inspected(_Message, tag="inspected", frozen=True):
+class PlanCall(Struct, forbid_unknown_fields=True, frozen=True):
+    """One call of an instance: its answer, and when it was started and answered, in seconds after
+    the instance's arrival."""
+
+    reply: Done | Scores | Error
+    started_s: float
+    ended_s: float
+
+
+class PlanDone(_Message, tag="plan_done", frozen=True):
+    """An instance has ended: the calls of each branch in order, what forks computed ahead
+    included. A branch whose last reply is an Error did not come to its end."""
+
+    rid: str
+    branches: list[list[PlanCall]]
+
+
     """Answer to Inspect."""
 
     rid: str
@@ -410,7 +519,9 @@ class Flushed(_Message, tag="flushed", frozen=True):
     freed_tokens: int
 
 
-FrontMessage = Welcome | Chunk | Done | Scores | Error | Pong | Info | Inspected | Flushed
+FrontMessage = (
+    Welcome | Chunk | Done | Scores | PlanDone | Error | Pong | Info | Inspected | Flushed
+)
 
 
 # --- front process -> engine process -------------------------------------------------------

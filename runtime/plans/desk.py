@@ -1,0 +1,173 @@
+"""All instances of plans that are under way, between the service and its sequences: their calls
+are requests like any client's, made from inside. Used by server/service.py, on its thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..protocol import (
+    Done,
+    Error,
+    FrontMessage,
+    Generate,
+    Plan,
+    PlanCall,
+    PlanInstance,
+    Score,
+    Scores,
+)
+from ..tokenizer import Tokenizer
+from .instance import Instance
+from .prompt import Speller
+
+# Each sequence that ends makes room for one that waits; a selection may have taken several.
+_RETRIES_PER_REPLY: Final = 2
+
+
+@dataclass(slots=True, eq=False)
+class PlanRun:
+    """An instance with the answers so far. `end` is told the calls of all branches."""
+
+    instance: Instance
+    end: Callable[[list[list[PlanCall]]], None]
+    arrived_s: float
+    calls: list[list[PlanCall]]
+    awaited: dict[str, float] = field(default_factory=dict)
+    dropped: bool = False
+
+
+class PlanDesk:
+    """See the module's text.
+
+    ask: makes a call; its answer comes to `on_reply`, perhaps before `ask` returns.
+    cancel: gives a call up; nothing comes for it any more.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        ask: Callable[[Generate | Score], None],
+        cancel: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._speller = Speller(tokenizer)
+        self._ask = ask
+        self._cancel = cancel
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        self._runs: dict[str, tuple[PlanRun, int]] = {}
+        self._outbox: deque[tuple[PlanRun, Generate | Score]] = deque()
+        self._refused: deque[tuple[PlanRun, Generate | Score]] = deque()
+        self._requests: dict[str, Generate | Score] = {}
+        self._replies: deque[Done | Scores | Error] = deque()
+        self._busy = False
+
+    def open(
+        self,
+        plan: Plan,
+        instance: PlanInstance,
+        namespace: str,
+        end: Callable[[list[list[PlanCall]]], None],
+    ) -> PlanRun:
+        """A run that `begin` sets going. Plan and instance were checked."""
+        name = f"{next(self._numbers):x}"
+        program = Instance(plan, instance.texts, self._speller, name=name, namespace=namespace)
+        return PlanRun(program, end, self._clock(), [[] for _ in plan.branches])
+
+    def begin(self, run: PlanRun) -> None:
+        self._proceed(run, run.instance.begin)
+        self._turn()
+
+    def drop(self, run: PlanRun) -> None:
+        """Nobody wants it any more: its calls are given up."""
+        run.dropped = True
+        for rid in list(run.awaited):
+            self._forget(rid)
+            self._cancel(rid)
+        run.awaited.clear()
+
+    def on_reply(self, message: FrontMessage) -> None:
+        """The answer to a call."""
+        if isinstance(message, Done | Scores | Error):
+            self._replies.append(message)
+            self._turn()
+
+    def tick(self) -> None:
+        """Try again what found no room."""
+        self._retry(len(self._refused))
+        self._turn()
+
+    def _turn(self) -> None:
+        """Send and receive until nothing is left. An answer that comes while a call is made is
+        taken afterwards: thousands of instances may be refused one after the other."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._outbox or self._replies:
+                if self._replies:
+                    self._take(self._replies.popleft())
+                else:
+                    run, request = self._outbox.popleft()
+                    if not run.dropped:
+                        self._ask(request)
+        finally:
+            self._busy = False
+
+    def _take(self, reply: Done | Scores | Error) -> None:
+        if reply.rid is None or reply.rid not in self._runs:
+            return
+        run, branch = self._runs[reply.rid]
+        if isinstance(reply, Error) and reply.code == "overloaded":
+            self._refused.append((run, self._requests[reply.rid]))
+            return
+        started_s = run.awaited.pop(reply.rid)
+        self._forget(reply.rid)
+        run.calls[branch].append(
+            PlanCall(reply, started_s - run.arrived_s, self._clock() - run.arrived_s)
+        )
+        self._retry(_RETRIES_PER_REPLY)
+        self._proceed(run, lambda: run.instance.answer(branch, reply))
+
+    def _proceed(self, run: PlanRun, step: Callable[[], list[Generate | Score]]) -> None:
+        now_s = self._clock()
+        try:
+            requests = step()
+        except Exception as defect:
+            # It ends this instance, never the loop; the trace is for us.
+            traceback.print_exception(defect)
+            message = f"{type(defect).__name__} in a plan: {defect}"
+            run.calls[0].append(PlanCall(Error(None, "internal", message), 0.0, 0.0))
+            self.drop(run)
+            run.end(run.calls)
+            return
+        for branch, error in run.instance.take_failures():
+            since_s = now_s - run.arrived_s
+            run.calls[branch].append(PlanCall(error, since_s, since_s))
+        for request in requests:
+            branch = int(request.rid.split(".")[1])
+            self._runs[request.rid] = run, branch
+            self._requests[request.rid] = request
+            run.awaited[request.rid] = now_s
+            self._outbox.append((run, request))
+        if not run.instance.running and not run.dropped:
+            run.end(run.calls)
+
+    def _retry(self, count: int) -> None:
+        while self._refused and count > 0:
+            run, request = self._refused.popleft()
+            if not run.dropped:
+                self._outbox.append((run, request))
+                count -= 1
+
+    def _forget(self, rid: str) -> None:
+        self._runs.pop(rid, None)
+        self._requests.pop(rid, None)
