@@ -308,6 +308,7 @@ class ZmqConnection(RequestTable):
             if silent_s > SILENCE_LIMIT_S:
                 self._lose(f"the runtime at {self._address} was silent for {silent_s:.0f} s")
                 return
+            self._send_again()
             sequence += 1
             self._post(protocol.Ping(seq=sequence))
 

@@ -12,13 +12,18 @@ import itertools
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Final, Protocol
 
 from branchline.runtime import protocol
 
 from .errors import GenerationError, InternalError, RuntimeUnavailable, from_wire
 
+Request = protocol.Generate | protocol.Score | protocol.GetInfo | protocol.FlushCache
 Reply = protocol.Chunk | protocol.Done | protocol.Scores | protocol.Info | protocol.Flushed
+
+# A request of which nothing was heard for so long is sent again, then after twice as long, and so
+# on. The runtime knows its id and does not run it twice.
+RESEND_S: Final = 5.0
 
 
 class Connection(Protocol):
@@ -59,15 +64,27 @@ class Connection(Protocol):
 class _Call:
     """The replies to one request that were not consumed yet."""
 
-    __slots__ = ("next_seq", "replies", "waiter")
+    __slots__ = ("next_seq", "patience_s", "quiet_since_s", "replies", "request", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request, now_s: float) -> None:
+        self.request = request
+        self.quiet_since_s = now_s
+        self.patience_s = RESEND_S
         self.replies: deque[Reply | GenerationError] = deque()
         self.waiter: asyncio.Future[None] | None = None
         self.next_seq = 0
 
+    def is_overdue(self, now_s: float) -> bool:
+        """Whether the request should be sent again now."""
+        if now_s - self.quiet_since_s < self.patience_s:
+            return False
+        self.quiet_since_s = now_s
+        self.patience_s *= 2
+        return True
+
     def put(self, reply: Reply | GenerationError) -> None:
         self.replies.append(reply)
+        self.quiet_since_s = asyncio.get_running_loop().time()
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
@@ -153,16 +170,21 @@ class RequestTable(ABC):
         finally:
             self._end(request.rid)
 
-    async def _start(
-        self,
-        request: protocol.Generate | protocol.Score | protocol.GetInfo | protocol.FlushCache,
-    ) -> _Call:
+    async def _start(self, request: Request) -> _Call:
         await self._ready()
         if request.rid in self._calls:
             raise ValueError(f"request id {request.rid!r} is in use; take one from new_rid()")
         self._send(request)
-        call = self._calls[request.rid] = _Call()
+        now_s = asyncio.get_running_loop().time()
+        call = self._calls[request.rid] = _Call(request, now_s)
         return call
+
+    def _send_again(self) -> None:
+        """Send what should long have been answered; called now and then."""
+        now_s = asyncio.get_running_loop().time()
+        for call in self._calls.values():
+            if call.is_overdue(now_s):
+                self._post(call.request)
 
     def _end(self, rid: str) -> None:
         """Forget a call. One that the runtime has not ended yet is still in the table: cancel."""
@@ -183,7 +205,13 @@ class RequestTable(ABC):
                     return
                 call.next_seq += 1
                 call.put(message)
-            case protocol.Done(rid=rid) | protocol.Scores(rid=rid):
+            case protocol.Done(rid=rid, num_chunks=num_chunks):
+                call = self._calls.get(rid)
+                if call is not None and num_chunks > call.next_seq and _streams(call.request):
+                    self._finish(rid, InternalError(f"chunk {call.next_seq} of a stream was lost"))
+                else:
+                    self._finish(rid, message)
+            case protocol.Scores(rid=rid):
                 self._finish(rid, message)
             case protocol.Info(rid=rid) | protocol.Flushed(rid=rid):
                 self._finish(rid, message)
@@ -205,3 +233,7 @@ class RequestTable(ABC):
         calls, self._calls = self._calls, {}
         for call in calls.values():
             call.put(RuntimeUnavailable(reason))
+
+
+def _streams(request: Request) -> bool:
+    return isinstance(request, protocol.Generate) and request.stream

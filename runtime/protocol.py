@@ -340,6 +340,9 @@ class Hello(_Message, tag="hello", frozen=True):
 class Generate(_Message, tag="generate", frozen=True):
     """Run one generation call. With `stream` Chunks precede the Done.
 
+    Within an epoch the same request sent again by the same client is answered again and not run
+    again; a different one may take the id when the first has ended.
+
     `max_new_tokens=0` computes and caches the prompt only.
     """
 
@@ -434,12 +437,14 @@ class Chunk(_Message, tag="chunk", frozen=True):
 
 
 class Done(_Message, tag="done", frozen=True):
-    """The request is finished; `outputs` hold the `n` whole sequences in order."""
+    """The request is finished; `outputs` hold the `n` whole sequences in order. So many Chunks
+    went before."""
 
     rid: str
     outputs: list[Output]
     usage: Usage
     prompt_logprobs: list[TokenLogprob] | None = None
+    num_chunks: int = 0
 
 
 class ChoiceScore(Struct, forbid_unknown_fields=True, frozen=True):

@@ -48,12 +48,14 @@ class Client:
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """A request that was not answered to its end yet."""
+    """A request that was not answered to its end yet. `digest` is that of its content, None where
+    it may be answered anew at any time."""
 
     client_id: bytes
     rid: str
     deadline_s: float
     timeout_s: float
+    digest: bytes | None = None
     request: SequenceRequest | None = None
     namespace: str = ""
     constraint: Constraint | None = None

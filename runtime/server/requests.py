@@ -145,6 +145,7 @@ class GenerateRequest(SequenceRequest):
                 first_token_s=self._first_token_s,
             ),
             prompt_logprobs=self._prompt_logprobs,
+            num_chunks=self._num_chunks if self._request.stream else 0,
         )
 
     def _add_chunk(self, messages: list[FrontMessage], index: int, piece: Piece | None) -> None:

@@ -51,6 +51,7 @@ from ..protocol import (
 from ..tokenizer import Tokenizer
 from ..views import EngineView
 from . import inspection, validate
+from .answered import Answered, digest_of
 from .flight import Client, InFlight, Limits, Offload, run_inline
 from .history import History
 from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
@@ -91,6 +92,7 @@ class Service:
         self._history = History(clock)
         self._numbers = itertools.count(1)
         self._deadlines: list[tuple[float, int, InFlight]] = []
+        self._answered = Answered()
         self._waiting = WaitingRoom(self._limits.max_waiting_sequences)
         self._draining = False
         self._engine_up = True
@@ -99,7 +101,15 @@ class Service:
         self._next_sweep_s = 0.0
         self._engine_stats: dict[str, float] = {}
         self._counters: dict[str, float] = dict.fromkeys(
-            ("requests", "requests_failed", "frames_refused", "clients_lost", "engine_restarts"), 0
+            (
+                "requests",
+                "requests_failed",
+                "requests_repeated",
+                "frames_refused",
+                "clients_lost",
+                "engine_restarts",
+            ),
+            0,
         )
 
     # --- state ---
@@ -167,6 +177,7 @@ class Service:
         if client is None:
             return
         self._count("clients_lost")
+        self._answered.forget_client(client_id)
         self._history.client_gone(client_id)
         for flight in list(client.requests.values()):
             self._forget(flight)
@@ -285,6 +296,9 @@ class Service:
         client: Client,
         message: Generate | Score | GetInfo | Inspect | FlushCache,
     ) -> None:
+        digest = digest_of(message) if isinstance(message, Generate | Score) else None
+        if digest is not None and self._is_repeated(client_id, client, message.rid, digest):
+            return
         self._count("requests")
         try:
             if message.rid in client.requests:
@@ -295,12 +309,26 @@ class Service:
                 )
             self._check_open()
             if isinstance(message, Generate | Score):
-                self._start_sequences(client_id, client, message)
+                assert digest is not None
+                self._start_sequences(client_id, client, message, digest)
             else:
                 self._start_control(client_id, client, message)
         except RequestError as error:
             self._count("requests_failed")
             self._to_client(client_id, _error(message.rid, error))
+
+    def _is_repeated(self, client_id: bytes, client: Client, rid: str, digest: bytes) -> bool:
+        """Whether this very request was seen before. One that runs will be answered; one that
+        has ended is answered again."""
+        flight = client.requests.get(rid)
+        if flight is not None:
+            return flight.digest == digest
+        answer = self._answered.find(client_id, rid)
+        if answer is None or answer.digest != digest:
+            return False
+        self._count("requests_repeated")
+        self._to_client(client_id, answer.message)
+        return True
 
     def _check_open(self) -> None:
         if self._draining:
@@ -325,7 +353,9 @@ class Service:
         else:
             self._to_engine(EngineFlush(seq=number))
 
-    def _start_sequences(self, client_id: bytes, client: Client, message: Generate | Score) -> None:
+    def _start_sequences(
+        self, client_id: bytes, client: Client, message: Generate | Score, digest: bytes
+    ) -> None:
         timeout_s = self._limits.request_timeout_s
         constraint: Constraint | None = None
         if isinstance(message, Generate):
@@ -341,6 +371,7 @@ class Service:
         self._waiting.enter(request.num_sequences)
         flight = self._add(client_id, client, message.rid, timeout_s)
         flight.request = request
+        flight.digest = digest
         flight.record = self._history.begin(client_id, message, request.num_sequences)
         flight.namespace = message.namespace
         flight.constraint = constraint
@@ -413,6 +444,7 @@ class Service:
         for message in messages:
             self._to_client(flight.client_id, message)
         if flight.num_unfinished == 0:
+            self._keep(flight, messages[-1])
             self._forget(flight, progress.finish or "stop")
 
     def _on_failed(self, failure: Failed) -> None:
@@ -434,8 +466,14 @@ class Service:
         return Inspected(message.rid, shown)
 
     def _end(self, flight: InFlight, message: FrontMessage) -> None:
+        self._keep(flight, message)
         self._forget(flight, message.code if isinstance(message, Error) else "stop")
         self._to_client(flight.client_id, message)
+
+    def _keep(self, flight: InFlight, message: FrontMessage) -> None:
+        """Remember the answer, should the request come again."""
+        if flight.digest is not None:
+            self._answered.keep(flight.client_id, flight.rid, flight.digest, message)
 
     def _forget(self, flight: InFlight, outcome: str = "client_gone") -> None:
         flight.ended = True

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from fake_front import MODEL, FakeFront
+from msgspec.structs import replace
 
 from branchline.lang import client
+from branchline.lang import connection as connection_module
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import (
     ContextLengthExceeded,
@@ -145,6 +147,31 @@ def test_a_lost_chunk_ends_the_stream_instead_of_missing_text(
     with pytest.raises(InternalError, match="chunk 1 of a stream was lost"):
         future.result(10)
     assert front.next() == Cancel(rid)
+
+
+def test_a_lost_end_of_a_stream_is_an_error(front: FakeFront, connection: ZmqConnection) -> None:
+    async def collect() -> None:
+        request = Generate(connection.new_rid(), [Text("a")], stream=True)
+        async for _ in connection.generate(request):
+            pass
+
+    future = shared_loop().spawn(collect())
+    rid = front.next().rid
+    front.reply(Chunk(rid, 0, 0, "y", [1]), replace(done(rid), num_chunks=2))
+    with pytest.raises(InternalError, match="chunk 1 of a stream was lost"):
+        future.result(10)
+
+
+def test_a_request_that_nobody_answers_is_sent_again_as_it_was(
+    front: FakeFront, connection: ZmqConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "RESEND_S", 0.1)
+    future = ask(connection)
+    first = front.next()
+    again = front.next()
+    assert again == first
+    front.reply(done(again.rid))
+    assert future.result(10).rid == first.rid
 
 
 def test_cancelling_tells_the_runtime(front: FakeFront, connection: ZmqConnection) -> None:

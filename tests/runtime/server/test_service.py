@@ -166,10 +166,41 @@ def test_a_prompt_without_new_tokens_may_fill_the_context(desk: Desk) -> None:
     assert done.outputs[0].text == ""
 
 
-def test_a_request_id_in_flight_cannot_be_used_again(desk: Desk) -> None:
+def test_a_request_id_in_flight_cannot_be_used_for_another_request(desk: Desk) -> None:
     desk.ask(generate())
-    assert only_error(desk.ask(generate())).pointer == "/rid"
+    assert only_error(desk.ask(generate(prompt="another"))).pointer == "/rid"
     assert len(desk.submits()) == 1
+
+
+def test_a_request_sent_again_while_it_runs_is_run_and_answered_once(desk: Desk) -> None:
+    desk.ask(generate())
+    assert desk.ask(generate()) == []
+    [submit] = desk.submits()
+    assert only_done(desk.step(desk.say(submit.sid, "a", finish="length"))).outputs[0].text == "a"
+
+
+def test_a_request_sent_again_after_its_end_gets_the_same_answer(desk: Desk) -> None:
+    desk.ask(generate())
+    [submit] = desk.submits()
+    done = only_done(desk.step(desk.say(submit.sid, "a", finish="length")))
+    assert desk.ask(generate()) == [done]
+    assert len(desk.submits()) == 1
+    desk.ask(generate(prompt="another"))
+    assert len(desk.submits()) == 2
+
+
+def test_a_request_refused_for_the_moment_runs_when_it_is_sent_again(desk: Desk) -> None:
+    desk.ask(generate())
+    desk.service.on_engine_lost("it died")
+    desk.service.on_engine_back()
+    assert desk.ask(generate()) == []
+    assert len(desk.submits()) == 2
+
+
+def test_a_deadline_s_answer_is_kept_too(desk: Desk) -> None:
+    desk.ask(generate(timeout_s=1.0))
+    error = only_error(desk.tick(1.5))
+    assert desk.ask(generate(timeout_s=1.0)) == [error]
 
 
 def test_two_clients_may_use_the_same_request_id(desk: Desk) -> None:

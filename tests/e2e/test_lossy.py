@@ -1,0 +1,85 @@
+"""Frames that are lost, doubled, late, swapped or cut: every request ends in exactly one way, and
+no text is ever missing, doubled or another's (R17)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from asking import generate, request, run
+from lossy_proxy import LossyProxy
+
+from branchline.lang import connection as connection_module
+from branchline.lang.client import ZmqConnection
+from branchline.lang.errors import GenerationError
+from branchline.lang.launch import RuntimeProcess
+from branchline.runtime.protocol import Chunk, Done
+
+PROMPTS = [f"the {word} fox" for word in ("quick", "brown", "lazy", "old", "red", "sly", "shy")]
+
+
+@pytest.mark.parametrize(
+    ("number", "rate"),
+    [(600, 0.005), (600, 0.05), pytest.param(50_000, 0.005, marks=pytest.mark.nightly)],
+)
+@pytest.mark.timeout(1_700)
+def test_over_a_line_that_harms_frames_each_request_ends_once_and_right(
+    runtime: RuntimeProcess,
+    connection: ZmqConnection,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    rate: float,
+) -> None:
+    """R17."""
+    monkeypatch.setattr(connection_module, "RESEND_S", 0.2)
+    expected = {prompt: generate(connection, prompt).outputs[0].text for prompt in PROMPTS}
+    proxy = LossyProxy(runtime.address, temporary, 0.0, seed=17)
+    line = ZmqConnection(proxy.address)
+    proxy.rate = rate
+    ends: Counter[str] = Counter()
+
+    async def ask(index: int) -> None:
+        prompt = PROMPTS[index % len(PROMPTS)]
+        text, done = "", None
+        try:
+            asked = request(line, prompt, stream=bool(index % 2))
+            async for reply in line.generate(asked):
+                assert done is None, "something came after the end"
+                if isinstance(reply, Chunk):
+                    text += reply.text
+                else:
+                    done = reply
+        except GenerationError:
+            ends["error"] += 1
+            return
+        assert isinstance(done, Done)
+        assert done.outputs[0].text == expected[prompt]
+        assert text == (expected[prompt] if index % 2 else "")
+        ends["done"] += 1
+
+    async def ask_all() -> None:
+        room = asyncio.Semaphore(32)
+
+        async def one(index: int) -> None:
+            async with room, asyncio.timeout(60):
+                await ask(index)
+
+        async with asyncio.TaskGroup() as group:
+            for index in range(number):
+                group.create_task(one(index))
+
+    line._loop_thread.run(ask_all(), timeout_s=1_600)
+    proxy.rate = 0.0
+    assert ends["done"] + ends["error"] == number
+    # A cut frame ends the connection and all that ran over it; everything else heals or is one's
+    # own loss.
+    assert ends["done"] > number / 10
+    assert len(proxy.harm) >= 3
+    print(dict(ends), dict(proxy.harm))
+    line.close()
+    proxy.close()
+    stats = run(connection.info()).stats
+    assert stats["failed"] == 0
