@@ -175,6 +175,21 @@ def chat(
         converse(backend, stdout, system=system, temperature=temperature, max_tokens=max_tokens)
 
 
+@app.command("build-kernels")
+def build_kernels() -> None:
+    """Compile the C++ kernels for this machine's CPU; otherwise the first start does it."""
+    from branchline.runtime.kernels.cpu.build import KernelBuildError, build
+    from branchline.runtime.kernels.cpu.library import load_kernels
+
+    try:
+        path = build(lambda line: stderr.print(line, highlight=False, soft_wrap=True))
+        level = load_kernels().level
+    except KernelBuildError as error:
+        stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    stdout.print(f"level {level}: {path}", highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def backend_for(model: str, address: str | None, *, quiet: bool) -> Iterator[RuntimeEndpoint]:
     """The runtime at `address`, or one of our own that ends with the block."""

@@ -11,9 +11,11 @@ from typing import Final, Literal, get_args
 from ..scheduler.config import Policy
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+AttentionBackend = Literal["auto", "torch", "cpu"]
 
 DTYPES: Final = get_args(Dtype)
 POLICIES: Final = get_args(Policy)
+ATTENTION_BACKENDS: Final = get_args(AttentionBackend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class EngineConfig:
     dtype: of weights and KV; "auto" is bfloat16 on a GPU and for big models on a CPU that has
         bfloat16 arithmetic, else float32.
     device: "auto" is the GPU where there is one, else "cpu"; any name that torch knows.
+    attention_backend: "cpu" is C++ for attention and the small operators, "torch" serves any
+        device; "auto" is "cpu" on a CPU where it can be built, else "torch".
     context_length: longest sequence in tokens; None is the model's own.
     kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
         memory holds, and on a CPU at most `MAX_CPU_KV_BYTES`.
@@ -40,6 +44,7 @@ class EngineConfig:
     model: str = "embedded"
     dtype: Dtype = "auto"
     device: str = "auto"
+    attention_backend: AttentionBackend = "auto"
     context_length: int | None = None
     kv_slots: int | None = None
     kv_memory_fraction: float = 0.5
@@ -56,6 +61,11 @@ class EngineConfig:
             raise ValueError("model is empty; give a directory, a hub id or 'embedded'")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
+        if self.attention_backend not in ATTENTION_BACKENDS:
+            raise ValueError(
+                f"attention_backend must be one of {', '.join(ATTENTION_BACKENDS)}, "
+                f"not {self.attention_backend!r}"
+            )
         if not self.device:
             raise ValueError("device is empty; give 'auto', 'cpu' or 'cuda'")
         if self.policy not in POLICIES:

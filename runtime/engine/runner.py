@@ -5,11 +5,16 @@ Owned by the engine core, which alone calls `forward`.
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import Final
+from typing import Any, Final
 
 import torch
 
+from ..kernels.base import Attention
+from ..kernels.cpu.attention import CpuAttention
+from ..kernels.cpu.build import KernelBuildError
+from ..kernels.cpu.library import DTYPES, CpuKernels, load_kernels
 from ..kernels.torch_attention import TorchAttention
 from ..memory.kv_pool import KVPool
 from ..models.config import ModelConfig, read_config
@@ -18,6 +23,8 @@ from ..models.registry import load_model
 from ..models.resolve import resolve_model
 from .batch import ForwardBatch
 from .config import EngineConfig
+
+_log = logging.getLogger(__name__)
 
 MAX_CPU_KV_BYTES: Final = 2 * 1024**3
 
@@ -49,6 +56,7 @@ class ModelRunner:
         self.architecture = self.model_config.architecture
 
         shape = self.model_config
+        kernels = _kernels(config, self.dtype, self.device)
         self.model = load_model(
             model_dir,
             shape,
@@ -56,6 +64,7 @@ class ModelRunner:
             max_positions=min(self.context_length, self.num_slots),
             dtype=self.dtype,
             device=self.device,
+            ops=kernels,
         )
         self.kv_pool = KVPool(
             shape.num_layers,
@@ -65,7 +74,10 @@ class ModelRunner:
             self.dtype,
             self.device,
         )
-        self.attention = TorchAttention(shape.num_heads, shape.num_kv_heads, shape.head_dim)
+        heads = (shape.num_heads, shape.num_kv_heads, shape.head_dim)
+        self.attention: Attention[Any] = (
+            TorchAttention(*heads) if kernels is None else CpuAttention(kernels, *heads)
+        )
 
     @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
@@ -95,6 +107,27 @@ def _dtype(config: EngineConfig, model: ModelConfig, device: torch.device) -> to
         return torch.bfloat16
     big = model.num_parameters > _FLOAT32_PARAMETERS
     return torch.bfloat16 if big and _has_bfloat16_arithmetic() else torch.float32
+
+
+def _kernels(config: EngineConfig, dtype: torch.dtype, device: torch.device) -> CpuKernels | None:
+    """The C++ kernels where `config` and the machine allow, else None: torch serves."""
+    if config.attention_backend == "torch":
+        return None
+    can_serve = device.type == "cpu" and dtype in DTYPES
+    if config.attention_backend == "auto" and not can_serve:
+        return None
+    if not can_serve:
+        raise ModelLoadError(
+            f"attention_backend 'cpu' is for float32 and bfloat16 on a CPU, not for {dtype} on "
+            f"{device}; use 'auto'"
+        )
+    try:
+        return load_kernels()
+    except (KernelBuildError, OSError) as error:
+        if config.attention_backend == "cpu":
+            raise ModelLoadError(f"attention_backend 'cpu' is not available: {error}") from None
+        _log.warning("the CPU kernels are not available; torch serves, slower: %s", error)
+        return None
 
 
 def _has_bfloat16_arithmetic() -> bool:

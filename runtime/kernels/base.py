@@ -14,14 +14,29 @@ None. An implementation never reads a slot outside the batch's `context_slots`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
+import torch.nn.functional as F
 
 from ..engine.batch import ForwardBatch
 from ..memory.kv_pool import LayerKV
+from .rotary import rotate
 
 Plan = TypeVar("Plan")
+
+# Weight of a normalisation per rotated head, [heads + kv_heads, head_dim], and its epsilon.
+HeadNorm = tuple[torch.Tensor, float]
+
+
+class LayerOps(Protocol):
+    """Operators of a layer that a backend has fused; where there are none, layers use torch."""
+
+    def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float, /) -> torch.Tensor:
+        """x / rms(x) * weight over the last dimension."""
+
+    def silu_mul(self, gate_up: torch.Tensor, /) -> torch.Tensor:
+        """silu(gate) * up for gate_up: [rows, 2 * size], gate first."""
 
 
 class Attention(ABC, Generic[Plan]):
@@ -70,6 +85,31 @@ class Attention(ABC, Generic[Plan]):
         window: int | None,
     ) -> torch.Tensor:
         """Store, then attend for every token of the step: [tokens, heads * head_dim]."""
+
+    def attend_qkv(
+        self,
+        qkv: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        layer_kv: LayerKV,
+        plan: Plan,
+        window: int | None,
+        head_norm: HeadNorm | None = None,
+    ) -> torch.Tensor:
+        """Normalise q and k per head where `head_norm` is given, rotate them, then `attend`.
+
+        qkv: [tokens, heads + 2 * kv_heads, head_dim], contiguous, may be overwritten; cos, sin:
+        [tokens, 1, head_dim], rows of a RotaryTable.
+        """
+        kv_heads = layer_kv.k.shape[1]
+        rotated = qkv.shape[1] - kv_heads
+        qk = qkv[:, :rotated]
+        if head_norm is not None:
+            weight, eps = head_norm
+            qk = F.rms_norm(qk, qk.shape[-1:], None, eps).mul_(weight)
+        qk = rotate(qk, cos, sin)
+        q, k = qk[:, : rotated - kv_heads], qk[:, rotated - kv_heads :]
+        return self.attend(q, k, qkv[:, rotated:], layer_kv, plan, window)
 
     @abstractmethod
     def merge(

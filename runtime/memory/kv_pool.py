@@ -16,14 +16,16 @@ class LayerKV:
 
     heads: [2 * kv_heads, num_slots, head_dim] is the storage, the heads of the keys before those
     of the values: one gather along slots fetches both, and what it fetches of one head is one
-    contiguous matrix. k, v: [num_slots, kv_heads, head_dim] are views of it.
+    contiguous matrix. k, v: [num_slots, kv_heads, head_dim] are views of it. addresses: of the
+    first key and the first value, for kernels.
     """
 
-    __slots__ = ("heads", "k", "v")
+    __slots__ = ("addresses", "heads", "k", "v")
 
     def __init__(self, heads: torch.Tensor) -> None:
         self.heads = heads
         self.k, self.v = (half.transpose(0, 1) for half in heads.chunk(2))
+        self.addresses = (self.k.data_ptr(), self.v.data_ptr())
 
 
 class KVPool:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from ..engine.batch import ForwardBatch
-from ..kernels.base import Attention
+from ..kernels.base import Attention, HeadNorm
 from ..memory.kv_pool import KVPool, LayerKV
 from .config import ModelConfig
 from .layers import GatedMLP, RMSNorm, RotaryTable
@@ -28,6 +28,18 @@ class StepContext:
         self.cos, self.sin = rotary.rows(batch.positions)
         self.attention = attention
         self.plan = attention.plan(batch)
+
+    def attend(
+        self,
+        qkv: torch.Tensor,
+        layer_kv: LayerKV,
+        window: int | None,
+        head_norm: HeadNorm | None = None,
+    ) -> torch.Tensor:
+        """`Attention.attend_qkv` of this step: [tokens, heads * head_dim]."""
+        return self.attention.attend_qkv(
+            qkv, self.cos, self.sin, layer_kv, self.plan, window, head_norm
+        )
 
 
 class AttentionBlock(ABC):

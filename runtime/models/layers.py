@@ -41,15 +41,18 @@ class Linear:
 class RMSNorm:
     """x / rms(x) * weight over the last dimension (arXiv:1910.07467)."""
 
-    __slots__ = ("eps", "eps_root", "scaled_weight", "weight")
+    __slots__ = ("_ops", "eps", "eps_root", "scaled_weight", "weight")
 
     def __init__(self, weights: Weights, name: str, size: int, eps: float) -> None:
+        self._ops = weights.ops
         self.weight = weights.take(f"{name}.weight", (size,))
         self.eps = eps
         self.scaled_weight = self.weight.float() * size**0.5
         self.eps_root = torch.tensor((size * eps) ** 0.5, device=self.weight.device)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self._ops is not None:
+            return self._ops.rms_norm(x, self.weight, self.eps)
         if x.is_cuda:
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         return rms_norm_cpu(x, self.scaled_weight, self.eps_root)
@@ -70,15 +73,18 @@ def rms_norm_cpu(
 class GatedMLP:
     """down(silu(gate(x)) * up(x)) (arXiv:2002.05202), gate and up as one matrix."""
 
-    __slots__ = ("down", "gate_up")
+    __slots__ = ("_ops", "down", "gate_up")
 
     def __init__(self, weights: Weights, name: str, hidden: int, size: int, bias: bool) -> None:
+        self._ops = weights.ops
         names = [f"{name}.gate_proj", f"{name}.up_proj"]
         self.gate_up = Linear(weights, names, [size, size], hidden, bias)
         self.down = Linear(weights, [f"{name}.down_proj"], [hidden], size, bias)
 
     def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """residual + mlp(x), in place."""
+        if self._ops is not None:
+            return self.down.add_to(residual, self._ops.silu_mul(self.gate_up(x)))
         gate, up = self.gate_up(x).chunk(2, -1)
         return self.down.add_to(residual, F.silu(gate).mul_(up))
 
@@ -131,8 +137,3 @@ class RotaryTable:
     def rows(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """cos and signed sin of the tokens of one step: each [tokens, 1, head_dim]."""
         return self.cos.index_select(0, positions), self.sin.index_select(0, positions)
-
-
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary embedding of `x: [tokens, heads, head_dim]` with rows of a RotaryTable."""
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)

@@ -10,7 +10,7 @@ import torch
 from ..memory.kv_pool import LayerKV
 from .config import ModelConfig
 from .decoder import AttentionBlock, CausalLM, StepContext
-from .layers import Linear, rotate
+from .layers import Linear
 from .loader import Weights
 
 
@@ -19,8 +19,7 @@ class LlamaAttention(AttentionBlock):
 
     def __init__(self, weights: Weights, name: str, config: ModelConfig, layer: int) -> None:
         heads, kv_heads, dim = config.num_heads, config.num_kv_heads, config.head_dim
-        self.heads, self.rotated_heads, self.head_dim = heads, heads + kv_heads, dim
-        self.all_heads = heads + 2 * kv_heads
+        self.all_heads, self.head_dim = heads + 2 * kv_heads, dim
         self.window = config.layer_windows[layer]
         self.qkv_proj = Linear(
             weights,
@@ -37,9 +36,7 @@ class LlamaAttention(AttentionBlock):
         self, residual: torch.Tensor, x: torch.Tensor, layer_kv: LayerKV, step: StepContext
     ) -> torch.Tensor:
         qkv = self.qkv_proj(x).view(-1, self.all_heads, self.head_dim)
-        qk = rotate(qkv[:, : self.rotated_heads], step.cos, step.sin)
-        q, k, v = qk[:, : self.heads], qk[:, self.heads :], qkv[:, self.rotated_heads :]
-        out = step.attention.attend(q, k, v, layer_kv, step.plan, self.window)
+        out = step.attend(qkv, layer_kv, self.window)
         return self.o_proj.add_to(residual, out)
 
 

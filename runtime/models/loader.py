@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ..kernels.base import LayerOps
 from .errors import ModelLoadError
 
 _PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt")
@@ -26,10 +27,18 @@ _INDEX: Final = "model.safetensors.index.json"
 class Weights:
     """The tensors of one checkpoint; use as a context manager around building the model.
 
-    `take` hands out one tensor; `finish` proves that none was left over.
+    `take` hands out one tensor; `finish` proves that none was left over. `ops`: the fused operators
+    that the layers are to use, if any.
     """
 
-    def __init__(self, model_dir: Path, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        dtype: torch.dtype,
+        device: torch.device,
+        ops: LayerOps | None = None,
+    ) -> None:
+        self.ops = ops
         self._model_dir = model_dir
         self._dtype = dtype
         self._device = device

@@ -6,12 +6,11 @@ Made by the registry. The rest of the model is `decoder.py`.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from ..memory.kv_pool import LayerKV
 from .config import ModelConfig
 from .decoder import AttentionBlock, CausalLM, StepContext
-from .layers import Linear, rotate
+from .layers import Linear
 from .loader import Weights
 
 
@@ -20,10 +19,8 @@ class Qwen3Attention(AttentionBlock):
 
     def __init__(self, weights: Weights, name: str, config: ModelConfig, layer: int) -> None:
         heads, kv_heads, dim = config.num_heads, config.num_kv_heads, config.head_dim
-        self.heads, self.rotated_heads, self.head_dim = heads, heads + kv_heads, dim
-        self.all_heads = heads + 2 * kv_heads
+        self.all_heads, self.head_dim = heads + 2 * kv_heads, dim
         self.window = config.layer_windows[layer]
-        self.eps = config.rms_norm_eps
         self.qkv_proj = Linear(
             weights,
             [f"{name}.q_proj", f"{name}.k_proj", f"{name}.v_proj"],
@@ -34,19 +31,16 @@ class Qwen3Attention(AttentionBlock):
         self.o_proj = Linear(
             weights, [f"{name}.o_proj"], [config.hidden_size], heads * dim, config.attention_bias
         )
-        # One row per rotated head, so that q and k are normalised by one call: [heads, head_dim].
+        # One row per rotated head, so that q and k are normalised by one call.
         q_norm = weights.take(f"{name}.q_norm.weight", (dim,)).expand(heads, dim)
         k_norm = weights.take(f"{name}.k_norm.weight", (dim,)).expand(kv_heads, dim)
-        self.qk_norm = torch.cat((q_norm, k_norm))
+        self.qk_norm = (torch.cat((q_norm, k_norm)), config.rms_norm_eps)
 
     def add_to(
         self, residual: torch.Tensor, x: torch.Tensor, layer_kv: LayerKV, step: StepContext
     ) -> torch.Tensor:
         qkv = self.qkv_proj(x).view(-1, self.all_heads, self.head_dim)
-        qk = F.rms_norm(qkv[:, : self.rotated_heads], (self.head_dim,), None, self.eps)
-        qk = rotate(qk.mul_(self.qk_norm), step.cos, step.sin)
-        q, k, v = qk[:, : self.heads], qk[:, self.heads :], qkv[:, self.rotated_heads :]
-        out = step.attention.attend(q, k, v, layer_kv, step.plan, self.window)
+        out = step.attend(qkv, layer_kv, self.window, self.qk_norm)
         return self.o_proj.add_to(residual, out)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 
+from ..kernels.base import LayerOps
 from .config import ModelConfig
 from .decoder import CausalLM
 from .llama import LlamaForCausalLM
@@ -30,9 +31,10 @@ def load_model(
     max_positions: int,
     dtype: torch.dtype,
     device: torch.device,
+    ops: LayerOps | None = None,
 ) -> CausalLM:
-    """The model in `model_dir` with its weights; raises ModelLoadError."""
-    with Weights(model_dir, dtype, device) as weights:
+    """The model in `model_dir` with its weights and fused operators; raises ModelLoadError."""
+    with Weights(model_dir, dtype, device, ops) as weights:
         model = MODEL_CLASSES[config.architecture](weights, config, max_positions, dtype, device)
         weights.finish()
     return model

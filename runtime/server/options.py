@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from ..engine.config import DTYPES, POLICIES, EngineConfig
+from ..engine.config import ATTENTION_BACKENDS, DTYPES, POLICIES, EngineConfig
 from .flight import Limits
 from .http.settings import HttpSettings, parse_http
 
@@ -110,6 +110,12 @@ def parse(argv: list[str]) -> Options:
     engine = parser.add_argument_group("engine")
     engine.add_argument("--dtype", choices=DTYPES, default="auto")
     engine.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    engine.add_argument(
+        "--attention-backend",
+        choices=ATTENTION_BACKENDS,
+        default="auto",
+        help="cpu: C++, compiled at its first use; torch: anywhere (default: cpu where it can)",
+    )
     engine.add_argument("--context-length", type=int, help="longest sequence (default: model's)")
     engine.add_argument("--kv-slots", type=int, help="tokens that the KV cache holds")
     engine.add_argument(

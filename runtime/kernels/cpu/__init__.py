@@ -1,0 +1,1 @@
+"""Attention and fused operators in C++ for the CPU, built on the user's machine."""

@@ -1,0 +1,149 @@
+"""Compiles src/ into one shared library in the user's cache; `library.py` loads it.
+
+Used by `library.py` at first use and by `branchline build-kernels`. The sources need a C++17
+compiler and nothing else, no headers of torch or Python, so that a build takes seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import torch
+
+SOURCE: Final = Path(__file__).parent / "src"
+_NAME: Final = "kernels.so"
+_TIMEOUT_S: Final = 300.0
+_WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
+_FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden")
+# Floating point traps and errno are not looked at; the order of sums stays as written.
+_LEVEL_FLAGS: Final = ("-fno-math-errno", "-fno-trapping-math")
+_LEVELS: Final = {
+    "portable": (16, ()),
+    "avx2": (32, ("-mavx2", "-mfma")),
+    "avx512": (64, ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")),
+}
+
+
+class KernelBuildError(Exception):
+    """The library cannot be built here; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One object file: its name, its source, its own flags."""
+
+    name: str
+    source: str
+    flags: tuple[str, ...]
+
+
+def library_path(extra_flags: Sequence[str] = ()) -> Path:
+    """Where the library of these sources, this compiler and this torch belongs, built or not.
+
+    Raises KernelBuildError when there is no compiler.
+    """
+    key = hashlib.sha256()
+    for path in sorted(SOURCE.iterdir()):
+        if path.suffix in (".cpp", ".h"):
+            key.update(path.name.encode() + b"\0" + path.read_bytes())
+    command = _compiler()
+    facts = (command, _version(command), torch.__version__, platform.machine(), *_FLAGS)
+    key.update(repr((facts, _LEVEL_FLAGS, _units(), tuple(extra_flags))).encode())
+    return _cache_folder() / key.hexdigest()[:24] / _NAME
+
+
+def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
+    """The library's path, compiled first when it is not there; `tell` hears about the progress.
+
+    Raises KernelBuildError with the compiler's own words.
+    """
+    target = library_path(extra_flags)
+    if target.is_file():
+        return target
+    command = _compiler()
+    units = _units()
+    tell(f"building the CPU kernels with {command} (once, some seconds) ...")
+    target.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix="building-") as name:
+        folder = Path(name)
+
+        def compile_unit(unit: _Unit) -> None:
+            flags = (*_FLAGS, *_WARNINGS, *unit.flags, *extra_flags)
+            source = str(SOURCE / unit.source)
+            _call([command, *flags, "-c", source, "-o", str(folder / f"{unit.name}.o")])
+
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
+            list(threads.map(compile_unit, units))
+        objects = [str(folder / f"{unit.name}.o") for unit in units]
+        # Not linked to an OpenMP library: through libtorch_cpu the one that torch uses is found,
+        # so that the process has one pool of threads.
+        link = ("-Wl,--no-as-needed", f"-L{Path(torch.__file__).parent / 'lib'}", "-ltorch_cpu")
+        _call([command, "-shared", *extra_flags, *objects, *link, "-o", str(folder / _NAME)])
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        # Two processes may build at once; each leaves a whole file.
+        os.replace(folder / _NAME, target)
+    tell(f"built {target}")
+    return target
+
+
+def _units() -> list[_Unit]:
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    names = list(_LEVELS) if on_x86 else ["portable"]
+    units = [
+        _Unit(
+            f"level_{name}",
+            "level.cpp",
+            (
+                *_LEVEL_FLAGS,
+                f"-DBL_LEVEL={name}",
+                f"-DBL_VECTOR_BYTES={_LEVELS[name][0]}",
+                *_LEVELS[name][1],
+            ),
+        )
+        for name in names
+    ]
+    common = ("-DBL_X86",) if on_x86 else ()
+    return [*units, _Unit("plan", "plan.cpp", common), _Unit("api", "api.cpp", common)]
+
+
+def _compiler() -> str:
+    chosen = os.environ.get("CXX")
+    for name in (chosen,) if chosen else ("g++", "c++", "clang++"):
+        if found := shutil.which(name):
+            return found
+    wanted = f"CXX names {chosen!r}, which is not there" if chosen else "there is no C++ compiler"
+    raise KernelBuildError(f"{wanted}; install g++ (Debian: `apt install g++`) or set CXX")
+
+
+@lru_cache(maxsize=4)
+def _version(command: str) -> str:
+    return _call([command, "--version"])
+
+
+def _call(arguments: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise KernelBuildError(f"{arguments[0]} did not run: {error}") from None
+    if done.returncode:
+        said = "\n".join(done.stderr.strip().splitlines()[:12])
+        raise KernelBuildError(f"{' '.join(arguments)} failed:\n{said}")
+    return done.stdout
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "branchline" / "kernels"

@@ -1,0 +1,195 @@
+"""The compiled library as typed Python: one method per kernel; used by `attention.py` and layers.
+
+Tensors are checked where they enter, because the library takes bare addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Sequence
+from ctypes import c_float, c_int, c_int64, c_void_p
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from ...memory.kv_pool import LayerKV
+from .build import KernelBuildError, build
+
+# Forces a level: for measurements, and for machines whose widest vectors are slow.
+LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
+LEVELS: Final = ("avx512", "avx2", "portable")
+DTYPES: Final = (torch.float32, torch.bfloat16)
+_EVERYTHING: Final = 2**63 - 1
+
+# Argument types in short: p an address, l a 64-bit integer, i an integer, f a float.
+_SIGNATURES: Final = {
+    "bl_level": (c_void_p, "p"),
+    "bl_plan_new": (c_void_p, ""),
+    "bl_plan_delete": (None, "p"),
+    "bl_plan_shared_keys": (c_int64, "p"),
+    "bl_plan_make": (c_int, "plpppiii"),
+    "bl_attend": (None, "ppiplpplpliiiii"),
+    "bl_rope_store": (None, "plppppfpppliiiii"),
+    "bl_rms_norm": (None, "plipppfii"),
+    "bl_silu_mul": (None, "plippii"),
+}
+_TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int, "f": c_float}
+
+
+class CpuKernels:
+    """The kernels at one level of vector instructions."""
+
+    def __init__(self, library: ctypes.CDLL, level: str) -> None:
+        self.level = level
+        self.library = library
+        self._level = library.bl_level(level.encode())
+        if not self._level:
+            raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
+
+    def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        """x / rms(x) * weight over the last dimension, in x's dtype."""
+        x = _checked(x, weight.dtype)
+        out = torch.empty_like(x)
+        size = x.shape[-1]
+        self.library.bl_rms_norm(
+            self._level,
+            x.numel() // size,
+            size,
+            x.data_ptr(),
+            weight.data_ptr(),
+            out.data_ptr(),
+            eps,
+            x.dtype is torch.bfloat16,
+            torch.get_num_threads(),
+        )
+        return out
+
+    def silu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
+        """silu(gate) * up for gate_up: [rows, 2 * size], gate first."""
+        gate_up = _checked(gate_up, gate_up.dtype)
+        rows, size = gate_up.shape[0], gate_up.shape[1] // 2
+        out = gate_up.new_empty(rows, size)
+        self.library.bl_silu_mul(
+            self._level,
+            rows,
+            size,
+            gate_up.data_ptr(),
+            out.data_ptr(),
+            gate_up.dtype is torch.bfloat16,
+            torch.get_num_threads(),
+        )
+        return out
+
+    def rope_store(
+        self,
+        qkv: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        layer_kv: LayerKV,
+        new_slots: torch.Tensor,
+        head_norm: tuple[torch.Tensor, float] | None,
+    ) -> None:
+        """Rotate q in place; rotate k and store it and v. qkv: [tokens, heads + 2 * kv_heads,
+        head_dim], contiguous; cos, sin, head_norm as in `Attention.attend_qkv`."""
+        kv_heads, num_slots, head_dim = layer_kv.heads.shape
+        kv_heads //= 2
+        if not qkv.is_contiguous() or qkv.dtype is not layer_kv.heads.dtype:
+            raise ValueError(f"qkv must be contiguous {layer_kv.heads.dtype}, not {qkv.dtype}")
+        keys, values = layer_kv.addresses
+        self.library.bl_rope_store(
+            self._level,
+            qkv.shape[0],
+            qkv.data_ptr(),
+            _checked(cos, qkv.dtype).data_ptr(),
+            _checked(sin, qkv.dtype).data_ptr(),
+            None if head_norm is None else head_norm[0].data_ptr(),
+            0.0 if head_norm is None else head_norm[1],
+            keys,
+            values,
+            new_slots.data_ptr(),
+            num_slots,
+            qkv.shape[1] - 2 * kv_heads,
+            kv_heads,
+            head_dim,
+            qkv.dtype is torch.bfloat16,
+            torch.get_num_threads(),
+        )
+
+    def attend(
+        self,
+        plan: int,
+        which: int,
+        q: torch.Tensor,
+        layer_kv: LayerKV,
+        window: int | None,
+        out: torch.Tensor,
+    ) -> None:
+        """Attention of a plan's decoding (1), extending (2) or all (3) queries, into `out`."""
+        _, heads, head_dim = q.shape
+        if q.stride()[1:] != (head_dim, 1) or q.dtype is not layer_kv.heads.dtype:
+            raise ValueError(f"q has strides {q.stride()} and {q.dtype}; heads must be contiguous")
+        keys, values = layer_kv.addresses
+        self.library.bl_attend(
+            self._level,
+            plan,
+            which,
+            q.data_ptr(),
+            q.stride(0),
+            keys,
+            values,
+            layer_kv.heads.shape[1],
+            out.data_ptr(),
+            _EVERYTHING if window is None else window,
+            heads,
+            layer_kv.heads.shape[0] // 2,
+            head_dim,
+            q.dtype is torch.bfloat16,
+            torch.get_num_threads(),
+        )
+
+
+def load_kernels(level: str | None = None) -> CpuKernels:
+    """The kernels at `level`, by default the best that this processor has; built when needed.
+
+    Raises KernelBuildError.
+    """
+    library = _load(build(_tell))
+    level = level or os.environ.get(LEVEL_VARIABLE) or available_levels(library)[0]
+    try:
+        return CpuKernels(library, level)
+    except ValueError as error:
+        raise KernelBuildError(f"{error}; this processor has {available_levels(library)}") from None
+
+
+def available_levels(library: ctypes.CDLL) -> Sequence[str]:
+    """The levels that this processor has, the best first."""
+    return [level for level in LEVELS if library.bl_level(level.encode())]
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelBuildError(
+            f"{path} does not load ({error}); remove its folder and run `branchline build-kernels`"
+        ) from None
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = [_TYPES[letter] for letter in arguments]
+    return library
+
+
+def _tell(line: str) -> None:
+    print(f"branchline: {line}", file=sys.stderr, flush=True)
+
+
+def _checked(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    if x.dtype is not dtype or dtype not in DTYPES:
+        raise ValueError(f"the CPU kernels take one of {DTYPES} throughout, not {x.dtype}")
+    return x.contiguous()

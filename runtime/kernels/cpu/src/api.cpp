@@ -1,0 +1,138 @@
+// The functions that Python calls (library.py), and the threads that share their work.
+//
+// The threads are torch's: OpenMP's pool belongs to the process, and this library is linked to the
+// OpenMP runtime that torch has loaded. No function throws; those that can fail return an error.
+#include <cstdint>
+#include <cstring>
+#include <exception>
+
+#include "kernels.h"
+#include "plan.h"
+
+extern const Level level_portable;
+#ifdef BL_X86
+extern const Level level_avx2;
+extern const Level level_avx512;
+#endif
+
+int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
+
+namespace {
+
+// Multiply-adds (or elements, times 16) below which waking other threads costs more than it saves.
+constexpr int64_t kMinWork = 400'000;
+
+int threads_for(int64_t work, int threads) { return work < kMinWork ? 1 : threads; }
+
+}  // namespace
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+// The level `name`, or null where this processor or this build does not have it.
+const Level* bl_level(const char* name) {
+    if (std::strcmp(name, "portable") == 0) return &level_portable;
+#ifdef BL_X86
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (std::strcmp(name, "avx2") == 0 && avx2) return &level_avx2;
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512dq");
+    if (std::strcmp(name, "avx512") == 0 && avx512) return &level_avx512;
+#endif
+    return nullptr;
+}
+
+Plan* bl_plan_new() {
+    try {
+        return new Plan;
+    } catch (const std::exception&) {
+        return nullptr;
+    }
+}
+
+void bl_plan_delete(Plan* plan) { delete plan; }
+
+int64_t bl_plan_shared_keys(const Plan* plan) { return plan->shared_keys; }
+
+// 0, or 1 when memory ran out.
+int bl_plan_make(Plan* plan, int64_t count, const int64_t* query_lens, const int64_t* context_lens,
+                 const int64_t* const* context_slots, int heads, int kv_heads, int head_dim) {
+    try {
+        plan->make({count, query_lens, context_lens, context_slots}, heads / kv_heads);
+        const size_t rows = size_t(plan->num_partials) * size_t(heads);
+        if (plan->partial_max.size() < rows) {
+            plan->partial_out.resize(rows * size_t(padded_dim(head_dim)));
+            plan->partial_max.resize(rows);
+            plan->partial_sum.resize(rows);
+        }
+        return 0;
+    } catch (const std::exception&) {
+        return 1;
+    }
+}
+
+// which: 1 for decoding sequences, 2 for extending ones, 3 for all.
+void bl_attend(const Level* level, Plan* plan, int which, const void* q, int64_t q_stride,
+               const void* k, const void* v, int64_t num_slots, void* out, int64_t window,
+               int heads, int kv_heads, int head_dim, int is_bf16, int threads) {
+    const Attend a{q, k, v, out, plan->queries.data(), plan->partial_out.data(),
+                   plan->partial_max.data(), plan->partial_sum.data(), q_stride, num_slots, window,
+                   heads, kv_heads, head_dim, is_bf16 != 0};
+    const int64_t work = plan->pairs * heads * head_dim * 2;
+    const int64_t calls = int64_t(plan->items.size()) * kv_heads;
+    const int team = threads_for(work, threads);
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
+    for (int64_t i = 0; i < calls; ++i) {
+        const Item& item = plan->items[size_t(i / kv_heads)];
+        if (which & (item.is_decode ? 1 : 2)) level->attend(a, item, int(i % kv_heads));
+    }
+    const auto merges = int64_t(plan->merge_tokens.size());
+    if (merges == 0 || !(which & 1)) return;
+    const int merge_team =
+        threads_for(int64_t(plan->partials.size()) * heads * head_dim * 16, threads);
+#pragma omp parallel for num_threads(merge_team) if (merge_team > 1)
+    for (int64_t i = 0; i < merges; ++i) {
+        const int32_t start = plan->merge_starts[size_t(i)];
+        const int32_t count = plan->merge_starts[size_t(i) + 1] - start;
+        for (int head = 0; head < heads; ++head)
+            level->merge(a, plan->merge_tokens[size_t(i)], plan->partials.data() + start, count,
+                         head);
+    }
+}
+
+void bl_rope_store(const Level* level, int64_t tokens, void* qkv, const void* cos, const void* sin,
+                   const void* norm, float eps, void* k, void* v, const int64_t* new_slots,
+                   int64_t num_slots, int heads, int kv_heads, int head_dim, int is_bf16,
+                   int threads) {
+    const RopeStore a{qkv, cos, sin, norm, k, v, new_slots, num_slots,
+                      heads, kv_heads, head_dim, eps, is_bf16 != 0};
+    const int team = threads_for(tokens * (heads + 2 * kv_heads) * head_dim * 16, threads);
+#pragma omp parallel for num_threads(team) if (team > 1)
+    for (int64_t i = 0; i < tokens; ++i) level->rope_store(a, i);
+}
+
+void bl_rms_norm(const Level* level, int64_t rows, int n, const void* x, const void* weight,
+                 void* out, float eps, int is_bf16, int threads) {
+    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
+    const int team = threads_for(rows * n * 16, threads);
+#pragma omp parallel for num_threads(team) if (team > 1)
+    for (int64_t i = 0; i < rows; ++i)
+        level->rms_norm(static_cast<const char*>(x) + i * bytes, weight,
+                        static_cast<char*>(out) + i * bytes, n, eps, is_bf16 != 0);
+}
+
+// gate_up: [rows, 2 n], out: [rows, n].
+void bl_silu_mul(const Level* level, int64_t rows, int n, const void* gate_up, void* out,
+                 int is_bf16, int threads) {
+    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
+    const int team = threads_for(rows * n * 32, threads);
+#pragma omp parallel for num_threads(team) if (team > 1)
+    for (int64_t i = 0; i < rows; ++i)
+        level->silu_mul(static_cast<const char*>(gate_up) + i * 2 * bytes,
+                        static_cast<char*>(out) + i * bytes, n, is_bf16 != 0);
+}
+
+}  // extern "C"
+#pragma GCC visibility pop

@@ -1,0 +1,82 @@
+// The small operators between the matrix products, each one pass over its row; for level.cpp.
+#pragma once
+
+#include "kernels.h"
+#include "vec.h"
+
+namespace {
+
+template <class T>
+inline float inverse_rms(const T* x, int n, float eps) {
+    vf squares = {};
+    int i = 0;
+    for (; i + W <= n; i += W) {
+        const vf part = load(x + i);
+        squares += part * part;
+    }
+    if (i < n) {
+        const vf part = load_part(x + i, n - i);
+        squares += part * part;
+    }
+    return 1.f / __builtin_sqrtf(sum(squares) / float(n) + eps);
+}
+
+template <class T>
+inline void rms_norm_row(const T* x, const T* weight, T* out, int n, float eps) {
+    const float factor = inverse_rms(x, n, eps);
+    int i = 0;
+    for (; i + W <= n; i += W) store(out + i, load(x + i) * factor * load(weight + i));
+    if (i < n)
+        store_part(out + i, load_part(x + i, n - i) * factor * load_part(weight + i, n - i), n - i);
+}
+
+inline vf silu(vf x) {
+    const vf power = x * -1.4426950408889634f;
+    return x / (1.f + exp2(power > 126.f ? splat(126.f) : power));
+}
+
+template <class T>
+inline void silu_mul_row(const T* gate, const T* up, T* out, int n) {
+    int i = 0;
+    for (; i + W <= n; i += W) store(out + i, silu(load(gate + i)) * load(up + i));
+    if (i < n)
+        store_part(out + i, silu(load_part(gate + i, n - i)) * load_part(up + i, n - i), n - i);
+}
+
+// to = x * cos + (second half, first half) * sin. `to` may be `x`.
+template <class T>
+inline void rotate_head(const T* x, const T* cos, const T* sin, T* to, int dim) {
+    const int half = dim / 2;
+    for (int d = 0; d < half; d += W) {
+        const int n = half - d;
+        const vf a = load_up_to(x + d, n), b = load_up_to(x + half + d, n);
+        const vf first = a * load_up_to(cos + d, n) + b * load_up_to(sin + d, n);
+        const vf second =
+            b * load_up_to(cos + half + d, n) + a * load_up_to(sin + half + d, n);
+        store_up_to(to + d, first, n);
+        store_up_to(to + half + d, second, n);
+    }
+}
+
+template <class T>
+inline void rope_store_token(const RopeStore& a, int64_t token) {
+    const int dim = a.head_dim;
+    T* row = static_cast<T*>(a.qkv) + token * (a.heads + 2 * a.kv_heads) * dim;
+    const T* cos = static_cast<const T*>(a.cos) + token * dim;
+    const T* sin = static_cast<const T*>(a.sin) + token * dim;
+    const T* norm = static_cast<const T*>(a.norm);
+    const int64_t slot = a.new_slots[token];
+    for (int head = 0; head < a.heads + a.kv_heads; ++head) {
+        T* x = row + head * dim;
+        if (norm != nullptr) rms_norm_row(x, norm + head * dim, x, dim, a.eps);
+        T* to = x;
+        if (head >= a.heads)
+            to = static_cast<T*>(a.k) + ((head - a.heads) * a.num_slots + slot) * dim;
+        rotate_head(x, cos, sin, to, dim);
+    }
+    for (int head = 0; head < a.kv_heads; ++head)
+        std::memcpy(static_cast<T*>(a.v) + (head * a.num_slots + slot) * dim,
+                    row + (a.heads + a.kv_heads + head) * dim, sizeof(T) * dim);
+}
+
+}  // namespace

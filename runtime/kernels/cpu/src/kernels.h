@@ -1,0 +1,58 @@
+// What plan.cpp asks of a level: plain data in, plain data out. level.cpp implements it.
+#pragma once
+
+#include <cstdint>
+
+// A query of a step: its row in q and out, and its position in its sequence.
+struct Query {
+    int32_t token;
+    int32_t position;
+};
+
+// Queries [first, first + count) over the keys at slots[begin..end), whose positions are begin..end.
+// partial < 0: these are all the keys of the queries, the result is final. Else the results go to
+// the partial rows partial, partial + 1, ..., one per query.
+struct Item {
+    const int64_t* slots;
+    int32_t first, count, begin, end, partial;
+    bool is_decode;
+};
+
+// One layer's attention. Element type: float, or bf16 where is_bf16.
+struct Attend {
+    const void* q;           // [tokens, heads, head_dim], tokens q_stride elements apart
+    const void *k, *v;       // [kv_heads, num_slots, head_dim]
+    void* out;               // [tokens, heads, head_dim]
+    const Query* queries;
+    float* partial_out;      // [partial rows, heads, padded head_dim], not normalised
+    float* partial_max;      // [partial rows, heads], base 2
+    float* partial_sum;      // [partial rows, heads]
+    int64_t q_stride, num_slots;
+    int64_t window;          // positions seen, INT64_MAX for all
+    int32_t heads, kv_heads, head_dim;
+    bool is_bf16;
+};
+
+// Rotation of q and k by position, in place for q; k and v go to their slots.
+struct RopeStore {
+    void* qkv;               // [tokens, heads + 2 kv_heads, head_dim], contiguous
+    const void *cos, *sin;   // [tokens, head_dim], sin with its sign
+    const void* norm;        // [heads + kv_heads, head_dim] or null: RMS norm before the rotation
+    void *k, *v;             // [kv_heads, num_slots, head_dim]
+    const int64_t* new_slots;
+    int64_t num_slots;
+    int32_t heads, kv_heads, head_dim;
+    float eps;
+    bool is_bf16;
+};
+
+struct Level {
+    const char* name;
+    void (*attend)(const Attend&, const Item&, int kv_head);
+    void (*merge)(const Attend&, int token, const int32_t* partials, int count, int head);
+    void (*rope_store)(const RopeStore&, int64_t token);
+    void (*rms_norm)(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16);
+    void (*silu_mul)(const void* gate_up, void* out, int n, bool is_bf16);
+};
+
+int padded_dim(int head_dim);

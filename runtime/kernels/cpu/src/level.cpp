@@ -1,0 +1,51 @@
+// All kernels for one level of vector instructions; compiled once per level, with its flags and
+// BL_LEVEL (its name) and BL_VECTOR_BYTES.
+#include "attention.h"
+#include "fused.h"
+
+namespace {
+
+void attend(const Attend& a, const Item& item, int kv_head) {
+    a.is_bf16 ? attend_rows<bf16>(a, item, kv_head) : attend_rows<float>(a, item, kv_head);
+}
+
+void merge(const Attend& a, int token, const int32_t* partials, int count, int head) {
+    a.is_bf16 ? merge_rows<bf16>(a, token, partials, count, head)
+              : merge_rows<float>(a, token, partials, count, head);
+}
+
+void rope_store(const RopeStore& a, int64_t token) {
+    a.is_bf16 ? rope_store_token<bf16>(a, token) : rope_store_token<float>(a, token);
+}
+
+template <class T>
+void rms_norm_as(const void* x, const void* weight, void* out, int n, float eps) {
+    rms_norm_row(static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(out), n,
+                 eps);
+}
+
+void rms_norm(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16) {
+    is_bf16 ? rms_norm_as<bf16>(x, weight, out, n, eps) : rms_norm_as<float>(x, weight, out, n, eps);
+}
+
+template <class T>
+void silu_mul_as(const void* gate_up, void* out, int n) {
+    const T* gate = static_cast<const T*>(gate_up);
+    silu_mul_row(gate, gate + n, static_cast<T*>(out), n);
+}
+
+void silu_mul(const void* gate_up, void* out, int n, bool is_bf16) {
+    is_bf16 ? silu_mul_as<bf16>(gate_up, out, n) : silu_mul_as<float>(gate_up, out, n);
+}
+
+}  // namespace
+
+#define BL_TEXT(x) BL_TEXT_(x)
+#define BL_TEXT_(x) #x
+#define BL_JOIN(a, b) BL_JOIN_(a, b)
+#define BL_JOIN_(a, b) a##b
+
+extern const Level BL_JOIN(level_, BL_LEVEL);
+const Level BL_JOIN(level_, BL_LEVEL) = {
+    BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
+};

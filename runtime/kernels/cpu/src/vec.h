@@ -1,0 +1,140 @@
+// Vectors of float, as wide as the level that is compiled; the arithmetic of all kernels.
+//
+// BL_VECTOR_BYTES is 64 (AVX-512), 32 (AVX2) or 16. The compiler's own vector types are used, so
+// that one source serves every level and processor.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace {
+
+constexpr int W = BL_VECTOR_BYTES / 4;
+
+typedef float vf __attribute__((vector_size(BL_VECTOR_BYTES)));
+typedef int32_t vi __attribute__((vector_size(BL_VECTOR_BYTES)));
+typedef uint32_t vu __attribute__((vector_size(BL_VECTOR_BYTES)));
+typedef uint16_t vh __attribute__((vector_size(BL_VECTOR_BYTES / 2)));
+
+struct bf16 {
+    uint16_t bits;
+};
+
+constexpr float kNegInf = -__builtin_inff();
+
+inline int round_up(int n) { return (n + W - 1) / W * W; }
+
+inline vf splat(float x) {
+    vf v;
+    for (int i = 0; i < W; ++i) v[i] = x;
+    return v;
+}
+
+inline float scalar(const float* p) { return *p; }
+inline float scalar(const bf16* p) {
+    const uint32_t bits = uint32_t(p->bits) << 16;
+    float x;
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
+
+inline vf load(const float* p) {
+    vf v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+inline vf load(const bf16* p) {
+    vh h;
+    std::memcpy(&h, p, sizeof h);
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+inline void store(float* p, vf v) { std::memcpy(p, &v, sizeof v); }
+inline void store(bf16* p, vf v) {
+    const vu bits = (vu)v;
+    const vu rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;  // to nearest, ties to even
+    const vu quiet = (bits >> 16) | 0x40u;
+    const vh h = __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded, vh);
+    std::memcpy(p, &h, sizeof h);
+}
+
+// The first n < W elements; the others read as 0 and are not written.
+template <class T>
+inline vf load_part(const T* p, int n) {
+    T buffer[W] = {};
+    std::memcpy(buffer, p, n * sizeof(T));
+    return load(buffer);
+}
+template <class T>
+inline void store_part(T* p, vf v, int n) {
+    T buffer[W];
+    store(buffer, v);
+    std::memcpy(p, buffer, n * sizeof(T));
+}
+template <class T>
+inline vf load_up_to(const T* p, int n) {
+    return n >= W ? load(p) : load_part(p, n);
+}
+template <class T>
+inline void store_up_to(T* p, vf v, int n) {
+    if (n >= W)
+        store(p, v);
+    else
+        store_part(p, v, n);
+}
+
+inline vf vmax(vf a, vf b) { return a > b ? a : b; }
+
+inline float sum(vf v) {
+    float total = 0;
+    for (int i = 0; i < W; ++i) total += v[i];
+    return total;
+}
+inline float largest(vf v) {
+    float most = v[0];
+    for (int i = 1; i < W; ++i) most = v[i] > most ? v[i] : most;
+    return most;
+}
+
+// 2^x for x <= 127, to 2e-7 relative; exactly 0 below -126.5, at -inf too.
+inline vf exp2(vf x) {
+    x = vmax(x, splat(-127.f));
+    const vf shifted = x + 12582912.f;  // 1.5 * 2^23: the sum's low bits are x rounded
+    const vf r = x - (shifted - 12582912.f);
+    vf p = r * 1.5252734e-5f + 1.5403530e-4f;
+    p = p * r + 1.3333558e-3f;
+    p = p * r + 9.6181291e-3f;
+    p = p * r + 5.5504109e-2f;
+    p = p * r + 2.4022651e-1f;
+    p = p * r + 6.9314718e-1f;
+    p = p * r + 1.f;
+    const vi exponent = (vi)shifted - 0x4B400000 + 127;
+    return p * (vf)(exponent << 23);
+}
+
+template <int STEP, int... LANE>
+inline vf fold(vf x, vf y, std::integer_sequence<int, LANE...>) {
+    // Lanes whose bit STEP is clear belong to x, the others to y.
+#ifdef __clang__
+    return __builtin_shufflevector(x, y, ((LANE & STEP) ? LANE + W : LANE)...) +
+           __builtin_shufflevector(x, y, ((LANE & STEP) ? (LANE ^ STEP) + W : LANE ^ STEP)...);
+#else
+    const vi straight = {((LANE & STEP) ? LANE + W : LANE)...};
+    const vi crossed = {((LANE & STEP) ? (LANE ^ STEP) + W : LANE ^ STEP)...};
+    return __builtin_shuffle(x, y, straight) + __builtin_shuffle(x, y, crossed);
+#endif
+}
+
+// Lane j of the result is the sum over the lanes of rows[j]; rows[0..W) are overwritten.
+template <int STEP = W / 2>
+inline vf sum_rows(vf* rows) {
+    for (int i = 0; i < STEP; ++i)
+        rows[i] = fold<STEP>(rows[i], rows[i + STEP], std::make_integer_sequence<int, W>());
+    if constexpr (STEP > 1)
+        return sum_rows<STEP / 2>(rows);
+    else
+        return rows[0];
+}
+
+}  // namespace
