@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from ..engine.config import ATTENTION_BACKENDS, DTYPES, POLICIES, EngineConfig
 from .flight import Limits
+from .http.quota import Quota
 from .http.settings import HttpSettings, parse_http
 
 API_KEY_VARIABLE: Final = "BRANCHLINE_API_KEY"
@@ -107,6 +108,16 @@ def parse(argv: list[str]) -> Options:
         help="name that HTTP clients may call this server by; may be repeated (default: this "
         "machine's loopback names; with API keys any)",
     )
+    http.add_argument(
+        "--keys-file",
+        metavar="FILE",
+        help="more API keys, as [[key]] tables of TOML with sha256 (of the key) and, if you like, "
+        "requests_per_s and concurrency",
+    )
+    http.add_argument("--key-rate", type=float, metavar="N", help="requests per second of one key")
+    http.add_argument(
+        "--key-concurrency", type=int, metavar="N", help="requests of one key at a time"
+    )
     engine = parser.add_argument_group("engine")
     engine.add_argument("--dtype", choices=DTYPES, default="auto")
     engine.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -169,11 +180,18 @@ def parse(argv: list[str]) -> Options:
     keys = [*given.api_key, *os.environ.get(API_KEY_VARIABLE, "").split()]
     try:
         if given.http is not None:
-            http_settings = parse_http(given.http, keys, given.allowed_host)
+            http_settings = parse_http(
+                given.http,
+                keys,
+                given.allowed_host,
+                keys_file=given.keys_file,
+                quota=Quota(given.key_rate, given.key_concurrency),
+            )
     except ValueError as error:
         parser.error(str(error))
-    if given.http is None and (given.api_key or given.allowed_host):
-        parser.error("--api-key and --allowed-host need --http")
+    for_http = ("api_key", "allowed_host", "keys_file", "key_rate", "key_concurrency")
+    if given.http is None and any(getattr(given, name) for name in for_http):
+        parser.error("API keys, their quotas and --allowed-host need --http")
     if (given.curve_key is None) != (given.curve_clients is None):
         parser.error("--curve-key and --curve-clients need each other")
     if given.curve_key is not None and not given.bind.startswith("tcp://"):

@@ -3,13 +3,16 @@ anything is routed. Wrapped round the application by app.py."""
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import ApiError
+from .quota import namespace_of
 from .settings import HttpSettings, digest
+from .tenants import Tenants
 
 OPEN_PATH: Final = "/health"
 MAX_HEAD_BYTES: Final = 16 * 1024
@@ -26,13 +29,23 @@ class Gate:
         self._app = app
         self._digests = settings.key_digests
         self._hosts = settings.hosts
+        self._tenants = Tenants(settings.quota, settings.quotas)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        with contextlib.ExitStack() as counted:
+            await self._admit(scope, receive, send, counted)
+
+    async def _admit(
+        self, scope: Scope, receive: Receive, send: Send, counted: contextlib.ExitStack
+    ) -> None:
         try:
             self._check_head(scope)
-            scope["state"]["namespace"] = self._namespace(scope)
+            namespace = scope["state"]["namespace"] = self._namespace(scope)
+            # Looking costs nothing: only what makes the runtime work is counted.
+            if scope["method"] == "POST":
+                counted.enter_context(self._tenants.admitted(namespace))
         except ApiError as error:
             # The body is not read: the connection cannot be used again.
             error.headers["Connection"] = "close"
@@ -68,7 +81,7 @@ class Gate:
             # All are compared, so that the time tells nothing.
             matches = [hmac.compare_digest(mine, known) for known in self._digests]
             if scheme.lower() == b"bearer" and any(matches):
-                return f"key-{mine.hex()[:16]}"
+                return namespace_of(mine)
         raise ApiError(
             401,
             "an API key is needed: send the header `Authorization: Bearer KEY`",

@@ -6,10 +6,12 @@ import hashlib
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..endpoint import EndpointError
+from .quota import Quota, namespace_of, read_keys
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _BACKLOG: Final = 2048
@@ -22,6 +24,7 @@ class HttpSettings:
     """host, port: where to listen; port 0 takes any that is free.
 
     key_digests: SHA-256 of every API key; empty means that no key is needed.
+    quota: what each key may ask for; quotas: of those namespaces that have one of their own.
     hosts: names that a request's Host header may carry (without the port); None allows any.
     """
 
@@ -29,9 +32,18 @@ class HttpSettings:
     port: int
     key_digests: tuple[bytes, ...] = ()
     hosts: frozenset[str] | None = _LOOPBACK_NAMES
+    quota: Quota = field(default_factory=Quota)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
 
 
-def parse_http(address: str, api_keys: list[str], allowed_hosts: list[str]) -> HttpSettings:
+def parse_http(
+    address: str,
+    api_keys: list[str],
+    allowed_hosts: list[str],
+    *,
+    keys_file: str | None = None,
+    quota: Quota | None = None,
+) -> HttpSettings:
     """Settings from the command line's words. Raises ValueError, for the user to read."""
     host, colon, port_text = address.rpartition(":")
     if not colon or not host or not (port_text.isascii() and port_text.isdigit()):
@@ -47,19 +59,21 @@ def parse_http(address: str, api_keys: list[str], allowed_hosts: list[str]) -> H
     for name in allowed_hosts:
         if not _HOST_NAME.fullmatch(name) and not _is_ipv6(name):
             raise ValueError(f"--allowed-host takes a host name without a port, not {name!r}")
-    if not api_keys and not _is_loopback(host):
+    keys: dict[bytes, Quota | None] = dict.fromkeys(digest(key.encode()) for key in api_keys)
+    keys |= read_keys(keys_file) if keys_file is not None else {}
+    if not keys and not _is_loopback(host):
         raise ValueError(
-            f"refusing to serve HTTP at {address} to anyone: give --api-key, or listen on "
-            f"127.0.0.1:{port}"
+            f"refusing to serve HTTP at {address} to anyone: give --api-key or --keys-file, or "
+            f"listen on 127.0.0.1:{port}"
         )
     hosts: frozenset[str] | None = None
     if allowed_hosts:
         hosts = frozenset(name.lower() for name in allowed_hosts)
-    elif not api_keys:
+    elif not keys:
         # A web page may point a name of its own at 127.0.0.1; its requests carry that name.
         hosts = _LOOPBACK_NAMES | {host.lower()}
-    digests = tuple(digest(key.encode()) for key in dict.fromkeys(api_keys))
-    return HttpSettings(host.strip("[]"), port, digests, hosts)
+    own = {namespace_of(key): quota for key, quota in keys.items() if quota is not None}
+    return HttpSettings(host.strip("[]"), port, tuple(keys), hosts, quota or Quota(), own)
 
 
 def digest(key: bytes) -> bytes:

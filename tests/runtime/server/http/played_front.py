@@ -31,6 +31,7 @@ from branchline.runtime.protocol import (
     TokenLogprob,
 )
 from branchline.runtime.server.flight import Limits
+from branchline.runtime.server.http.quota import Quota
 from branchline.runtime.server.http.server import HttpServer
 from branchline.runtime.server.http.settings import parse_http
 from branchline.runtime.server.service import Service
@@ -118,8 +119,14 @@ class PlayedFront:
         self.messages: list[ClientMessage] = []
         self._running.clear()
 
-    def listen(self, *keys: str, hosts: tuple[str, ...] = (), loaded: bool = True) -> HttpServer:
-        settings = parse_http("127.0.0.1:0", list(keys), list(hosts))
+    def listen(
+        self,
+        *keys: str,
+        hosts: tuple[str, ...] = (),
+        loaded: bool = True,
+        quota: Quota | None = None,
+    ) -> HttpServer:
+        settings = parse_http("127.0.0.1:0", list(keys), list(hosts), quota=quota)
         self.server = HttpServer(settings, self._post)
         self.do(lambda: self.service.on_message(CLIENT, Hello(version=PROTOCOL_VERSION)))
         if loaded:
