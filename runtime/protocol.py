@@ -493,7 +493,6 @@ class Info(_Message, tag="info", frozen=True):
     stats: dict[str, float]
 
 
-class Inspected(_Message, tag="inspected", frozen=True):
 class PlanCall(Struct, forbid_unknown_fields=True, frozen=True):
     """One call of an instance: its answer, and when it was started and answered, in seconds after
     the instance's arrival."""
@@ -511,6 +510,7 @@ class PlanDone(_Message, tag="plan_done", frozen=True):
     branches: list[list[PlanCall]]
 
 
+class Inspected(_Message, tag="inspected", frozen=True):
     """Answer to Inspect."""
 
     rid: str
