@@ -242,7 +242,7 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
     `role_markup` maps a role to the (prefix, suffix) text that the model's chat template puts
     around its content; None when the model has no chat template. `tool_call_example` is how the
     chat template writes a call of the tool EXAMPLE_TOOL with EXAMPLE_ARGUMENTS; None when it
-    writes no tool calls.
+    writes no tool calls. `reasoning_tags` stand around the thinking of a model that thinks.
     """
 
     name: str
@@ -254,6 +254,7 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
     role_markup: dict[str, tuple[str, str]] | None
     default_system_prompt: str | None = None
     tool_call_example: str | None = None
+    reasoning_tags: tuple[str, str] | None = None
 
 
 # --- client -> front process ---------------------------------------------------------------

@@ -41,7 +41,8 @@ class ToolFormat:
     `after_arguments`; several stand with `separator` between `opening` and `closing`. `trigger`
     is how calls begin: free text may stand "before" it, or "instead" of calls. The prompt shows
     the tools between `tools_before` and `tools_after`, each as a "signature" on a line or as
-    "json". Control tokens of the model may be written in all of these.
+    "json"; `tools_joint` stands between a system message and them. Control tokens of the model may
+    be written in all of these.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ToolFormat:
     separator: str = ""
     closing: str = ""
     text: Literal["before", "instead"] = "before"
+    tools_joint: str = "\n"
     tools_before: str = ""
     tools_between: str = "\n"
     tools_after: str = ""
@@ -189,6 +191,7 @@ HERMES = ToolFormat(
     before_arguments='", "arguments": ',
     after_arguments="}\n</tool_call>",
     separator="\n",
+    tools_joint="\n\n",
     tools_before=(
         "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
         "You are provided with function signatures within <tools></tools> XML tags:\n<tools>\n"

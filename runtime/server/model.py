@@ -23,6 +23,7 @@ def describe(name: str, model_dir: Path, tokenizer: Tokenizer, ready: EngineRead
         role_markup=tokenizer.render_roles(),
         default_system_prompt=tokenizer.default_system_prompt,
         tool_call_example=tokenizer.tool_call_example,
+        reasoning_tags=tokenizer.reasoning_tags,
     )
 
 

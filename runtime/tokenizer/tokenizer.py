@@ -17,6 +17,7 @@ import tokenizers
 
 from ..errors import RequestError
 from ..protocol import Part, Text, Tokens
+from ..reasoning import reasoning_tags
 from .roles import ChatMarkup, separate
 from .template import ChatTemplate, RoleMarkup
 from .token_bytes import build_token_bytes
@@ -287,6 +288,12 @@ class Tokenizer:
         if self.template is None or self.chat_markup is None:
             return None
         return render_tool_call(self.template, self.chat_markup)
+
+    @property
+    def reasoning_tags(self) -> tuple[str, str] | None:
+        """The tags that the template has for thinking; None when it has none."""
+        source = self._template_source
+        return reasoning_tags(source) if isinstance(source, str) else None
 
     @property
     def default_system_prompt(self) -> str | None:

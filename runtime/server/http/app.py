@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import RequestError
-from . import chat, completions, health, models, native, native_fields, tokens
+from . import chat, chat_answer, completions, health, models, native, native_fields, tokens
 from .errors import ApiError, ErrorBody, from_request_error
 from .gate import Gate
 from .link import ClientGone, Link
@@ -25,7 +25,7 @@ _FIELD_NAMES = {"/v1/chat/completions": chat.NAMES, "/generate": native.NAMES}
 _STRUCTS: list[type[Struct]] = [
     ErrorBody,
     chat.ChatRequest,
-    chat.ChatCompletion,
+    chat_answer.ChatCompletion,
     completions.CompletionRequest,
     completions.Completion,
     tokens.TokenizeRequest,

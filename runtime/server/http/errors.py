@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 import msgspec
@@ -26,6 +27,9 @@ _BY_CODE: Final[dict[ErrorCode, tuple[int, str, str | None]]] = {
     "internal": (500, "server_error", "internal_error"),
 }
 _RETRY_STATUSES: Final = (429, 503)
+
+# Where in a constraint on tool calls a tool's schema stands; the message names the tool.
+_TAG: Final = re.compile(r"/constraint/tags/\d+/schema ?")
 
 # The wire's names of fields, as OpenAI's APIs call them.
 _PARAM_NAMES: Final = {
@@ -107,7 +111,9 @@ def _param(error: RequestError, names: dict[str, str]) -> str | None:
         return None
     if error.code == "grammar":
         # A place inside the schema, which the client knows as such.
-        return f"response_format{error.pointer}" if error.pointer else "response_format"
+        if (tag := _TAG.match(error.pointer)) is not None:
+            return "tools" + error.pointer[tag.end() :]
+        return f"response_format{error.pointer}"
     parts = [part for part in error.pointer.split("/") if part not in ("", "sampling", "logprobs")]
     if not parts:
         return None

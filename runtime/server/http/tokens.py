@@ -12,17 +12,19 @@ from starlette.responses import Response
 
 from ...protocol import Part, Text
 from . import body as bodies
+from .conversation import conversation_parts
 from .errors import refuse
 from .link import Link
-from .messages import Message, chat_parts
+from .messages import Message, turns_of
 from .schema import BODY_ERRORS, describe, json_response
+from .tool_fields import FunctionTool, tool_use_of
 
 # Tokenizing this many characters takes about 10 ms; longer texts go to another thread.
 _INLINE_CHARS: Final = 32_768
 
 
 class TokenizeRequest(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A text, or a conversation in the model's chat template.
+    """A text, or a conversation with tools in the model's chat template.
 
     add_special_tokens: whether the text starts a prompt, with the model's start token.
     markup: whether control tokens in the text are recognised.
@@ -30,6 +32,7 @@ class TokenizeRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 
     prompt: str | None = None
     messages: list[Message] | None = None
+    tools: list[FunctionTool] | None = None
     model: str | None = None
     add_special_tokens: bool = True
     add_generation_prompt: bool = True
@@ -74,7 +77,10 @@ def add_token_routes(app: FastAPI, link: Link) -> None:
             raise refuse("give either prompt or messages", "prompt")
         if body.messages is not None:
             generation = body.add_generation_prompt
-            parts = chat_parts(body.messages, model, add_generation_prompt=generation)
+            tools = tool_use_of(body.tools, None, None)
+            parts = conversation_parts(
+                turns_of(body.messages), model, tools, add_generation_prompt=generation
+            )
         else:
             parts = [Text(body.prompt or "", markup=body.markup)]
 

@@ -40,6 +40,21 @@ def asker(front: PlayedFront) -> Asker:
     return Asker(front.server)
 
 
+@pytest.fixture(scope="module")
+def listening_roomy(tokenizer: Tokenizer) -> Iterator[PlayedFront]:
+    front = PlayedFront(tokenizer, context=8192)
+    front.listen()
+    yield front
+    front.close()
+
+
+@pytest.fixture
+def roomy(listening_roomy: PlayedFront) -> PlayedFront:
+    """Like `front`, with a context that holds tools."""
+    listening_roomy.reset()
+    return listening_roomy
+
+
 @pytest.fixture
 def own_front(tokenizer: Tokenizer) -> Iterator[PlayedFront]:
     """A front of the test's own that does not listen yet."""

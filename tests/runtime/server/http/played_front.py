@@ -86,12 +86,14 @@ class PlayedFront:
     number. fail: an error for a sequence, instead of its next token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, limits: Limits | None = None, context: int = CONTEXT
+    ) -> None:
         self.tokenizer = tokenizer
         self._running: dict[int, Running] = {}
         self.reset()
         self.model = ModelInfo(
-            "tiny", "/models/tiny", "Tiny", CONTEXT, tokenizer.vocab_size, [END], CHATML
+            "tiny", "/models/tiny", "Tiny", context, tokenizer.vocab_size, [END], CHATML
         )
         self.service = Service(
             tokenizer,
@@ -99,7 +101,7 @@ class PlayedFront:
             to_client=self._to_client,
             to_engine=self._to_engine,
             epoch="epoch",
-            context_limit=CONTEXT,
+            context_limit=context,
             limits=limits,
         )
         self.server: HttpServer | None = None

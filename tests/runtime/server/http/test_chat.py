@@ -8,6 +8,9 @@ from played_front import Asker, PlayedFront
 
 from branchline.runtime.protocol import Choices, Failed, JsonSchema, Regex, Submit
 
+CALL_X = {"type": "function", "function": {"name": "x"}}
+GET = {"type": "function", "function": {"name": "get"}}
+
 
 def prompt_text(front: PlayedFront, submit: Submit) -> str:
     return front.tokenizer.decode(submit.input_ids, skip_special_tokens=False)
@@ -160,7 +163,15 @@ def test_response_formats_are_constraints(
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"stream_options": {}}, "stream_options"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools.0"),
+        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools.0.type"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools.0.function.name"),
+        ({"tools": [GET, GET]}, "tools"),
+        ({"tools": [GET], "tool_choice": CALL_X}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [GET], "stop": "."}, "stop"),
+        ({"tools": [GET], "response_format": {"type": "json_object"}}, "response_format"),
+        ({"functions": [{"name": "x"}]}, "functions"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "regex", "pattern": ""}}, "response_format.pattern"),
         (
