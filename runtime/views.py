@@ -144,6 +144,7 @@ class RequestView(Struct, forbid_unknown_fields=True, frozen=True):
 
     number: int
     client: int
+    sids: list[int]
     kind: Literal["generate", "score"]
     constraint: str | None
     num_sequences: int

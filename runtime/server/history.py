@@ -124,7 +124,7 @@ class History:
         second = self._second(record.ended_s)
         if outcome in ("stop", "length"):
             second.finished += 1
-        else:
+        elif outcome not in ("cancelled", "client_gone"):
             second.failed += 1
         self._ended.append(record)
 

@@ -94,6 +94,7 @@ def _requests(
         return RequestView(
             number=record.number,
             client=history.client_number(record.client_id),
+            sids=record.sids,
             kind=record.kind,
             constraint=record.constraint,
             num_sequences=record.num_sequences,

@@ -20,6 +20,7 @@ from .link import ClientGone, Link
 from .metrics import Metrics
 from .schema import components
 from .settings import HttpSettings
+from .ui import add_ui_routes
 
 _FIELD_NAMES = {"/v1/chat/completions": chat.NAMES, "/generate": native.NAMES}
 _STRUCTS: list[type[Struct]] = [
@@ -64,6 +65,7 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     completions.add_completion_routes(app, link, metrics)
     tokens.add_token_routes(app, link)
     native.add_native_routes(app, link, metrics)
+    add_ui_routes(app, link)
     _handle_failures(app)
     _describe(app)
     return app

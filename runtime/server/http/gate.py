@@ -4,6 +4,8 @@ anything is routed. Wrapped round the application by app.py."""
 from __future__ import annotations
 
 import contextlib
+import base64
+import binascii
 import hmac
 from typing import Final
 
@@ -15,6 +17,7 @@ from .settings import HttpSettings, digest
 from .tenants import Tenants
 
 OPEN_PATH: Final = "/health"
+_PAGE: Final = "/ui"
 MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_HEADERS: Final = 64
 
@@ -76,19 +79,50 @@ class Gate:
             return ""
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         if len(given) == 1:
-            scheme, _, key = given[0].partition(b" ")
-            mine = digest(key)
+            mine = digest(_key_in(given[0], scope))
             # All are compared, so that the time tells nothing.
             matches = [hmac.compare_digest(mine, known) for known in self._digests]
-            if scheme.lower() == b"bearer" and any(matches):
+            if any(matches):
                 return namespace_of(mine)
         raise ApiError(
             401,
             "an API key is needed: send the header `Authorization: Bearer KEY`",
             code="invalid_api_key",
             kind="authentication_error",
-            headers={"WWW-Authenticate": "Bearer"},
+            headers={"WWW-Authenticate": _challenge(scope["path"])},
         )
+
+
+def _challenge(path: str) -> str:
+    """How to show a key. A browser that opens the page asks its user: the password is the key."""
+    on_page = path == _PAGE or path.startswith(_PAGE + "/")
+    return 'Basic realm="Branchline: the password is an API key"' if on_page else "Bearer"
+
+
+def _key_in(credentials: bytes, scope: Scope) -> bytes:
+    """The key that an Authorization header shows; empty, which is no key, for anything else."""
+    scheme, _, shown = credentials.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return shown
+    if scheme.lower() == b"basic" and _is_own_page(scope):
+        try:
+            return base64.b64decode(shown, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return b""
+
+
+def _is_own_page(scope: Scope) -> bool:
+    """Whether a browser sent this on behalf of our own page or of its user. It adds passwords that
+    it knows to whatever any page makes it send; then it also says where that page is from."""
+    headers = dict(scope["headers"])
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site in (b"same-origin", b"none")
+    if scope["method"] in ("GET", "HEAD"):
+        return True
+    origin = headers.get(b"origin", b"").partition(b"://")[2]
+    return origin == headers.get(b"host")
 
 
 def _name_of(host: bytes) -> str:

@@ -28,13 +28,14 @@ from ...protocol import (
     FrontMessage,
     Generate,
     GetInfo,
+    Inspect,
     ModelInfo,
     client_messages,
     encode,
 )
 from ...tokenizer import Tokenizer
 
-Request = Generate | GetInfo | FlushCache
+Request = Generate | GetInfo | Inspect | FlushCache
 Arrival = tuple[int, FrontMessage]
 
 
