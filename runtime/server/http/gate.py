@@ -3,9 +3,9 @@ anything is routed. Wrapped round the application by app.py."""
 
 from __future__ import annotations
 
-import contextlib
 import base64
 import binascii
+import contextlib
 import hmac
 from typing import Final
 
