@@ -54,6 +54,8 @@ class GrammarThreads:
         self._done: queue.SimpleQueue[tuple[_Job, Grammar | Exception]] = queue.SimpleQueue()
         self._num_threads = 0
         self.num_hung = 0
+        self.num_compiled = 0
+        self.compile_s = 0.0
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -130,10 +132,13 @@ class GrammarThreads:
                 continue
             job.started = True
             result: Grammar | Exception
+            started_s = time.perf_counter()
             try:
                 result = self._compiler.compile(job.constraint, job.seq.max_new_tokens)
             except Exception as error:
                 result = error
+            self.num_compiled += 1
+            self.compile_s += time.perf_counter() - started_s
             self._done.put((job, result))
             if job.abandoned:
                 return

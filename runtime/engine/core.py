@@ -147,6 +147,10 @@ class EngineCore:
             "evicted_tokens": self.cache.num_evicted_total,
             "hit_tokens": self.scheduler.num_hit_tokens,
             "retractions": self.scheduler.num_retractions,
+            "grammars_compiled": self._compiling.num_compiled,
+            "grammar_compile_seconds": self._compiling.compile_s,
+            "masks": self._chooser.num_masks,
+            "mask_seconds": self._chooser.mask_s,
             **self._counts,
         }
 

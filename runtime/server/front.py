@@ -44,11 +44,13 @@ from ..tokenizer import Tokenizer, TokenizerError
 from .clients import ClientSocket
 from .curve import Gatekeeper, load_keys
 from .endpoint import Endpoint, EndpointError, PrivateDirectory
+from .journal import Journal
 from .model import describe, engine_config
 from .options import Options
-from .report import log, report_failure, report_ready
+from .report import Log, report_failure, report_ready
 from .service import Service
 from .supervisor import TOO_OFTEN, EngineProcess, Restarts, how_it_ended
+from .tracing import Spans, TracingError, spans_of_environment
 
 if TYPE_CHECKING:
     from .http.server import HttpServer
@@ -79,6 +81,8 @@ class Front:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._log = Log(as_json=options.log_format == "json")
+        self._spans: Spans | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._poller = zmq.Poller()
         self._wake_out, self._wake_in = os.pipe()
@@ -127,7 +131,7 @@ class Front:
                 self._turn()
         except _Stopped:
             return 0
-        except (Fatal, EndpointError, ModelLoadError, TokenizerError) as error:
+        except (Fatal, EndpointError, ModelLoadError, TokenizerError, TracingError) as error:
             ready_fd = None if self._service is not None else self._options.ready_fd
             report_failure(str(error), ready_fd)
             return 1
@@ -149,6 +153,7 @@ class Front:
             watch_parent(self._options.parent_pid, lambda: self._wake(self._on_orphaned))
 
     def _open(self) -> None:
+        self._spans = spans_of_environment()
         self._private = PrivateDirectory()
         clients = self._clients = ClientSocket(self._context)
         if self._options.curve is not None:
@@ -207,6 +212,8 @@ class Front:
         if self._http is not None:
             self._http.stop()
         self._context.term()
+        if self._spans is not None:
+            self._spans.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._endpoint is not None:
             self._endpoint.remove()
@@ -277,7 +284,9 @@ class Front:
         hang_s = self._options.engine_hang_s or self._engine_hang_s
         if hang_s is not None and self._engine_still_s > hang_s and not self._engine_condemned:
             self._engine_condemned = True
-            log(f"the engine's loop stood still for {self._engine_still_s:.1f} s and is killed")
+            self._log.notice(
+                f"the engine's loop stood still for {self._engine_still_s:.1f} s and is killed"
+            )
             engine.kill_hung()
 
     def _wake(self, errand: Callable[[], None]) -> None:
@@ -371,7 +380,9 @@ class Front:
             except zmq.Again:
                 return
             except FrameError as error:
-                log(f"the engine sent a frame that is no message and is killed: {error}")
+                self._log.notice(
+                    f"the engine sent a frame that is no message and is killed: {error}"
+                )
                 engine.kill()
                 return
             if isinstance(event, EngineReady):
@@ -383,7 +394,7 @@ class Front:
 
     def _to_engine(self, command: EngineCommand) -> None:
         if self._engine is not None and not self._engine.send(command):
-            log("the engine does not read its messages and is killed")
+            self._log.notice("the engine does not read its messages and is killed")
             self._engine.kill()
 
     def _on_engine_ready(self, ready: EngineReady) -> None:
@@ -397,6 +408,13 @@ class Front:
             return
         assert self._tokenizer is not None
         assert self._model_dir is not None
+        journal = Journal(
+            model=self._options.engine.model,
+            log=self._log if self._options.log_requests else None,
+            spans=self._spans,
+        )
+        if self._http is not None:
+            journal.sinks.append(self._http.note)
         self._service = Service(
             self._tokenizer,
             describe(self._options.engine.model, self._model_dir, self._tokenizer, ready),
@@ -406,6 +424,7 @@ class Front:
             context_limit=min(ready.context_length, ready.num_slots),
             limits=self._options.limits,
             offload=self._offload,
+            on_request_end=journal.request_ended,
         )
         assert self._endpoint is not None
         http_url = None
@@ -434,6 +453,6 @@ class Front:
         pause_s = self._restarts.note(now_s)
         if pause_s is None:
             raise Fatal(f"{reason}, {TOO_OFTEN}; giving up")
-        log(f"{reason}; starting it again")
+        self._log.notice(f"{reason}; starting it again")
         self._restart_at_s = now_s + pause_s
         self._next_tick_s = self._restart_at_s

@@ -62,8 +62,13 @@ class Second:
 class History:
     """See the module's text. One thread calls everything."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        on_end: Callable[[Record], None] = lambda record: None,
+    ) -> None:
         self._clock = clock
+        self._on_end = on_end
         self._numbers = itertools.count(1)
         self._running: dict[int, Record] = {}
         self._ended: deque[Record] = deque(maxlen=_KEPT_REQUESTS)
@@ -127,6 +132,7 @@ class History:
         elif outcome not in ("cancelled", "client_gone"):
             second.failed += 1
         self._ended.append(record)
+        self._on_end(record)
 
     def client_gone(self, client_id: bytes) -> None:
         """Its number is not needed for new requests any more."""

@@ -23,6 +23,7 @@ class Options:
     bind: "ipc" for a socket in a fresh private directory, ipc:///path, or tcp://address:port.
     curve: the secret key's file and the folder of the clients' public keys.
     http: where HTTP is served, if it is.
+    log_format: "text" or "json"; log_requests: whether each request gets a line.
     ready_fd: a pipe that gets one line of JSON: {"address": ..., "http": ...} or
         {"error": ...}.
     address_file: gets the address when the runtime is ready.
@@ -38,6 +39,8 @@ class Options:
     bind: str = "ipc"
     curve: tuple[str, str] | None = None
     http: HttpSettings | None = None
+    log_format: str = "text"
+    log_requests: bool = False
     ready_fd: int | None = None
     address_file: str | None = None
     parent_pid: int | None = None
@@ -85,6 +88,14 @@ def parse(argv: list[str]) -> Options:
     )
     parser.add_argument(
         "--address-file", metavar="FILE", help="write the address there once the runtime is ready"
+    )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="of the lines on stderr"
+    )
+    parser.add_argument(
+        "--log-requests",
+        action="store_true",
+        help="a line for every request: tokens, times, outcome; never its text",
     )
     http = parser.add_argument_group("HTTP")
     http.add_argument(
@@ -208,6 +219,8 @@ def parse(argv: list[str]) -> Options:
         bind=given.bind,
         curve=(given.curve_key, given.curve_clients) if given.curve_key is not None else None,
         http=http_settings,
+        log_format=given.log_format,
+        log_requests=given.log_requests,
         ready_fd=given.ready_fd,
         address_file=given.address_file,
         parent_pid=given.parent_pid,

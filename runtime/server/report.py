@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -34,9 +35,37 @@ def report_failure(message: str, ready_fd: int | None) -> None:
         print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def log(text: str) -> None:
-    """A line for whoever watches the runtime."""
-    print(f"branchline: {text}", file=sys.stderr, flush=True)
+class Log:
+    """Lines on standard error for whoever watches the runtime: words, or with `as_json` objects.
+    Control characters never reach a terminal or start a line of their own."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+
+    def notice(self, text: str) -> None:
+        """Something that somebody should read."""
+        if self._as_json:
+            self.event("notice", text=text)
+        else:
+            self._write(_plain(text))
+
+    def event(self, name: str, **fields: str | int | float | None) -> None:
+        """Something that somebody may want to count."""
+        if self._as_json:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(json.dumps({"time": now, "event": name, **fields}), file=sys.stderr, flush=True)
+            return
+        shown = [
+            f"{key}={_plain(str(value))}" for key, value in fields.items() if value is not None
+        ]
+        self._write(" ".join([name, *shown]))
+
+    def _write(self, line: str) -> None:
+        print(f"branchline: {line}", file=sys.stderr, flush=True)
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _tell(ready_fd: int, news: dict[str, str]) -> None:

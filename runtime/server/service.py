@@ -53,7 +53,7 @@ from ..views import EngineView
 from . import inspection, validate
 from .answered import Answered, digest_of
 from .flight import Client, InFlight, Limits, Offload, run_inline
-from .history import History
+from .history import History, Record
 from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
 from .waiting import WaitingRoom
 
@@ -76,6 +76,7 @@ class Service:
         limits: Limits | None = None,
         offload: Offload = run_inline,
         clock: Callable[[], float] = time.monotonic,
+        on_request_end: Callable[[Record], None] = lambda record: None,
     ) -> None:
         self.model = model
         self.epoch = epoch
@@ -89,7 +90,7 @@ class Service:
         self._clients: dict[bytes, Client] = {}
         self._sequences: dict[int, tuple[InFlight, int]] = {}
         self._controls: dict[int, InFlight] = {}
-        self._history = History(clock)
+        self._history = History(clock, on_request_end)
         self._numbers = itertools.count(1)
         self._deadlines: list[tuple[float, int, InFlight]] = []
         self._answered = Answered()

@@ -43,9 +43,8 @@ _STRUCTS: list[type[Struct]] = [
 ]
 
 
-def build_app(link: Link, settings: HttpSettings) -> ASGIApp:
+def build_app(link: Link, settings: HttpSettings, metrics: Metrics) -> ASGIApp:
     """What uvicorn calls."""
-    metrics = Metrics()
     return Gate(_Counted(build_router(link, metrics), metrics), settings)
 
 

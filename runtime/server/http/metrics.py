@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ...protocol import Done
+from ..history import Record
 from .link import Arrival
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_MAX_NAMESPACES: Final = 256
 _SECONDS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
@@ -53,6 +55,23 @@ class Metrics:
         )
         self.ttft = self._histogram("time_to_first_token", "From request to first piece (streams).")
         self.inter_token = self._histogram("inter_token_latency", "Between pieces of a stream.")
+        self._ended = Counter(
+            "branchline_requests",
+            "Requests that ended, of all clients, over ZeroMQ and HTTP.",
+            ["kind", "outcome", "namespace"],
+            registry=self._registry,
+        )
+        self._tokens = Counter(
+            "branchline_request_tokens",
+            "Tokens of those requests: of prompts, of them from the cache, and generated.",
+            ["kind", "namespace"],
+            registry=self._registry,
+        )
+        self._queue = self._histogram("queue_time", "From the engine to the first step.")
+        self._first_token = self._histogram(
+            "first_token", "From request to first token, of all clients."
+        )
+        self._namespaces: set[str] = set()
         self.e2e = self._histogram("request_duration", "From request to the end of its answer.")
 
     def observe_done(self, dones: Iterable[Done], seconds: float) -> None:
@@ -60,6 +79,25 @@ class Metrics:
         for done in dones:
             self._count(done)
         self.e2e.observe(seconds)
+
+    def observe_request(self, record: Record) -> None:
+        """A request of any client, over ZeroMQ or HTTP, has ended. Called on the front's thread;
+        counters can bear that."""
+        namespace = record.namespace
+        if namespace not in self._namespaces:
+            # Clients over ZeroMQ name theirs freely.
+            if len(self._namespaces) >= _MAX_NAMESPACES:
+                namespace = "(others)"
+            else:
+                self._namespaces.add(namespace)
+        self._ended.labels(record.kind, record.outcome or "", namespace).inc()
+        self._tokens.labels("prompt", namespace).inc(record.prompt_tokens)
+        self._tokens.labels("cached", namespace).inc(record.cached_tokens or 0)
+        self._tokens.labels("generated", namespace).inc(record.generated_tokens)
+        if record.queue_s is not None:
+            self._queue.observe(record.queue_s)
+        if record.first_token_s is not None:
+            self._first_token.observe(record.first_token_s)
 
     def observe_stream(self, arrivals: Iterable[Arrival]) -> None:
         """Messages of a stream."""

@@ -12,10 +12,12 @@ import uvicorn
 
 from ...protocol import ClientMessage, FrontMessage, ModelInfo
 from ...tokenizer import Tokenizer
+from ..history import Record
 from .app import build_app
 from .connection import BoundedConnection
 from .gate import MAX_HEAD_BYTES
 from .link import Link
+from .metrics import Metrics
 from .settings import HttpSettings, listen, url_of
 
 _STOP_S: Final = 3
@@ -34,11 +36,12 @@ class HttpServer:
         self._listener = listen(settings)
         self.url = url_of(self._listener)
         self._link = Link(post)
+        self._metrics = Metrics()
         self._outbox: list[FrontMessage] = []
         self._loop = asyncio.new_event_loop()
         self._server = uvicorn.Server(
             uvicorn.Config(
-                build_app(self._link, settings),
+                build_app(self._link, settings, self._metrics),
                 # On h11, which bounds the head of a request; httptools does not.
                 http=BoundedConnection,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
@@ -67,6 +70,10 @@ class HttpServer:
     def deliver(self, message: FrontMessage) -> None:
         """An answer of the service; it travels with the next `flush`."""
         self._outbox.append(message)
+
+    def note(self, record: Record) -> None:
+        """A request that ended, whoever sent it; for the metrics."""
+        self._metrics.observe_request(record)
 
     def flush(self) -> None:
         """Hand over what was delivered, with one wake-up of HTTP's loop."""
