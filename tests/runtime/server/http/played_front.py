@@ -19,6 +19,8 @@ from branchline.runtime.protocol import (
     EngineCommand,
     EngineFlush,
     EngineFlushed,
+    EngineInspect,
+    EngineInspected,
     EnginePing,
     EnginePong,
     Failed,
@@ -36,6 +38,7 @@ from branchline.runtime.server.http.server import HttpServer
 from branchline.runtime.server.http.settings import parse_http
 from branchline.runtime.server.service import Service
 from branchline.runtime.tokenizer import Tokenizer
+from branchline.runtime.views import EngineQuery, EngineView, SequencesView
 
 CONTEXT = 256
 END = 2
@@ -117,6 +120,7 @@ class PlayedFront:
         self.steps: int | None = None
         self.hung = False
         self.stats = {"running": 0.0}
+        self.inspect: Callable[[str, EngineQuery], EngineView] = self._inspect
         self.commands: list[EngineCommand] = []
         self.messages: list[ClientMessage] = []
         self._running.clear()
@@ -210,8 +214,14 @@ class PlayedFront:
                 self._errands.put(
                     lambda: self.service.on_engine_event(EnginePong(seq, dict(self.stats)))
                 )
+            case EngineInspect(seq=seq, namespace=namespace, query=query) if not self.hung:
+                view = self.inspect(namespace, query)
+                self._errands.put(lambda: self.service.on_engine_event(EngineInspected(seq, view)))
             case EngineFlush(seq=seq):
                 self._errands.put(lambda: self.service.on_engine_event(EngineFlushed(seq, 7)))
+
+    def _inspect(self, namespace: str, query: EngineQuery) -> EngineView:
+        return SequencesView([], dict(self.stats))
 
     def _step(self) -> None:
         if self.steps is not None:
