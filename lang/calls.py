@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from branchline.runtime import protocol
 
-from .backend.base import Backend
+from .backend.base import Backend, Session
 from .choices import mean_logprob
 from .errors import GenerationError, InternalError, InvalidRequest, TimeoutExceeded
 from .ir import Gen, Select
@@ -41,15 +41,11 @@ class Chosen:
     usage: protocol.Usage
 
 
-async def generate(
-    backend: Backend,
-    prompt: list[protocol.Part],
-    node: Gen,
-    defaults: SamplingOptions,
-    on_delta: OnDelta | None,
-    retry: Retry,
-) -> Generated:
-    """Run a Gen. `on_delta` gets the text of the first sequence as it comes."""
+def parameters(
+    backend: Backend, node: Gen, defaults: SamplingOptions
+) -> tuple[protocol.SamplingParams, protocol.LogprobParams | None, bool]:
+    """What a Gen asks of a backend, or InvalidRequest. The last one says that it only looks what
+    would come next: what it generates for that is thrown away."""
     options = node.sampling.over(defaults)
     stops = (*node.extra_stops, *backend.chat_template.stop_str)
     sampling = options.sampling_params(stops)
@@ -66,19 +62,33 @@ async def generate(
     )
     _check_stops(sampling.stop)
     peek = sampling.max_new_tokens == 0 and logprobs is not None
-    if peek:
-        # "What would come next": the candidates are those of one generated token, which is then
-        # thrown away.
-        sampling = _with_one_token(sampling)
+    # "What would come next": the candidates are those of one generated token.
+    return (_with_one_token(sampling) if peek else sampling), logprobs, peek
+
+
+async def generate(
+    backend: Backend,
+    prompt: list[protocol.Part],
+    node: Gen,
+    defaults: SamplingOptions,
+    on_delta: OnDelta | None,
+    retry: Retry,
+    session: Session | None = None,
+) -> Generated:
+    """Run a Gen. `on_delta` gets the text of the first sequence as it comes. `session` is that of
+    the state which goes on with `texts[0]` (`token_ids`)."""
+    session = session or Session(backend)
+    sampling, logprobs, peek = parameters(backend, node, defaults)
     stream = None if on_delta is None or peek else _Stream(on_delta)
 
     def attempt() -> Awaitable[protocol.Done]:
-        return backend.generate(
+        return session.generate(
             prompt,
             sampling,
             constraint=node.constraint,
             logprobs=logprobs,
             on_chunk=None if stream is None else stream.take,
+            keep_output=not peek and node.reasoning is None,
         )
 
     unseen = (lambda: True) if stream is None else (lambda: not stream.begun)
@@ -98,16 +108,21 @@ async def generate(
 
 
 async def choose(
-    backend: Backend, prompt: list[protocol.Part], node: Select, retry: Retry
+    backend: Backend,
+    prompt: list[protocol.Part],
+    node: Select,
+    retry: Retry,
+    session: Session | None = None,
 ) -> Chosen:
     """Score every choice and let the node's method decide."""
+    session = session or Session(backend)
     backend.require(select=True)
     method = node.choices_method
     unconditional = method.requires_unconditional_logprobs
     scores = await with_retries(
         retry,
         backend,
-        lambda: backend.score(prompt, node.choices, unconditional=unconditional),
+        lambda: session.score(prompt, node.choices, unconditional=unconditional),
     )
     if len(scores.choices) != len(node.choices):
         raise InternalError(f"{len(node.choices)} choices, {len(scores.choices)} scores")
@@ -130,11 +145,15 @@ async def choose(
 
 
 async def cache_prefix(
-    backend: Backend, prompt: list[protocol.Part], retry: Retry
+    backend: Backend,
+    prompt: list[protocol.Part],
+    retry: Retry,
+    session: Session | None = None,
 ) -> protocol.Usage:
     """Compute a prompt and leave it in the runtime's cache."""
+    session = session or Session(backend)
     nothing = protocol.SamplingParams(max_new_tokens=0)
-    done = await with_retries(retry, backend, lambda: backend.generate(prompt, nothing))
+    done = await with_retries(retry, backend, lambda: session.generate(prompt, nothing))
     return done.usage
 
 

@@ -8,18 +8,32 @@ Every coroutine here runs on the loop of `loop.shared_loop()`; `close` may be ca
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Final, Protocol
 
 from branchline.runtime import protocol
 
 from .errors import GenerationError, InternalError, RuntimeUnavailable, from_wire
+from .loop import shared_loop
 
-Request = protocol.Generate | protocol.Score | protocol.GetInfo | protocol.FlushCache
-Reply = protocol.Chunk | protocol.Done | protocol.Scores | protocol.Info | protocol.Flushed
+_RELEASED_PER_MESSAGE: Final = 4_096
+
+Request = (
+    protocol.Generate | protocol.Score | protocol.RunPlan | protocol.GetInfo | protocol.FlushCache
+)
+Reply = (
+    protocol.Chunk
+    | protocol.Done
+    | protocol.Scores
+    | protocol.PlanDone
+    | protocol.Info
+    | protocol.Flushed
+)
 
 # A request of which nothing was heard for so long is sent again, then after twice as long, and so
 # on. The runtime knows its id and does not run it twice.
@@ -50,6 +64,17 @@ class Connection(Protocol):
 
     async def score(self, request: protocol.Score) -> protocol.Scores:
         """Log probabilities of choices."""
+
+    async def run_plan(
+        self, request: protocol.RunPlan
+    ) -> list[Coroutine[object, object, protocol.PlanDone]]:
+        """What each instance of a plan answers. Cancelling one that is awaited cancels it."""
+
+    def new_session(self) -> int:
+        """A session number that this connection has not used yet."""
+
+    def release(self, session: int) -> None:
+        """Tell the runtime, soon, that nobody needs a session any more. From any thread."""
 
     async def info(self) -> protocol.Info:
         """Counters of the runtime."""
@@ -108,6 +133,12 @@ class RequestTable(ABC):
     def __init__(self) -> None:
         self._calls: dict[str, _Call] = {}
         self._numbers = itertools.count(1)
+        self._session_numbers = itertools.count(1)
+        self._released: deque[int] = deque()
+        self._releasing = False
+        self._owner_pid = os.getpid()
+        # Sessions are released wherever garbage is collected, where no lock may be taken.
+        self._release_loop = shared_loop()
 
     @abstractmethod
     async def _ready(self) -> None:
@@ -123,6 +154,31 @@ class RequestTable(ABC):
 
     def new_rid(self) -> str:
         return f"{next(self._numbers):x}"
+
+    def new_session(self) -> int:
+        return next(self._session_numbers)
+
+    def release(self, session: int) -> None:
+        # States are collected in forked children, too, where the connection is the parent's.
+        if os.getpid() != self._owner_pid:
+            return
+        self._released.append(session)
+        if not self._releasing:
+            self._releasing = True
+            # The loop may have ended with the process, and with it the runtime's client.
+            with contextlib.suppress(RuntimeError):
+                self._release_loop.call(self._post_released)
+
+    def _post_released(self) -> None:
+        """One message for all that were released since the loop's last turn."""
+        self._releasing = False
+        sessions: list[int] = []
+        while self._released and len(sessions) < _RELEASED_PER_MESSAGE:
+            sessions.append(self._released.popleft())
+        if sessions:
+            self._post(protocol.Release(sessions))
+        if self._released:
+            asyncio.get_running_loop().call_soon(self._post_released)
 
     async def generate(
         self, request: protocol.Generate
@@ -153,6 +209,27 @@ class RequestTable(ABC):
         assert isinstance(reply, protocol.Scores)
         return reply
 
+    async def run_plan(
+        self, request: protocol.RunPlan
+    ) -> list[Coroutine[object, object, protocol.PlanDone]]:
+        await self._ready()
+        self._send(request)
+        now_s = asyncio.get_running_loop().time()
+        calls: dict[str, _Call] = {}
+        for instance in request.instances:
+            alone = protocol.RunPlan(request.plan, [instance], request.namespace)
+            calls[instance.rid] = _Call(alone, now_s)
+        self._calls |= calls
+        return [self._plan_done(rid, call) for rid, call in calls.items()]
+
+    async def _plan_done(self, rid: str, call: _Call) -> protocol.PlanDone:
+        try:
+            reply = await call.next()
+            assert isinstance(reply, protocol.PlanDone)
+            return reply
+        finally:
+            self._end(rid)
+
     async def info(self) -> protocol.Info:
         reply = await self._ask(protocol.GetInfo(rid=self.new_rid()))
         assert isinstance(reply, protocol.Info)
@@ -170,7 +247,10 @@ class RequestTable(ABC):
         finally:
             self._end(request.rid)
 
-    async def _start(self, request: Request) -> _Call:
+    async def _start(
+        self,
+        request: protocol.Generate | protocol.Score | protocol.GetInfo | protocol.FlushCache,
+    ) -> _Call:
         await self._ready()
         if request.rid in self._calls:
             raise ValueError(f"request id {request.rid!r} is in use; take one from new_rid()")

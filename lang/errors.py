@@ -82,6 +82,13 @@ class RuntimeUnavailable(GenerationError):
     default_code = "unavailable"
 
 
+class SessionLost(GenerationError):
+    """The runtime holds a state's session no more. Backends send the whole prompt again, so that
+    no program sees this."""
+
+    default_code = "session_lost"
+
+
 class InternalError(GenerationError):
     """A defect in the runtime; only this call is affected."""
 
@@ -98,6 +105,7 @@ _BY_CODE: dict[protocol.ErrorCode, type[GenerationError]] = {
         Cancelled,
         TimeoutExceeded,
         RuntimeUnavailable,
+        SessionLost,
         InternalError,
     )
 }

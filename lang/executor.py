@@ -4,7 +4,7 @@ state.py, streaming.py and function.py; op_queue.py runs the ops.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,6 +55,7 @@ class StreamExecutor(OpQueue):
         self.speculation = (
             Speculation(self.num_api_spec_tokens) if self.num_api_spec_tokens else None
         )
+        self.session = backend.session()
         self.transcript = Transcript()
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
@@ -133,6 +134,11 @@ class StreamExecutor(OpQueue):
             self.sync(instead)
         return self._branches(size)
 
+    def join_later(self, children: Sequence[StreamExecutor], mode: str) -> bool:
+        """Whether a join was queued, to be done when the branches come to their ends. Here it is
+        done at once, by who asks."""
+        return False
+
     async def fork_async(self, size: int) -> list[StreamExecutor]:
         """The coroutine form of `fork`."""
         await self.sync_async()
@@ -156,7 +162,9 @@ class StreamExecutor(OpQueue):
             case ir.Select() as node:
                 with self._call(op) as record:
                     prompt = list(self.transcript.parts)
-                    chosen = await calls.choose(self.backend, prompt, node, self.retry)
+                    chosen = await calls.choose(
+                        self.backend, prompt, node, self.retry, self.session
+                    )
                     record.finish(chosen.usage)
                 self._cached_len = before
                 self.transcript.add_text(chosen.decision)
@@ -175,7 +183,8 @@ class StreamExecutor(OpQueue):
             case ir.CommitPrefix():
                 with self._call(op) as record:
                     prompt = list(self.transcript.parts)
-                    record.finish(await calls.cache_prefix(self.backend, prompt, self.retry))
+                    usage = await calls.cache_prefix(self.backend, prompt, self.retry, self.session)
+                    record.finish(usage)
                 self._cached_len = before
             case ir.AppendChildren(texts=texts, pieces=pieces, spans=spans):
                 for number, (text, parts) in enumerate(zip(texts, pieces, strict=True)):
@@ -217,6 +226,7 @@ class StreamExecutor(OpQueue):
                     self.sampling,
                     on_delta if self.stream else None,
                     self.retry,
+                    self.session,
                 )
             record.finish(generated.usage)
         text = generated.texts[0]
@@ -283,8 +293,8 @@ class StreamExecutor(OpQueue):
         self._num_forks += 1
         return [self._branch(f"fork {self._num_forks}.{number}") for number in range(size)]
 
-    def _branch(self, label: str) -> StreamExecutor:
-        child = StreamExecutor(
+    def _new_branch(self) -> StreamExecutor:
+        return StreamExecutor(
             self.backend,
             self.sampling,
             program=self.program,
@@ -295,11 +305,15 @@ class StreamExecutor(OpQueue):
             retry=self.retry,
             num_api_spec_tokens=self.num_api_spec_tokens,
         )
+
+    def _branch(self, label: str) -> StreamExecutor:
+        child = self._new_branch()
         child.is_branch = True
         child.path = (*self.path, label)
         child.async_body = self.async_body
         child.body_done = self.body_done
         child.body_thread = self.body_thread
+        child.session = self.session.branch()
         child.transcript = self.transcript.branch()
         child.fork_point = self.transcript.branch()
         child.cells = dict(self.cells)

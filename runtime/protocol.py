@@ -51,6 +51,7 @@ ErrorCode = Literal[
     "cancelled",  # the client asked for it
     "timeout",  # a deadline passed
     "unavailable",  # the engine died, hangs, or is starting
+    "session_lost",  # `base` is held no more; send the whole prompt again
     "internal",  # a defect in the runtime; only this request is affected
 ]
 
@@ -59,12 +60,12 @@ FinishReason = Literal["stop", "length", "cancelled"]
 RequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Namespace = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
 TokenId = Annotated[int, Meta(ge=0, lt=2**31)]
-
 PlanBranch = Annotated[int, Meta(ge=0, lt=MAX_PLAN_BRANCHES)]
 PlanMethod = Literal[
     "token_length_normalized", "greedy_token_selection", "unconditional_likelihood_normalized"
 ]
 SessionId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
 
 class _Message(Struct, tag_field="type", forbid_unknown_fields=True, frozen=True):
     """Base of everything that travels: a tagged, immutable, closed struct."""
@@ -257,7 +258,6 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
     reasoning_tags: tuple[str, str] | None = None
 
 
-# --- client -> front process ---------------------------------------------------------------
 # --- plans: whole programs ------------------------------------------------------------------
 
 
@@ -329,6 +329,7 @@ class PlanInstance(Struct, forbid_unknown_fields=True, frozen=True):
     texts: Annotated[list[str], Meta(max_length=MAX_PLAN_OPS)] = []
 
 
+# --- client -> front process ---------------------------------------------------------------
 
 
 class Hello(_Message, tag="hello", frozen=True):
@@ -345,6 +346,12 @@ class Generate(_Message, tag="generate", frozen=True):
     again; a different one may take the id when the first has ended.
 
     `max_new_tokens=0` computes and caches the prompt only.
+
+    With `base` the prompt goes on from what that session holds, and `prompt` has only what is
+    new. With `keep_as` the runtime holds the prompt, and with `keep_output` the tokens of the
+    first output behind it, as a session of that number once the call has ended well. Sessions are
+    this client's own and never change; they are leases, renewed by use, ended by Release and with
+    the client. One that is gone fails the call with "session_lost".
     """
 
     rid: RequestId
@@ -355,27 +362,20 @@ class Generate(_Message, tag="generate", frozen=True):
     stream: bool = False
     namespace: Namespace = ""
     timeout_s: Annotated[float, Meta(gt=0.0, le=86_400.0)] | None = None
+    base: SessionId | None = None
+    keep_as: SessionId | None = None
+    keep_output: bool = True
 
 
 class Score(_Message, tag="score", frozen=True):
-    """Log probabilities of each choice as a continuation of the prompt (for `select`)."""
+    """Log probabilities of each choice as a continuation of the prompt (for `select`). `base` and
+    `keep_as` as in Generate."""
 
     rid: RequestId
     prompt: Prompt
     choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
     unconditional: bool = False
     namespace: Namespace = ""
-
-
-class Cancel(_Message, tag="cancel", frozen=True):
-    """Stop a request; it ends with Error(code="cancelled"). Unknown ids are ignored."""
-
-    rid: RequestId
-
-
-class Ping(_Message, tag="ping", frozen=True):
-    """Heartbeat; answered by Pong at once by the front process."""
-
     base: SessionId | None = None
     keep_as: SessionId | None = None
 
@@ -387,6 +387,23 @@ class RunPlan(_Message, tag="run_plan", frozen=True):
     plan: Plan
     instances: Annotated[list[PlanInstance], Meta(min_length=1, max_length=MAX_PLAN_INSTANCES)]
     namespace: Namespace = ""
+
+
+class Cancel(_Message, tag="cancel", frozen=True):
+    """Stop a request; it ends with Error(code="cancelled"). Unknown ids are ignored."""
+
+    rid: RequestId
+
+
+class Release(_Message, tag="release", frozen=True):
+    """Let sessions go. Unknown numbers are ignored; there is no answer."""
+
+    sessions: Annotated[list[SessionId], Meta(max_length=65_536)]
+
+
+class Ping(_Message, tag="ping", frozen=True):
+    """Heartbeat; answered by Pong at once by the front process."""
+
     seq: int
 
 
@@ -411,7 +428,7 @@ class FlushCache(_Message, tag="flush_cache", frozen=True):
 
 
 ClientMessage = (
-    Hello | Generate | Score | RunPlan | Cancel | Ping | GetInfo | Inspect | FlushCache
+    Hello | Generate | Score | RunPlan | Cancel | Release | Ping | GetInfo | Inspect | FlushCache
 )
 
 
@@ -478,22 +495,6 @@ class Error(_Message, tag="error", frozen=True):
     retry_after_s: float | None = None
 
 
-class Pong(_Message, tag="pong", frozen=True):
-    """Answer to Ping. `ready` is False while the engine starts, hangs or is gone. One with `seq`
-    -1 comes unasked: the front process looks who is still there."""
-
-    seq: int
-    ready: bool
-
-
-class Info(_Message, tag="info", frozen=True):
-    """Answer to GetInfo: flat counters and gauges."""
-
-    rid: str
-    model: ModelInfo
-    stats: dict[str, float]
-
-
 class PlanCall(Struct, forbid_unknown_fields=True, frozen=True):
     """One call of an instance: its answer, and when it was started and answered, in seconds after
     the instance's arrival."""
@@ -509,6 +510,22 @@ class PlanDone(_Message, tag="plan_done", frozen=True):
 
     rid: str
     branches: list[list[PlanCall]]
+
+
+class Pong(_Message, tag="pong", frozen=True):
+    """Answer to Ping. `ready` is False while the engine starts, hangs or is gone. One with `seq`
+    -1 comes unasked: the front process looks who is still there."""
+
+    seq: int
+    ready: bool
+
+
+class Info(_Message, tag="info", frozen=True):
+    """Answer to GetInfo: flat counters and gauges."""
+
+    rid: str
+    model: ModelInfo
+    stats: dict[str, float]
 
 
 class Inspected(_Message, tag="inspected", frozen=True):
@@ -538,6 +555,10 @@ class Submit(_Message, tag="submit", frozen=True):
     per choice for a Score; `sid` is the front's own number, never a client's id.
 
     Stop strings are matched in the engine, which knows the bytes of each token.
+
+    priority: higher goes first under the policy "priority". session: the front's number of the
+    program whose call this is, 0 for none: what it leaves in the cache is evicted late until
+    `session_ttl_s` after its last call, or an EngineRelease. ends_session: no call will follow.
     """
 
     sid: int
@@ -547,6 +568,9 @@ class Submit(_Message, tag="submit", frozen=True):
     logprobs: LogprobParams | None = None
     namespace: str = ""
     priority: int = 0
+    session: int = 0
+    session_ttl_s: float = 60.0
+    ends_session: bool = False
 
 
 class Drop(_Message, tag="drop", frozen=True):
@@ -565,6 +589,27 @@ class EngineFlush(_Message, tag="engine_flush", frozen=True):
     """Drop every unlocked node of the radix tree."""
 
     seq: int
+
+
+class EngineRelease(_Message, tag="engine_release", frozen=True):
+    """These sessions' programs will not come back; unknown ones are ignored. No answer."""
+
+    sessions: list[int]
+
+
+class EnginePin(_Message, tag="engine_pin", frozen=True):
+    """Let what is cached of these tokens be evicted last, for `ttl_s` seconds."""
+
+    seq: int
+    namespace: str
+    input_ids: list[int]
+    ttl_s: float
+
+
+class EngineUnpin(_Message, tag="engine_unpin", frozen=True):
+    """End a pin early; unknown ones are ignored. No answer."""
+
+    pin: int
 
 
 class EngineDump(_Message, tag="engine_dump", frozen=True):
@@ -588,7 +633,18 @@ class EngineStop(_Message, tag="engine_stop", frozen=True):
     """Leave the loop and exit."""
 
 
-EngineCommand = Submit | Drop | EnginePing | EngineFlush | EngineDump | EngineInspect | EngineStop
+EngineCommand = (
+    Submit
+    | Drop
+    | EnginePing
+    | EngineFlush
+    | EngineRelease
+    | EnginePin
+    | EngineUnpin
+    | EngineDump
+    | EngineInspect
+    | EngineStop
+)
 
 
 # --- engine process -> front process -------------------------------------------------------
@@ -675,6 +731,15 @@ class TreeNode(Struct, forbid_unknown_fields=True, frozen=True):
     num_left_out: int = 0
 
 
+class EnginePinned(_Message, tag="engine_pinned", frozen=True):
+    """Answer to EnginePin: the pin's number, and how many tokens it holds; `error` says why not."""
+
+    seq: int
+    pin: int
+    num_tokens: int
+    error: str | None = None
+
+
 class EngineDumped(_Message, tag="engine_dumped", frozen=True):
     """Answer to EngineDump: parents stand before their children."""
 
@@ -702,6 +767,7 @@ EngineEvent = (
     | StepEvents
     | EnginePong
     | EngineFlushed
+    | EnginePinned
     | EngineDumped
     | EngineInspected
     | EngineFatal

@@ -4,7 +4,7 @@ beside this file and by scripted backends in tests; called by executor.py."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ class Capabilities:
     stop_regex: bool = True
     multiple_outputs: bool = True
     tool_calls: bool = False
+    plans: bool = False
 
 
 class Backend(ABC):
@@ -65,6 +66,17 @@ class Backend(ABC):
         self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
     ) -> protocol.Scores:
         """Log probabilities of each choice as a continuation of the prompt."""
+
+    async def run_plan(
+        self, plan: protocol.Plan, texts: list[list[str]]
+    ) -> list[Coroutine[object, object, protocol.PlanDone]]:
+        """Run a plan whole, once per list of texts; what each instance answers, in order. For
+        backends whose capabilities say `plans`."""
+        raise InvalidRequest(f"{type(self).__name__} does not offer plans", pointer="plans")
+
+    def session(self) -> Session:
+        """What the calls of one new state go through. A backend that holds states overrides it."""
+        return Session(self)
 
     @abstractmethod
     async def drop_cache(self) -> int:
@@ -115,6 +127,42 @@ class Backend(ABC):
                     f"{type(self).__name__} does not offer {feature.replace('_', ' ')}",
                     pointer=feature,
                 )
+
+
+class Session:
+    """The calls of one state. This one passes them on whole, to a backend that holds nothing.
+
+    The prompts of a state's calls grow: each begins with the one before it, followed by the first
+    output's tokens where `keep_output` said so.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def branch(self) -> Session:
+        """The session of a state that goes on from here on its own."""
+        return self
+
+    async def generate(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        *,
+        constraint: protocol.Constraint | None = None,
+        logprobs: protocol.LogprobParams | None = None,
+        on_chunk: OnChunk | None = None,
+        keep_output: bool = True,
+    ) -> protocol.Done:
+        """`Backend.generate`. With `keep_output` the state goes on with the first output."""
+        return await self._backend.generate(
+            prompt, sampling, constraint=constraint, logprobs=logprobs, on_chunk=on_chunk
+        )
+
+    async def score(
+        self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
+    ) -> protocol.Scores:
+        """`Backend.score`."""
+        return await self._backend.score(prompt, choices, unconditional=unconditional)
 
 
 def unwrap_backend(backend: object) -> Backend:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,13 +14,14 @@ from ..chat_template import get_chat_template
 from ..client import ZmqConnection
 from ..connection import Connection
 from ..curve import CurveKeys
-from .base import Backend, Capabilities, OnChunk
+from .base import Backend, Capabilities, OnChunk, Session
+from .runtime_session import RuntimeSession, finish
 
 
 class ConnectionBackend(Backend):
     """Any `Connection` as a backend of programs. Closing it closes the connection."""
 
-    capabilities = Capabilities(tool_calls=True)
+    capabilities = Capabilities(tool_calls=True, plans=True)
 
     def __init__(self, connection: Connection, *, chat_template_name: str | None = None) -> None:
         self.connection = connection
@@ -49,16 +49,7 @@ class ConnectionBackend(Backend):
             logprobs=logprobs,
             stream=on_chunk is not None,
         )
-        if on_chunk is None:
-            return await self.connection.complete(request)
-        replies = self.connection.generate(request)
-        # Closed here and not by the garbage collector: closing early is what cancels the request.
-        async with contextlib.aclosing(replies):
-            async for reply in replies:
-                if isinstance(reply, protocol.Done):
-                    return reply
-                on_chunk(reply)
-        raise AssertionError("a stream of replies ended without a Done")
+        return await finish(self.connection, request, on_chunk)
 
     async def score(
         self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
@@ -71,6 +62,15 @@ class ConnectionBackend(Backend):
                 unconditional=unconditional,
             )
         )
+
+    async def run_plan(
+        self, plan: protocol.Plan, texts: list[list[str]]
+    ) -> list[Coroutine[object, object, protocol.PlanDone]]:
+        instances = [protocol.PlanInstance(self.connection.new_rid(), given) for given in texts]
+        return await self.connection.run_plan(protocol.RunPlan(plan, instances))
+
+    def session(self) -> Session:
+        return RuntimeSession(self, self.connection)
 
     async def drop_cache(self) -> int:
         return await self.connection.flush_cache()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from ..plans.desk import PlanRun
 from ..protocol import Constraint, Inspect
 from .history import Record
 from .requests import SequenceRequest
@@ -23,6 +24,8 @@ class Limits:
     client_silence_s: float = 10.0
     engine_ping_s: float = 0.5
     engine_silence_s: float = 1.5
+    session_ttl_s: float = 600.0
+    session_tokens: int = 8_000_000
 
 
 class Offload(Protocol):
@@ -61,7 +64,9 @@ class InFlight:
     constraint: Constraint | None = None
     record: Record | None = None
     inspect: Inspect | None = None
+    keep_as: int | None = None
     sids: list[int] = field(default_factory=list)
     num_waiting: int = 0
     num_unfinished: int = 0
     ended: bool = False
+    plan: PlanRun | None = None

@@ -177,6 +177,19 @@ def parse(argv: list[str]) -> Options:
         help="an engine whose loop stands still for this long is killed and started again "
         "(default: 1.5 on a CPU, 60 on a GPU)",
     )
+    limits.add_argument(
+        "--session-ttl-s",
+        type=float,
+        default=defaults.session_ttl_s,
+        help="a state's tokens are held for this long after its last call",
+    )
+    limits.add_argument(
+        "--session-tokens",
+        type=int,
+        default=defaults.session_tokens,
+        help="tokens that all states together may hold (4 bytes each); more than that, and those "
+        "not used for longest send their prompt anew",
+    )
     limits.add_argument("--drain-s", type=float, default=5.0, help="grace after SIGTERM")
     # For the launcher, which is told through them.
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
@@ -209,12 +222,16 @@ def parse(argv: list[str]) -> Options:
         parser.error("--curve-key is for --bind tcp://ADDRESS:PORT; a socket file needs no keys")
     if not 0 < given.request_timeout_s <= 86_400 or not 0 <= given.drain_s <= 3_600:
         parser.error("--request-timeout-s must be in (0, 86400] and --drain-s in [0, 3600]")
+    if not given.session_ttl_s > 0 or given.session_tokens < 0:
+        parser.error("--session-ttl-s must be above 0 and --session-tokens at least 0")
     return Options(
         engine=config,
         limits=Limits(
             max_waiting_sequences=given.max_waiting,
             request_timeout_s=given.request_timeout_s,
             engine_silence_s=given.engine_silence_s,
+            session_ttl_s=given.session_ttl_s,
+            session_tokens=given.session_tokens,
         ),
         bind=given.bind,
         curve=(given.curve_key, given.curve_clients) if given.curve_key is not None else None,

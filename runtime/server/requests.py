@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from array import array
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from ..protocol import (
 from ..tokenizer import Tokenizer
 from . import validate
 from .output import OutputText, Piece
+from .sessions import HeldPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class SequenceRequest(ABC):
     """
 
     num_sequences: int
+    # The prompt as a session would hold it; known once it was prepared.
+    held: HeldPrompt
 
     @abstractmethod
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
@@ -74,6 +78,7 @@ class GenerateRequest(SequenceRequest):
         self._outputs: list[Output | None] = [None] * self.num_sequences
         self._num_unfinished = self.num_sequences
         self._num_chunks = 0
+        self._prompt_ids: list[int] = []
         self._num_prompt_tokens = 0
         self._num_completion_tokens = 0
         self._num_cached_tokens = 0
@@ -85,7 +90,9 @@ class GenerateRequest(SequenceRequest):
 
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
         request = self._request
-        prompt_ids = tokenizer.encode(request.prompt)
+        prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
+        self._prompt_ids = prompt_ids
+        self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
         validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
         self._num_prompt_tokens = len(prompt_ids)
         sampling = replace(
@@ -127,6 +134,8 @@ class GenerateRequest(SequenceRequest):
             return messages
         output, rest = text.finish(progress.finish, progress.matched_stop)
         self._outputs[index] = output
+        if index == 0 and self._request.keep_output and output.token_ids:
+            self.held = HeldPrompt(array("i", self._prompt_ids + output.token_ids))
         self._num_unfinished -= 1
         self._add_chunk(messages, index, rest)
         if self._num_unfinished == 0:
@@ -194,7 +203,8 @@ class ScoreRequest(SequenceRequest):
         """
         request = self._request
         self._tokenizer = tokenizer
-        prompt_ids = tokenizer.encode(request.prompt)
+        prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
+        self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
         joined = [tokenizer.encode([*request.prompt, Text(choice)]) for choice in request.choices]
         kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
         scoring = SamplingParams(max_new_tokens=0)

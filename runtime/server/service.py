@@ -12,7 +12,11 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from ..errors import RequestError
+from ..plans.check import check_instance, check_plan
+from ..plans.desk import PlanDesk
 from ..protocol import (
     PROTOCOL_VERSION,
     Cancel,
@@ -40,8 +44,13 @@ from ..protocol import (
     Inspected,
     ModelInfo,
     Ping,
+    PlanCall,
+    PlanDone,
+    PlanInstance,
     Pong,
     Progress,
+    Release,
+    RunPlan,
     Score,
     StepEvents,
     Submit,
@@ -55,10 +64,13 @@ from .answered import Answered, digest_of
 from .flight import Client, InFlight, Limits, Offload, run_inline
 from .history import History, Record
 from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
+from .sessions import Sessions
 from .waiting import WaitingRoom
 
 # Tokenizing this many characters takes about 10 ms; longer prompts are tokenized beside the loop.
 _INLINE_CHARS: Final = 32_768
+# Who asks for the calls of plans. ZeroMQ's own names with a leading zero have five bytes.
+_PLANS: Final = b"\0branchline-plans"
 
 
 class Service:
@@ -83,11 +95,15 @@ class Service:
         self._tokenizer = tokenizer
         self._bounds = validate.Bounds.of(tokenizer, context_limit)
         self._limits = limits or Limits()
-        self._to_client = to_client
+        self._to_others = to_client
         self._to_engine = to_engine
         self._offload = offload
         self._clock = clock
-        self._clients: dict[bytes, Client] = {}
+        self._desk = PlanDesk(
+            tokenizer, ask=self._ask_for_plan, cancel=self._cancel_for_plan, clock=clock
+        )
+        self._plan_client = Client(float("inf"))
+        self._clients: dict[bytes, Client] = {_PLANS: self._plan_client}
         self._sequences: dict[int, tuple[InFlight, int]] = {}
         self._controls: dict[int, InFlight] = {}
         self._history = History(clock, on_request_end)
@@ -95,6 +111,7 @@ class Service:
         self._deadlines: list[tuple[float, int, InFlight]] = []
         self._answered = Answered()
         self._waiting = WaitingRoom(self._limits.max_waiting_sequences)
+        self._sessions = Sessions(self._limits.session_ttl_s, self._limits.session_tokens)
         self._draining = False
         self._engine_up = True
         self._engine_heard_s = clock()
@@ -132,7 +149,11 @@ class Service:
 
     def clients_with_work(self) -> list[bytes]:
         """Who would lose something by being gone."""
-        return [client_id for client_id, client in self._clients.items() if client.requests]
+        return [
+            client_id
+            for client_id, client in self._clients.items()
+            if client.requests and client_id != _PLANS
+        ]
 
     # --- from clients ---
 
@@ -144,7 +165,7 @@ class Service:
             return
         if client is None:
             self._count("frames_refused")
-            rid = None if isinstance(message, Ping) else message.rid
+            rid = None if isinstance(message, Ping | Release | RunPlan) else message.rid
             self._to_client(
                 client_id,
                 Error(
@@ -162,6 +183,10 @@ class Service:
                 flight = client.requests.get(rid)
                 if flight is not None:
                     self._abort(flight, RequestError("cancelled", "the client cancelled it"))
+            case RunPlan():
+                self._run_plan(client_id, client, message)
+            case Release(sessions=numbers):
+                self._sessions.release(client_id, numbers)
             case _:
                 self._accept(client_id, client, message)
 
@@ -180,6 +205,7 @@ class Service:
         self._count("clients_lost")
         self._answered.forget_client(client_id)
         self._history.client_gone(client_id)
+        self._sessions.forget(client_id)
         for flight in list(client.requests.values()):
             self._forget(flight)
 
@@ -239,11 +265,13 @@ class Service:
                 self._abort(
                     flight, RequestError("timeout", f"no result within {flight.timeout_s:g} s")
                 )
+        self._desk.tick()
         if self._engine_up and now_s >= self._next_ping_s:
             self._next_ping_s = now_s + self._limits.engine_ping_s
             self._to_engine(EnginePing(seq=0))
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + 1.0
+            self._sessions.sweep(now_s)
             oldest_s = now_s - self._limits.client_silence_s
             for client_id, client in list(self._clients.items()):
                 if client.last_heard_s < oldest_s:
@@ -263,10 +291,12 @@ class Service:
         """Counters and gauges: the engine's own, and the front's under `front_`."""
         own = {
             **self._counters,
-            "clients": len(self._clients),
+            "clients": len(self._clients) - 1,
             "requests_in_flight": self.num_in_flight,
             "sequences_waiting": self._waiting.num_waiting,
             "sequences_in_flight": len(self._sequences),
+            "sessions": len(self._sessions),
+            "session_tokens": self._sessions.num_tokens,
             "ready": float(self.ready),
         }
         return {**self._engine_stats, **{f"front_{name}": value for name, value in own.items()}}
@@ -297,26 +327,19 @@ class Service:
         client: Client,
         message: Generate | Score | GetInfo | Inspect | FlushCache,
     ) -> None:
-        digest = digest_of(message) if isinstance(message, Generate | Score) else None
+        repeatable = isinstance(message, Generate | Score) and client_id != _PLANS
+        digest = digest_of(message) if repeatable else None
         if digest is not None and self._is_repeated(client_id, client, message.rid, digest):
             return
         self._count("requests")
         try:
-            if message.rid in client.requests:
-                raise RequestError(
-                    "invalid_request",
-                    f"request id {message.rid!r} is in flight; use each id once",
-                    pointer="/rid",
-                )
-            self._check_open()
+            self._check_open(client_id, client, message.rid)
             if isinstance(message, Generate | Score):
-                assert digest is not None
                 self._start_sequences(client_id, client, message, digest)
             else:
                 self._start_control(client_id, client, message)
         except RequestError as error:
-            self._count("requests_failed")
-            self._to_client(client_id, _error(message.rid, error))
+            self._refuse(client_id, message.rid, error)
 
     def _is_repeated(self, client_id: bytes, client: Client, rid: str, digest: bytes) -> bool:
         """Whether this very request was seen before. One that runs will be answered; one that
@@ -331,11 +354,78 @@ class Service:
         self._to_client(client_id, answer.message)
         return True
 
-    def _check_open(self) -> None:
-        if self._draining:
+    def _refuse(self, client_id: bytes, rid: str, error: RequestError) -> None:
+        self._count("requests_failed")
+        self._to_client(client_id, _error(rid, error))
+
+    def _check_open(self, client_id: bytes, client: Client, rid: str) -> None:
+        if rid in client.requests:
+            raise RequestError(
+                "invalid_request",
+                f"request id {rid!r} is in flight; use each id once",
+                pointer="/rid",
+            )
+        # A plan that runs already comes to its end.
+        if self._draining and client_id != _PLANS:
             raise RequestError("unavailable", "the runtime is shutting down")
         if not self._engine_up:
             raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
+
+    # --- plans ---
+
+    def _run_plan(self, client_id: bytes, client: Client, message: RunPlan) -> None:
+        """Start every instance; each is a request of its own."""
+        try:
+            num_texts = check_plan(message.plan)
+        except RequestError as error:
+            for instance in message.instances:
+                self._refuse(client_id, instance.rid, error)
+            return
+        of_plan = digest_of(message.plan)
+        for instance in message.instances:
+            digest = of_plan + digest_of(instance)
+            if self._is_repeated(client_id, client, instance.rid, digest):
+                continue
+            self._count("requests")
+            try:
+                self._check_open(client_id, client, instance.rid)
+                check_instance(instance, num_texts)
+            except RequestError as error:
+                self._refuse(client_id, instance.rid, error)
+            else:
+                self._start_instance(client_id, client, message, instance, digest)
+
+    def _start_instance(
+        self,
+        client_id: bytes,
+        client: Client,
+        message: RunPlan,
+        instance: PlanInstance,
+        digest: bytes,
+    ) -> None:
+        # Each of its calls has its time; how many follow each other is the program's affair.
+        flight = self._add(client_id, client, instance.rid, float("inf"))
+        flight.digest = digest
+
+        def end(branches: list[list[PlanCall]]) -> None:
+            self._end(flight, PlanDone(flight.rid, branches))
+
+        flight.plan = self._desk.open(message.plan, instance, message.namespace, end)
+        self._desk.begin(flight.plan)
+
+    def _ask_for_plan(self, message: Generate | Score) -> None:
+        self._accept(_PLANS, self._plan_client, message)
+
+    def _cancel_for_plan(self, rid: str) -> None:
+        flight = self._plan_client.requests.get(rid)
+        if flight is not None:
+            self._forget(flight)
+
+    def _to_client(self, client_id: bytes, message: FrontMessage) -> None:
+        if client_id == _PLANS:
+            self._desk.on_reply(message)
+        else:
+            self._to_others(client_id, message)
 
     def _start_control(
         self, client_id: bytes, client: Client, message: GetInfo | Inspect | FlushCache
@@ -355,10 +445,13 @@ class Service:
             self._to_engine(EngineFlush(seq=number))
 
     def _start_sequences(
-        self, client_id: bytes, client: Client, message: Generate | Score, digest: bytes
+        self, client_id: bytes, client: Client, message: Generate | Score, digest: bytes | None
     ) -> None:
         timeout_s = self._limits.request_timeout_s
         constraint: Constraint | None = None
+        if message.base is not None:
+            held = self._sessions.prompt(client_id, message.base, self._clock())
+            message = replace(message, prompt=[*held, *message.prompt])
         if isinstance(message, Generate):
             validate.check_generate(message, self._bounds)
             request: SequenceRequest = GenerateRequest(message, self._tokenizer)
@@ -376,6 +469,7 @@ class Service:
         flight.record = self._history.begin(client_id, message, request.num_sequences)
         flight.namespace = message.namespace
         flight.constraint = constraint
+        flight.keep_as = message.keep_as
         flight.num_waiting = flight.num_unfinished = request.num_sequences
 
         def prepare() -> list[SequenceSpec] | RequestError:
@@ -395,7 +489,8 @@ class Service:
     def _add(self, client_id: bytes, client: Client, rid: str, timeout_s: float) -> InFlight:
         flight = InFlight(client_id, rid, self._clock() + timeout_s, timeout_s)
         client.requests[rid] = flight
-        heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
+        if timeout_s < float("inf"):
+            heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
         return flight
 
     def _submit(self, flight: InFlight, specs: list[SequenceSpec] | RequestError) -> None:
@@ -442,6 +537,9 @@ class Service:
         except Exception as error:
             self._abort(flight, _defect(error))
             return
+        if flight.num_unfinished == 0 and flight.keep_as is not None:
+            held = flight.request.held
+            self._sessions.keep(flight.client_id, flight.keep_as, held, self._clock())
         for message in messages:
             self._to_client(flight.client_id, message)
         if flight.num_unfinished == 0:
@@ -478,6 +576,8 @@ class Service:
 
     def _forget(self, flight: InFlight, outcome: str = "client_gone") -> None:
         flight.ended = True
+        if flight.plan is not None:
+            self._desk.drop(flight.plan)
         if flight.record is not None:
             self._history.ended(flight.record, outcome)
         self._waiting.leave(flight.num_waiting)

@@ -112,6 +112,11 @@ class Tokenizer:
         part is markup, what the chat template starts with; else what the tokenizer's
         post-processor puts first. It is not added twice, and nothing is added at the end.
         """
+        return self.encode_settled(parts)[0]
+
+    def encode_settled(self, parts: Iterable[Part]) -> tuple[list[int], int]:
+        """`encode`, and how many of the ids no text that is appended can change: those up to the
+        end of the last Tokens part."""
         ids: list[int] = []
         run: list[Text] = []
         at_start = True
@@ -124,7 +129,7 @@ class Tokenizer:
                 at_start = False
             elif part.text:
                 run.append(part)
-        return ids + self._encode_run(run, at_start)
+        return ids + self._encode_run(run, at_start), len(ids)
 
     def encode_text(self, text: str, *, markup: bool = False) -> list[int]:
         """Token ids of one stretch of text inside a sequence (no start token)."""

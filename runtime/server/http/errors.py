@@ -24,6 +24,7 @@ _BY_CODE: Final[dict[ErrorCode, tuple[int, str, str | None]]] = {
     "cancelled": (499, "cancelled_error", "cancelled"),
     "timeout": (408, "timeout_error", "timeout"),
     "unavailable": (503, "server_error", "unavailable"),
+    "session_lost": (409, _INVALID, "session_lost"),
     "internal": (500, "server_error", "internal_error"),
 }
 _RETRY_STATUSES: Final = (429, 503)

@@ -1,0 +1,155 @@
+"""The session of one state in a runtime: what the runtime holds of a prompt is not sent again. Made
+by runtime_endpoint.py, called by calls.py through `Session`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from branchline.runtime import protocol
+
+from ..connection import Connection
+from ..errors import SessionLost
+from .base import Backend, OnChunk, Session
+
+Reply = TypeVar("Reply")
+# Sends a call: the session that it goes on from, the parts that are new, the number to keep it as.
+Send = Callable[[int | None, list[protocol.Part], int], Awaitable[Reply]]
+
+
+class _Held:
+    """A session that the runtime holds for as long as somebody refers to this object."""
+
+    __slots__ = ("connection", "number", "size")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.number = connection.new_session()
+        # How much of a log it holds, in characters and tokens.
+        self.size = 0
+
+    def __del__(self) -> None:
+        self.connection.release(self.number)
+
+
+class RuntimeSession(Session):
+    """Each call goes on from the session that the call before it left, and leaves a new one.
+
+    Sessions do not change, so branches share theirs until they go on, and a call that is made
+    again does no harm. The state's own log (the whole prompt) is sent at the first call, and when
+    the runtime does not hold the session any more: it was restarted, or the lease ran out.
+    """
+
+    def __init__(self, backend: Backend, connection: Connection, held: _Held | None = None) -> None:
+        super().__init__(backend)
+        self._connection = connection
+        self._held = held
+
+    def branch(self) -> RuntimeSession:
+        return RuntimeSession(self._backend, self._connection, self._held)
+
+    async def generate(
+        self,
+        prompt: list[protocol.Part],
+        sampling: protocol.SamplingParams,
+        *,
+        constraint: protocol.Constraint | None = None,
+        logprobs: protocol.LogprobParams | None = None,
+        on_chunk: OnChunk | None = None,
+        keep_output: bool = True,
+    ) -> protocol.Done:
+        def send(
+            base: int | None, parts: list[protocol.Part], keep_as: int
+        ) -> Awaitable[protocol.Done]:
+            request = protocol.Generate(
+                rid=self._connection.new_rid(),
+                prompt=parts,
+                sampling=sampling,
+                constraint=constraint,
+                logprobs=logprobs,
+                stream=on_chunk is not None,
+                base=base,
+                keep_as=keep_as,
+                keep_output=keep_output,
+            )
+            return finish(self._connection, request, on_chunk)
+
+        held = _Held(self._connection)
+        done = await self._call(prompt, send, held)
+        held.size = log_size(prompt) + (len(done.outputs[0].token_ids) if keep_output else 0)
+        self._held = held
+        return done
+
+    async def score(
+        self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
+    ) -> protocol.Scores:
+        def send(
+            base: int | None, parts: list[protocol.Part], keep_as: int
+        ) -> Awaitable[protocol.Scores]:
+            return self._connection.score(
+                protocol.Score(
+                    rid=self._connection.new_rid(),
+                    prompt=parts,
+                    choices=list(choices),
+                    unconditional=unconditional,
+                    base=base,
+                    keep_as=keep_as,
+                )
+            )
+
+        held = _Held(self._connection)
+        scores = await self._call(prompt, send, held)
+        held.size = log_size(prompt)
+        self._held = held
+        return scores
+
+    async def _call(self, prompt: list[protocol.Part], send: Send[Reply], held: _Held) -> Reply:
+        base = self._held
+        if base is not None:
+            try:
+                return await send(base.number, rest_of_log(prompt, base.size), held.number)
+            except SessionLost:
+                # Refused before anything ran: nothing of it was shown.
+                self._held = None
+        return await send(None, prompt, held.number)
+
+
+async def finish(
+    connection: Connection, request: protocol.Generate, on_chunk: OnChunk | None
+) -> protocol.Done:
+    """The Done of a request, once every Chunk has gone through `on_chunk`."""
+    if on_chunk is None:
+        return await connection.complete(request)
+    replies = connection.generate(request)
+    # Closed here and not by the garbage collector: closing early is what cancels the request.
+    async with contextlib.aclosing(replies):
+        async for reply in replies:
+            if isinstance(reply, protocol.Done):
+                return reply
+            on_chunk(reply)
+    raise AssertionError("a stream of replies ended without a Done")
+
+
+def log_size(parts: Sequence[protocol.Part]) -> int:
+    """Characters of the texts and ids of the tokens. Appending adds to it what was appended,
+    however parts are merged."""
+    return sum(
+        len(part.text) if isinstance(part, protocol.Text) else len(part.ids) for part in parts
+    )
+
+
+def rest_of_log(parts: Sequence[protocol.Part], size: int) -> list[protocol.Part]:
+    """What a log has behind its first `size` characters and ids."""
+    rest: list[protocol.Part] = []
+    for part in parts:
+        if isinstance(part, protocol.Text):
+            length = len(part.text)
+            if length > size:
+                rest.append(protocol.Text(part.text[size:], part.markup))
+        else:
+            length = len(part.ids)
+            if length > size:
+                rest.append(protocol.Tokens(part.ids[size:]))
+        size = max(0, size - length)
+    return rest
