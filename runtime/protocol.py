@@ -652,12 +652,13 @@ EngineCommand = (
 
 class EngineReady(_Message, tag="engine_ready", frozen=True):
     """The model is loaded and the loop turns. `hang_s`: a loop that stands still for longer hangs;
-    None where a step may take any time."""
+    None where a step may take any time. `execution`: how it computes, in words."""
 
     architecture: str
     context_length: int
     num_slots: int
     hang_s: float | None = None
+    execution: dict[str, str] = {}
 
 
 class Progress(Struct, forbid_unknown_fields=True, frozen=True):

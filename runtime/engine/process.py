@@ -187,6 +187,7 @@ def load(config: EngineConfig) -> tuple[Core, EngineReady]:
         architecture=runner.architecture,
         context_length=runner.context_length,
         num_slots=runner.num_slots,
+        execution=runner.execution,
     )
     return core, ready
 

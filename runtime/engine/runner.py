@@ -39,7 +39,8 @@ class ModelRunner:
 
     num_slots: of the KV pool. vocab_size: columns of the logits; a checkpoint may pad it beyond
     its tokenizer's vocabulary. context_length: longest sequence. eos_token_ids: tokens that end a
-    sequence. architecture: the checkpoint's own name for its family.
+    sequence. architecture: the checkpoint's own name for its family. execution: how it computes, in
+    words.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -78,6 +79,11 @@ class ModelRunner:
         self.attention: Attention[Any] = (
             TorchAttention(*heads) if kernels is None else CpuAttention(kernels, *heads)
         )
+        self.execution = {
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": f"{self.device}, {torch.get_num_threads()} threads",
+            "kernels": "torch" if kernels is None else f"C++ ({kernels.level})",
+        }
 
     @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor:

@@ -3,18 +3,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from typing import Final
+
+# Said first by `branchline serve`: the environment and a settings file count, too.
+LAYERED: Final = "--layered"
 
 
 def main(argv: list[str]) -> int:
     # Until the front catches it, Ctrl-C ends this process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from .front import Front
+    from .layers import layered
     from .options import UsageError, parse, ready_fd_of
     from .report import report_failure
 
     try:
+        if argv[:1] == [LAYERED]:
+            argv = layered(argv[1:], os.environ)
         options = parse(argv)
     except UsageError as error:
         report_failure(str(error), ready_fd_of(argv))

@@ -46,7 +46,7 @@ from .clients import ClientSocket
 from .curve import Gatekeeper, load_keys
 from .endpoint import Endpoint, EndpointError, PrivateDirectory
 from .journal import Journal
-from .model import describe, engine_config
+from .model import describe, engine_config, serving_facts
 from .options import Options
 from .report import Log, report_failure, report_ready
 from .service import Service
@@ -434,7 +434,11 @@ class Front:
             self._service.on_message(_HTTP_CLIENT, Hello(version=PROTOCOL_VERSION))
             self._http.serve(self._service.model, self._tokenizer)
         report_ready(
-            self._endpoint.address, http_url, self._options.ready_fd, self._options.address_file
+            self._endpoint.address,
+            http_url,
+            self._options.ready_fd,
+            self._options.address_file,
+            serving_facts(self._service.model, ready) if self._options.log_format == "text" else {},
         )
 
     def _on_engine_exit(self, engine: EngineProcess) -> None:

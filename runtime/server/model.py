@@ -27,6 +27,15 @@ def describe(name: str, model_dir: Path, tokenizer: Tokenizer, ready: EngineRead
     )
 
 
+def serving_facts(model: ModelInfo, ready: EngineReady) -> dict[str, str]:
+    """What somebody who starts a server wants to see, in order."""
+    return {
+        "model": f"{model.name} ({model.architecture}, context {model.context_length:,})",
+        **ready.execution,
+        "KV slots": f"{ready.num_slots:,} tokens",
+    }
+
+
 def engine_config(config: EngineConfig, model_dir: Path) -> EngineConfig:
     """The engine's settings behind a service.
 

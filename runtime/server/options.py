@@ -49,6 +49,20 @@ class Options:
     engine_hang_s: float | None = None
 
 
+_EXAMPLES: Final = """\
+examples:
+  branchline serve                                the embedded model, for programs on this machine
+  branchline serve --http 127.0.0.1:8000          OpenAI's API and the page http://127.0.0.1:8000/ui
+  branchline serve --model org/name --http 127.0.0.1:8000 --dtype bfloat16 --kv-slots 65536
+  BRANCHLINE_API_KEY=a-long-secret branchline serve --http 0.0.0.0:8000
+  branchline serve --config branchline.toml       settings from the file's table [serve]
+
+Every option also has a variable (--kv-slots: BRANCHLINE_SERVE_KV_SLOTS) and a key of the same name
+under [serve] in the file that --config or BRANCHLINE_CONFIG names. Flags win over variables, those
+over the file; a name that is none is refused.
+"""
+
+
 class UsageError(Exception):
     """The arguments make no sense; the message is for the user."""
 
@@ -60,10 +74,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def parse(argv: list[str]) -> Options:
-    """Options from arguments. Raises UsageError."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every option; what it parses is for `parse` to judge."""
     parser = _Parser(
-        prog="branchline serve", description="Keep a runtime up for programs to connect to."
+        prog="branchline serve",
+        description="Keep a runtime up for programs to connect to, and with --http for HTTP "
+        "clients and the web page at /ui.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--model",
@@ -194,6 +212,12 @@ def parse(argv: list[str]) -> Options:
     # For the launcher, which is told through them.
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--parent-pid", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def parse(argv: list[str]) -> Options:
+    """Options from arguments. Raises UsageError."""
+    parser = build_parser()
     given = parser.parse_args(argv)
     names = {item.name for item in dataclasses.fields(EngineConfig)}
     try:

@@ -7,14 +7,22 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 
 def report_ready(
-    address: str, http_url: str | None, ready_fd: int | None, address_file: str | None
+    address: str,
+    http_url: str | None,
+    ready_fd: int | None,
+    address_file: str | None,
+    facts: Mapping[str, str] | None = None,
 ) -> None:
-    """Say that requests are served at `address`, and over HTTP at `http_url`."""
+    """Say that requests are served at `address`, and over HTTP at `http_url`.
+
+    facts: what is served and how, a table for a terminal.
+    """
     if address_file is not None:
         # Renamed into place: whoever sees the file sees all of it.
         temporary = Path(f"{address_file}.{os.getpid()}")
@@ -23,8 +31,28 @@ def report_ready(
     if ready_fd is not None:
         _tell(ready_fd, {"address": address} | ({"http": http_url} if http_url else {}))
     else:
+        if facts:
+            _show({**facts, "address": address, **_http_facts(http_url)})
         also = f" and {http_url}" if http_url else ""
         print(f"runtime ready at {address}{also}", flush=True)
+
+
+def _http_facts(url: str | None) -> dict[str, str]:
+    if url is None:
+        return {"HTTP": "off; --http 127.0.0.1:8000 turns it on"}
+    return {"HTTP": f"{url}/v1", "web page": f"{url}/ui"}
+
+
+def _show(facts: Mapping[str, str]) -> None:
+    """A table on standard error: standard output is for the address alone."""
+    left = max(len(name) for name in facts)
+    right = max(len(text) for text in facts.values())
+    rows = [f"│ {name:<{left}} │ {text:<{right}} │" for name, text in facts.items()]
+    top, bottom = (
+        start + "─" * (left + 2) + middle + "─" * (right + 2) + end
+        for start, middle, end in (("┌", "┬", "┐"), ("└", "┴", "┘"))
+    )
+    print("\n".join([top, *rows, bottom]), file=sys.stderr, flush=True)
 
 
 def report_failure(message: str, ready_fd: int | None) -> None:
