@@ -5,7 +5,8 @@ Imports no torch, so that the front process and the command line can build one c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from ..scheduler.config import Policy
@@ -38,6 +39,8 @@ class EngineConfig:
     policy: who of the waiting is admitted first, "lpm" (longest cached prefix), "dfs-weight"
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
     max_waiting: sequences that may wait; one more is refused as overloaded.
+    namespace_quotas: cached tokens per namespace that requests of others can never evict.
+    max_pinned_fraction: of the KV pool, how much pins may hold.
     grammar_timeout_s: for compiling the constraint of one request.
     """
 
@@ -55,6 +58,8 @@ class EngineConfig:
     policy: Policy = "lpm"
     max_waiting: int = 4_096
     grammar_timeout_s: float = 5.0
+    namespace_quotas: Mapping[str, int] = field(default_factory=dict)
+    max_pinned_fraction: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -81,6 +86,15 @@ class EngineConfig:
             raise ValueError(
                 f"kv_memory_fraction must be above 0 and at most 1, not {self.kv_memory_fraction!r}"
             )
+        if not 0.0 <= self.max_pinned_fraction <= 1.0:
+            raise ValueError(
+                f"max_pinned_fraction must be from 0 to 1, not {self.max_pinned_fraction!r}"
+            )
+        for name, quota in self.namespace_quotas.items():
+            if isinstance(quota, bool) or not isinstance(quota, int) or quota < 0:
+                raise ValueError(
+                    f"namespace_quotas[{name!r}] must be a number of tokens, not {quota!r}"
+                )
         if not self.grammar_timeout_s > 0:
             raise ValueError(f"grammar_timeout_s must be above 0, not {self.grammar_timeout_s!r}")
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:

@@ -6,21 +6,24 @@ Driven by engine/process.py (a ZeroMQ loop) and, in one process, by branchline/e
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+
+import numpy as np
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
 from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
-from ..radix_cache.check import check
 from ..radix_cache.dump import dump
 from ..radix_cache.node import Node
 from ..radix_cache.tree import RadixCache
 from ..scheduler.config import SchedulerConfig
+from ..scheduler.leases import LeaseTable
 from ..scheduler.scheduler import Scheduler
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import Finish
 from ..tokenizer import Tokenizer
 from ..views import EngineQuery, EngineView
+from .audit import Auditor
 from .choose import Chooser
 from .compiling import Compiler, GrammarThreads
 from .config import EngineConfig
@@ -45,6 +48,8 @@ class EngineCore:
 
     What is not given is loaded as `config` says; a model that cannot be loaded raises
     ModelLoadError or TokenizerError.
+
+    strict: raise what is wrong with the bookkeeping instead of repairing it; for tests.
     """
 
     def __init__(
@@ -53,13 +58,25 @@ class EngineCore:
         runner: Runner | None = None,
         tokenizer: Tokenizer | None = None,
         compiler: Compiler | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         self.runner = runner if runner is not None else _load_runner(config)
         self.tokenizer = tokenizer if tokenizer is not None else _load_tokenizer(config)
         self.config = config
+        self.strict = strict
         vocab_size = min(self.runner.vocab_size, self.tokenizer.vocab_size)
         self.allocator = SlotAllocator(self.runner.num_slots)
-        self.cache = RadixCache(self.allocator)
+        reserved = sum(config.namespace_quotas.values())
+        if reserved > self.allocator.num_slots // 2:
+            raise ValueError(
+                f"namespace_quotas reserve {reserved} tokens of a KV pool of "
+                f"{self.allocator.num_slots}; at most half may be reserved"
+            )
+        self.cache = RadixCache(self.allocator, quotas=config.namespace_quotas)
+        self.leases = LeaseTable(
+            self.cache, int(self.allocator.num_slots * config.max_pinned_fraction)
+        )
         self.scheduler = Scheduler(
             SchedulerConfig(
                 max_running=config.max_running,
@@ -75,6 +92,7 @@ class EngineCore:
             vocab_size=vocab_size,
             context_length=self.runner.context_length,
             num_slots=self.runner.num_slots,
+            quotas=config.namespace_quotas,
             eos_ids=tuple({*self.runner.eos_token_ids, *self.tokenizer.eos_ids}),
             seed=config.seed,
         )
@@ -82,6 +100,7 @@ class EngineCore:
             compiler or _load_compiler(self.tokenizer, self.runner.vocab_size),
             config.grammar_timeout_s,
         )
+        self._auditor = Auditor(self.scheduler, self.cache, self.leases)
         self._sequences: dict[int, Sequence] = {}
         self._progress: list[Progress] = []
         self._failed: list[Failed] = []
@@ -116,6 +135,8 @@ class EngineCore:
             self._compiling.start(seq, seq.constraint)
         else:
             self.scheduler.submit(seq)
+        if seq.session:
+            self.leases.begin(seq.session, seq.namespace, command.session_ttl_s)
         self._sequences[seq.sid] = seq
         self._counts["prompt_tokens"] += seq.prompt_len
 
@@ -128,6 +149,21 @@ class EngineCore:
             self._compiling.drop(sid)
         else:
             self.scheduler.finish(seq)
+        self._leave_session(seq)
+
+    def release_sessions(self, sessions: Iterable[int]) -> None:
+        """Programs will not come back; unknown sessions are ignored."""
+        for session in sessions:
+            self.leases.release(session)
+
+    def pin(self, namespace: str, input_ids: list[int], ttl_s: float) -> tuple[int, int]:
+        """Let what is cached of these tokens be evicted last for `ttl_s` seconds: the pin's number
+        and how many tokens it holds. Raises RequestError when pins hold too much already."""
+        return self.leases.pin(namespace, np.array(input_ids, np.int32), ttl_s)
+
+    def unpin(self, pin: int) -> bool:
+        """End a pin early; False when there is none of this number."""
+        return self.leases.unpin(pin)
 
     def flush_cache(self) -> int:
         """Forget every cached token that no running sequence uses; how many they were."""
@@ -151,6 +187,10 @@ class EngineCore:
             "grammar_compile_seconds": self._compiling.compile_s,
             "masks": self._chooser.num_masks,
             "mask_seconds": self._chooser.mask_s,
+            "sessions": self.leases.num_sessions,
+            "pinned_tokens": self.leases.num_pinned,
+            "violations": self._auditor.num_violations,
+            "regained_slots": self._auditor.num_regained,
             **self._counts,
         }
 
@@ -183,14 +223,36 @@ class EngineCore:
     def check(self) -> None:
         """Prove that every KV slot has exactly one owner and every lease its sequence. Raises
         InvariantError. For tests and for idle moments: its time grows with the tree."""
-        running = self.scheduler.running
-        leases = [seq.node for seq in running if seq.node is not None]
-        check(self.cache, [seq.own_slots() for seq in running], leases)
+        self._auditor.prove()
 
     # --- one step ---------------------------------------------------------------------------
 
     def step(self) -> StepEvents:
         """Advance every sequence that can run by one forward pass, and report what came of it."""
+        lost: list[Sequence]
+        try:
+            self._advance()
+            self.leases.expire()
+            if self.strict:
+                lost = []
+            else:
+                lost = self._auditor.after_step(self._runnable(), idle=not self._sequences)
+        except Exception as error:
+            if self.strict:
+                raise
+            lost = self._auditor.after_failure(self._runnable(), error)
+        for seq in lost:
+            self._report_failure(
+                seq, RequestError("internal", "its KV slots were mixed up; send it again")
+            )
+        events = StepEvents(self._progress, self._failed)
+        self._progress, self._failed = [], []
+        return events
+
+    def _runnable(self) -> list[Sequence]:
+        return [seq for seq in self._sequences.values() if seq.sid not in self._compiling]
+
+    def _advance(self) -> None:
         self._receive_grammars()
         chunks = self.scheduler.schedule()
         if chunks:
@@ -206,9 +268,6 @@ class EngineCore:
                     self._report(seq, [], None, Finish("length"))
             for seq, token_id, logprob in self._chooser.choose(ready, logits):
                 self._accept(seq, token_id, logprob)
-        events = StepEvents(self._progress, self._failed)
-        self._progress, self._failed = [], []
-        return events
 
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run."""
@@ -267,6 +326,12 @@ class EngineCore:
             self._counts["finished"] += 1
             del self._sequences[seq.sid]
             self.scheduler.finish(seq)
+            self._leave_session(seq)
+
+    def _leave_session(self, seq: Sequence) -> None:
+        if seq.session:
+            tokens = seq.ids[: seq.num_tokens]
+            self.leases.end(seq.session, seq.namespace, tokens, last=seq.ends_session)
 
     def _blame(self, seq: Sequence, error: Exception) -> None:
         """A running sequence failed; what it computed is not to be trusted."""
@@ -275,6 +340,7 @@ class EngineCore:
 
     def _report_failure(self, seq: Sequence, error: Exception) -> None:
         del self._sequences[seq.sid]
+        self._leave_session(seq)
         self._counts["failed"] += 1
         if isinstance(error, RequestError):
             failed = Failed(seq.sid, error.code, error.message, error.pointer)

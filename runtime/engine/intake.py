@@ -7,6 +7,7 @@ program that runs the engine in its own process has no front process.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -22,7 +23,8 @@ from ..tokenizer import Tokenizer
 class Intake:
     """What a new sequence is measured against.
 
-    vocab_size: tokens that exist. context_length: of the model. num_slots: of the KV pool.
+    vocab_size: tokens that exist. context_length: of the model. num_slots: of the KV pool. quotas:
+    how many of them are kept for each of these namespaces.
     seed: decides the seeds of those requests that name none.
     """
 
@@ -33,12 +35,14 @@ class Intake:
         vocab_size: int,
         context_length: int,
         num_slots: int,
+        quotas: Mapping[str, int],
         eos_ids: tuple[int, ...],
         seed: int,
     ) -> None:
         self.vocab_size = vocab_size
         self._context_length = context_length
         self._num_slots = num_slots
+        self._quotas = quotas
         self._eos_ids = eos_ids
         self._token_bytes = tokenizer.token_bytes
         self._control_ids = {
@@ -57,7 +61,7 @@ class Intake:
             sampling.check_logprobs(submit.logprobs, len(ids))
         if params.seed is None:
             params = msgspec.structs.replace(params, seed=self._seeds.getrandbits(63))
-        most = min(self._context_length, self._num_slots)
+        most = min(self._context_length, self._slots_for(submit.namespace))
         max_new_tokens = min(params.max_new_tokens, most - len(ids))
         stop = StopChecker(
             params, max_new_tokens, self._eos_ids, self._token_bytes, self._control_ids
@@ -78,9 +82,17 @@ class Intake:
             logprobs=submit.logprobs,
             constraint=submit.constraint if max_new_tokens else None,
             priority=submit.priority,
+            session=submit.session,
+            ends_session=submit.ends_session,
             sampling_state=sampling.SamplingState(
                 params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs
             ),
+        )
+
+    def _slots_for(self, namespace: str) -> int:
+        """Slots that a sequence of this namespace can have when it is alone."""
+        return self._num_slots - sum(
+            quota for name, quota in self._quotas.items() if name != namespace
         )
 
     def _prompt(self, submit: Submit) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -97,7 +109,7 @@ class Intake:
         num_new = min(1, submit.sampling.max_new_tokens)
         for holds, what in (
             (self._context_length, "the context holds"),
-            (self._num_slots, "the KV pool holds"),
+            (self._slots_for(submit.namespace), "the KV pool holds"),
         ):
             if len(ids) + num_new > holds:
                 raise RequestError(

@@ -33,10 +33,14 @@ from ..protocol import (
     EngineFlushed,
     EngineInspect,
     EngineInspected,
+    EnginePin,
     EnginePing,
+    EnginePinned,
     EnginePong,
     EngineReady,
+    EngineRelease,
     EngineStop,
+    EngineUnpin,
     Failed,
     StepEvents,
     Submit,
@@ -69,6 +73,9 @@ class Core(Protocol):
     def drop(self, sid: int, /) -> None: ...
     def step(self) -> StepEvents: ...
     def flush_cache(self) -> int: ...
+    def release_sessions(self, sessions: list[int], /) -> None: ...
+    def pin(self, namespace: str, input_ids: list[int], ttl_s: float, /) -> tuple[int, int]: ...
+    def unpin(self, pin: int, /) -> bool: ...
     def dump_tree(self, max_nodes: int, max_chars: int) -> list[TreeNode]: ...
     def stats(self) -> dict[str, float]: ...
     def inspect(self, namespace: str, query: EngineQuery, /) -> EngineView: ...
@@ -94,6 +101,16 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
             return EnginePong(seq, core.stats())
         case EngineFlush(seq=seq):
             return EngineFlushed(seq, core.flush_cache())
+        case EngineRelease(sessions=sessions):
+            core.release_sessions(sessions)
+        case EnginePin(seq=seq):
+            try:
+                pin, num_tokens = core.pin(command.namespace, command.input_ids, command.ttl_s)
+            except RequestError as error:
+                return EnginePinned(seq, 0, 0, error.message)
+            return EnginePinned(seq, pin, num_tokens)
+        case EngineUnpin(pin=pin):
+            core.unpin(pin)
         case EngineInspect(seq=seq, namespace=namespace, query=query):
             return EngineInspected(seq, core.inspect(namespace, query))
         case EngineDump(seq=seq):

@@ -67,6 +67,13 @@ class SlotAllocator:
         self._num_free += n
         self._is_free[slots] = True
 
+    def reset(self, free: SlotIds) -> None:
+        """Forget everything; from now on exactly `free` are. For repairs."""
+        self._is_free[:] = False
+        self._is_free[free] = True
+        self._num_free = len(free)
+        self._stack[: len(free)] = free[::-1]
+
     def free_slots(self) -> SlotIds:
         """A copy of the ids that are free, for checks."""
         return self._stack[: self._num_free].copy()

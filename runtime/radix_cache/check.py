@@ -28,6 +28,7 @@ def check(
     _check_owners(cache, nodes, requests)
     _check_shape(cache, nodes)
     _check_leases(cache, nodes, leases)
+    _check_claims(nodes)
     _check_order(cache, nodes)
 
 
@@ -79,15 +80,37 @@ def _check_leases(cache: RadixCache, nodes: list[Node], leases: Iterable[Node] |
         raise InvariantError("a leased node is no longer in the tree")
 
 
+def _check_claims(nodes: list[Node]) -> None:
+    for node in nodes:
+        kept = sum(child.keeps > 0 for child in node.children.values())
+        pinned = sum(child.pins > 0 for child in node.children.values())
+        if node.keeps < kept or node.pins < pinned:
+            raise InvariantError("a node is kept or pinned, but what leads to it is not")
+
+
 def _check_order(cache: RadixCache, nodes: list[Node]) -> None:
     unprotected = [node for node in nodes if node.refs == 0]
-    rank = {id(node): i for i, node in enumerate(cache.order)}
-    if len(rank) != len(unprotected) or any(id(node) not in rank for node in unprotected):
+    rank: dict[int, tuple[int, int]] = {}
+    for domain in cache.order.domains:
+        for number, order in enumerate(domain.orders):
+            for place, node in enumerate(order):
+                if node.eviction_class != number or node.domain is not domain:
+                    raise InvariantError(
+                        "a node stands in an order of eviction that is not its own"
+                    )
+                rank[id(node)] = (number, place)
+    listed = sum(len(order) for domain in cache.order.domains for order in domain.orders)
+    if listed != len(unprotected) or any(id(node) not in rank for node in unprotected):
         raise InvariantError("the order of eviction does not list exactly the unleased nodes")
     for node in unprotected:
-        parent = node.parent
-        if parent is not None and rank[id(node)] > rank.get(id(parent), len(rank)):
+        if node.parent is not None and rank[id(node)] > rank.get(id(node.parent), (99, 0)):
             raise InvariantError("a parent would be evicted before its child")
-    evictable = sum(len(node.slots) for node in unprotected)
-    if cache.num_evictable != evictable:
-        raise InvariantError(f"{evictable} evictable slots, counted as {cache.num_evictable}")
+    for domain in cache.order.domains:
+        own = [node for node in nodes if node.domain is domain]
+        evictable = sum(len(node.slots) for node in own if node.refs == 0)
+        num_tokens = sum(len(node.slots) for node in own)
+        if (domain.num_evictable, domain.num_tokens) != (evictable, num_tokens):
+            raise InvariantError(
+                f"{evictable} evictable slots of {num_tokens}, counted as "
+                f"{domain.num_evictable} of {domain.num_tokens}"
+            )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from ..memory.allocator import SlotAllocator, SlotIds
-from .node import TOKEN_BYTES, Node, Root, TokenIds
+from .node import TOKEN_BYTES, Node, Root, TokenIds, path_of
+from .order import EvictionOrder
 
 
 class Match(NamedTuple):
@@ -34,27 +34,31 @@ class RadixCache:
     """Prefixes of token sequences, each token with the KV slot that holds its keys and values.
 
     Token granular: a match may end anywhere, and splits the node it ends in, so that a lease
-    protects exactly the matched tokens. Slots in the tree belong to the tree; `evict` gives the
-    least recently used unleased ones back to the allocator.
+    protects exactly the matched tokens. Slots in the tree belong to the tree; `evict` gives
+    unleased ones back to the allocator: first what nobody is known to want, then what programs keep
+    that will come back, then what is pinned; the least recently used first in each of these.
 
-    The order of eviction is one linked list of all unprotected nodes, oldest first. A use moves
-    the unprotected part of its path to the young end, deepest node first. Hence a child always
-    stands before its parent, the oldest node is always a leaf, and evicting never searches:
-    its time depends on what is evicted, not on the size of the tree.
+    quotas: tokens per namespace that are never evicted on behalf of other namespaces.
     """
 
     def __init__(
-        self, allocator: SlotAllocator, clock: Callable[[], float] = time.monotonic
+        self,
+        allocator: SlotAllocator,
+        clock: Callable[[], float] = time.monotonic,
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
         self.allocator = allocator
         self.clock = clock
         self.listeners: list[TreeListener] = []
         self.roots: dict[str, Root] = {}
-        self.order: OrderedDict[Node, None] = OrderedDict()
+        self.order = EvictionOrder(quotas or {})
         self.num_tokens = 0
-        self.num_evictable = 0
         self.num_nodes = 0
         self.num_evicted_total = 0
+
+    @property
+    def num_evictable(self) -> int:
+        return self.order.num_evictable
 
     def match_length(self, namespace: str, tokens: TokenIds) -> int:
         """How many leading tokens are cached. Changes nothing, not even the order of eviction."""
@@ -96,8 +100,7 @@ class RadixCache:
             raise ValueError("the node was evicted: lock a match before evicting anything")
         node.refs += 1
         while node.refs == 1 and node.parent is not None:
-            self.num_evictable -= len(node.slots)
-            del self.order[node]
+            self.order.discard(node)
             node = node.parent
             node.refs += 1
 
@@ -111,8 +114,7 @@ class RadixCache:
         now_s = self.clock()
         while node.refs == 0 and node.parent is not None:
             node.used_s = now_s
-            self.num_evictable += len(node.slots)
-            self.order[node] = None
+            self.order.add(node)
             node = node.parent
             node.refs -= 1
 
@@ -122,46 +124,99 @@ class RadixCache:
             node.hits += 1
             node = node.parent
 
-    def evict(self, n: int) -> int:
-        """Free the `n` least recently used unleased slots, from the leaves up; return how many
-        there were to free. A leaf that is larger than what is still wanted loses only its end."""
+    def keep(self, node: Node) -> None:
+        """Let the path to `node` go after what nobody keeps: a program will come back to it."""
+        self._claim(node, keeps=1)
+        self._touch(node)  # what leads there may be of that class already, and must stay behind it
+
+    def unkeep(self, node: Node) -> None:
+        """Take back one `keep`; one on a node that was evicted meanwhile is no more."""
+        self._claim(node, keeps=-1)
+
+    def pin(self, node: Node) -> None:
+        """Let the path to `node` go last of all."""
+        self._claim(node, pins=1)
+        self._touch(node)
+
+    def unpin(self, node: Node) -> None:
+        """Take back one `pin`; one on a node that was evicted meanwhile is no more."""
+        self._claim(node, pins=-1)
+
+    def hasten(self, node: Node, max_hits: int = 0) -> None:
+        """Nobody will come back to `node`: it goes next, and so does what is above, as far up as no
+        other branch begins and no more than `max_hits` sequences started on it."""
+        doomed: list[Node] = []
+        while (
+            node.parent is not None
+            and not node.refs
+            and node.hits <= max_hits
+            and len(node.children) <= 1
+        ):
+            doomed.append(node)
+            node = node.parent
+        if doomed and not doomed[0].children:
+            for each in reversed(doomed):  # the deepest one last, and so in front
+                self.order.hasten(each)
+
+    def _claim(self, node: Node, keeps: int = 0, pins: int = 0) -> None:
+        """Count at `node`, and above wherever the first claim begins or the last one ends."""
+        while node.parent is not None:
+            had_keeps, had_pins = node.keeps > 0, node.pins > 0
+            self.order.reclass(node, keeps, pins)
+            keeps = (node.keeps > 0) - had_keeps
+            pins = (node.pins > 0) - had_pins
+            if not keeps and not pins:
+                return
+            node = node.parent
+
+    def evict(self, n: int, namespace: str | None = None) -> int:
+        """Free `n` unleased slots, from the leaves up; return how many there were to free.
+
+        A leaf that is larger than what is still wanted loses only its end. namespace: who needs
+        them; of others' quotas nothing is taken. None respects all quotas.
+        """
         freed: list[SlotIds] = []
         wanted = n
-        while wanted > 0 and self.order:
-            node = next(iter(self.order))
+        own = None if namespace is None else self.order.domain_of(namespace)
+        while wanted > 0 and (node := self.order.first(own)) is not None:
             size = len(node.slots)
-            kept = max(0, size - wanted)
+            most = wanted if node.domain is own else min(wanted, node.domain.num_for_others)
+            kept = max(0, size - most)
             if self.listeners:
-                namespace, path = _path(node)
+                name, path = path_of(node)
                 start = len(path) // TOKEN_BYTES - size + kept
                 for listener in self.listeners:
-                    listener.evicted(namespace, path, start)
+                    listener.evicted(name, path, start)
             if not kept:
                 self._remove(node)
                 freed.append(node.slots)
-                wanted -= size
+                node.domain.num_tokens -= size
             else:
                 freed.append(node.slots[kept:])
                 node.slots = node.slots[:kept].copy()
                 node.tokens = node.tokens[: kept * TOKEN_BYTES]
-                wanted = 0
+                node.domain.num_tokens -= size - kept
+                node.domain.num_evictable -= size - kept
+            wanted -= size - kept
         if not freed:
             return 0
         slots = np.concatenate(freed)
         self.num_tokens -= len(slots)
-        self.num_evictable -= len(slots)
         self.num_evicted_total += len(slots)
         self.allocator.free(slots)
         return len(slots)
 
     def flush(self) -> int:
-        """Evict everything that is not leased; return the number of freed slots."""
-        return self.evict(self.num_evictable)
+        """Evict everything that is not leased, quotas or not; return the number of freed slots."""
+        return sum(self.evict(self.num_evictable, namespace) for namespace in list(self.roots))
 
     def _descend(self, namespace: str, query: bytes) -> tuple[Node, int, Node | None]:
         """Follow whole nodes. The deepest one, the bytes matched so far, and the child (if any)
         of which a first part, but not all, continues the query."""
-        node: Node = self.roots.get(namespace) or Root(namespace)
+        root = self.roots.get(namespace)
+        if root is None:
+            return Root(namespace, self.order.domain_of(namespace)), 0, None
+        node: Node = root
         ids = memoryview(query).cast("i")
         at = 0
         while at < len(query):
@@ -192,21 +247,23 @@ class RadixCache:
     def _append(self, node: Node, tokens: bytes, slots: SlotIds) -> Node:
         """Put new tokens behind `node`; the node that ends with them is returned.
 
-        An unleased leaf grows in place, so that a prompt filed chunk by chunk, or a conversation
-        turn by turn, stays one node as long as nothing branches off.
+        A leaf that nobody holds or has started on grows in place, so that a prompt that is filed
+        chunk by chunk stays one node as long as nothing branches off.
         """
         self.num_tokens += len(slots)
-        self.num_evictable += len(slots)
-        if node.parent is not None and not node.children and not node.refs:
+        node.domain.num_tokens += len(slots)
+        is_free = not (node.refs or node.keeps or node.pins or node.hits)
+        if node.parent is not None and not node.children and is_free:
+            node.domain.num_evictable += len(slots)
             node.tokens += tokens
             node.slots = np.concatenate([node.slots, slots])
             return node
         if isinstance(node, Root):
             self.roots[node.namespace] = node
-        leaf = Node(tokens, slots.copy(), node)
+        leaf = Node(tokens, slots.copy(), node, node.domain)
         leaf.used_s = self.clock()
         node.children[leaf.first_token] = leaf
-        self.order[leaf] = None
+        self.order.add(leaf)
         self.num_nodes += 1
         return leaf
 
@@ -216,17 +273,18 @@ class RadixCache:
         parent = node.parent
         if parent is None:
             raise ValueError("a root has no tokens to split")
-        upper = Node(node.tokens[: k * TOKEN_BYTES], node.slots[:k].copy(), parent)
+        upper = Node(node.tokens[: k * TOKEN_BYTES], node.slots[:k].copy(), parent, node.domain)
         parent.children[upper.first_token] = upper
         node.tokens = node.tokens[k * TOKEN_BYTES :]
         node.slots = node.slots[k:].copy()
         node.parent = upper
         upper.children[node.first_token] = node
         upper.hits, upper.used_s = node.hits, node.used_s
+        upper.keeps, upper.pins = int(node.keeps > 0), int(node.pins > 0)
         if node.refs > 0:
             upper.refs = 1
         else:
-            self.order[upper] = None
+            self.order.insert_upper(upper)
         self.num_nodes += 1
         return upper
 
@@ -235,32 +293,21 @@ class RadixCache:
         now_s = self.clock()
         while node.refs == 0 and node.parent is not None:
             node.used_s = now_s
-            self.order.move_to_end(node)
+            self.order.touch(node)
             node = node.parent
 
     def _remove(self, leaf: Node) -> None:
         parent = leaf.parent
         if parent is None or leaf.children or leaf.refs:
             raise ValueError("only an unleased leaf can be removed")
-        del self.order[leaf]
+        self._claim(leaf, -leaf.keeps, -leaf.pins)
+        self.order.discard(leaf)
         del parent.children[leaf.first_token]
         leaf.parent = None
         self.num_nodes -= 1
         if isinstance(parent, Root) and not parent.children:
             # Namespaces come from clients: an empty one must not stay behind.
             del self.roots[parent.namespace]
-
-
-def _path(node: Node) -> tuple[str, bytes]:
-    """The namespace of a node, and all tokens from the root to its end."""
-    pieces: list[bytes] = []
-    above: Node = node
-    while above.parent is not None:
-        pieces.append(above.tokens)
-        above = above.parent
-    if not isinstance(above, Root):
-        raise ValueError("the node is no longer in the tree")
-    return above.namespace, b"".join(reversed(pieces))
 
 
 def _as_bytes(tokens: TokenIds) -> bytes:

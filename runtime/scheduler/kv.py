@@ -10,6 +10,12 @@ from ..radix_cache.tree import RadixCache
 from .sequence import Sequence
 
 
+def common_namespace(seqs: list[Sequence]) -> str | None:
+    """The namespace of all of them, None when there are several."""
+    namespaces = {seq.namespace for seq in seqs}
+    return namespaces.pop() if len(namespaces) == 1 else None
+
+
 class KVLedger:
     """Gives slots to sequences, evicting cached prefixes when none are free, and files what
     sequences computed in the tree."""
@@ -18,10 +24,10 @@ class KVLedger:
         self.allocator = allocator
         self.cache = cache
 
-    @property
-    def num_available(self) -> int:
-        """Slots that can be had without taking any from a running sequence."""
-        return self.allocator.num_free + self.cache.num_evictable
+    def num_available(self, namespace: str | None) -> int:
+        """Slots that can be had for a namespace (None: for several together) without taking any
+        from a running sequence or from another namespace's quota."""
+        return self.allocator.num_free + self.cache.order.num_evictable_for(namespace)
 
     def lease(self, seq: Sequence) -> None:
         """Start from the longest cached prefix that the sequence can use, and protect it."""
@@ -40,10 +46,10 @@ class KVLedger:
         """
         total = num_each * len(seqs)
         if total > self.allocator.num_free:
-            self.cache.evict(total - self.allocator.num_free)
+            self.cache.evict(total - self.allocator.num_free, common_namespace(seqs))
         slots = self.allocator.allocate(total)
         if slots is None:
-            raise RuntimeError(f"{total} slots were promised, {self.num_available} are available")
+            raise RuntimeError(f"{total} slots were promised, {self.allocator.num_free} are free")
         if num_each == 1:
             for seq, slot in zip(seqs, slots.tolist(), strict=True):
                 if seq.num_slots == len(seq.slots):

@@ -9,7 +9,7 @@ from ..memory.allocator import SlotAllocator
 from ..radix_cache.node import TOKEN_BYTES
 from ..radix_cache.tree import RadixCache
 from .config import SchedulerConfig
-from .kv import KVLedger
+from .kv import KVLedger, common_namespace
 from .sequence import Sequence
 from .waiting import WaitingQueue
 
@@ -110,11 +110,23 @@ class Scheduler:
             self._lookahead = max(self._lookahead * 7 // 8, self.config.lookahead)
         self._stalled = False
 
+    def resume(self, sound: list[Sequence], lost: list[Sequence]) -> None:
+        """Go on after a repair of the tree. `sound` are all that may still run: each is retracted,
+        since the step in which they were met may be half done. `lost` hold nothing any more."""
+        for seq in lost:
+            seq.node = None
+            seq.num_slots = seq.num_leased = seq.num_computed = 0
+            self.waiting.wake(seq, gone=True)
+        self.waiting.look_up_again()
+        self.running = list(sound)
+        for seq in sound:
+            self._retract(seq)
+
     def _grant_decodes(self) -> list[Sequence]:
         """Slots for one token of each decoding sequence; retracts until there are enough."""
         while True:
             decoding = [seq for seq in self.running if seq.num_tokens - seq.num_computed == 1]
-            if len(decoding) <= self.kv.num_available:
+            if len(decoding) <= self.kv.num_available(common_namespace(decoding)):
                 break
             self._retract_last()
         self.kv.grow(decoding, 1)
@@ -124,13 +136,13 @@ class Scheduler:
         """Chunks for running sequences whose prompts are not computed yet, the oldest first."""
         if not chunks:
             # Only prompts in the making: if they have taken all slots, nobody could ever go on.
-            while self.kv.num_available == 0:
+            while not any(self.kv.num_available(seq.namespace) for seq in extending):
                 extending.remove(self._retract_last())
         for seq in sorted(extending, key=lambda seq: seq.arrival):
             budget -= self._extend(seq, chunks, budget)
 
     def _extend(self, seq: Sequence, chunks: list[Chunk], budget: int) -> int:
-        length = min(seq.num_uncomputed, budget, self.kv.num_available)
+        length = min(seq.num_uncomputed, budget, self.kv.num_available(seq.namespace))
         first_row = seq.first_logprob_row
         if first_row is not None:  # one row of logits for each token from there on
             num_before = max(0, first_row - seq.num_computed)
@@ -179,10 +191,10 @@ class Scheduler:
         """Lease its cached prefix and make it run, if its slots and the promised ones are there."""
         if self.running:
             need = seq.num_tokens + self._growth(seq) + promised
-            if need - seq.max_match > self.kv.num_available:
+            if need - seq.max_match > self.kv.num_available(seq.namespace):
                 return False
             self.kv.lease(seq)
-            if need - seq.num_leased > self.kv.num_available:
+            if need - seq.num_leased > self.kv.num_available(seq.namespace):
                 self.kv.release(seq, keep=True)
                 return False
         else:
@@ -230,7 +242,7 @@ class Scheduler:
         if len(self.running) >= self.config.max_running:
             return False
         need = seq.num_tokens + self._growth(seq) + self._promised()
-        return need - seq.hit_estimate <= self.kv.num_available
+        return need - seq.hit_estimate <= self.kv.num_available(seq.namespace)
 
     def _retract_last(self) -> Sequence:
         """Slots ran out: of the lowest priority, the youngest gives back its own."""

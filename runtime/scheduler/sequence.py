@@ -32,7 +32,8 @@ class Sequence:
     sequence; those behind, up to `num_slots`, are its own. A waiting sequence holds no slots.
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
-    fits. priority: higher goes first, where the policy looks at it.
+    fits. priority: higher goes first, where the policy looks at it. session: whose call it is, 0
+    for nobody's; ends_session: none will follow.
     queue_s: how long it waited before it was first admitted.
 
     While it waits, for the queue: prefix_bytes: its tokens. hit_estimate: how many are cached.
@@ -53,6 +54,8 @@ class Sequence:
     logprobs: LogprobParams | None = None
     constraint: Constraint | None = None
     priority: int = 0
+    session: int = 0
+    ends_session: bool = False
     matcher: Matcher | None = None
 
     num_computed: int = 0

@@ -195,6 +195,11 @@ class WaitingQueue:
         for seq in self._index.with_prefix(namespace, tokens[: (start + 1) * TOKEN_BYTES]):
             self._learn(seq, min(seq.hit_estimate, start))
 
+    def look_up_again(self) -> None:
+        """The tree changed without telling."""
+        for seq in self._by_age:
+            self._learn(seq, self._cache.match_length(seq.namespace, seq.ids[: seq.max_match]))
+
     def _learn(self, seq: Sequence, hit_estimate: int) -> None:
         if hit_estimate == seq.hit_estimate:
             return

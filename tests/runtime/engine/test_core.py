@@ -349,3 +349,58 @@ def test_the_counters_add_up() -> None:
     assert stats["hit_tokens"] == len(PROMPT)
     assert stats["computed_tokens"] == world.runner.num_tokens_computed
     assert stats["finished"] == 2
+
+
+class TestSessions:
+    def test_a_programs_prefix_is_still_there_when_it_comes_back(self) -> None:
+        world = World(60)
+        first = world.submit(PROMPT, 4, ignore_eos=True, session=9)
+        world.run()
+        for i in range(20):
+            world.submit([20 + i] * 30, 4, ignore_eos=True)
+            world.run()
+        second = world.submit(PROMPT + first.token_ids, 1, session=9)
+        world.run()
+        assert second.cached_tokens == len(PROMPT) + 3
+
+    def test_a_dropped_or_refused_call_leaves_no_session_behind_that_cannot_end(self) -> None:
+        world = World()
+        world.drop(world.submit(PROMPT, 4, session=9, session_ttl_s=0.5))
+        now = world.core.cache.clock()
+        world.core.cache.clock = lambda: now + 1
+        world.step()
+        assert world.core.stats()["sessions"] == 0
+
+    def test_pins_of_the_engine_are_told_by_number(self) -> None:
+        world = World(100)
+        world.submit(PROMPT, 0)
+        world.run()
+        pin, length = world.core.pin("", PROMPT, 60)
+        assert (length, world.core.stats()["pinned_tokens"]) == (len(PROMPT), len(PROMPT))
+        assert world.core.unpin(pin)
+
+
+class TestQuotas:
+    def test_a_tenant_keeps_its_prefix_through_the_traffic_of_another(self) -> None:
+        world = World(100, namespace_quotas={"a": 20})
+        world.submit(PROMPT, 0, namespace="a")
+        world.run()
+        all_heard = [world.submit([20 + i] * 40, 30, namespace="b") for i in range(12)]
+        world.run()
+        again = world.submit(PROMPT, 1, namespace="a")
+        world.run()
+        assert again.cached_tokens == len(PROMPT) - 1
+        for heard in all_heard:
+            world.assert_right(heard)
+
+    def test_what_can_never_fit_beside_anothers_quota_is_refused_on_arrival(self) -> None:
+        world = World(100, namespace_quotas={"a": 40})
+        with pytest.raises(RequestError, match="holds 60"):
+            world.submit([5] * 61, 1, namespace="b")
+        heard = world.submit([5] * 80, 1, namespace="a")
+        world.run()
+        world.assert_right(heard)
+
+    def test_quotas_of_more_than_half_the_pool_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="at most half"):
+            World(100, namespace_quotas={"a": 51})

@@ -36,7 +36,7 @@ def a_split_forgets_the_lease(patch: Patch) -> None:
         upper = split(self, node, k)
         if upper.refs:
             upper.refs = 0
-            self.order[upper] = None
+            self.order.add(upper)
         return upper
 
     patch.setattr(RadixCache, "_split", forgetful)
@@ -128,7 +128,7 @@ def a_retracted_sequence_resumes_on_its_old_slots(patch: Patch) -> None:
 def eviction_takes_the_oldest_leased_node(patch: Patch) -> None:
     evict = RadixCache.evict
 
-    def greedy(self: RadixCache, n: int) -> int:
+    def greedy(self: RadixCache, n: int, namespace: str | None = None) -> int:
         for root in self.roots.values():
             for child in root.children.values():
                 if child.refs and not child.children:
@@ -147,7 +147,7 @@ def the_newest_token_is_taken_for_computed(patch: Patch) -> None:
     def hasty(self: Scheduler, chunk: Chunk) -> None:
         settle(self, chunk)
         seq = chunk.seq
-        if chunk.reaches_end and seq.num_generated > 3 and self.kv.num_available:
+        if chunk.reaches_end and seq.num_generated > 3 and self.kv.num_available(None):
             self.kv.grow([seq], 1)
             seq.num_computed += 1
 

@@ -57,12 +57,17 @@ class World:
         runner: HashRunner | None = None,
         compiler: object = None,
         vocab_size: int = 61,
+        strict: bool = True,
         **config: object,
     ) -> None:
         self.runner = runner or HashRunner(num_slots, vocab_size)
         self.tokenizer = HashTokenizer(vocab_size)
         self.core = EngineCore(
-            EngineConfig(**config), self.runner, self.tokenizer, compiler or NoCompiler()
+            EngineConfig(**config),
+            self.runner,
+            self.tokenizer,
+            compiler or NoCompiler(),
+            strict=strict,
         )
         self.heard: dict[int, Heard] = {}
         self._next_sid = 0
@@ -84,11 +89,25 @@ class World:
         constraint: object = None,
         namespace: str = "",
         priority: int = 0,
+        session: int = 0,
+        session_ttl_s: float = 60.0,
+        ends_session: bool = False,
         **sampling: object,
     ) -> Heard:
         self._next_sid += 1
         params = SamplingParams(max_new_tokens=max_new_tokens, temperature=0.0, **sampling)
-        submit = Submit(self._next_sid, prompt, params, constraint, logprobs, namespace, priority)
+        submit = Submit(
+            self._next_sid,
+            prompt,
+            params,
+            constraint,
+            logprobs,
+            namespace,
+            priority,
+            session,
+            session_ttl_s,
+            ends_session,
+        )
         self.core.submit(submit)
         heard = self.heard[submit.sid] = Heard(submit)
         return heard
