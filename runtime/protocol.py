@@ -661,12 +661,29 @@ class EngineReady(_Message, tag="engine_ready", frozen=True):
     execution: dict[str, str] = {}
 
 
+class CacheMiss(Struct, forbid_unknown_fields=True, frozen=True):
+    """Why the cache held no more of a sequence's prompt. `token_id` at `position` is the first token
+    that was missing.
+
+    reason: "evicted" when it was cached once behind the same prefix, and then `evicted_ago_s` says
+    how long ago it went; "new" when it was never seen (or its eviction is too long ago to be
+    remembered). cached_instead: tokens that are cached at its place, the first few.
+    """
+
+    position: int
+    token_id: int
+    reason: Literal["new", "evicted"]
+    evicted_ago_s: float | None = None
+    cached_instead: list[int] = []
+
+
 class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     """What one step did for sequence `sid`.
 
     `token_ids` are the new tokens, including an end token when one was sampled (front cuts it).
-    `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s` and
-    `prompt_logprobs` are set once, with the first Progress.
+    `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s`,
+    `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
+    when the whole prompt was cached.
     """
 
     sid: int
@@ -677,6 +694,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     cached_tokens: int | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
     queue_s: float | None = None
+    cache_miss: CacheMiss | None = None
 
 
 class Failed(Struct, forbid_unknown_fields=True, frozen=True):

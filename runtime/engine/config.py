@@ -40,6 +40,7 @@ class EngineConfig:
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
     max_waiting: sequences that may wait; one more is refused as overloaded.
     namespace_quotas: cached tokens per namespace that requests of others can never evict.
+    cache_events: changes of the radix tree to keep for those who ask; 0 keeps none.
     max_pinned_fraction: of the KV pool, how much pins may hold.
     grammar_timeout_s: for compiling the constraint of one request.
     """
@@ -60,6 +61,7 @@ class EngineConfig:
     grammar_timeout_s: float = 5.0
     namespace_quotas: Mapping[str, int] = field(default_factory=dict)
     max_pinned_fraction: float = 0.5
+    cache_events: int = 0
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -90,6 +92,8 @@ class EngineConfig:
             raise ValueError(
                 f"max_pinned_fraction must be from 0 to 1, not {self.max_pinned_fraction!r}"
             )
+        if isinstance(self.cache_events, bool) or self.cache_events < 0:
+            raise ValueError(f"cache_events must be 0 or more, not {self.cache_events!r}")
         for name, quota in self.namespace_quotas.items():
             if isinstance(quota, bool) or not isinstance(quota, int) or quota < 0:
                 raise ValueError(

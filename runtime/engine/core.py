@@ -14,6 +14,7 @@ from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
 from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache.dump import dump
+from ..radix_cache.events import EventLog
 from ..radix_cache.node import Node
 from ..radix_cache.tree import RadixCache
 from ..scheduler.config import SchedulerConfig
@@ -49,6 +50,7 @@ class EngineCore:
     What is not given is loaded as `config` says; a model that cannot be loaded raises
     ModelLoadError or TokenizerError.
 
+    cache_events: what the tree stored and evicted lately, for a router outside.
     strict: raise what is wrong with the bookkeeping instead of repairing it; for tests.
     """
 
@@ -74,6 +76,9 @@ class EngineCore:
                 f"{self.allocator.num_slots}; at most half may be reserved"
             )
         self.cache = RadixCache(self.allocator, quotas=config.namespace_quotas)
+        self.cache_events = EventLog(config.cache_events)
+        if config.cache_events:
+            self.cache.listeners.append(self.cache_events)
         self.leases = LeaseTable(
             self.cache, int(self.allocator.num_slots * config.max_pinned_fraction)
         )
@@ -241,6 +246,7 @@ class EngineCore:
             if self.strict:
                 raise
             lost = self._auditor.after_failure(self._runnable(), error)
+            self.cache_events.cleared()
         for seq in lost:
             self._report_failure(
                 seq, RequestError("internal", "its KV slots were mixed up; send it again")
@@ -318,6 +324,7 @@ class EngineCore:
                 cached_tokens=seq.cached_tokens if is_first else None,
                 prompt_logprobs=seq.prompt_logprobs if is_first and wants_prompt else None,
                 queue_s=seq.queue_s if is_first else None,
+                cache_miss=seq.cache_miss if is_first else None,
             )
         )
         seq.reported = True

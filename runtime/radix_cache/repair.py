@@ -150,7 +150,8 @@ def _recount(cache: RadixCache, nodes: list[Node], holders: Items[Holder]) -> No
             newest[id(parent)] = max(newest.get(id(parent), -1), newest[id(node)])
         node.domain.num_tokens += len(node.slots)
     # Stable: among equals those deeper in the tree come first, as they do here.
-    for node in sorted(nodes[::-1], key=lambda node: newest[id(node)]):
+    children_first = list(reversed(nodes))
+    for node in sorted(children_first, key=lambda node: newest[id(node)]):
         if node.refs == 0:
             cache.order.add(node)
     cache.num_nodes = len(nodes)

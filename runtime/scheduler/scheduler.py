@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from ..memory.allocator import SlotAllocator
+from ..radix_cache.history import EvictionHistory
 from ..radix_cache.node import TOKEN_BYTES
 from ..radix_cache.tree import RadixCache
 from .config import SchedulerConfig
@@ -62,6 +63,8 @@ class Scheduler:
         self._max_logit_rows = max_logit_rows
         self._rows_left = max_logit_rows
         self._lookahead = config.lookahead
+        self._history = EvictionHistory(cache.clock)
+        cache.listeners.append(self._history)
         self._stalled = False
 
     def submit(self, seq: Sequence) -> None:
@@ -203,6 +206,10 @@ class Scheduler:
             seq.cached_tokens = seq.num_leased
             seq.queue_s = time.monotonic() - seq.arrived_s
             self.num_hit_tokens += seq.num_leased
+            if seq.num_leased < seq.max_match and seq.node is not None:
+                seq.cache_miss = self._history.explain(
+                    seq.namespace, seq.ids, seq.num_leased, seq.node
+                )
         self.running.append(seq)
         return True
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..memory.allocator import SlotIds
-from ..protocol import Constraint, LogprobParams, SamplingParams, TokenLogprob
+from ..protocol import CacheMiss, Constraint, LogprobParams, SamplingParams, TokenLogprob
 from ..radix_cache.node import Node, TokenIds
 from .stop import StopChecker
 
@@ -73,6 +73,7 @@ class Sequence:
     retractions: int = 0
     preemptions: int = 0
     cached_tokens: int | None = None
+    cache_miss: CacheMiss | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     reported: bool = False
     arrived_s: float = field(default_factory=time.monotonic)

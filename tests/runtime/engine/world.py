@@ -10,6 +10,7 @@ from hash_runner import EOS, HashRunner, HashTokenizer, continuation
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.protocol import (
+    CacheMiss,
     Failed,
     LogprobParams,
     Progress,
@@ -31,6 +32,7 @@ class Heard:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     cached_tokens: int | None = None
+    cache_miss: CacheMiss | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
     finish: str | None = None
     matched_stop: str | int | None = None
@@ -138,6 +140,7 @@ class World:
         assert (progress.cached_tokens is not None) == first
         if first:
             heard.cached_tokens = progress.cached_tokens
+            heard.cache_miss = progress.cache_miss
             heard.prompt_logprobs = progress.prompt_logprobs
         heard.finish = progress.finish
         heard.matched_stop = progress.matched_stop
