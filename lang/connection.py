@@ -291,7 +291,7 @@ class RequestTable(ABC):
                     self._finish(rid, InternalError(f"chunk {call.next_seq} of a stream was lost"))
                 else:
                     self._finish(rid, message)
-            case protocol.Scores(rid=rid):
+            case protocol.Scores(rid=rid) | protocol.PlanDone(rid=rid):
                 self._finish(rid, message)
             case protocol.Info(rid=rid) | protocol.Flushed(rid=rid):
                 self._finish(rid, message)

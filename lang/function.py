@@ -13,6 +13,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -22,7 +24,9 @@ from .backend.base import unwrap_backend
 from .body import Body, current_program
 from .config import backend_or_default
 from .executor import StreamExecutor
+from .held import HeldExecutor
 from .loop import shared_loop
+from .plan_runner import PlanRunner
 from .retry import Retry
 from .run_options import RUN_NAMES, RunOptions, batch_options
 from .state import ProgramState
@@ -112,6 +116,7 @@ class Function(Generic[Return]):
         checkpoint: str | Path | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
+        compiled: bool = True,
         **sampling: Any,
     ) -> list[ProgramState]: ...
     @overload
@@ -127,6 +132,7 @@ class Function(Generic[Return]):
         checkpoint: str | Path | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
+        compiled: bool = True,
         **sampling: Any,
     ) -> Iterator[ProgramState]: ...
     def run_batch(
@@ -141,6 +147,7 @@ class Function(Generic[Return]):
         checkpoint: str | Path | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
+        compiled: bool = True,
         **sampling: Any,
     ) -> list[ProgramState] | Iterator[ProgramState]:
         """Run one instance per item, concurrently, and return their states in order.
@@ -159,15 +166,23 @@ class Function(Generic[Return]):
         over the same items takes what it finds there and runs the others: see checkpoint.py.
         Raises `CheckpointError` when the file belongs to another batch.
 
+        With `compiled`, an instance whose body does not wait for results goes to the runtime
+        whole, and its calls follow each other there; what a body appends before it first wants a
+        result goes so, too. Each body runs once, as ever, and the results are the same. Only a
+        failed branch is told later: by the state, and no longer by its `join()`.
+
         Prefixes that the instances share are computed once by the runtime, whoever comes first,
         so no instance is run or traced ahead of the others.
         """
         from .batch import Batch
 
+        options = batch_options(backend, timeout, retry, sampling, "run_batch()")
+        if compiled and self.is_plannable(options):
+            options = replace(options, plans=PlanRunner(options.backend))
         batch = Batch(
             self,
             [self.bound(item, "run_batch()") for item in batch_kwargs],
-            batch_options(backend, timeout, retry, sampling, "run_batch()"),
+            options,
             num_threads=num_threads,
             progress_bar=progress_bar,
             on_error=on_error,
@@ -238,6 +253,10 @@ class Function(Generic[Return]):
         if self.is_async:
             raise TypeError(f"the program {self.name!r} is a coroutine; only plain bodies trace")
 
+    def is_plannable(self, options: RunOptions) -> bool:
+        """Whether instances may go to the runtime as plans."""
+        return options.backend.capabilities.plans and not (self.is_async or options.stream)
+
     def body(self, arguments: inspect.BoundArguments, options: RunOptions) -> Body:
         """A fresh state with the Python function that will fill it, not started yet."""
         return Body(self.func, arguments, self._state(arguments, options), self.is_async)
@@ -263,7 +282,9 @@ class Function(Generic[Return]):
         return self.body(arguments, options), options
 
     def _state(self, arguments: inspect.BoundArguments, options: RunOptions) -> ProgramState:
-        executor = StreamExecutor(
+        plans = options.plans
+        held = plans is not None and plans.reason is None
+        executor = (partial(HeldExecutor, runner=plans) if held else StreamExecutor)(
             options.backend,
             options.sampling,
             program=self.name,

@@ -65,8 +65,11 @@ class ProgramStateGroup:
         "concate_and_append": the text that the children added is appended, one after the other.
         """
         _check_mode(mode)
-        for state in self.states:
-            state.stream_executor.sync("await group.join_async()")
+        children = [state.stream_executor for state in self.states]
+        if self.src_state.stream_executor.join_later(children, mode):
+            return
+        for child in children:
+            child.sync("await group.join_async()")
         self._merge(mode)
 
     async def join_async(self, mode: str = "gather_variable") -> None:

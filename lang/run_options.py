@@ -9,6 +9,7 @@ from typing import Any
 
 from .backend.base import Backend
 from .config import backend_or_default
+from .plan_runner import PlanRunner
 from .retry import Retry
 from .sampling import NO_OPTIONS, SamplingOptions, checked_timeout
 
@@ -38,6 +39,8 @@ class RunOptions:
     retry: Retry | None = None
     stream: bool = False
     inline: bool = False
+    # Where instances go to be run as plans; None where they are interpreted.
+    plans: PlanRunner | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any], where: str) -> RunOptions:

@@ -10,7 +10,19 @@ import hashlib
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from ..protocol import ClientMessage, Done, Error, FrontMessage, Scores, encode
+import msgspec
+
+from ..protocol import (
+    ClientMessage,
+    Done,
+    Error,
+    FrontMessage,
+    Plan,
+    PlanDone,
+    PlanInstance,
+    Scores,
+    encode,
+)
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_ANSWERS: Final = 4_096
@@ -40,7 +52,7 @@ class Answered:
 
     def keep(self, client_id: bytes, rid: str, digest: bytes, message: FrontMessage) -> None:
         """Remember how a request ended, if it is worth it."""
-        if not isinstance(message, Done | Scores | Error):
+        if not isinstance(message, Done | Scores | PlanDone | Error):
             return
         if isinstance(message, Error) and message.code in _PASSING:
             return
@@ -66,6 +78,6 @@ class Answered:
             self.num_bytes -= answer.num_bytes
 
 
-def digest_of(message: ClientMessage) -> bytes:
-    """Equal for equal requests."""
-    return hashlib.blake2b(encode(message), digest_size=16).digest()
+def digest_of(message: ClientMessage | Plan | PlanInstance) -> bytes:
+    """Equal for equal requests, plans and instances."""
+    return hashlib.blake2b(msgspec.msgpack.encode(message), digest_size=16).digest()

@@ -15,6 +15,7 @@ from ..protocol import (
     Error,
     FrontMessage,
     Info,
+    PlanDone,
     Scores,
     encode,
 )
@@ -78,7 +79,7 @@ class ClientSocket:
 
 def _too_long(message: FrontMessage, num_bytes: int) -> Error:
     """The answer in place of one that no frame can carry."""
-    rid = message.rid if isinstance(message, Chunk | Done | Scores | Info) else None
+    rid = message.rid if isinstance(message, Chunk | Done | Scores | PlanDone | Info) else None
     return Error(
         rid,
         "invalid_request",

@@ -1,0 +1,273 @@
+"""States whose ops are held back while their program's body runs, so that what it appends can go to
+the runtime as one plan. Made by function.py for a batch; plan_runner.py takes them from here.
+
+A held state is recorded, not guessed: the body runs once, as ever. When it is over, or wants a
+result, what it has appended by then is handed in. The answers are played back through the very
+ops that were held, so that a state comes out as if each call had been made by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import ir
+from .cells import Cell
+from .executor import StreamExecutor
+from .failures import Origin, caller_source
+from .ir import Expr
+from .monitor import Monitor
+from .op_queue import Op
+from .playback import Answer, Playback
+from .record import CallRecord
+
+if TYPE_CHECKING:
+    from .plan_runner import PlanRunner
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BranchOff(Expr):
+    """Start the branches of a fork here."""
+
+    children: tuple[HeldExecutor, ...]
+
+    def __repr__(self) -> str:
+        return f"Fork({len(self.children)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BringTogether(Expr):
+    """Wait for branches, and append their text or gather their variables."""
+
+    children: tuple[HeldExecutor, ...]
+    append: bool
+    gathered: tuple[tuple[Cell, tuple[Cell, ...]], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Join({len(self.children)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CopyText(Expr):
+    """Append the text of an earlier variable."""
+
+    cell: Cell
+
+    def __repr__(self) -> str:
+        return f"Variable({self.cell.name!r})"
+
+
+class Recording:
+    """What the states of one instance share: whether they are still held."""
+
+    def __init__(self, root: HeldExecutor, runner: PlanRunner) -> None:
+        self.root = root
+        self.runner = runner
+        self.held = True
+        self._lock = threading.Lock()
+
+    def hand_in(self) -> None:
+        """The body is over, or wants a result. Once."""
+        with self._lock:
+            held, self.held = self.held, False
+        if held:
+            self.runner.take(self.root)
+
+
+class _HeldMonitor(Monitor):
+    """Before anybody waits for something, what is held is handed in: or it would never come."""
+
+    def __init__(self, hand_in: Callable[[], None]) -> None:
+        super().__init__()
+        self._hand_in = hand_in
+
+    def wait_for(self, predicate: Callable[[], bool]) -> None:
+        if not self._holds(predicate):
+            self._hand_in()
+            super().wait_for(predicate)
+
+    async def wait_for_async(self, predicate: Callable[[], bool]) -> None:
+        if not self._holds(predicate):
+            self._hand_in()
+            await super().wait_for_async(predicate)
+
+    def _holds(self, predicate: Callable[[], bool]) -> bool:
+        with self:
+            return predicate()
+
+
+class HeldExecutor(StreamExecutor):
+    """Holds its ops until `begin`. It counts as active before, so nothing starts by itself."""
+
+    def __init__(
+        self, *args: Any, runner: PlanRunner, recording: Recording | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.recording = recording or Recording(self, runner)
+        self.monitor = _HeldMonitor(self.recording.hand_in)
+        self.answers: deque[Answer] = deque()
+        self.waiting: asyncio.Task[None] | None = None
+        self._active = True
+        self._joined = False
+
+    @property
+    def ops(self) -> list[Op]:
+        """What is held."""
+        with self.monitor:
+            return list(self._queue)
+
+    # --- what the program's thread calls ---
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        self.recording.hand_in()
+        return super().variables
+
+    def enqueue(self, ops: Sequence[Op]) -> None:
+        if self._joined and isinstance(self.parent, HeldExecutor):
+            # The join has taken what was there then; it must not see what comes now.
+            self.parent.sync()
+        super().enqueue(ops)
+
+    def fork(self, size: int) -> list[StreamExecutor]:
+        if not self.recording.held:
+            return super().fork(size)
+        children = self._branches(size)
+        self.submit(BranchOff(tuple(c for c in children if isinstance(c, HeldExecutor))))
+        return children
+
+    def join_later(self, children: Sequence[StreamExecutor], mode: str) -> bool:
+        held = tuple(child for child in children if isinstance(child, HeldExecutor))
+        if not self.recording.held or len(held) < len(children):
+            return False
+        append = mode == "concate_and_append"
+        gathered = () if append else self._gather_later(held)
+        node = BringTogether(held, append, gathered)
+        origin = Origin(self.program, repr(node), None, caller_source())
+        self.enqueue([Op(node, origin, tuple(cell for cell, _ in gathered))])
+        for child in held:
+            child._joined = True
+            child.finish()
+        return True
+
+    def finish(self) -> None:
+        super().finish()
+        if self is self.recording.root:
+            self.recording.hand_in()
+
+    def cancel(self, error: BaseException | None = None) -> None:
+        super().cancel(error)
+        self._drop_plan()
+
+    def fail(self, error: BaseException) -> None:
+        super().fail(error)
+        self._drop_plan()
+
+    # --- on the loop ---
+
+    def begin(self) -> None:
+        """Run what is held, with the answers that are there already; the rest as ever."""
+        if self.answers:
+            self.session = Playback(self.backend, self.session, self.answers)
+        with self.monitor:
+            self._active = bool(self._queue)
+            start = self._active
+            if not start:
+                self._changed()
+        if start:
+            self._start()
+
+    async def _execute(self, op: Op) -> None:
+        match op.node:
+            case BranchOff(children=children):
+                if self._must_commit(len(children)):
+                    await super()._execute(self._op(ir.CommitPrefix(), op.origin.source))
+                for child in children:
+                    self._let_go(child)
+            case BringTogether() as join:
+                await self._bring_together(join, op)
+            case CopyText(cell=cell):
+                await super()._execute(Op(ir.Constant(str(cell.value)), op.origin))
+            case _:
+                await super()._execute(op)
+
+    def _let_go(self, child: HeldExecutor) -> None:
+        child.session = self.session.branch()
+        child.transcript = self.transcript.branch()
+        child.fork_point = self.transcript.branch()
+        child._cached_len = self._cached_len
+        child.begin()
+
+    async def _bring_together(self, join: BringTogether, op: Op) -> None:
+        for child in join.children:
+            await child.monitor.wait_for_async(child.idle_test())
+            if child.failure is not None:
+                self.fail(child.failure)
+                for other in join.children:
+                    other.cancel(child.failure)
+                return
+        if join.append:
+            children = [(child.transcript, child.fork_point) for child in join.children]
+            pieces = [transcript.since(start) for transcript, start in children]
+            node = ir.AppendChildren(
+                texts=tuple(text for text, _ in pieces),
+                pieces=tuple(tuple(parts) for _, parts in pieces),
+                spans=tuple(tuple(transcript.spans_since(start)) for transcript, start in children),
+            )
+            await super()._execute(Op(node, op.origin))
+        with self.monitor:
+            for cell, sources in join.gathered:
+                cell.complete([source.value for source in sources])
+            self.monitor.changed()
+
+    @contextmanager
+    def _call(self, op: Op) -> Iterator[CallRecord]:
+        with super()._call(op) as record:
+            yield record
+        session = self.session
+        if isinstance(session, Playback) and (answer := session.last) is not None:
+            # The call was made when the plan ran, not now that its answer is read.
+            record.started_s, record.finished_s = answer.started_s, answer.ended_s
+            record.first_token_s = None
+            if record.usage is not None and record.usage.first_token_s is not None:
+                first_s = answer.started_s + record.usage.first_token_s
+                record.first_token_s = min(first_s, answer.ended_s)
+
+    # --- helpers ---
+
+    def _gather_later(
+        self, children: Sequence[HeldExecutor]
+    ) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
+        """New cells for what a join will gather; the rules are those of group.py."""
+        taken = set(self.cells) - self.joined_names
+        sources: dict[str, list[Cell]] = {}
+        for child in children:
+            for name, cell in child.cells.items():
+                if name not in taken and child.inherited.get(name) is not cell:
+                    sources.setdefault(name, []).append(cell)
+        self.joined_names.update(sources)
+        return tuple((Cell(name), tuple(cells)) for name, cells in sources.items())
+
+    def _new_branch(self) -> StreamExecutor:
+        if not self.recording.held:
+            return super()._new_branch()
+        return HeldExecutor(
+            self.backend,
+            self.sampling,
+            program=self.program,
+            arguments=self.arguments,
+            parent=self,
+            retry=self.retry,
+            runner=self.recording.runner,
+            recording=self.recording,
+        )
+
+    def _drop_plan(self) -> None:
+        """Nobody wants the plan's results any more: it ends in the runtime, too."""
+        if self.waiting is not None:
+            self.waiting.get_loop().call_soon_threadsafe(self.waiting.cancel)

@@ -1,0 +1,215 @@
+"""From the ops that a held state has recorded to a plan of the wire. Called by plan_runner.py and
+compiled.py. Every text is left open here; what all instances have in common is found by `shared`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from branchline.runtime import protocol
+from branchline.runtime.protocol import (
+    Plan,
+    PlanArgument,
+    PlanFork,
+    PlanGenerate,
+    PlanJoin,
+    PlanOp,
+    PlanOutput,
+    PlanPart,
+    PlanSelect,
+)
+
+from . import calls, choices, ir
+from .backend.base import Backend
+from .cells import Cell
+from .chat_template import ChatTemplateStyle
+from .errors import InvalidRequest
+from .held import BranchOff, BringTogether, CopyText, HeldExecutor
+from .op_queue import Op
+from .transcript import Transcript
+
+_METHODS: dict[type[choices.ChoicesSamplingMethod], protocol.PlanMethod] = {
+    choices.TokenLengthNormalized: "token_length_normalized",
+    choices.GreedyTokenSelection: "greedy_token_selection",
+    choices.UnconditionalLikelihoodNormalized: "unconditional_likelihood_normalized",
+}
+# Stands for output in the text by which chat templates tell empty turns from others.
+_OUTPUT = "\0"
+
+
+class NotPlannable(Exception):
+    """Something that only the interpreter can do; the message says what, and where it is."""
+
+    def __init__(self, what: str, source: str | None) -> None:
+        super().__init__(what if source is None else f"{what} ({source})")
+
+
+@dataclass(eq=False)
+class Lowered:
+    """A plan in which every text is an argument, with the texts. `executors` are its branches by
+    number; `key` is equal for instances that differ in nothing but their texts."""
+
+    branches: list[list[PlanOp]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    executors: list[HeldExecutor] = field(default_factory=list)
+    num_calls: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return msgspec.msgpack.encode(self.branches)
+
+
+def lower(root: HeldExecutor) -> Lowered:
+    """The plan of an instance. Raises NotPlannable."""
+    lowering = _Lowering(root)
+    lowering.branch(root, Transcript())
+    lowered = lowering.lowered
+    sizes = [len(ops) for ops in lowered.branches]
+    if len(sizes) > protocol.MAX_PLAN_BRANCHES or max(*sizes, len(lowered.texts), 0) >= (
+        protocol.MAX_PLAN_OPS
+    ):
+        raise NotPlannable(f"{len(sizes)} branches with {sum(sizes)} ops are too many", None)
+    return lowered
+
+
+def shared(instances: Sequence[Lowered]) -> tuple[Plan, list[list[str]]]:
+    """One plan for instances of one key: texts that are the same for all go into it, the others
+    become its arguments, given per instance."""
+    first = instances[0].texts
+    same = [all(other.texts[i] == text for other in instances) for i, text in enumerate(first)]
+    places = [i for i, is_same in enumerate(same) if not is_same]
+    numbers = {place: number for number, place in enumerate(places)}
+
+    def settled(op: PlanOp) -> PlanOp:
+        if not isinstance(op, PlanArgument):
+            return op
+        if same[op.index]:
+            return PlanPart(protocol.Text(first[op.index]))
+        return PlanArgument(numbers[op.index])
+
+    plan = Plan([[settled(op) for op in ops] for ops in instances[0].branches])
+    return plan, [[instance.texts[place] for place in places] for instance in instances]
+
+
+class _Lowering:
+    """Walks the branches, parents before children, as the runtime numbers them."""
+
+    def __init__(self, root: HeldExecutor) -> None:
+        self.lowered = Lowered()
+        self._backend: Backend = root.backend
+        self._numbers: dict[HeldExecutor, int] = {}
+        self._written: dict[Cell, PlanOutput] = {}
+
+    def branch(self, executor: HeldExecutor, before: Transcript) -> None:
+        """Lower one branch and those that leave it; `before` is what it has of its parent."""
+        ops: list[PlanOp] = []
+        self._numbers[executor] = len(self.lowered.branches)
+        self.lowered.branches.append(ops)
+        self.lowered.executors.append(executor)
+        num_calls = 0
+        for op in executor.ops:
+            try:
+                num_calls += self._lower(executor, op, ops, before, num_calls)
+            except InvalidRequest as error:
+                # The interpreter says it better: there the op names its place.
+                raise NotPlannable(error.message, op.origin.source) from None
+        self.lowered.num_calls += num_calls
+
+    def _lower(
+        self, executor: HeldExecutor, op: Op, ops: list[PlanOp], so_far: Transcript, call: int
+    ) -> int:
+        """Append the wire's ops for one op; how many calls it makes."""
+        number = self._numbers[executor]
+        match op.node:
+            case ir.Constant(value=text):
+                self._text(ops, text)
+                so_far.add_text(text)
+            case CopyText(cell=cell):
+                self._copy(ops, cell, op)
+                so_far.add_text(_OUTPUT)
+            case ir.RoleBegin(role=role):
+                ops += _markup(so_far, lambda: so_far.begin_role(role, self._backend.chat_template))
+            case ir.RoleEnd(role=role):
+                if role == "system" and _OUTPUT in so_far.text[so_far.role_start :]:
+                    self._refuse_folding(op)
+                ops += _markup(so_far, lambda: so_far.end_role(role, self._backend.chat_template))
+            case ir.VarScopeBegin() | ir.VarScopeEnd():
+                pass
+            case ir.AppendChildren(texts=texts, pieces=pieces):
+                ops += [PlanPart(part) for parts in pieces for part in parts]
+                so_far.add_text("".join(texts))
+            case ir.Gen() as node:
+                ops.append(self._generate(executor, node, op))
+                so_far.add_text(_OUTPUT)
+                self._note(op, number, call)
+                return 1
+            case ir.Select() as node:
+                ops.append(_select(node, op))
+                so_far.add_text(_OUTPUT)
+                self._note(op, number, call)
+                return 1
+            case BranchOff(children=children):
+                self._fork(children, ops, so_far)
+            case BringTogether(children=children, append=append):
+                ops.append(PlanJoin([self._numbers[child] for child in children], append))
+                so_far.add_text(_OUTPUT if append else "")
+            case node:
+                raise NotPlannable(f"{node!r} is for the interpreter", op.origin.source)
+        return 0
+
+    def _text(self, ops: list[PlanOp], text: str) -> None:
+        if text:
+            ops.append(PlanArgument(len(self.lowered.texts)))
+            self.lowered.texts.append(text)
+
+    def _copy(self, ops: list[PlanOp], cell: Cell, op: Op) -> None:
+        written = self._written.get(cell)
+        if written is not None:
+            ops.append(written)
+        elif cell.final and cell.error is None:
+            self._text(ops, str(cell.value))
+        else:
+            raise NotPlannable(f"the text of {cell.name!r} is no single output", op.origin.source)
+
+    def _generate(self, executor: HeldExecutor, node: ir.Gen, op: Op) -> PlanGenerate:
+        if node.reasoning is not None:
+            raise NotPlannable("thinking is cut out by the client", op.origin.source)
+        sampling, logprobs, peek = calls.parameters(self._backend, node, executor.sampling)
+        return PlanGenerate(sampling, node.constraint, logprobs, node.timeout_s, keep=not peek)
+
+    def _fork(
+        self, children: Sequence[HeldExecutor], ops: list[PlanOp], so_far: Transcript
+    ) -> None:
+        fork = PlanFork([])
+        ops.append(fork)
+        for child in children:
+            fork.branches.append(len(self.lowered.branches))
+            self.branch(child, so_far.branch())
+
+    def _note(self, op: Op, branch: int, call: int) -> None:
+        """Which call writes a variable."""
+        for cell in op.cells:
+            self._written[cell] = PlanOutput(branch, call)
+
+    def _refuse_folding(self, op: Op) -> None:
+        # Such a template looks whether the system turn is empty, which only a run can tell.
+        if self._backend.chat_template.style is ChatTemplateStyle.LLAMA2:
+            raise NotPlannable("this chat template folds a generated turn", op.origin.source)
+
+
+def _markup(transcript: Transcript, change: Callable[[], None]) -> list[PlanOp]:
+    """The parts that a role's beginning or end adds."""
+    parts, transcript.parts = transcript.parts, []
+    change()
+    added, transcript.parts = transcript.parts, parts
+    return [PlanPart(part) for part in added]
+
+
+def _select(node: ir.Select, op: Op) -> PlanSelect:
+    method = _METHODS.get(type(node.choices_method))
+    if method is None:
+        raise NotPlannable(f"{node.choices_method!r} is a rule of the user's", op.origin.source)
+    return PlanSelect(list(node.choices), method)

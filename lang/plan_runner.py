@@ -1,0 +1,149 @@
+"""Sends recorded instances of a program to the runtime, those that differ in their texts only as
+one message, and plays the answers back. One per batch or compiled program; see held.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from typing import Final
+
+from branchline.runtime import protocol
+
+from .backend.base import Backend
+from .errors import Cancelled, GenerationError, InternalError, InvalidRequest
+from .held import HeldExecutor
+from .loop import shared_loop
+from .lowering import Lowered, NotPlannable, lower, shared
+from .playback import Answer
+
+# A frame holds 16 MiB, and a character takes up to four bytes.
+_MAX_CHARS: Final = 2 * 1024 * 1024
+# One call alone gains nothing by going as a plan.
+_MIN_CALLS: Final = 2
+
+_log = logging.getLogger("branchline")
+
+
+class PlanRunner:
+    """Takes held instances from any thread; everything else runs on the shared loop.
+
+    `reason` says why the program is interpreted, None while it is not: from then on its instances
+    need not be held any more.
+    """
+
+    def __init__(self, backend: Backend, *, min_calls: int = _MIN_CALLS) -> None:
+        self.reason: str | None = None
+        self._backend = backend
+        self._min_calls = min_calls
+        self._pending: list[tuple[HeldExecutor, Lowered]] = []
+        self._scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, root: HeldExecutor) -> None:
+        """An instance whose body is over, or wants a result."""
+        lowered: Lowered | None = None
+        if root.failure is None and self.reason is None:
+            try:
+                lowered = lower(root)
+            except NotPlannable as reason:
+                self._give_up(f"{reason}")
+            else:
+                if lowered.num_calls < self._min_calls and not root.body_done:
+                    self._give_up("its body wants each result before it goes on")
+                    lowered = None
+        if lowered is None:
+            shared_loop().call(root.begin)
+        else:
+            shared_loop().call(self._add, root, lowered)
+
+    def _give_up(self, reason: str) -> None:
+        self.reason = reason
+        _log.info("interpreted, not compiled: %s", reason)
+
+    def _add(self, root: HeldExecutor, lowered: Lowered) -> None:
+        self._pending.append((root, lowered))
+        if not self._scheduled:
+            # What other threads hand in meanwhile goes along.
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._send_pending)
+
+    def _send_pending(self) -> None:
+        self._scheduled = False
+        pending, self._pending = self._pending, []
+        groups: dict[bytes, list[tuple[HeldExecutor, Lowered]]] = defaultdict(list)
+        for root, lowered in pending:
+            groups[lowered.key].append((root, lowered))
+        for group in groups.values():
+            while group:
+                size = _fitting([lowered for _, lowered in group])
+                self._spawn(self._run([lowered for _, lowered in group[:size]]))
+                del group[:size]
+
+    def _spawn(self, work: object) -> asyncio.Task[None]:
+        assert asyncio.iscoroutine(work)
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, instances: list[Lowered]) -> None:
+        """Send one plan and start to wait for each of its instances."""
+        arrived_s = time.monotonic()
+        try:
+            plan, texts = shared(instances)
+            answers = await self._backend.run_plan(plan, texts)
+        except Exception as error:
+            for lowered in instances:
+                _fall_back(lowered, error)
+            return
+        for lowered, answer in zip(instances, answers, strict=True):
+            self._spawn(self._wait(lowered, answer, arrived_s))
+
+    async def _wait(self, lowered: Lowered, answer: object, arrived_s: float) -> None:
+        assert asyncio.iscoroutine(answer)
+        root = lowered.executors[0]
+        waiting = asyncio.get_running_loop().create_task(answer)
+        root.waiting = waiting
+        if root.failure is not None:
+            # Cancelled meanwhile; leaving the wait tells the runtime.
+            await asyncio.sleep(0)
+            waiting.cancel()
+        try:
+            done: protocol.PlanDone = await waiting
+        except asyncio.CancelledError:
+            root.waiting = None
+            root.begin()
+            return
+        except Exception as error:
+            root.waiting = None
+            _fall_back(lowered, error)
+            return
+        root.waiting = None
+        for executor, calls in zip(lowered.executors, done.branches, strict=True):
+            executor.answers.extend(Answer.of(call, arrived_s) for call in calls)
+        root.begin()
+
+
+def _fitting(instances: list[Lowered]) -> int:
+    """How many of these go into one message."""
+    num_chars = 0
+    for size, lowered in enumerate(instances[: protocol.MAX_PLAN_INSTANCES]):
+        num_chars += sum(map(len, lowered.texts))
+        if size and num_chars > _MAX_CHARS:
+            return size
+    return min(len(instances), protocol.MAX_PLAN_INSTANCES)
+
+
+def _fall_back(lowered: Lowered, error: Exception) -> None:
+    """The plan did not run. What the runtime is not to blame for is left to the interpreter; else
+    the first call meets the error, which may be tried again as any call."""
+    root = lowered.executors[0]
+    if not isinstance(error, GenerationError):
+        error = InternalError(f"{type(error).__name__} while a plan was run: {error}")
+    if not isinstance(error, InvalidRequest | Cancelled):
+        now_s = time.monotonic()
+        root.answers.append(Answer(error, now_s, now_s))
+    root.begin()

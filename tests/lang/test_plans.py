@@ -1,0 +1,225 @@
+"""Batches that go to the runtime as plans: the same results as interpreted, each body run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scripted import Scripted, default_reply
+from scripted_plans import ScriptedPlans
+
+import branchline as bl
+from branchline.lang.choices import ChoicesDecision, ChoicesSamplingMethod
+from branchline.lang.errors import InvalidRequest
+
+
+@pytest.fixture
+def planner() -> ScriptedPlans:
+    return ScriptedPlans()
+
+
+WORDS = [{"word": word} for word in ("one", "two", "three")]
+
+
+def straight(s: bl.ProgramState, word: str) -> None:
+    s += bl.system("Be brief.")
+    s += bl.user("About " + word)
+    s += bl.assistant(bl.gen("a", max_tokens=5) + "-" + bl.gen("b"))
+    with s.var_scope("scope"):
+        s += bl.user("Choose") + bl.assistant(bl.select("c", choices=["yes", "no"]) + "!")
+
+
+def forked(s: bl.ProgramState, word: str) -> None:
+    s += "Think about " + word
+    branches = s.fork(2)
+    branches += lambda number: f" {number}:" + bl.gen("thought", max_tokens=4)
+    branches.join()
+    s += " so " + bl.gen("end")
+
+
+def appended(s: bl.ProgramState, word: str) -> None:
+    s += word
+    s += bl.gen("start", max_tokens=2)
+    outer = s.fork(2)
+    for branch in outer:
+        inner = branch.fork(3)
+        inner += bl.gen("deep", max_tokens=3)
+        inner.join("concate_and_append")
+        branch += bl.gen("x", max_tokens=3)
+    outer.join()
+    s += bl.gen("end")
+
+
+def copied(s: bl.ProgramState, word: str) -> None:
+    s += word
+    with s.copy() as other:
+        other += bl.gen("aside") + bl.gen("more")
+    s += bl.gen("a") + bl.gen("b", n=2)
+
+
+def counted(s: bl.ProgramState, word: str) -> None:
+    s += word
+    s += bl.gen("a", return_logprob=True, top_logprobs_num=2, return_text_in_logprobs=True)
+    s += bl.gen("next", max_tokens=0, return_logprob=True)
+    s += bl.gen("b", stop="x")
+
+
+def returning(s: bl.ProgramState, word: str) -> str:
+    s += word + bl.gen("a") + bl.gen("b")
+    text = str(s["a"])
+    s += " again " + bl.gen("c")
+    return text + str(s["c"])
+
+
+def chosen(s: bl.ProgramState, word: str) -> None:
+    s += word + bl.gen("a")
+    if word == "two":
+        s += " twice " + bl.gen("b")
+    s += bl.gen("end")
+
+
+PROGRAMS = [straight, forked, appended, copied, counted, returning, chosen]
+
+
+def seen(state: bl.ProgramState) -> dict[str, Any]:
+    """Everything that a user can read of a state, but for ids."""
+    executor = state.stream_executor
+    metas = {name: state.get_meta_info(name) for name in executor.cells}
+    return {
+        "text": state.text(),
+        "messages": state.messages(),
+        "variables": dict(sorted(executor.variables.items())),
+        "values": {name: state.value(name) for name in executor.cells},
+        "metas": {
+            name: meta and {key: value for key, value in meta.items() if key != "id"}
+            for name, meta in metas.items()
+        },
+        # Branches run side by side, so the order of their calls is nobody's.
+        "usages": sorted(map(str, state.usages())),
+        "spans": executor.transcript.spans,
+        "parts": executor.transcript.parts,
+        "returned": state.ret_value,
+    }
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_a_compiled_batch_reads_like_an_interpreted_one(
+    program: Callable[..., Any], planner: ScriptedPlans, model: Scripted
+) -> None:
+    function = bl.function(program)
+    compiled = function.run_batch(WORDS, backend=planner)
+    interpreted = function.run_batch(WORDS, backend=model)
+    assert [seen(state) for state in compiled] == [seen(state) for state in interpreted]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_every_program_of_these_tests_goes_as_a_plan(
+    program: Callable[..., Any], planner: ScriptedPlans
+) -> None:
+    bl.function(program).run_batch(WORDS, backend=planner)
+    assert sum(len(texts) for _, texts in planner.plans) == len(WORDS)
+
+
+def test_each_body_runs_once(planner: ScriptedPlans) -> None:
+    ran: list[str] = []
+
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> str:
+        ran.append(word)
+        s += word + bl.gen("a") + bl.gen("b")
+        return str(s["b"])
+
+    program.run_batch(WORDS, backend=planner)
+    assert sorted(ran) == ["one", "three", "two"]
+
+
+def test_text_that_all_instances_share_goes_once(planner: ScriptedPlans) -> None:
+    bl.function(straight).run_batch(WORDS[:1] * 3, backend=planner)
+    assert all(texts == [[]] * len(texts) for _, texts in planner.plans)
+
+
+def test_a_state_goes_on_after_its_plan(planner: ScriptedPlans) -> None:
+    [state] = bl.function(straight).run_batch(WORDS[:1], backend=planner)
+    before = state.text()
+    state += bl.user("More?")
+    state += bl.assistant(bl.gen("more"))
+    assert state["more"] == default_reply(planner.calls[-1].text)
+    assert planner.calls[-1].text.startswith(before)
+
+
+def test_a_call_that_fails_fails_its_state_alone(planner: ScriptedPlans) -> None:
+    planner.fail = lambda prompt: InvalidRequest("no") if prompt.startswith("two") else None
+    states = bl.function(chosen).run_batch(WORDS, backend=planner)
+    assert [type(state.error()) for state in states] == [type(None), InvalidRequest, type(None)]
+    with pytest.raises(InvalidRequest, match="variable 'a'"):
+        states[1]["a"]
+
+
+def test_what_came_before_a_failed_call_stays_readable(planner: ScriptedPlans) -> None:
+    planner.fail = lambda prompt: InvalidRequest("no") if "-" in prompt else None
+    [state] = bl.function(straight).run_batch(WORDS[:1], backend=planner)
+    assert isinstance(state.error(), InvalidRequest)
+    assert len(state["a"]) == 5
+
+
+def test_a_failed_branch_fails_its_state_at_the_join(planner: ScriptedPlans) -> None:
+    planner.fail = lambda prompt: InvalidRequest("no") if prompt.endswith(" 1:") else None
+    [state] = bl.function(forked).run_batch(WORDS[:1], backend=planner)
+    assert isinstance(state.error(), InvalidRequest)
+    with pytest.raises(InvalidRequest):
+        state["end"]
+
+
+def test_a_plan_that_the_backend_refuses_is_interpreted(planner: ScriptedPlans) -> None:
+    planner.fail_plans = InvalidRequest("too large")
+    states = bl.function(straight).run_batch(WORDS, backend=planner)
+    assert [state.error() for state in states] == [None] * 3
+
+
+class First(ChoicesSamplingMethod):
+    """Always the first."""
+
+    def __call__(self, *, choices: Any, **scores: Any) -> ChoicesDecision:
+        return ChoicesDecision(choices[0])
+
+
+def test_a_rule_of_the_users_is_interpreted(planner: ScriptedPlans) -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        s += word + bl.gen("a") + bl.select("c", choices=["x", "y"], choices_method=First())
+
+    states = program.run_batch(WORDS, backend=planner)
+    assert planner.plans == []
+    assert [state["c"] for state in states] == ["x"] * 3
+
+
+def test_a_batch_can_be_asked_not_to_compile(planner: ScriptedPlans) -> None:
+    bl.function(straight).run_batch(WORDS, backend=planner, compiled=False)
+    assert planner.plans == []
+
+
+def test_appending_to_a_joined_branch_does_not_change_the_join(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        branches = s.fork(2)
+        branches += word + bl.gen("x")
+        branches.join("concate_and_append")
+        branches += " later"
+        s += bl.gen("end")
+
+    [compiled] = program.run_batch(WORDS[:1], backend=planner)
+    [interpreted] = program.run_batch(WORDS[:1], backend=model)
+    assert compiled.text() == interpreted.text()
+
+
+def test_cancelling_ends_the_plans_calls(planner: ScriptedPlans) -> None:
+    planner.hold = lambda prompt: True
+    states = bl.function(chosen).run_batch(
+        WORDS[:1], backend=planner, timeout=0.2, generator_style=True
+    )
+    [state] = list(states)
+    assert isinstance(state.error(), bl.TimeoutExceeded)
+    assert len(planner.cancelled) == 1
