@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .lang.backend.elsewhere import Crusoe, LiteLLM, VertexAI
     from .lang.backend.openai import OpenAI
     from .lang.backend.runtime_endpoint import RuntimeEndpoint
+    from .lang.backend.sglang import SGLang
     from .lang.batch import BatchError
     from .lang.chat_template import (
         ChatTemplate,
@@ -107,6 +108,7 @@ __all__ = [
     "Runtime",
     "RuntimeEndpoint",
     "RuntimeUnavailable",
+    "SGLang",
     "ServerArgs",
     "Timeline",
     "TimelineRow",
@@ -190,6 +192,7 @@ _MODULES = {
     ),
     "lang.backend.openai": ("OpenAI",),
     "lang.backend.runtime_endpoint": ("RuntimeEndpoint",),
+    "lang.backend.sglang": ("SGLang",),
     "lang.batch": ("BatchError",),
     "lang.chat_template": (
         "ChatTemplate",

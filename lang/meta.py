@@ -24,13 +24,13 @@ def generation_meta(done: protocol.Done) -> Meta:
         "prompt_tokens": done.usage.prompt_tokens,
         "completion_tokens": done.usage.completion_tokens,
         "cached_tokens": done.usage.cached_tokens,
-        **_output_meta(done.outputs[0]),
+        **_output_meta(done.outputs[0], done.usage.completion_tokens),
     }
     if done.prompt_logprobs is not None:
         meta["input_token_logprobs"] = logprob_tuples(done.prompt_logprobs)
         meta["input_top_logprobs"] = [list(token.top) for token in done.prompt_logprobs]
     if len(done.outputs) > 1:
-        meta["sequences"] = [_output_meta(output) for output in done.outputs]
+        meta["sequences"] = [_output_meta(output, 0) for output in done.outputs]
     return meta
 
 
@@ -56,10 +56,11 @@ def logprob_tuples(tokens: Iterable[protocol.TokenLogprob]) -> list[Logprob]:
     return [(token.logprob, token.token_id, token.text) for token in tokens]
 
 
-def _output_meta(output: protocol.Output) -> Meta:
+def _output_meta(output: protocol.Output, num_tokens: int) -> Meta:
     reason: Meta = {"type": output.finish_reason}
     if output.finish_reason == "length":
-        reason["length"] = len(output.token_ids)
+        # An API of texts tells no tokens, but their number.
+        reason["length"] = len(output.token_ids) or num_tokens
     elif output.matched_stop is not None:
         reason["matched"] = output.matched_stop
     meta: Meta = {"finish_reason": reason}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from branchline.runtime import protocol
 
@@ -16,6 +16,7 @@ from ..connection import Connection
 from ..curve import CurveKeys
 from .base import Backend, Capabilities, OnChunk, Session
 from .runtime_session import RuntimeSession, finish
+from .sglang import SGLang
 
 
 class ConnectionBackend(Backend):
@@ -97,12 +98,17 @@ class ConnectionBackend(Backend):
 class RuntimeEndpoint(ConnectionBackend):
     """A runtime that runs elsewhere, at `ipc:///path` or `tcp://host:port`.
 
-    The constructor connects and raises `RuntimeUnavailable` when nobody answers there, and
-    ValueError for an HTTP address.
+    The constructor connects and raises `RuntimeUnavailable` when nobody answers there. For an
+    `http://` address it makes a `bl.SGLang` with the same arguments and `api_key, verify`.
     `chat_template_name` replaces the model's own template by a registered one.
     `server_key` (the runtime's NAME.key) and `client_key` (one's own NAME.key_secret) are files;
     a runtime on another machine wants them.
     """
+
+    def __new__(cls, address: str, *args: Any, **options: Any) -> Any:
+        if address.startswith(("http://", "https://")):
+            return SGLang(address, *args, **options)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -112,12 +118,6 @@ class RuntimeEndpoint(ConnectionBackend):
         server_key: str | Path | None = None,
         client_key: str | Path | None = None,
     ) -> None:
-        if address.startswith(("http://", "https://")):
-            raise ValueError(
-                f"{address!r}: programs reach a runtime at the ipc:// or tcp:// address that "
-                "`branchline serve` prints; for a server that speaks HTTP use "
-                f"bl.OpenAI(model_name, base_url={address.rstrip('/') + '/v1'!r})"
-            )
         if (server_key is None) != (client_key is None):
             raise ValueError("server_key and client_key need each other")
         keys = None

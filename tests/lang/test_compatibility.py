@@ -99,8 +99,3 @@ def test_states_are_written_down(tmp_path: Path, model: Scripted) -> None:
     dump_state_text(tmp_path / "out.txt", states)
     written = (tmp_path / "out.txt").read_text(encoding="utf-8")
     assert [state.text() in written for state in states] == [True, True]
-
-
-def test_an_http_address_for_a_runtime_says_what_to_use() -> None:
-    with pytest.raises(ValueError, match=r"bl\.OpenAI.*'http://localhost:30000/v1'"):
-        sgl.RuntimeEndpoint("http://localhost:30000/")
