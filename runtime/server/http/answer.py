@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -22,12 +23,25 @@ from .metrics import Metrics
 
 # A client that takes nothing for this long has stopped reading.
 _STALL_S: Final = 30.0
-_LAST: Final = b"data: [DONE]\n\n"
-_HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What a stream's bytes look like round the events: its media type, what stands round an
+    error, and what ends a whole one."""
+
+    media_type: bytes
+    error: tuple[bytes, bytes]
+    last: bytes
+
+
+_SSE_TYPE: Final = b"text/event-stream; charset=utf-8"
+_SSE_ERROR: Final = (b"event: error\ndata: ", b"\n\n")
+SSE: Final = Framing(_SSE_TYPE, _SSE_ERROR, b"data: [DONE]\n\n")
+# The events say themselves which is the last.
+SSE_WITHOUT_DONE: Final = Framing(_SSE_TYPE, _SSE_ERROR, b"")
+LINES: Final = Framing(b"application/x-ndjson", (b"", b"\n"), b"")
 
 
 class Writer(Protocol):
@@ -52,7 +66,7 @@ async def complete(
 
 class EventStream(Response):
     """A streamed answer. What fails before the first event is an ordinary error answer; later a
-    failure is an `error` event, after which the stream ends without `[DONE]`."""
+    failure is an `error` event, after which the stream ends without what ends a whole one."""
 
     def __init__(
         self,
@@ -61,6 +75,7 @@ class EventStream(Response):
         generates: Sequence[Generate],
         writer: Writer,
         names: dict[str, str] | None = None,
+        framing: Framing = SSE,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -69,20 +84,23 @@ class EventStream(Response):
         self._generates = generates
         self._writer = writer
         self._names = names
+        self._framing = framing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self._link.start(self._generates) as call:
                 async with _watched(receive, call):
-                    await self._run(call, send)
+                    await self._run(call, send, scope["path"])
         except RequestError as error:
-            await from_request_error(error, self._names).response()(scope, receive, send)
+            answer = from_request_error(error, self._names).response(scope["path"])
+            await answer(scope, receive, send)
         except (ClientGone, TimeoutError):
             self._metrics.clients_lost.inc()
 
-    async def _run(self, call: Call, send: Send) -> None:
+    async def _run(self, call: Call, send: Send, path: str) -> None:
         last_s = started_s = time.monotonic()
-        metrics = self._metrics
+        metrics, framing = self._metrics, self._framing
+        headers = [(b"content-type", framing.media_type), *_HEADERS]
         started = False
         error: ApiError | None = None
         while not (call.finished or error):
@@ -93,12 +111,13 @@ class EventStream(Response):
                 if not started:
                     raise
                 error = from_request_error(failure, self._names)
-                events = b"event: error\ndata: " + error.body() + b"\n\n"
+                before, after = framing.error
+                events = before + error.body(path) + after
             now_s = time.monotonic()
             if not started:
                 started = True
                 metrics.ttft.observe(now_s - started_s)
-                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
             else:
                 metrics.inter_token.observe(now_s - last_s)
             last_s = now_s
@@ -109,7 +128,7 @@ class EventStream(Response):
                 metrics.observe_stream(arrivals)
         metrics.e2e.observe(last_s - started_s)
         async with asyncio.timeout(_STALL_S):
-            await send({"type": "http.response.body", "body": b"" if error else _LAST})
+            await send({"type": "http.response.body", "body": b"" if error else framing.last})
 
 
 @contextlib.asynccontextmanager

@@ -13,8 +13,19 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import RequestError
-from . import chat, chat_answer, completions, health, models, native, native_fields, tokens
-from .errors import ApiError, ErrorBody, from_request_error
+from . import (
+    anthropic,
+    anthropic_fields,
+    chat,
+    chat_answer,
+    completions,
+    health,
+    models,
+    native,
+    native_fields,
+    tokens,
+)
+from .errors import AnthropicErrorBody, ApiError, ErrorBody, from_request_error
 from .gate import Gate
 from .link import ClientGone, Link
 from .metrics import Metrics
@@ -22,9 +33,19 @@ from .schema import components
 from .settings import HttpSettings
 from .ui import add_ui_routes
 
-_FIELD_NAMES = {"/v1/chat/completions": chat.NAMES, "/generate": native.NAMES}
+_FIELD_NAMES = {
+    "/v1/chat/completions": chat.NAMES,
+    "/v1/messages": anthropic_fields.NAMES,
+    "/v1/messages/count_tokens": anthropic_fields.NAMES,
+    "/generate": native.NAMES,
+}
 _STRUCTS: list[type[Struct]] = [
     ErrorBody,
+    AnthropicErrorBody,
+    anthropic_fields.AnthropicRequest,
+    anthropic_fields.CountRequest,
+    anthropic.AnthropicAnswer,
+    anthropic.TokenCount,
     chat.ChatRequest,
     chat_answer.ChatCompletion,
     completions.CompletionRequest,
@@ -62,6 +83,7 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     models.add_model_routes(app, link)
     chat.add_chat_routes(app, link, metrics)
     completions.add_completion_routes(app, link, metrics)
+    anthropic.add_anthropic_routes(app, link, metrics)
     tokens.add_token_routes(app, link)
     native.add_native_routes(app, link, metrics)
     add_ui_routes(app, link)
@@ -73,12 +95,12 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
 def _handle_failures(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     async def on_api_error(request: Request, error: ApiError) -> Response:
-        return error.response()
+        return error.response(request.scope["path"])
 
     @app.exception_handler(RequestError)
     async def on_request_error(request: Request, error: RequestError) -> Response:
-        names = _FIELD_NAMES.get(request.scope["path"])
-        return from_request_error(error, names).response()
+        path = request.scope["path"]
+        return from_request_error(error, _FIELD_NAMES.get(path)).response(path)
 
     @app.exception_handler(ClientGone)
     async def on_client_gone(request: Request, error: ClientGone) -> Response:
@@ -88,16 +110,17 @@ def _handle_failures(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
-        what = f"{request.method} {request.scope['path'][:256]}"
+        path = request.scope["path"]
+        what = f"{request.method} {path[:256]}"
         reason = {404: "there is no such route", 405: "the route takes another method"}
         message = f"{what}: {reason.get(error.status_code, error.detail)}"
-        return ApiError(error.status_code, message, headers=headers).response()
+        return ApiError(error.status_code, message, headers=headers).response(path)
 
     @app.exception_handler(Exception)
     async def on_defect(request: Request, error: Exception) -> Response:
         # The trace goes to the log; what it says is not for clients.
         failure = RequestError("internal", "the server failed to handle the request")
-        return from_request_error(failure).response()
+        return from_request_error(failure).response(request.scope["path"])
 
 
 def _describe(app: FastAPI) -> None:

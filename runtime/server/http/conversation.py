@@ -128,12 +128,14 @@ def conversation_parts(
     *,
     add_generation_prompt: bool = True,
     constrained: bool = False,
+    continue_last: bool = False,
 ) -> list[Part]:
     """The prompt: only the template's and the tool format's own text is markup, contents never are.
     Raises ApiError.
 
     constrained: the answer's form leaves no room for thinking, so where the template opens
-    thinking it is closed at once.
+    thinking it is closed at once. continue_last: an assistant's turn at the end is the beginning
+    of the answer.
     """
     roles = model.role_markup
     if roles is None:
@@ -162,6 +164,8 @@ def conversation_parts(
             parts += [Text(tool_format.tools_joint), *listing] if turn.text else listing
         if turn.calls:
             parts += [Text(text, markup) for text, markup in tool_format.pieces(turn.calls)]
+        if continue_last and turn is turns[-1] and turn.role == "assistant" and not turn.calls:
+            return parts
         parts.append(Text(suffix, markup=True))
     if add_generation_prompt:
         parts.append(Text(_opening(model, roles["assistant"][0], constrained), markup=True))

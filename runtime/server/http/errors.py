@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,16 @@ _BY_CODE: Final[dict[ErrorCode, tuple[int, str, str | None]]] = {
     "unavailable": (503, "server_error", "unavailable"),
     "session_lost": (409, _INVALID, "session_lost"),
     "internal": (500, "server_error", "internal_error"),
+}
+_ANTHROPIC_TYPES: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    503: "overloaded_error",
 }
 _RETRY_STATUSES: Final = (429, 503)
 
@@ -51,9 +61,29 @@ class ErrorDetail(Struct, frozen=True):
 
 
 class ErrorBody(Struct, frozen=True):
-    """The body of every answer with an error status."""
+    """The body of every answer with an error status, but for Anthropic's and Ollama's routes."""
 
     error: ErrorDetail
+
+
+class AnthropicErrorDetail(Struct, frozen=True):
+    """What went wrong, in Anthropic's words."""
+
+    type: str
+    message: str
+
+
+class AnthropicErrorBody(Struct, frozen=True):
+    """The body of an answer with an error status under /v1/messages."""
+
+    error: AnthropicErrorDetail
+    type: Literal["error"] = "error"
+
+
+class OllamaErrorBody(Struct, frozen=True):
+    """The body of an answer with an error status under /api."""
+
+    error: str
 
 
 class ApiError(Exception):
@@ -77,13 +107,26 @@ class ApiError(Exception):
         if status in _RETRY_STATUSES:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s or 1.0)))
 
-    def response(self) -> Response:
+    def response(self, path: str) -> Response:
+        """The answer, in the form of the API that `path` belongs to."""
         return Response(
-            self.body(), self.status, headers=self.headers, media_type="application/json"
+            self.body(path), self.status, headers=self.headers, media_type="application/json"
         )
 
-    def body(self) -> bytes:
+    def body(self, path: str) -> bytes:
+        """Its body."""
+        if path.startswith("/v1/messages"):
+            kind = _ANTHROPIC_TYPES.get(self.status, "invalid_request_error")
+            detail = AnthropicErrorDetail(kind, self._with_param())
+            return msgspec.json.encode(AnthropicErrorBody(detail))
+        if path.startswith("/api/"):
+            return msgspec.json.encode(OllamaErrorBody(self._with_param()))
         return msgspec.json.encode(ErrorBody(self.detail))
+
+    def _with_param(self) -> str:
+        """The message, for APIs whose errors have no field for the name."""
+        message, param = self.detail.message, self.detail.param
+        return message if param is None or param in message else f"{param}: {message}"
 
 
 def refuse(message: str, param: str | None = None) -> ApiError:

@@ -52,7 +52,7 @@ class Gate:
         except ApiError as error:
             # The body is not read: the connection cannot be used again.
             error.headers["Connection"] = "close"
-            await error.response()(scope, receive, send)
+            await error.response(scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -78,6 +78,9 @@ class Gate:
         if not self._digests or scope["path"] == OPEN_PATH:
             return ""
         given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given:
+            # Anthropic's clients show their key so.
+            given = [b"Bearer " + v for name, v in scope["headers"] if name == b"x-api-key"]
         if len(given) == 1:
             mine = digest(_key_in(given[0], scope))
             # All are compared, so that the time tells nothing.

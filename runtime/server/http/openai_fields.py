@@ -122,15 +122,20 @@ class UsageBody(Struct, frozen=True):
 
 def check_common(body: CommonRequest, model: ModelInfo) -> None:
     """Refuse another model, and options that contradict each other."""
-    if body.model is not None and body.model not in (model.name, model.path):
+    check_model(body.model, model)
+    if body.stream_options is not None and not body.stream:
+        raise refuse("stream_options needs stream: true", "stream_options")
+
+
+def check_model(asked: str | None, model: ModelInfo) -> None:
+    """Refuse another model than the one that is served."""
+    if asked is not None and asked not in (model.name, model.path):
         raise ApiError(
             404,
-            f"the model {body.model[:128]!r} is not served here; this server has {model.name!r}",
+            f"the model {asked[:128]!r} is not served here; this server has {model.name!r}",
             param="model",
             code="model_not_found",
         )
-    if body.stream_options is not None and not body.stream:
-        raise refuse("stream_options needs stream: true", "stream_options")
 
 
 def sampling_of(body: CommonRequest, max_new_tokens: int | None) -> SamplingParams:

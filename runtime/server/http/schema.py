@@ -35,13 +35,15 @@ def describe(
     body: type[msgspec.Struct] | None = None,
     stream: bool = False,
     media_type: str = "application/json",
+    stream_type: str = "text/event-stream",
+    error: type[msgspec.Struct] = ErrorBody,
     errors: tuple[int, ...] = GENERATION_ERRORS,
 ) -> dict[str, Any]:
     """Keyword arguments for a route: what it takes and what it answers."""
     content: dict[str, Any] = {media_type: {"schema": _ref(answer)}}
     if stream:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    failure = {"application/json": {"schema": _ref(ErrorBody)}}
+        content[stream_type] = {"schema": {"type": "string"}}
+    failure = {"application/json": {"schema": _ref(error)}}
     responses: dict[int, dict[str, Any]] = {200: {"description": "OK", "content": content}}
     for status in errors:
         responses[status] = {"description": _REASONS[status], "content": failure}

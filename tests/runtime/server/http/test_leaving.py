@@ -75,7 +75,7 @@ def test_a_client_that_stops_reading_frees_what_it_asked_for(
             await never()
 
     async def main() -> None:
-        task = asyncio.create_task(stream({"type": "http"}, never, send))
+        task = asyncio.create_task(stream({"type": "http", "path": "/generate"}, never, send))
         while not posted:
             await asyncio.sleep(0)
         [generate] = posted
