@@ -29,6 +29,27 @@ Plan = TypeVar("Plan")
 HeadNorm = tuple[torch.Tensor, float]
 
 
+class LinearOp(Protocol):
+    """A weight of shape [out, in] in an order of its own."""
+
+    def __call__(
+        self,
+        x: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        /,
+    ) -> torch.Tensor:
+        """x weight^T + bias, in x's dtype or in `dtype`, float32."""
+
+    def add_to(
+        self, residual: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None = None, /
+    ) -> torch.Tensor:
+        """residual + x weight^T + bias, in place."""
+
+    def rows(self, ids: torch.Tensor, dtype: torch.dtype, /) -> torch.Tensor:
+        """The weight's rows `ids: [tokens]` as [tokens, in]: an embedding."""
+
+
 class LayerOps(Protocol):
     """Operators of a layer that a backend has fused; where there are none, layers use torch."""
 
@@ -37,6 +58,9 @@ class LayerOps(Protocol):
 
     def silu_mul(self, gate_up: torch.Tensor, /) -> torch.Tensor:
         """silu(gate) * up for gate_up: [rows, 2 * size], gate first."""
+
+    def pack_linear(self, weight: torch.Tensor, /) -> LinearOp | None:
+        """`weight: [out, in]` in the order its products want; None where torch is to do them."""
 
 
 class Attention(ABC, Generic[Plan]):

@@ -9,13 +9,12 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from ..engine.batch import ForwardBatch
 from ..kernels.base import Attention, HeadNorm
 from ..memory.kv_pool import KVPool, LayerKV
 from .config import ModelConfig
-from .layers import GatedMLP, RMSNorm, RotaryTable
+from .layers import GatedMLP, RMSNorm, RotaryTable, Vocabulary
 from .loader import Weights
 
 
@@ -94,19 +93,15 @@ class CausalLM:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        embedding_shape = (config.vocab_size, config.hidden_size)
         self.config = config
-        self.embed_tokens = weights.take("model.embed_tokens.weight", embedding_shape)
+        self.vocabulary = Vocabulary(
+            weights, config.vocab_size, config.hidden_size, config.tie_word_embeddings
+        )
         self.layers = [
             DecoderLayer(weights, config, layer, self.attention_block)
             for layer in range(config.num_layers)
         ]
         self.norm = RMSNorm(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
-        if config.tie_word_embeddings:
-            weights.discard("lm_head.weight")
-            self.lm_head = self.embed_tokens
-        else:
-            self.lm_head = weights.take("lm_head.weight", embedding_shape)
         self.rotary = RotaryTable(config.rope, config.head_dim, max_positions, dtype, device)
 
     def forward(
@@ -114,8 +109,7 @@ class CausalLM:
     ) -> torch.Tensor:
         """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`."""
         step = StepContext(self.rotary, batch, attention)
-        x = F.embedding(batch.token_ids, self.embed_tokens)
+        x = self.vocabulary.embed(batch.token_ids)
         for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
             x = layer(x, layer_kv, step)
-        x = self.norm(x.index_select(0, batch.logit_rows))
-        return F.linear(x, self.lm_head)
+        return self.vocabulary.logits(self.norm(x.index_select(0, batch.logit_rows)))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from ..kernels.base import LayerOps, LinearOp
 from .config import RopeConfig
 from .loader import Weights
 
@@ -24,18 +25,58 @@ class Linear:
     def __init__(
         self, weights: Weights, names: Sequence[str], outs: Sequence[int], inp: int, bias: bool
     ) -> None:
-        self.weight = weights.take_rows([f"{n}.weight" for n in names], [(o, inp) for o in outs])
+        weight = weights.take_rows([f"{n}.weight" for n in names], [(o, inp) for o in outs])
+        self.weight = packed_or_plain(weight, weights.ops)
         self.bias: torch.Tensor | None = None
         if bias:
             self.bias = weights.take_rows([f"{n}.bias" for n in names], [(o,) for o in outs])
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.weight, self.bias)
+        if isinstance(self.weight, torch.Tensor):
+            return F.linear(x, self.weight, self.bias)
+        return self.weight(x, self.bias)
 
     def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """residual + self(x), in place: the sum costs no pass of its own."""
+        if not isinstance(self.weight, torch.Tensor):
+            return self.weight.add_to(residual, x, self.bias)
         residual.addmm_(x, self.weight.mT)
         return residual if self.bias is None else residual.add_(self.bias)
+
+
+class Vocabulary:
+    """Embedding of tokens and logits over them, each [vocab, hidden]; one weight where tied."""
+
+    __slots__ = ("dtype", "embedding", "head")
+
+    def __init__(self, weights: Weights, vocab_size: int, hidden: int, tied: bool) -> None:
+        shape = (vocab_size, hidden)
+        embedding = weights.take("model.embed_tokens.weight", shape)
+        self.dtype = embedding.dtype
+        self.embedding: torch.Tensor | LinearOp = embedding
+        if tied:
+            weights.discard("lm_head.weight")
+            self.head = self.embedding = packed_or_plain(embedding, weights.ops)
+        else:
+            self.head = packed_or_plain(weights.take("lm_head.weight", shape), weights.ops)
+
+    def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """[tokens, hidden]"""
+        if isinstance(self.embedding, torch.Tensor):
+            return F.embedding(token_ids, self.embedding)
+        return self.embedding.rows(token_ids, self.dtype)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """[rows, vocab]"""
+        if isinstance(self.head, torch.Tensor):
+            return F.linear(x, self.head)
+        return self.head(x, None, torch.float32)
+
+
+def packed_or_plain(weight: torch.Tensor, ops: LayerOps | None) -> torch.Tensor | LinearOp:
+    """`weight: [out, in]` in the order of the fused operators where these want it: one copy."""
+    packed = None if ops is None else ops.pack_linear(weight)
+    return weight if packed is None else packed
 
 
 class RMSNorm:

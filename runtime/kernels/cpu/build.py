@@ -28,10 +28,12 @@ _WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
 _FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden")
 # Floating point traps and errno are not looked at; the order of sums stays as written.
 _LEVEL_FLAGS: Final = ("-fno-math-errno", "-fno-trapping-math")
+_AVX512: Final = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")
 _LEVELS: Final = {
     "portable": (16, ()),
     "avx2": (32, ("-mavx2", "-mfma")),
-    "avx512": (64, ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")),
+    "avx512": (64, _AVX512),
+    "amx": (64, (*_AVX512, "-mamx-tile", "-mamx-bf16", "-DBL_AMX")),
 }
 
 
@@ -99,7 +101,11 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
 
 def _units() -> list[_Unit]:
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    names = list(_LEVELS) if on_x86 else ["portable"]
+    names = [name for name in _LEVELS if on_x86 or name == "portable"]
+    # Compilers before 2021 do not know the tiles, and no other system hands them out.
+    has_amx = on_x86 and platform.system() == "Linux" and _knows(_LEVELS["amx"][1])
+    if "amx" in names and not has_amx:
+        names.remove("amx")
     units = [
         _Unit(
             f"level_{name}",
@@ -113,8 +119,9 @@ def _units() -> list[_Unit]:
         )
         for name in names
     ]
-    common = ("-DBL_X86",) if on_x86 else ()
-    return [*units, _Unit("plan", "plan.cpp", common), _Unit("api", "api.cpp", common)]
+    common = [("-DBL_X86", on_x86), ("-DBL_AMX", has_amx)]
+    flags = tuple(flag for flag, wanted in common if wanted)
+    return [*units, _Unit("plan", "plan.cpp", flags), _Unit("api", "api.cpp", flags)]
 
 
 def _compiler() -> str:
@@ -129,6 +136,16 @@ def _compiler() -> str:
 @lru_cache(maxsize=4)
 def _version(command: str) -> str:
     return _call([command, "--version"])
+
+
+@lru_cache(maxsize=4)
+def _knows(flags: tuple[str, ...]) -> bool:
+    """Whether the compiler takes `flags`."""
+    try:
+        _call([_compiler(), *flags, "-E", "-x", "c++", os.devnull])
+    except KernelBuildError:
+        return False
+    return True
 
 
 def _call(arguments: list[str]) -> str:

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 
 from ...memory.kv_pool import LayerKV
 from .build import KernelBuildError, build
 
 # Forces a level: for measurements, and for machines whose widest vectors are slow.
 LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
-LEVELS: Final = ("avx512", "avx2", "portable")
+LEVELS: Final = ("amx", "avx512", "avx2", "portable")
 DTYPES: Final = (torch.float32, torch.bfloat16)
 _EVERYTHING: Final = 2**63 - 1
 
@@ -36,6 +37,8 @@ _SIGNATURES: Final = {
     "bl_rope_store": (None, "plppppfpppliiiii"),
     "bl_rms_norm": (None, "plipppfii"),
     "bl_silu_mul": (None, "plippii"),
+    "bl_has_linear": (c_int, "p"),
+    "bl_linear": (c_int, "pliippppiiii"),
 }
 _TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int, "f": c_float}
 
@@ -49,6 +52,7 @@ class CpuKernels:
         self._level = library.bl_level(level.encode())
         if not self._level:
             raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
+        self._has_linear = bool(library.bl_has_linear(self._level))
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """x / rms(x) * weight over the last dimension, in x's dtype."""
@@ -83,6 +87,47 @@ class CpuKernels:
             torch.get_num_threads(),
         )
         return out
+
+    def pack_linear(self, weight: torch.Tensor) -> PackedLinear | None:
+        """`weight: [out, in]` for products with it, or None where torch is the better choice: at
+        levels without tiles, and in float32 when the weight is not exact in bfloat16."""
+        if not self._has_linear or weight.dtype not in DTYPES:
+            return None
+        exact = weight.to(torch.bfloat16)
+        if weight.dtype is torch.float32 and not torch.equal(exact.float(), weight):
+            return None
+        return PackedLinear(self, exact)
+
+    def linear(
+        self,
+        x: torch.Tensor,
+        weight: PackedLinear,
+        bias: torch.Tensor | None,
+        out: torch.Tensor,
+        adds: bool,
+    ) -> None:
+        """out = x weight^T + bias, or out += where `adds`; out may be float32 for any x."""
+        x = _checked(x, x.dtype)
+        rows = x.numel() // weight.inputs
+        if x.shape[-1] != weight.inputs or out.numel() != rows * weight.outputs:
+            raise ValueError(f"x {tuple(x.shape)} and out {tuple(out.shape)} do not fit {weight}")
+        if not out.is_contiguous() or (adds and out.dtype is not x.dtype):
+            raise ValueError(f"out must be contiguous {x.dtype}, not {out.dtype}")
+        if rows and self.library.bl_linear(
+            self._level,
+            rows,
+            weight.inputs,
+            weight.outputs,
+            x.data_ptr(),
+            weight.address,
+            None if bias is None else _checked(bias, x.dtype).data_ptr(),
+            out.data_ptr(),
+            x.dtype is torch.bfloat16,
+            adds,
+            out.dtype is torch.float32 and x.dtype is not torch.float32,
+            torch.get_num_threads(),
+        ):
+            raise MemoryError(f"no memory for the inputs of a linear layer of {rows} rows")
 
     def rope_store(
         self,
@@ -150,6 +195,44 @@ class CpuKernels:
             q.dtype is torch.bfloat16,
             torch.get_num_threads(),
         )
+
+
+class PackedLinear:
+    """A weight in the order of src/amx.h, `tiles: [out / 16, in / 2, 16, 2]`, bfloat16, padded with
+    zeros to multiples of 16 outputs and 32 inputs."""
+
+    __slots__ = ("_kernels", "address", "inputs", "outputs", "tiles")
+
+    def __init__(self, kernels: CpuKernels, weight: torch.Tensor) -> None:
+        self._kernels = kernels
+        self.outputs, self.inputs = weight.shape
+        padded = F.pad(weight, (0, -self.inputs % 32, 0, -self.outputs % 16))
+        blocks = padded.view(padded.shape[0] // 16, 16, padded.shape[1] // 2, 2)
+        self.tiles = blocks.transpose(1, 2).contiguous()
+        self.address = self.tiles.data_ptr()
+
+    def __repr__(self) -> str:
+        return f"PackedLinear({self.outputs} x {self.inputs})"
+
+    def __call__(
+        self, x: torch.Tensor, bias: torch.Tensor | None = None, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """x weight^T + bias: [rows, out], in x's dtype or in float32."""
+        out = x.new_empty(x.shape[0], self.outputs, dtype=dtype)
+        self._kernels.linear(x, self, bias, out, False)
+        return out
+
+    def add_to(
+        self, residual: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """residual + x weight^T + bias, in place, rounded once."""
+        self._kernels.linear(x, self, bias, residual, True)
+        return residual
+
+    def rows(self, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """The weight's rows `ids: [tokens]` as [tokens, in]: an embedding."""
+        taken = self.tiles[ids // 16, :, ids % 16].flatten(1)
+        return taken[:, : self.inputs].to(dtype)
 
 
 def load_kernels(level: str | None = None) -> CpuKernels:

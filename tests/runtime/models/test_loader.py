@@ -58,16 +58,16 @@ def test_a_sharded_checkpoint_is_the_same_model(checkpoint: Path, make_pair: Any
     whole = load(checkpoint).model
     shard(checkpoint)
     parts = load(checkpoint).model
-    assert torch.equal(whole.embed_tokens, parts.embed_tokens)
+    assert torch.equal(whole.vocabulary.embedding, parts.vocabulary.embedding)
     for a, b in zip(whole.layers, parts.layers, strict=True):
         assert torch.equal(a.mlp.gate_up.weight, b.mlp.gate_up.weight)
 
 
 def test_weights_do_not_depend_on_the_file_after_loading(checkpoint: Path) -> None:
     model = load(checkpoint).model
-    before = model.lm_head.clone()
+    before = model.vocabulary.head.clone()
     (checkpoint / SINGLE).write_bytes(b"")
-    assert torch.equal(model.lm_head, before)
+    assert torch.equal(model.vocabulary.head, before)
 
 
 def test_half_precision_weights_load_as_float32(checkpoint: Path) -> None:
@@ -75,7 +75,7 @@ def test_half_precision_weights_load_as_float32(checkpoint: Path) -> None:
         tensors.update({name: x.bfloat16() for name, x in tensors.items()})
 
     rewrite(checkpoint, halve)
-    assert load(checkpoint).model.lm_head.dtype is torch.float32
+    assert load(checkpoint).model.vocabulary.dtype is torch.float32
 
 
 def test_old_rotary_buffers_are_ignored(checkpoint: Path) -> None:

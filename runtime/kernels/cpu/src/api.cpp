@@ -3,13 +3,23 @@
 // The threads are torch's: OpenMP's pool belongs to the process, and this library is linked to the
 // OpenMP runtime that torch has loaded. No function throws; those that can fail return an error.
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
+
+#ifdef BL_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "kernels.h"
 #include "plan.h"
 
 extern const Level level_portable;
+#ifdef BL_AMX
+extern const Level level_amx;
+#endif
 #ifdef BL_X86
 extern const Level level_avx2;
 extern const Level level_avx512;
@@ -21,6 +31,35 @@ namespace {
 
 // Multiply-adds (or elements, times 16) below which waking other threads costs more than it saves.
 constexpr int64_t kMinWork = 400'000;
+
+#ifdef BL_AMX
+// Whether the processor has tiles of bfloat16 and Linux lets this process use them.
+bool may_use_tiles() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    const bool has_tiles = (d >> 24 & 1u) && (d >> 22 & 1u);
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;  // arch_prctl(2)
+    return has_tiles && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
+
+struct FreeBuffer {
+    char* bytes = nullptr;
+    size_t size = 0;
+    ~FreeBuffer() { std::free(bytes); }
+};
+
+// The packed inputs of one linear layer; of the calling thread, read by its team.
+char* linear_buffer(size_t size) {
+    thread_local FreeBuffer buffer;
+    if (buffer.size < size) {
+        std::free(buffer.bytes);
+        buffer.size = (size + 4095) / 4096 * 4096;
+        buffer.bytes = static_cast<char*>(std::aligned_alloc(64, buffer.size));
+        if (buffer.bytes == nullptr) buffer.size = 0;
+    }
+    return buffer.bytes;
+}
 
 int threads_for(int64_t work, int threads) { return work < kMinWork ? 1 : threads; }
 
@@ -40,6 +79,9 @@ const Level* bl_level(const char* name) {
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512dq");
     if (std::strcmp(name, "avx512") == 0 && avx512) return &level_avx512;
+#ifdef BL_AMX
+    if (std::strcmp(name, "amx") == 0 && avx512 && may_use_tiles()) return &level_amx;
+#endif
 #endif
     return nullptr;
 }
@@ -132,6 +174,40 @@ void bl_silu_mul(const Level* level, int64_t rows, int n, const void* gate_up, v
     for (int64_t i = 0; i < rows; ++i)
         level->silu_mul(static_cast<const char*>(gate_up) + i * 2 * bytes,
                         static_cast<char*>(out) + i * bytes, n, is_bf16 != 0);
+}
+
+int bl_has_linear(const Level* level) { return level->linear != nullptr; }
+
+// 0, or 1 when memory ran out. x: [rows, inputs], out: [rows, outputs], both contiguous.
+int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, const void* x,
+              const void* weight, const void* bias, void* out, int is_bf16, int adds,
+              int out_is_float, int threads) {
+    const int64_t blocks = (rows + 15) / 16, steps = (inputs + 31) / 32;
+    void* packed = linear_buffer(size_t(blocks * steps * (is_bf16 ? 1 : 3) * 1024));
+    if (packed == nullptr) return 1;
+    const Linear a{x, weight, bias, out, packed, rows, inputs, outputs,
+                   is_bf16 != 0, adds != 0, out_is_float != 0};
+    const int pairs = (outputs + 31) / 32;
+    // A few rows cost reading the weight, many the products.
+    const int team = threads_for(int64_t(inputs) * outputs * (rows < 16 ? 2 : rows / 8), threads);
+    if (team == 1) {
+        for (int64_t i = 0; i < blocks; ++i) level->pack_inputs(a, i);
+        level->linear(a, 0, pairs);
+        return 0;
+    }
+#pragma omp parallel num_threads(team)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < blocks; ++i) level->pack_inputs(a, i);
+        // Each thread takes a run of outputs, so that it reads the weight as one stream.
+#pragma omp for schedule(static)
+        for (int part = 0; part < team * 4; ++part) {
+            const int begin = int(int64_t(pairs) * part / (team * 4));
+            const int end = int(int64_t(pairs) * (part + 1) / (team * 4));
+            if (begin < end) level->linear(a, begin, end);
+        }
+    }
+    return 0;
 }
 
 }  // extern "C"

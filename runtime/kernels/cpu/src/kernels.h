@@ -46,6 +46,17 @@ struct RopeStore {
     bool is_bf16;
 };
 
+// out = x weight^T + bias, or out += where `adds`. The weight is packed as amx.h says; x, bias and
+// out are of the element type, out of float where out_is_float.
+struct Linear {
+    const void *x, *weight, *bias;
+    void* out;
+    void* packed_x;          // linear_scratch bytes
+    int64_t rows;
+    int32_t inputs, outputs;
+    bool is_bf16, adds, out_is_float;
+};
+
 struct Level {
     const char* name;
     void (*attend)(const Attend&, const Item&, int kv_head);
@@ -53,6 +64,9 @@ struct Level {
     void (*rope_store)(const RopeStore&, int64_t token);
     void (*rms_norm)(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16);
     void (*silu_mul)(const void* gate_up, void* out, int n, bool is_bf16);
+    // Null where the level has no linear layers: of 16 rows of x, and of pairs of 16 outputs.
+    void (*pack_inputs)(const Linear&, int64_t block);
+    void (*linear)(const Linear&, int begin, int end);
 };
 
 int padded_dim(int head_dim);

@@ -2,6 +2,9 @@
 // BL_LEVEL (its name) and BL_VECTOR_BYTES.
 #include "attention.h"
 #include "fused.h"
+#ifdef BL_AMX
+#include "amx.h"
+#endif
 
 namespace {
 
@@ -38,6 +41,19 @@ void silu_mul(const void* gate_up, void* out, int n, bool is_bf16) {
     is_bf16 ? silu_mul_as<bf16>(gate_up, out, n) : silu_mul_as<float>(gate_up, out, n);
 }
 
+#ifdef BL_AMX
+void pack_any(const Linear& a, int64_t block) {
+    a.is_bf16 ? pack_inputs<bf16>(a, block) : pack_inputs<float>(a, block);
+}
+
+void linear(const Linear& a, int begin, int end) {
+    a.is_bf16 ? linear_outputs<bf16>(a, begin, end) : linear_outputs<float>(a, begin, end);
+}
+#else
+constexpr auto pack_any = nullptr;
+constexpr auto linear = nullptr;
+#endif
+
 }  // namespace
 
 #define BL_TEXT(x) BL_TEXT_(x)
@@ -47,5 +63,5 @@ void silu_mul(const void* gate_up, void* out, int n, bool is_bf16) {
 
 extern const Level BL_JOIN(level_, BL_LEVEL);
 const Level BL_JOIN(level_, BL_LEVEL) = {
-    BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
+    BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul, pack_any, linear,
 };

@@ -1,0 +1,103 @@
+"""Linear layers with packed weights against float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from branchline.runtime.kernels.cpu.build import KernelBuildError
+from branchline.runtime.kernels.cpu.library import CpuKernels, PackedLinear, load_kernels
+
+# Relative to the result, which is rounded once in bfloat16, and to the norm of what is summed.
+TOLERANCE = {torch.float32: (1e-6, 4e-6), torch.bfloat16: (4e-3, 4e-6)}
+SHAPES = [(1, 2), (16, 32), (17, 33), (33, 30), (50, 264), (272, 900)]
+ROWS = [1, 2, 15, 16, 17, 31, 33, 64, 130]
+
+
+def randn(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(7)).to(dtype)
+
+
+@pytest.fixture
+def kernels() -> CpuKernels:
+    """The one level that has linear layers."""
+    try:
+        return load_kernels("amx")
+    except KernelBuildError as error:
+        pytest.skip(str(error))
+
+
+def pack(kernels: CpuKernels, weight: torch.Tensor) -> PackedLinear:
+    packed = kernels.pack_linear(weight)
+    assert packed is not None
+    return packed
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_products_match_the_definition(
+    kernels: CpuKernels, dtype: torch.dtype, outputs: int, inputs: int, rows: int, threads: int
+) -> None:
+    torch.set_num_threads(threads)
+    weight = randn(outputs, inputs, dtype=torch.bfloat16).to(dtype)
+    packed = pack(kernels, weight)
+    x, bias = randn(rows, inputs, dtype=dtype) * 3, randn(outputs, dtype=dtype)
+    residual = randn(rows, outputs, dtype=dtype)
+    product = x.double() @ weight.double().T
+    rtol, atol = TOLERANCE[dtype]
+    atol *= 3 * inputs**0.5
+    for ours, expected in (
+        (packed(x), product),
+        (packed(x, bias), product + bias.double()),
+        (packed.add_to(residual.clone(), x, bias), product + bias.double() + residual.double()),
+    ):
+        assert ours.dtype is dtype
+        torch.testing.assert_close(ours.double(), expected, rtol=rtol, atol=atol)
+
+
+def test_logits_come_out_in_float32(kernels: CpuKernels) -> None:
+    weight, x = (randn(n, 64, dtype=torch.bfloat16) for n in (40, 3))
+    logits = pack(kernels, weight)(x, None, torch.float32)
+    assert logits.dtype is torch.float32
+    torch.testing.assert_close(
+        logits.double(), x.double() @ weight.double().T, rtol=1e-6, atol=6e-5
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_rows_of_the_weight_are_those_that_were_packed(
+    kernels: CpuKernels, dtype: torch.dtype
+) -> None:
+    weight = randn(37, 70, dtype=torch.bfloat16).to(dtype)
+    ids = torch.tensor([36, 0, 17, 17, 31])
+    assert torch.equal(pack(kernels, weight).rows(ids, dtype), weight[ids])
+
+
+def test_a_float32_weight_that_bfloat16_would_change_is_left_to_torch(
+    kernels: CpuKernels,
+) -> None:
+    assert kernels.pack_linear(torch.full((16, 32), 1.0 + 2**-12)) is None
+
+
+def test_an_input_of_another_width_is_refused(kernels: CpuKernels) -> None:
+    packed = pack(kernels, randn(16, 32, dtype=torch.bfloat16))
+    with pytest.raises(ValueError, match="do not fit"):
+        packed(randn(2, 33, dtype=torch.bfloat16))
+
+
+def test_torch_and_our_tiles_take_turns(kernels: CpuKernels) -> None:
+    """Both configure the same tile registers; neither may disturb the other."""
+    weight, x = randn(96, 160, dtype=torch.bfloat16), randn(40, 160, dtype=torch.bfloat16)
+    packed = pack(kernels, weight)
+    first = torch.nn.functional.linear(x, weight)
+    for rows in (40, 3, 40):
+        ours = packed(x[:rows])
+        again = torch.nn.functional.linear(x, weight)
+        torch.testing.assert_close(again, first, rtol=0, atol=0)
+        torch.testing.assert_close(ours, first[:rows], rtol=8e-3, atol=1e-3)
+
+
+def test_levels_without_tiles_leave_linear_layers_to_torch() -> None:
+    assert load_kernels("portable").pack_linear(torch.ones(16, 32)) is None
