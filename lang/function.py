@@ -16,7 +16,7 @@ from collections.abc import (
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from branchline.runtime.protocol import SamplingParams
 
@@ -30,7 +30,10 @@ from .plan_runner import PlanRunner
 from .retry import Retry
 from .run_options import RUN_NAMES, RunOptions, batch_options
 from .state import ProgramState
-from .tracing import TracedState, constant_prefix, refuse_while_tracing, trace_body
+from .tracing import TracedState, TraceError, constant_prefix, refuse_while_tracing, trace_body
+
+if TYPE_CHECKING:
+    from .compiled import CompiledProgram
 
 Return = TypeVar("Return")
 Instance = Mapping[str, Any] | Sequence[Any]
@@ -237,6 +240,22 @@ class Function(Generic[Return]):
         given = {**self.bind_arguments, **kwargs}
         return trace_body(self.func, self.arg_names, given, chosen)
 
+    def compile(self, *, backend: object = None, **kwargs: Any) -> CompiledProgram:
+        """The program traced once, as `trace` does it; its runs go to the runtime whole, and the
+        body does not run again: what it does besides appending happens here, once.
+
+        What cannot be traced is no error: `reason` of the result says what it was and on which
+        line, and the program is run as ever. `graph()` prints the result, `to_mermaid()` draws it.
+        """
+        from .compiled import CompiledProgram
+
+        program = self.bind(**kwargs) if kwargs else self
+        try:
+            traced = program.trace(backend=backend)
+        except TraceError as error:
+            return CompiledProgram(program, None, str(error))
+        return CompiledProgram(program, traced, None)
+
     def cache(self, backend: object = None) -> None:
         """Compute the text that every instance of this program begins with, and leave it in the
         runtime's cache. The body runs up to its first argument, call or fork."""
@@ -282,9 +301,7 @@ class Function(Generic[Return]):
         return self.body(arguments, options), options
 
     def _state(self, arguments: inspect.BoundArguments, options: RunOptions) -> ProgramState:
-        plans = options.plans
-        held = plans is not None and plans.reason is None
-        executor = (partial(HeldExecutor, runner=plans) if held else StreamExecutor)(
+        executor = self._executor(options)(
             options.backend,
             options.sampling,
             program=self.name,
@@ -298,6 +315,12 @@ class Function(Generic[Return]):
         if options.timeout_s is not None:
             executor.limit_time(options.timeout_s)
         return ProgramState(executor)
+
+    def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
+        """What makes an instance's executor."""
+        if options.plans is not None and options.plans.reason is None:
+            return partial(HeldExecutor, runner=options.plans)
+        return StreamExecutor
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The program's own arguments, and run()'s. Names that the program declares are its own."""

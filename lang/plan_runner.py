@@ -36,6 +36,8 @@ class PlanRunner:
 
     def __init__(self, backend: Backend, *, min_calls: int = _MIN_CALLS) -> None:
         self.reason: str | None = None
+        if not backend.capabilities.plans:
+            self.reason = f"{type(backend).__name__} does not take plans"
         self._backend = backend
         self._min_calls = min_calls
         self._pending: list[tuple[HeldExecutor, Lowered]] = []

@@ -28,6 +28,13 @@ class TraceError(TypeError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not known while a program is traced ({caller_source()})")
 
+    @classmethod
+    def because(cls, reason: str | None) -> TraceError:
+        """The same error again, for somebody who asks later."""
+        error = cls.__new__(cls)
+        TypeError.__init__(error, reason)
+        return error
+
 
 class _Unknown(Expr):
     """A text that only a run knows. It can be appended, and nothing else."""
@@ -39,6 +46,11 @@ class _Unknown(Expr):
     __int__ = __float__ = __index__ = __str__ = __format__ = _unknown
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
     __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise TraceError(f"{self!r}.{name}")
 
 
 class Argument(_Unknown):
@@ -121,7 +133,20 @@ class TraceNode:
         return f"%{self.node_id}: {self.expr!r}"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Step:
+    """What a traced body did, in order: `state` got a node, was forked into `children`, joined
+    them (`mode`), or was given a variable (`name`, `value`). Replayed by compiled.py."""
+
+    state: TracedState
+    node: TraceNode | None = None
+    children: tuple[TracedState, ...] = ()
+    mode: str | None = None
+    name: str | None = None
+    value: Any = None
+
+
+@dataclass(eq=False)
 class TracedState:
     """The state that a traced body gets, and what a trace is: `nodes` in order, `variables`,
     `child_states` of its forks, `arguments`."""
@@ -135,6 +160,7 @@ class TracedState:
     _last: TraceNode | None = None
     _ids: Iterator[int] = field(default_factory=itertools.count)
     on_node: Callable[[Expr], None] = lambda expr: None
+    steps: list[Step] = field(default_factory=list, repr=False)
 
     @property
     def last_node(self) -> TraceNode:
@@ -185,9 +211,11 @@ class TracedState:
                 _last=fork,
                 _ids=self._ids,
                 on_node=self.on_node,
+                steps=self.steps,
             )
             child._append(GetForkItem(index))
             children.append(child)
+        self.steps.append(Step(self, fork, tuple(children)))
         self.child_states += children
         return TracedGroup(children, self)
 
@@ -205,6 +233,7 @@ class TracedState:
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.variables[name] = value
+        self.steps.append(Step(self, name=name, value=value))
 
     get_var, set_var = __getitem__, __setitem__
 
@@ -223,6 +252,8 @@ class TracedState:
         traced = TraceNode(next(self._ids), node, self._last, inputs)
         self.nodes.append(traced)
         self._last = traced
+        if not isinstance(node, Fork | GetForkItem | Join):
+            self.steps.append(Step(self, traced))
         if isinstance(node, ir.Gen | ir.Select | ir.VarScopeEnd) and node.name is not None:
             self.variables[node.name] = Variable(node.name, traced)
             if isinstance(node, ir.Gen) and node.reasoning is not None:
@@ -260,6 +291,7 @@ class TracedGroup:
         return self
 
     def join(self, mode: str = "gather_variable") -> None:
+        self.src_state.steps.append(Step(self.src_state, None, tuple(self.states), mode))
         if mode == "concate_and_append":
             ends = tuple(state.last_node for state in self.states)
             self.src_state._append(Join(len(ends)), ends)

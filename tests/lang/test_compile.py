@@ -1,0 +1,136 @@
+"""`f.compile()`: traced once, run as plans, the same results; what does not trace says why."""
+
+from __future__ import annotations
+
+import pytest
+from scripted import Scripted
+from scripted_plans import ScriptedPlans
+from test_plans import WORDS, seen
+
+import branchline as bl
+from branchline.lang.tracing import TraceError
+
+
+@pytest.fixture
+def planner() -> ScriptedPlans:
+    return ScriptedPlans()
+
+
+@bl.function
+def quoting(s: bl.ProgramState, word: str, ending: str = ".") -> tuple[str, str]:
+    """Quotes its own output."""
+    s += bl.user("About " + bl.gen("a", max_tokens=3) + word + ending)
+    branches = s.fork(2)
+    branches += bl.assistant(bl.gen("b", max_tokens=4))
+    branches.join()
+    s += s["b"][1] + s["a"]
+    more = s.fork(2)
+    more += lambda number: f"{number}" + bl.gen("c", max_tokens=2)
+    more.join("concate_and_append")
+    s["label"] = "by hand"
+    s += bl.select("d", choices=["x", "y"])
+    return s["a"], s["d"]
+
+
+def test_a_compiled_program_reads_like_an_interpreted_one(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    compiled = quoting.compile().run("one", backend=planner)
+    assert seen(compiled) == seen(quoting.run("one", backend=model))
+    assert len(planner.plans) == 1
+
+
+def test_a_compiled_batch_reads_like_an_interpreted_one(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    compiled = quoting.compile().run_batch(WORDS, backend=planner)
+    interpreted = quoting.run_batch(WORDS, backend=model)
+    assert [seen(state) for state in compiled] == [seen(state) for state in interpreted]
+
+
+def test_a_compiled_program_runs_on_a_backend_without_plans(model: Scripted) -> None:
+    compiled = quoting.compile().run("one", backend=model)
+    assert seen(compiled) == seen(quoting.run("one", backend=Scripted()))
+
+
+def test_the_body_runs_once_when_it_is_compiled_and_never_again(planner: ScriptedPlans) -> None:
+    ran: list[object] = []
+
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        ran.append(word)
+        s += word
+        s += bl.gen("a")
+
+    compiled = program.compile()
+    compiled.run_batch(WORDS, backend=planner)
+    assert len(ran) == 1
+
+
+def test_what_does_not_trace_says_what_and_where_and_runs_as_ever(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        s += word + bl.gen("a")
+        if len(s["a"]) > 3:
+            s += bl.gen("b")
+
+    compiled = program.compile()
+    line = program.func.__code__.co_firstlineno + 3
+    assert compiled.reason is not None
+    assert "Variable('a'" in compiled.reason
+    assert f"test_compile.py:{line}" in compiled.reason
+    run = compiled.run("one", backend=planner)
+    assert seen(run) == seen(program.run("one", backend=model))
+
+
+def test_a_program_that_does_not_trace_has_no_graph() -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        s += word.upper()
+
+    with pytest.raises(TraceError, match=r"Argument\('word'\)\.upper"):
+        program.compile().graph()
+
+
+def test_bound_arguments_are_known_to_the_trace() -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str, width: int) -> None:
+        s += word
+        s.fork(width).join()
+
+    assert program.compile().reason is not None
+    assert "Fork(3)" in program.compile(width=3).graph()
+
+
+def test_the_graph_has_one_line_per_node() -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        s += "Say " + word
+        s += bl.gen("a")
+        s += s["a"]
+
+    assert program.compile().graph() == (
+        "%0 = Constant('Say ')\n"
+        "%1 = %0 + Argument('word')\n"
+        "%2 = %1 + Gen('a')\n"
+        "%3 = %2 + Variable('a', %2)  reads %2\n"
+    )
+
+
+def test_the_drawing_shows_branches_and_what_is_read() -> None:
+    drawing = quoting.compile().to_mermaid().splitlines()
+    assert drawing[0] == "flowchart TD"
+    assert any('{{"fork 2"}}' in line for line in drawing)
+    assert any('(["gen b"])' in line for line in drawing)
+    assert any('{{"gather"}}' in line for line in drawing)
+    assert any("-.->" in line for line in drawing)
+
+
+def test_texts_in_a_drawing_cannot_end_their_label() -> None:
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        s += 'say "hi" <now>\n#1'
+
+    assert '["say #quot;hi#quot; #lt;now#gt;↵#35;1"]' in program.compile().to_mermaid()
