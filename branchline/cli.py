@@ -1,4 +1,4 @@
-"""The command line: `branchline demo | run | serve | chat`.
+"""The command line: `branchline demo | run | serve | chat | bench | doctor | build-kernels`.
 
 Heavy imports happen inside the commands, so that `branchline --help` answers at once.
 """
@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from . import __version__
+from .bench_command import bench
+from .serve_command import ServeCommand
 
 if TYPE_CHECKING:
     from branchline.lang.backend.runtime_endpoint import RuntimeEndpoint
@@ -26,11 +30,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="branchline",
-    help="Structured-generation programs over language models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(bench, name="bench")
 stdout = Console()
 stderr = Console(stderr=True)
 
@@ -49,12 +53,52 @@ Address = Annotated[
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Settings as TOML, a table for each command.",
+            metavar="FILE",
+            envvar="BRANCHLINE_CONFIG",
+        ),
+    ] = None,
 ) -> None:
-    """Structured-generation programs over language models."""
+    """Structured-generation programs over language models.
+
+    [bold]First steps[/bold]
+
+      branchline demo                           extract records from documents, offline
+
+      branchline chat                           talk to the model that ships with it
+
+      branchline run program.py --input in.jsonl --output out.jsonl
+
+      branchline serve --http 127.0.0.1:8000    OpenAI's API and a web page at /ui
+
+      branchline doctor                         what is installed and what would be faster
+
+    [bold]Settings[/bold]
+
+    A flag wins over a variable (BRANCHLINE_CHAT_TEMPERATURE=0.7), that over the file of --config or
+    BRANCHLINE_CONFIG (temperature = 0.7 under \\[chat]). A name that is none is refused.
+
+    branchline --install-completion completes commands and flags in your shell.
+    """
     if version:
         print(f"branchline {__version__}")
         raise typer.Exit
+    from .settings import CONFIG_VARIABLE, VARIABLE_PREFIX, check_variables, default_map
+
+    group = context.command
+    assert isinstance(group, TyperGroup)
+    # Not for this context: nobody wants --version from a variable.
+    context.auto_envvar_prefix = VARIABLE_PREFIX
+    check_variables(group)
+    if config is not None:
+        context.default_map = default_map(group, config)
+        # The server reads its own table.
+        os.environ[CONFIG_VARIABLE] = str(config)
 
 
 @app.command()
@@ -125,6 +169,14 @@ def run(
     standard output. Everything else (progress, summary) goes to standard error. With --resume a
     run that was killed, or in which records failed, does only what is missing when it is started
     again.
+
+    [bold]Examples[/bold]
+
+      branchline run program.py
+
+      branchline run program.py --input mails.jsonl --output records.jsonl --resume
+
+      branchline run program.py --function triage --input mails.jsonl --address ipc:///tmp/x.sock
     """
     from .records import load_program, read_records, result_of, run_records
 
@@ -151,13 +203,15 @@ def run(
 
 
 @app.command(
+    cls=ServeCommand,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     add_help_option=False,
 )
 def serve(context: typer.Context) -> None:
     """Keep a runtime up: `branchline serve --model PATH` (`serve --help` lists the options)."""
     # In place of this process, so that signals and the exit status are the server's own.
-    os.execv(sys.executable, [sys.executable, "-m", "branchline.runtime.server", *context.args])
+    server = [sys.executable, "-m", "branchline.runtime.server", "--layered"]
+    os.execv(sys.executable, [*server, *context.args])
 
 
 @app.command()
@@ -168,11 +222,39 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
 ) -> None:
-    """Talk to a model in the terminal. An empty line, /exit or Ctrl-D ends it."""
+    """Talk to a model in the terminal. An empty line, /exit or Ctrl-D ends it.
+
+    [bold]Examples[/bold]
+
+      branchline chat --system "You answer in one sentence."
+
+      branchline chat --model path/to/checkpoint --temperature 0.7
+    """
     from .chat import converse
 
     with backend_for(model, address, quiet=False) as backend:
         converse(backend, stdout, system=system, temperature=temperature, max_tokens=max_tokens)
+
+
+@app.command()
+def doctor(
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the findings as a JSON list.")
+    ] = False,
+) -> None:
+    """Tell what is installed here, which kernels run, and what would be faster.
+
+    It exits with 1 when something that is needed is broken, else with 0.
+    """
+    from . import doctor as examination
+
+    found = examination.examine()
+    if json_output:
+        print(json.dumps(examination.as_json(found)))
+    else:
+        stdout.print(examination.table_of(found))
+    if any(each.state == "broken" for each in found):
+        raise typer.Exit(1)
 
 
 @app.command("build-kernels")
@@ -240,7 +322,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (UsageError, GenerationError) as error:
-        stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        # What a message quotes may look like markup.
+        stderr.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         stderr.print("interrupted")

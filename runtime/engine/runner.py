@@ -81,7 +81,7 @@ class ModelRunner:
         )
         self.execution = {
             "dtype": str(self.dtype).removeprefix("torch."),
-            "device": f"{self.device}, {torch.get_num_threads()} threads",
+            "device": f"{self.device}, torch threads: {torch.get_num_threads()}",
             "kernels": "torch" if kernels is None else f"C++ ({kernels.level})",
         }
 
