@@ -662,7 +662,7 @@ class EngineReady(_Message, tag="engine_ready", frozen=True):
 
 
 class CacheMiss(Struct, forbid_unknown_fields=True, frozen=True):
-    """Why the cache held no more of a sequence's prompt. `token_id` at `position` is the first token
+    """Why the cache held no more of a prompt. `token_id` at `position` is the first token
     that was missing.
 
     reason: "evicted" when it was cached once behind the same prefix, and then `evicted_ago_s` says

@@ -40,6 +40,8 @@ class EngineConfig:
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
     max_waiting: sequences that may wait; one more is refused as overloaded.
     namespace_quotas: cached tokens per namespace that requests of others can never evict.
+    cache_file: the radix tree with its KV is loaded from here at the start and saved here at the
+        end; None does neither.
     cache_events: changes of the radix tree to keep for those who ask; 0 keeps none.
     max_pinned_fraction: of the KV pool, how much pins may hold.
     grammar_timeout_s: for compiling the constraint of one request.
@@ -62,6 +64,7 @@ class EngineConfig:
     namespace_quotas: Mapping[str, int] = field(default_factory=dict)
     max_pinned_fraction: float = 0.5
     cache_events: int = 0
+    cache_file: str | None = None
 
     def __post_init__(self) -> None:
         if not self.model:

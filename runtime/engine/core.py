@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
 from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
+from ..radix_cache import snapshot
 from ..radix_cache.dump import dump
 from ..radix_cache.events import EventLog
 from ..radix_cache.node import Node
@@ -173,6 +175,16 @@ class EngineCore:
     def flush_cache(self) -> int:
         """Forget every cached token that no running sequence uses; how many they were."""
         return self.cache.flush()
+
+    def save_cache(self, path: Path) -> int:
+        """Write every cached prefix with its KV to a file; how many tokens they are."""
+        return snapshot.save(self.cache, self.runner.read_kv, self.runner.fingerprint, path)
+
+    def load_cache(self, path: Path) -> int:
+        """Cache what `save_cache` wrote, as far as there is room; how many tokens that are. Raises
+        SnapshotError for a file that is damaged or of another model."""
+        fingerprint = self.runner.fingerprint
+        return snapshot.load(self.cache, self.runner.write_kv, fingerprint, path)
 
     def stats(self) -> dict[str, float]:
         """Counters since the start, and gauges of the moment."""

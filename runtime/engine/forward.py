@@ -6,11 +6,12 @@ Used by the engine core.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import torch
 
+from ..memory.allocator import SlotIds
 from ..protocol import TokenLogprob
 from ..sampling import token_logprobs
 from ..scheduler.scheduler import Chunk
@@ -38,7 +39,11 @@ class Runner(Protocol):
     def device(self) -> torch.device: ...
     @property
     def execution(self) -> dict[str, str]: ...
+    @property
+    def fingerprint(self) -> str: ...
     def forward(self, batch: ForwardBatch, /) -> torch.Tensor: ...
+    def read_kv(self, slots: SlotIds, /) -> Mapping[str, torch.Tensor]: ...
+    def write_kv(self, slots: SlotIds, kv: Mapping[str, torch.Tensor], /) -> None: ...
 
 
 class Computed(NamedTuple):

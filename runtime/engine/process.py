@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -52,6 +53,8 @@ from ..views import EngineQuery, EngineView
 from .config import EngineConfig
 from .heartbeat import Heartbeat
 
+_log = logging.getLogger(__name__)
+
 _HIGH_WATER_MARK: Final = 1_000_000
 _PARENT_POLL_S: Final = 0.2
 
@@ -64,7 +67,14 @@ _HANG_UNKNOWN_S: Final = 300.0
 _LONG_STEP: Final = 10_000_000_000
 
 
-class Core(Protocol):
+class CacheOnDisk(Protocol):
+    """What saving and loading need of `EngineCore`."""
+
+    def save_cache(self, path: Path, /) -> int: ...
+    def load_cache(self, path: Path, /) -> int: ...
+
+
+class Core(CacheOnDisk, Protocol):
     """What the loop needs of `EngineCore`."""
 
     @property
@@ -173,6 +183,7 @@ def main(argv: list[str]) -> int:
         hang_s = _hang_s(core, heartbeat, config)
         channel.send(encode(msgspec.structs.replace(ready, hang_s=hang_s)))
         run(core, channel, heartbeat.beat)
+        save_cache(core, config.cache_file)
         status = 0
     channel.close()
     context.term()
@@ -199,6 +210,7 @@ def load(config: EngineConfig) -> tuple[Core, EngineReady]:
     from .core import EngineCore
 
     core = EngineCore(config)
+    load_cache(core, config.cache_file)
     runner = core.runner
     ready = EngineReady(
         architecture=runner.architecture,
@@ -207,6 +219,30 @@ def load(config: EngineConfig) -> tuple[Core, EngineReady]:
         execution=runner.execution,
     )
     return core, ready
+
+
+def load_cache(core: CacheOnDisk, path: str | None) -> None:
+    """Start warm, where a file is there that fits. One that does not costs a warning."""
+    if path is None or not Path(path).exists():
+        return
+    try:
+        num_tokens = core.load_cache(Path(path))
+    except ValueError as error:
+        _log.warning("starting with an empty cache: %s", error)
+    else:
+        _log.info("%d cached tokens loaded from %s", num_tokens, path)
+
+
+def save_cache(core: CacheOnDisk, path: str | None) -> None:
+    """Leave the cache for the next start. A disk that refuses costs a warning."""
+    if path is None:
+        return
+    try:
+        num_tokens = core.save_cache(Path(path))
+    except (OSError, ValueError) as error:
+        _log.warning("the cache was not saved: %s", error)
+    else:
+        _log.info("%d cached tokens saved to %s", num_tokens, path)
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
@@ -16,6 +17,7 @@ from ..kernels.cpu.attention import CpuAttention
 from ..kernels.cpu.build import KernelBuildError
 from ..kernels.cpu.library import DTYPES, CpuKernels, load_kernels
 from ..kernels.torch_attention import TorchAttention
+from ..memory.allocator import SlotIds
 from ..memory.kv_pool import KVPool
 from ..models.config import ModelConfig, read_config
 from ..models.errors import ModelLoadError
@@ -23,6 +25,7 @@ from ..models.registry import load_model
 from ..models.resolve import resolve_model
 from .batch import ForwardBatch
 from .config import EngineConfig
+from .fingerprint import fingerprint
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ class ModelRunner:
     num_slots: of the KV pool. vocab_size: columns of the logits; a checkpoint may pad it beyond
     its tokenizer's vocabulary. context_length: longest sequence. eos_token_ids: tokens that end a
     sequence. architecture: the checkpoint's own name for its family. execution: how it computes, in
-    words.
+    words. fingerprint: of model, tokenizer and data type, for saved caches.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -55,6 +58,7 @@ class ModelRunner:
         self.vocab_size = self.model_config.vocab_size
         self.eos_token_ids = self.model_config.eos_token_ids
         self.architecture = self.model_config.architecture
+        self.fingerprint = fingerprint(model_dir, self.dtype)
 
         shape = self.model_config
         kernels = _kernels(config, self.dtype, self.device)
@@ -84,6 +88,16 @@ class ModelRunner:
             "device": f"{self.device}, torch threads: {torch.get_num_threads()}",
             "kernels": "torch" if kernels is None else f"C++ ({kernels.level})",
         }
+
+    @torch.inference_mode()
+    def read_kv(self, slots: SlotIds) -> dict[str, torch.Tensor]:
+        """The keys and values in `slots`, by layer: [heads, slots, head_dim]."""
+        return self.kv_pool.read(slots)
+
+    @torch.inference_mode()
+    def write_kv(self, slots: SlotIds, kv: Mapping[str, torch.Tensor]) -> None:
+        """Put into `slots` what `read_kv` gave for as many."""
+        self.kv_pool.write(slots, kv)
 
     @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor:

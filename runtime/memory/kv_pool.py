@@ -6,9 +6,12 @@ Which slot belongs to whom is the slot allocator's and the radix tree's business
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
+
+from .allocator import SlotIds
 
 
 class LayerKV:
@@ -45,6 +48,23 @@ class KVPool:
         self.head_dim = head_dim
         shape = (2 * kv_heads, num_slots, head_dim)
         self.layers = [LayerKV(_zeros(shape, dtype, device)) for _ in range(num_layers)]
+
+    def read(self, slots: SlotIds) -> dict[str, torch.Tensor]:
+        """What `slots` hold, by layer: [2 * kv_heads, slots, head_dim]."""
+        index = torch.from_numpy(slots).to(self.layers[0].heads.device)
+        return {str(i): layer.heads[:, index].cpu() for i, layer in enumerate(self.layers)}
+
+    def write(self, slots: SlotIds, kv: Mapping[str, torch.Tensor]) -> None:
+        """Put what `read` gave into `slots`, in the same order. Raises ValueError when it is not of
+        this pool's shape and type."""
+        first = self.layers[0].heads
+        index = torch.from_numpy(slots).to(first.device)
+        shape = (2 * self.kv_heads, len(slots), self.head_dim)
+        for i, layer in enumerate(self.layers):
+            tensor = kv.get(str(i))
+            if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != first.dtype:
+                raise ValueError(f"layer {i} is missing or not {shape} of {first.dtype}")
+            layer.heads[:, index] = tensor.to(first.device)
 
     @staticmethod
     def bytes_per_slot(num_layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> int:

@@ -55,6 +55,7 @@ class HashRunner:
 
     eos_token_ids: tuple[int, ...] = (EOS,)
     architecture = "HashChain"
+    fingerprint = "hash-chain"
     device = torch.device("cpu")
 
     def __init__(self, num_slots: int, vocab_size: int = 61, context_length: int = 10_000) -> None:
@@ -73,6 +74,15 @@ class HashRunner:
         self._hash[slots] = np.uint64(0xDEAD)
         self._token[slots] = -1
         self._position[slots] = -1
+
+    def read_kv(self, slots: np.ndarray) -> dict[str, torch.Tensor]:
+        rows = [self._hash[slots].view(np.int64), self._token[slots], self._position[slots]]
+        return {"chain": torch.from_numpy(np.stack(rows))[:, :, None]}
+
+    def write_kv(self, slots: np.ndarray, kv: dict[str, torch.Tensor]) -> None:
+        hashes, tokens, positions = kv["chain"][:, :, 0].numpy()
+        self._hash[slots] = hashes.view(np.uint64)
+        self._token[slots], self._position[slots] = tokens, positions
 
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
         self.num_calls += 1
