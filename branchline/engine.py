@@ -11,10 +11,10 @@ import secrets
 import threading
 import traceback
 from collections import deque
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from branchline.lang.backend.runtime_endpoint import ConnectionBackend
+from branchline.lang.closing import Closing
 from branchline.lang.connection import RequestTable
 from branchline.lang.errors import InvalidRequest, RuntimeUnavailable
 from branchline.lang.loop import shared_loop
@@ -45,7 +45,7 @@ _IDLE_S: Final = 0.1
 _STOP_S: Final = 10.0
 
 
-class Engine:
+class Engine(Closing):
     """A runtime in a thread of this process, without sockets; usable as a `with` block and as a
     `backend`. Arguments and errors are those of `InProcessConnection`; `chat_template_name`
     replaces the model's own template by a registered one.
@@ -69,20 +69,9 @@ class Engine:
     def get_server_info(self) -> dict[str, Any]:
         return self.endpoint.get_server_info()
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         """End the engine; calling it again does nothing."""
         self.endpoint.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown()
 
 
 class InProcessConnection(RequestTable):

@@ -290,3 +290,12 @@ def _schema_text(schema: str | dict[str, Any], where: str) -> str:
 
 def _compact(schema: dict[str, Any]) -> str:
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+
+
+def __getattr__(name: str) -> object:
+    """The other public names: SGLang programs import all of them from here."""
+    import branchline
+
+    if name not in branchline.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(branchline, name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import InvalidRequest
 from .failures import Origin, located
+from .monitor import Monitor
 from .values import InvalidOutput, ValueKind, read_as, read_value
 
 Meta = dict[str, Any]
@@ -50,6 +51,22 @@ class Cell:
     def fail(self, error: BaseException) -> None:
         if not self.final:
             self.error, self.final = error, True
+
+
+@dataclass(frozen=True)
+class VariableEvent:
+    """The coming of a variable's value or of its failure, as an event like threading's."""
+
+    monitor: Monitor
+    cell: Cell
+
+    def is_set(self) -> bool:
+        return self.cell.final
+
+    def wait(self) -> bool:
+        """Block until it is there; always True."""
+        self.monitor.wait_for(lambda: self.cell.final)
+        return True
 
 
 def value_of(cell: Cell, as_type: Any) -> Any:

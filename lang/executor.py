@@ -10,7 +10,7 @@ from typing import Any
 
 from . import calls, ir
 from .backend.base import Backend
-from .cells import Cell, Meta
+from .cells import Cell, Meta, VariableEvent
 from .errors import InternalError, InvalidRequest
 from .failures import Origin, caller_source
 from .ir import Expr
@@ -102,6 +102,66 @@ class StreamExecutor(OpQueue):
     def cur_role(self) -> str | None:
         """The open role by now, without waiting."""
         return self.transcript.role
+
+    @property
+    def sid(self) -> str:
+        """A name for this state, its own in this process."""
+        return f"{id(self):x}"
+
+    @property
+    def variable_event(self) -> dict[str, VariableEvent]:
+        """For each variable that was declared, what its coming can be waited for with."""
+        with self.monitor:
+            return {name: VariableEvent(self.monitor, cell) for name, cell in self.cells.items()}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything appended is done, and no more will come; without waiting."""
+        return self.finished
+
+    @property
+    def fork_start_text_pos(self) -> int | None:
+        """Of a branch: how much of its text is its parent's."""
+        return len(self.fork_point.text) if self.is_branch else None
+
+    @property
+    def images_(self) -> list[object]:
+        """No model here takes any."""
+        return []
+
+    def get_var(self, name: str) -> Any:
+        """A variable, once it has its value."""
+        cell = self.cell(name)
+        if cell is None:
+            raise unknown_variable(self, name)
+        return cell.value
+
+    def set_var(self, name: str, value: Any) -> None:
+        self.set_variable(name, value)
+
+    def get_meta_info(self, name: str) -> Meta | None:
+        """About the call that made a variable, once it is done."""
+        cell = self.cell(name)
+        return None if cell is None else cell.meta
+
+    def text(self) -> str:
+        """The whole text, once everything appended is done."""
+        self.sync()
+        return self.text_
+
+    def messages(self) -> list[dict[str, str]]:
+        """The finished turns, once everything appended is done."""
+        self.sync()
+        return [dict(message) for message in self.messages_]
+
+    def error(self) -> BaseException | None:
+        """What went wrong, once everything appended is done."""
+        self.wait_idle()
+        return self.failure
+
+    def end(self) -> None:
+        """No more will be appended."""
+        self.finish()
 
     def submit(self, expr: Expr | str) -> None:
         """Queue an expression. Its variables are declared when this returns."""

@@ -192,3 +192,20 @@ SglVarScopeEnd = VarScopeEnd
 SglCommitLazy = CommitPrefix
 SglConcateAndAppend = AppendChildren
 SglSamplingParams = SamplingOptions
+
+
+def __getattr__(name: str) -> object:
+    """Nodes that SGLang has here and whose modules need this one."""
+    from . import media, tracing
+
+    later: dict[str, object] = {
+        "SglImage": media.Image,
+        "SglVideo": media.Video,
+        "SglArgument": tracing.Argument,
+        "SglVariable": tracing.Variable,
+        "SglFork": tracing.Fork,
+        "SglGetForkItem": tracing.GetForkItem,
+    }
+    if name not in later:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return later[name]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from .backend.runtime_endpoint import RuntimeEndpoint
+from .closing import Closing
 from .launch import RuntimeProcess
 from .server_args import runtime_options
 
 
-class Runtime:
+class Runtime(Closing):
     """Starts a runtime as a separate process; usable as a `with` block and as a `backend`.
 
     model_path: directory of a Hugging Face checkpoint, a hub id, or "embedded".
@@ -60,23 +60,12 @@ class Runtime:
     def get_server_info(self) -> dict[str, Any]:
         return self.endpoint.get_server_info()
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         """End the runtime and wait until it is gone. Calling it again does nothing."""
         try:
             self.endpoint.close()
         finally:
             self.process.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.shutdown()
 
     def __repr__(self) -> str:
         return f"Runtime({self.endpoint.model_info.name!r}, {self.address!r})"

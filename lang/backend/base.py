@@ -103,6 +103,11 @@ class Backend(ABC):
     def get_chat_template(self) -> ChatTemplate:
         return self.chat_template
 
+    def cache_prefix(self, prefix_str: str) -> None:
+        """Compute a text and leave it in the cache, for the prompts that begin with it. Blocks."""
+        nothing = protocol.SamplingParams(max_new_tokens=0)
+        shared_loop().run(self.generate([protocol.Text(prefix_str)], nothing))
+
     def flush_cache(self) -> bool:
         """Blocking form of `drop_cache`; True when it was done."""
         shared_loop().run(self.drop_cache())

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from branchline.runtime import protocol
 
 from ..chat_template import get_chat_template
 from ..client import ZmqConnection
+from ..closing import Closing
 from ..connection import Connection
 from ..curve import CurveKeys
 from .base import Backend, Capabilities, OnChunk, Session
@@ -19,7 +19,7 @@ from .runtime_session import RuntimeSession, finish
 from .sglang import SGLang
 
 
-class ConnectionBackend(Backend):
+class ConnectionBackend(Closing, Backend):
     """Any `Connection` as a backend of programs. Closing it closes the connection."""
 
     capabilities = Capabilities(tool_calls=True, plans=True)
@@ -82,17 +82,6 @@ class ConnectionBackend(Backend):
     def close(self) -> None:
         """Release the connection; the runtime goes on."""
         self.connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class RuntimeEndpoint(ConnectionBackend):
