@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .charset import CharSet
+from .schema_report import Entry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,10 +66,12 @@ NEVER = Alt(())
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A root expression with the rules that it refers to."""
+    """A root expression with the rules that it refers to. report: for a schema, what became of
+    its keywords."""
 
     root: Expr
     rules: dict[str, Expr] = field(default_factory=dict)
+    report: tuple[Entry, ...] = ()
 
 
 def lit(text: str) -> Expr:

@@ -22,7 +22,22 @@ _ZONE = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL})(?:\.{_LABEL}){{0,4}}"
+# Without the characters that have a meaning of their own: what a pattern in JSON needs least.
+_NAME = r"[A-Za-z0-9_-]{1,24}"
 _PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,48}"
+
+# A colon in the first part of a path would end a scheme.
+_PATH_REFERENCE = r"[A-Za-z0-9._~!$&'()*+,;=@/-]{0,48}"
+
+# Regular expressions with groups in groups; classes hold ranges that are in order.
+_ONE = (
+    r"(?:[A-Za-z0-9_ :;,/@#%&=<>~\"'!`-]|\.|\\[dDwWsS.\\/^$*+?()\[\]{}|\"'-]"
+    r"|\[\^?(?:a-z|A-Z|0-9|[A-Za-z0-9_ .,:;/@#%=+*?()$\"'|]|\\[dDwWsS.\\/\[\]\"'-])+-?\])"
+)
+_TIMES = r"(?:(?:[*+?]|\{\d\}|\{\d,\}|\{[0-4],(?:[5-9]|[1-9]\d)\})\??)?"
+_FLAT = rf"(?:{_ONE}{_TIMES}|[|^$])*"
+_GROUPED = rf"(?:{_ONE}{_TIMES}|\((?:\?:)?{_FLAT}\){_TIMES}|[|^$])*"
+_REGEX = rf"(?:{_ONE}{_TIMES}|\((?:\?:)?{_GROUPED}\){_TIMES}|[|^$])*"
 
 PATTERNS: dict[str, str] = {
     "date": _DATE,
@@ -40,6 +55,20 @@ PATTERNS: dict[str, str] = {
     "base64url": r"(?:[A-Za-z0-9_-]{4})*",
     "uri": rf"https?://{_HOST}(?::[1-9]\d{{0,3}})?(?:/{_PATH})?(?:\?{_PATH})?(?:#{_PATH})?",
 }
+PATTERNS |= {
+    "iri": PATTERNS["uri"],
+    "uri-reference": rf"(?:{PATTERNS['uri']}|/?{_PATH_REFERENCE}(?:\?{_PATH})?(?:#{_PATH})?)",
+    "uri-template": rf"(?:https?://{_HOST})?/?{_PATH_REFERENCE}(?:\{{{_NAME}\}}{_PATH_REFERENCE}){{0,4}}",
+    "idn-email": PATTERNS["email"],
+    "idn-hostname": PATTERNS["hostname"],
+    "json-pointer": rf"(?:/{_NAME}){{0,8}}",
+    "relative-json-pointer": rf"(?:0|[1-9]\d{{0,3}})(?:#|(?:/{_NAME}){{0,8}})",
+    "regex": _REGEX,
+}
+PATTERNS["iri-reference"] = PATTERNS["uri-reference"]
+
+# Patterns that match all that has the format, so that "not of this format" is known, too.
+EXACT = frozenset({"date", "ipv4", "uuid"})
 
 # Formats that say what a string is for; every string has them.
 WITHOUT_RULES = frozenset(

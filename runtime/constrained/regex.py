@@ -98,6 +98,23 @@ def search(parsed: Pattern, write: CharWriter, anything: Expr, limits: GrammarLi
     )
 
 
+Branch = tuple[bool, bool, tuple[Item, ...]]
+
+
+def lookaheads(branch: Branch) -> tuple[list[tuple[bool, tuple[Branch, ...]]], Branch]:
+    """Take the lookaheads off the beginning of an alternative that is anchored there: they are
+    conditions on the whole text. Each with whether it must be found, as alternatives."""
+    left, right, items = branch
+    found: list[tuple[bool, tuple[Branch, ...]]] = []
+    while left and items and str(items[0][0]) in ("ASSERT", "ASSERT_NOT") and items[0][1][0] == 1:
+        inner = [(True, end, rest) for _, end, rest in _anchored(list(items[0][1][1]))]
+        found.append((str(items[0][0]) == "ASSERT", tuple(inner)))
+        items = items[1:]
+        while items and _is_anchor(items[0], _BEGINNING):
+            items = items[1:]
+    return found, (left, right, items)
+
+
 def _nesting(pattern: str) -> int:
     depth = deepest = 0
     in_class = escaped = False

@@ -1,12 +1,10 @@
-"""What a JSON Schema may contain; called by schema.py before and while it converts.
-
-Nothing is ignored silently: a keyword is enforced, describes only, or is refused here with the
-JSON pointer at which it stands.
-"""
+"""The words of JSON Schema and the checks of their values; called by the schema front end before
+and while it converts. Whatever is wrong is refused with the JSON pointer at which it stands."""
 
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from ..errors import RequestError
@@ -17,38 +15,35 @@ TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 BY_TYPE: dict[str, frozenset[str]] = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "number": frozenset(
-        {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+        {
+            *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+            "divisibleBy",
+        }
     ),
     "array": frozenset(
-        {"items", "prefixItems", "additionalItems", "minItems", "maxItems", "uniqueItems"}
+        {
+            *("items", "prefixItems", "additionalItems", "minItems", "maxItems", "uniqueItems"),
+            *("contains", "minContains", "maxContains", "unevaluatedItems"),
+        }
     ),
     "object": frozenset(
         {
             *("properties", "required", "additionalProperties", "patternProperties"),
-            *("propertyNames", "minProperties", "maxProperties"),
+            *("propertyNames", "minProperties", "maxProperties", "dependentRequired"),
+            *("dependentSchemas", "dependencies", "unevaluatedProperties"),
         }
     ),
 }
 
-_REFUSED: dict[str, str] = {
-    "not": "list the allowed values with enum, or use a pattern",
-    "if": "spell the cases out with anyOf",
-    "then": "spell the cases out with anyOf",
-    "else": "spell the cases out with anyOf",
-    "contains": "describe every item with items or prefixItems",
-    "minContains": "describe every item with items or prefixItems",
-    "maxContains": "describe every item with items or prefixItems",
-    "dependencies": "spell the cases out with anyOf",
-    "dependentRequired": "spell the cases out with anyOf",
-    "dependentSchemas": "spell the cases out with anyOf",
-    "unevaluatedItems": "use items: false after prefixItems",
-    "unevaluatedProperties": "use additionalProperties in one object schema",
-    "$dynamicRef": "use $ref",
-    "$recursiveRef": "use $ref",
-    "extends": "use allOf",
-    "disallow": "list the allowed types",
-    "divisibleBy": "use multipleOf",
-}
+# What only describes. Schemas under `$defs` count where they are referred to.
+ANNOTATIONS = frozenset(
+    {
+        *("title", "description", "default", "examples", "example", "deprecated", "readOnly"),
+        *("writeOnly", "$comment", "$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$defs"),
+        *("definitions", "$vocabulary", "$recursiveAnchor", "discriminator", "contentEncoding"),
+        *("contentMediaType", "contentSchema", "externalDocs", "xml"),
+    }
+)
 
 
 def pointer_to(pointer: str, *names: str | int) -> str:
@@ -115,25 +110,6 @@ def refuse_malformed(schema: Any) -> None:
             )
 
 
-def check_keywords(schema: dict[str, Any], pointer: str) -> None:
-    """Refuse what cannot be enforced, whatever the type."""
-    for keyword, advice in _REFUSED.items():
-        if keyword not in schema or (keyword == "not" and schema["not"] in (False,)):
-            continue
-        if keyword in ("then", "else") and "if" not in schema:
-            continue  # without `if` they say nothing
-        refuse(
-            pointer_to(pointer, keyword),
-            f"`{keyword}` cannot be enforced while generating; {advice}",
-        )
-    if pointer != "#" and isinstance(schema.get("$id"), str):
-        refuse(
-            pointer_to(pointer, "$id"),
-            "a schema with its own `$id` inside another is not "
-            "supported; move it to $defs without `$id`",
-        )
-
-
 def integer_of(schema: dict[str, Any], keyword: str, pointer: str) -> int | None:
     """A count such as maxLength; None where it is not given."""
     value = schema.get(keyword)
@@ -162,11 +138,13 @@ def list_of(schema: dict[str, Any], keyword: str, pointer: str) -> list[Any]:
     return value
 
 
-def listed(schema: Any) -> list[Any] | None:
-    """The values of enum or const."""
-    if not isinstance(schema, dict):
-        return None
-    if "const" in schema:
-        return [schema["const"]]
-    values = schema.get("enum")
-    return values if isinstance(values, list) and values else None
+def number_of(schema: dict[str, Any], keyword: str, pointer: str) -> Decimal:
+    """A bound such as maximum."""
+    value = schema[keyword]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        refuse(pointer_to(pointer, keyword), f"`{keyword}` must be a number")
+    number = Decimal(repr(value))
+    exponent = number.as_tuple().exponent
+    if abs(number) >= Decimal(10) ** 100 or not isinstance(exponent, int) or exponent < -30:
+        refuse(pointer_to(pointer, keyword), f"`{keyword}` {value} is out of range")
+    return number

@@ -1,83 +1,163 @@
-"""String schemas: pattern, format and length; used by schema.py."""
+"""Strings that satisfy pattern, format, length and exclusions together; used by schema.py."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import RequestError
+from . import automaton, charset
 from . import json_text as text
-from .expr import NEVER, Expr
-from .formats import PATTERNS, WITHOUT_RULES
+from .automaton import Automaton
+from .expr import NEVER, Chars, Expr, Repeat, chars
+from .formats import EXACT, PATTERNS
 from .limits import GrammarLimits
-from .regex import Pattern, parse, search
-from .schema_check import integer_of, pointer_to, refuse
+from .regex import Pattern, lookaheads, parse, search
+from .schema_branch import Branch
+from .schema_check import refuse
 
-# pydantic writes Decimal's pattern with lookaheads; this is the same language without.
-_REWRITTEN = {
-    r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$": r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$",
-}
+if TYPE_CHECKING:
+    from .schema import SchemaBuilder
+
+_ANYTHING = Repeat(Chars(charset.ALL), 0, None)
 
 
-def string_expr(schema: dict[str, Any], pointer: str, limits: GrammarLimits) -> Expr:
-    """The quoted strings that the schema's string keywords allow."""
-    low = integer_of(schema, "minLength", pointer) or 0
-    high = integer_of(schema, "maxLength", pointer)
-    if high is not None and low > high:
-        return NEVER
-    if low > limits.max_min_repeat:
+def string_expr(builder: SchemaBuilder, branch: Branch) -> Expr:
+    """The quoted strings that the branch allows."""
+    low, high = branch.least, branch.most
+    if low > builder.limits.max_min_repeat:
         refuse(
-            pointer_to(pointer, "minLength"),
-            f"at least {low} characters is over the limit of {limits.max_min_repeat}",
+            branch.size_pointer,
+            f"at least {low} characters is over the limit of {builder.limits.max_min_repeat}",
         )
-    source, keyword = schema.get("pattern"), "pattern"
-    kind = schema.get("format")
-    if kind is not None and kind not in WITHOUT_RULES:
-        if kind not in PATTERNS:
-            refuse(
-                pointer_to(pointer, "format"),
-                f"unknown format {kind!r}; known: {', '.join(sorted(PATTERNS))}; or use a pattern",
-            )
-        if source is not None:
-            refuse(
-                pointer_to(pointer, "format"),
-                "`format` and `pattern` together cannot be enforced; write one pattern for both",
-            )
-        source, keyword = f"^{PATTERNS[kind]}$" if "|" not in kind else PATTERNS[kind], "format"
-    if source is None:
+    holds, fails = conditions(builder, branch)
+    excluded = [value for value, _ in branch.excluded]
+    if not holds and not fails and not excluded:
         return text.string(low, high)
-    if not isinstance(source, str):
-        refuse(pointer_to(pointer, "pattern"), "`pattern` must be a string")
-    return text.quoted(pattern_expr(source, low, high, pointer_to(pointer, keyword), limits))
+    if not holds and not fails and low == 0 and high is None:
+        return text.string_except(excluded)
+    if len(holds) == 1 and not fails and not excluded:
+        direct = _direct(holds[0][0], low, high, builder.limits)
+        if direct is not None:
+            return text.quoted(direct)
+    machine = string_automaton(builder, branch)
+    return text.quoted(builder.automaton_expr(machine))
 
 
-def pattern_expr(
-    source: str, low: int, high: int | None, pointer: str, limits: GrammarLimits
-) -> Expr:
-    """The contents of strings in which the pattern is found, `low` to `high` characters long."""
+def conditions(
+    builder: SchemaBuilder, branch: Branch
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The patterns (with their pointers) that must be found in a string, and those that must
+    not, with formats as patterns."""
+    holds: list[tuple[str, str]] = []
+    fails: list[tuple[str, str]] = []
+    for source, pointer, positive in branch.patterns:
+        if (source, pointer) not in (holds if positive else fails):
+            (holds if positive else fails).append((source, pointer))
+    for name, pointer, positive in branch.formats:
+        if name not in PATTERNS:
+            builder.report.described(pointer, f"the format {name!r} is not known")
+            if not positive:
+                fails.append(("", pointer))  # every string has it
+        elif positive:
+            holds.append((format_pattern(name), pointer))
+        elif name in EXACT:
+            fails.append((format_pattern(name), pointer))
+        else:
+            builder.report.superset(pointer, f"the negation of format {name!r} cannot be enforced")
+    return holds, fails
+
+
+def format_pattern(name: str) -> str:
+    return f"^(?:{PATTERNS[name]})$"
+
+
+def string_automaton(builder: SchemaBuilder, branch: Branch) -> Automaton:
+    """The unescaped strings that the branch allows."""
+    holds, fails = conditions(builder, branch)
+    machine = automaton.ANYTHING
+    for source, pointer in holds:
+        found = _found(builder, source, pointer)
+        machine = machine if found is None else automaton.both(machine, found)
+    for source, pointer in fails:
+        found = _found(builder, source, pointer)
+        machine = machine if found is None else automaton.without(machine, found)
+    if branch.excluded:
+        names = automaton.words(value for value, _ in branch.excluded)
+        machine = automaton.without(machine, names)
+    return _of_length(builder, machine, branch)
+
+
+def _found(builder: SchemaBuilder, source: str, pointer: str) -> Automaton | None:
+    try:
+        return pattern_automaton(source, builder.limits)
+    except RequestError as error:
+        builder.report.superset(pointer, error.message)
+        return None
+
+
+def _of_length(builder: SchemaBuilder, machine: Automaton, branch: Branch) -> Automaton:
+    low, high = branch.least, branch.most
+    shortest, longest = automaton.lengths(machine)
+    if high is not None and longest is not None and longest <= high:
+        high = None
+    if low <= shortest:
+        low = 0
+    if low == 0 and high is None:
+        return machine
+    count = low if high is None else high
+    if count * len(machine.table) > builder.limits.max_length_states:
+        builder.report.superset(
+            branch.size_pointer, f"a length of {count} together with other conditions is too large"
+        )
+        return machine
+    return automaton.both(machine, automaton.of_length(low, high))
+
+
+@lru_cache(maxsize=512)
+def pattern_automaton(source: str, limits: GrammarLimits) -> Automaton:
+    """The strings in which a pattern is found. Raises RequestError("grammar")."""
+    parsed = parse(source, limits)
+    result = None
+    for branch in parsed.branches:
+        ahead, rest = lookaheads(branch)
+        one = Pattern((rest,), parsed.flags)
+        machine = automaton.from_expr(search(one, chars, _ANYTHING, limits))
+        for positive, inner in ahead:
+            look = Pattern(inner, parsed.flags)
+            other = automaton.from_expr(search(look, chars, _ANYTHING, limits))
+            machine = (automaton.both if positive else automaton.without)(machine, other)
+        result = machine if result is None else automaton.either(result, machine)
+    assert result is not None
+    return result
+
+
+def _direct(source: str, low: int, high: int | None, limits: GrammarLimits) -> Expr | None:
+    """A pattern written without an automaton, which keeps its own shape: where the pattern
+    implies the length, or is one repeated set of characters whose counts can be narrowed."""
     try:
         if low == 0 and high is None:
             return _unbounded(source, limits)
-        parsed = _with_length(_parsed(source, limits), low, high, pointer)
-        return search(parsed, text.write_chars, text.ANY_CHARS, limits)
-    except RequestError as error:
-        refuse(pointer, error.message)
+        parsed = _with_length(parse(source, limits), low, high)
+        if parsed is None:
+            return None
+        return (
+            NEVER
+            if not parsed.branches
+            else search(parsed, text.write_chars, text.ANY_CHARS, limits)
+        )
+    except RequestError:
+        return None  # the automaton knows more, or says why not
 
 
 @lru_cache(maxsize=256)
 def _unbounded(source: str, limits: GrammarLimits) -> Expr:
     """Kept, because dates and the like come up in many places of a schema and of many schemas:
     one expression for all of them is also compiled once."""
-    return search(_parsed(source, limits), text.write_chars, text.ANY_CHARS, limits)
+    return search(parse(source, limits), text.write_chars, text.ANY_CHARS, limits)
 
 
-def _parsed(source: str, limits: GrammarLimits) -> Pattern:
-    return parse(_REWRITTEN.get(source, source), limits)
-
-
-def _with_length(parsed: Pattern, low: int, high: int | None, pointer: str) -> Pattern:
-    """The pattern narrowed to a length: where it implies the length already, or is one repeated
-    set of characters whose counts can be narrowed."""
+def _with_length(parsed: Pattern, low: int, high: int | None) -> Pattern | None:
     least, most = parsed.width()
     if least >= low and (high is None or (parsed.anchored and most <= high)):
         return parsed
@@ -88,11 +168,6 @@ def _with_length(parsed: Pattern, low: int, high: int | None, pointer: str) -> P
             if inner in ("LITERAL", "NOT_LITERAL", "ANY", "IN"):
                 bounds = (max(value[0], low), value[1] if high is None else min(value[1], high))
                 if bounds[0] > bounds[1]:
-                    refuse(pointer, "no string has both this pattern and this length")
+                    return Pattern((), parsed.flags)
                 return Pattern(((True, True, ((code, (*bounds, value[2])),)),), parsed.flags)
-    return refuse(
-        pointer,
-        "a pattern together with minLength or maxLength can be enforced only where the pattern "
-        "implies the length, or is one repeated set such as ^[a-z]+$; put the length into the "
-        "pattern, e.g. ^[a-z]{1,20}$",
-    )
+    return None

@@ -149,19 +149,12 @@ def test_an_object_that_declares_properties_has_no_others_by_default(compiler, a
 
 
 REFUSED = {
-    "#/not": {"type": "string", "not": {"const": "a"}},
-    "#/if": {"if": {"type": "string"}, "then": {"minLength": 3}},
-    "#/contains": {"type": "array", "contains": {"type": "integer"}},
-    "#/dependentRequired": {"type": "object", "dependentRequired": {"a": ["b"]}},
-    "#/unevaluatedProperties": {"type": "object", "unevaluatedProperties": False},
     "#/uniqueItems": {"type": "array", "uniqueItems": True, "items": {"type": "integer"}},
     "#/multipleOf": {"type": "number", "multipleOf": 0.01},
-    "#/oneOf": {"oneOf": [{"type": "integer"}, {"type": "number"}]},
-    "#/properties/a~1b/format": {"properties": {"a/b": {"type": "string", "format": "isbn"}}},
-    "#/pattern": {"type": "string", "pattern": "^(?=a)b"},
+    "#/properties/a~1b/pattern": {"properties": {"a/b": {"pattern": "a(?<=b)c"}}},
+    "#/pattern": {"type": "string", "pattern": "(a)\\1"},
     "#/items/$ref": {"type": "array", "items": {"$ref": "https://example.org/x.json"}},
     "#/$ref": {"$ref": "#/$defs/missing"},
-    "#/allOf/1": {"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]},
     "#/minLength": {"type": "string", "minLength": -1},
     "#/type": {"type": "text"},
     "#/enum": {"enum": []},

@@ -1,0 +1,410 @@
+"""Takes schemas apart: which alternatives of conditions a value of one type may satisfy; used by
+schema.py.
+
+A goal is a set of schemas that must hold or must not. For one type of value most keywords are
+plain conditions, and the others (allOf, anyOf, oneOf, not, if, dependent..., $ref) join schemas,
+so that a goal becomes alternatives (`Branch`) without any of them being merged as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+from . import schema_plain as plain
+from .limits import GrammarLimits
+from .schema_branch import (
+    Alternatives,
+    Branch,
+    Goal,
+    Item,
+    Literal,
+    exact,
+)
+from .schema_check import (
+    BY_TYPE,
+    list_of,
+    refuse,
+)
+from .schema_conditions import noted
+from .schema_document import At, Document, Place
+from .schema_report import Report
+
+KINDS = ("null", "boolean", "number", "string", "array", "object")
+_MAX_BRANCHES = 400
+_MAX_STEPS = 4_000
+_MAX_SUBSETS = 4
+
+
+class _TooManyError(Exception):
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.message = message
+
+
+class Facts:
+    """The alternatives of goals, kept once found."""
+
+    def __init__(self, document: Document, limits: GrammarLimits, report: Report) -> None:
+        self.document = document
+        self.limits = limits
+        self.report = report
+        self._branches: dict[tuple[Goal, str], list[Branch]] = {}
+        self._clauses: dict[tuple[Literal, str], list[Alternatives]] = {}
+        self._parents: dict[int, int | None] = {}
+        self._disjoint: dict[tuple[int, int], bool] = {}
+        self._opened: set[Goal] = set()
+        self._loose = False
+        self._spent = 0
+
+    def spend(self) -> None:
+        """Count a piece of work: references shared by many branches multiply it."""
+        self._spent += 1
+        if self._spent > self.limits.max_nodes:
+            refuse("#", f"the schema expands to over {self.limits.max_nodes} parts")
+
+    def owners(self, owner: int | None) -> frozenset[int]:
+        found = set()
+        while owner is not None:
+            found.add(owner)
+            owner = self._parents[owner]
+        return frozenset(found)
+
+    def literal(self, schema: Any, pointer: str, place: Place | None = None) -> Literal:
+        return self.document.number(schema, pointer, place), True, None
+
+    def branches(self, goal: Goal, kind: str) -> list[Branch]:
+        """The alternatives of a goal for values of a kind; none where no value can satisfy it."""
+        key = (goal, kind)
+        if key not in self._branches:
+            try:
+                self._branches[key] = list(self._expanded(goal, kind))
+            except _TooManyError as error:
+                self.report.superset(error.pointer, error.message)
+                self._branches[key] = self._loosely(goal, kind)
+        return self._branches[key]
+
+    def _loosely(self, goal: Goal, kind: str) -> list[Branch]:
+        """The alternatives when oneOf is taken for anyOf."""
+        before, kept, self._loose, self._clauses = self._loose, self._clauses, True, {}
+        try:
+            return list(self._expanded(goal, kind))
+        except _TooManyError as error:
+            refuse(error.pointer, error.message)
+        finally:
+            self._loose, self._clauses = before, kept
+
+    def _expanded(self, goal: Goal, kind: str) -> Iterator[Branch]:
+        start = Branch(kind)
+        work: list[tuple[list[Item], Branch, set[Literal], list[Alternatives]]] = [
+            (sorted(goal, key=str, reverse=True), start, set(), [])
+        ]
+        found = steps = 0
+        while work:
+            steps += 1
+            if steps > _MAX_STEPS:
+                self._too_many(goal)
+            pending, branch, seen, choices = work.pop()
+            if not self._settle(pending, branch, seen, choices, kind):
+                continue
+            if (choices or kind == "object") and self._contradicts(branch):
+                continue
+            if choices:
+                choice = choices.pop(min(range(len(choices)), key=lambda i: len(choices[i])))
+                work += [
+                    (items[::-1], branch.copy(), set(seen), list(choices))
+                    for items in reversed(choice)
+                ]
+                if len(work) > _MAX_BRANCHES:
+                    self._too_many(goal)
+                continue
+            if branch.constants is not None and branch.excluded:
+                denied = {exact(value) for value, _ in branch.excluded}
+                branch.constants = [v for v in branch.constants if exact(v) not in denied]
+                if not branch.constants:
+                    continue
+            found += 1
+            if found > _MAX_BRANCHES:
+                self._too_many(goal)
+            yield branch
+
+    def _contradicts(self, branch: Branch) -> bool:
+        """Whether a required member has conditions that exclude each other. Seen early, this keeps
+        chains of if/then over one property from doubling at each link."""
+        for name in branch.required:
+            goal = self.member_goal(branch, name, None)
+            if len(goal) > 1 and goal not in self._opened:
+                self._opened.add(goal)
+                try:
+                    if not any(self.branches(goal, kind) for kind in KINDS):
+                        return True
+                finally:
+                    self._opened.discard(goal)
+        return False
+
+    def _too_many(self, goal: Goal) -> None:
+        pointer = self.document.places[min(goal)[0]].pointer
+        raise _TooManyError(pointer, f"conditions combine to over {_MAX_BRANCHES} alternatives")
+
+    def _settle(
+        self,
+        pending: list[Item],
+        branch: Branch,
+        seen: set[Literal],
+        choices: list[Alternatives],
+        kind: str,
+    ) -> bool:
+        """Take in all conditions that leave no choice; False where they contradict each other."""
+        while pending:
+            item = pending.pop()
+            if not isinstance(item, tuple):
+                if not item(branch):
+                    return False
+                continue
+            if item in seen:
+                continue
+            if (item[0], not item[1], None) in seen:
+                return False
+            seen.add(item)
+            for alternatives in self._clauses_of(item, kind):
+                if not alternatives:
+                    return False
+                if len(alternatives) == 1:
+                    pending += reversed(alternatives[0])
+                else:
+                    choices.append(alternatives)
+        return True
+
+    # --- schemas ------------------------------------------------------------------------------
+
+    def _clauses_of(self, literal: Literal, kind: str) -> list[Alternatives]:
+        """Lists of alternatives of which one each must hold."""
+        key = (literal, kind)
+        if key not in self._clauses:
+            self.spend()
+            self._clauses[key] = list(self._found(literal, kind))
+        return self._clauses[key]
+
+    def _found(self, literal: Literal, kind: str) -> Iterator[Alternatives]:
+        number, holds, owner = literal
+        place = self.document.places[number]
+        schema = place.schema
+        if isinstance(schema, bool):
+            if schema is not holds:
+                yield []
+            return
+        at = At(schema, place, owner if holds else None, kind)
+        if holds:
+            yield from self._positive(at, number)
+        else:
+            # One of the keywords must fail.
+            if "$ref" in schema and not at.place.siblings:
+                yield self._not_references(at)
+                return
+            yield [items for keyword in _NEGATIVE for items in _NEGATIVE[keyword](self, at)]
+
+    def inner(self, at: At, schema: Any, *names: str | int, holds: bool = True) -> Literal:
+        """A schema that applies to the same value."""
+        number = self.document.number(schema, at.pointer(*names), at.place)
+        return number, holds, at.owner if holds else None
+
+    def below(self, at: At, schema: Any, *names: str | int, holds: bool = True) -> Literal:
+        """A schema that applies to a part of the value."""
+        return self.document.number(schema, at.pointer(*names), at.place), holds, None
+
+    def _positive(self, at: At, number: int) -> Iterator[Alternatives]:
+        schema = at.schema
+        if "$ref" in schema and not at.place.siblings:
+            yield [[self._target(at, "$ref")]]
+            return
+        self.report.visit(at.place.pointer, schema)
+        if "unevaluatedProperties" in schema or "unevaluatedItems" in schema:
+            self._parents.setdefault(number, at.owner)
+            at = At(schema, at.place, number, at.kind)
+        typed = bool({"type", "enum", "const", "disallow"} & schema.keys())
+        implied = {name for name, words in BY_TYPE.items() if words & schema.keys()}
+        if typed or implied:
+            yield [[noted(typed, implied)]]
+        for keyword, rule in _POSITIVE.items():
+            if keyword in schema:
+                yield from rule(self, at)
+
+    def _target(self, at: At, keyword: str, holds: bool = True) -> Literal:
+        """What a reference names, following references that are nothing else."""
+        place, seen = at.place, set[int]()
+        while True:
+            number = self.document.target(place, keyword)
+            place = self.document.places[number]
+            pure = isinstance(place.schema, dict) and keyword in place.schema
+            if not pure or (place.siblings and len(place.schema) > 1):
+                return number, holds, at.owner if holds else None
+            if number in seen:
+                # It refers to nothing but itself: no value satisfies it.
+                return self.document.number(False, place.pointer), holds, None
+            seen.add(number)
+
+    # --- joining schemas ----------------------------------------------------------------------
+
+    def _references(self, at: At) -> Iterator[Alternatives]:
+        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if keyword in at.schema:
+                yield [[self._target(at, keyword)]]
+
+    def _not_references(self, at: At) -> Alternatives:
+        return [
+            [self._target(at, keyword, holds=False)]
+            for keyword in ("$ref", "$dynamicRef", "$recursiveRef")
+            if keyword in at.schema
+        ]
+
+    def _parts(self, at: At, keyword: str, holds: bool = True) -> list[Literal]:
+        return [
+            self.inner(at, part, keyword, index, holds=holds)
+            for index, part in enumerate(list_of(at.schema, keyword, at.place.pointer))
+        ]
+
+    def _all_of(self, at: At) -> Iterator[Alternatives]:
+        yield [[*self._parts(at, "allOf")]]
+
+    def _extends(self, at: At) -> Iterator[Alternatives]:
+        given = at.schema["extends"]
+        parts = given if isinstance(given, list) else [given]
+        yield [[self.inner(at, part, "extends", i) for i, part in enumerate(parts)]]
+
+    def _any_of(self, at: At) -> Iterator[Alternatives]:
+        parts = self._parts(at, "anyOf")
+        sizes = [1]
+        if at.owner is not None and len(parts) <= _MAX_SUBSETS:
+            # Each branch that holds says which members it has evaluated.
+            sizes = [*range(len(parts), 0, -1)]
+        yield [[*chosen] for size in sizes for chosen in combinations(parts, size)]
+
+    def _one_of(self, at: At) -> Iterator[Alternatives]:
+        parts = self._parts(at, "oneOf")
+        alternatives: Alternatives = []
+        for index, part in enumerate(parts):
+            others = [other for i, other in enumerate(parts) if i != index]
+            rivals = [] if self._loose else [o for o in others if not self.disjoint(part, o)]
+            alternatives.append([part, *((other[0], False, None) for other in rivals)])
+        yield alternatives
+
+    def _not_one_of(self, at: At) -> Alternatives:
+        parts = self._parts(at, "oneOf") if "oneOf" in at.schema else []
+        if not parts:
+            return []
+        none: list[Item] = [(part[0], False, None) for part in parts]
+        two: Alternatives = [[one, other] for one, other in combinations(parts, 2)]
+        return [none, *two]
+
+    def _not(self, at: At) -> Iterator[Alternatives]:
+        yield [[self.inner(at, at.schema["not"], "not", holds=False)]]
+
+    def _disallow(self, at: At) -> Iterator[Alternatives]:
+        made = {"type": at.schema["disallow"]}
+        yield [[self.inner(at, made, "disallow", holds=False)]]
+
+    def _if(self, at: At) -> Iterator[Alternatives]:
+        holds = self.inner(at, at.schema["if"], "if")
+        then = self.inner(at, at.schema.get("then", True), "then")
+        other = self.inner(at, at.schema.get("else", True), "else")
+        yield [[holds, then], [(holds[0], False, None), other]]
+
+    def _not_if(self, at: At) -> Alternatives:
+        if "if" not in at.schema:
+            return []
+        holds = self.inner(at, at.schema["if"], "if")
+        then = self.inner(at, at.schema.get("then", True), "then", holds=False)
+        other = self.inner(at, at.schema.get("else", True), "else", holds=False)
+        return [[holds, then], [(holds[0], False, None), other]]
+
+    def disjoint(self, one: Literal, other: Literal) -> bool:
+        """Whether surely no value satisfies both."""
+        key = (min(one[0], other[0]), max(one[0], other[0]))
+        if key not in self._disjoint:
+            self._disjoint[key] = False  # what a circle meets
+            goal = frozenset({(one[0], True, None), (other[0], True, None)})
+            self._disjoint[key] = self.impossible(goal, 3)
+        return self._disjoint[key]
+
+    def impossible(self, goal: Goal, depth: int) -> bool:
+        """Whether surely no value satisfies a goal; looked at `depth` levels into objects."""
+        if depth == 0 or not goal:
+            return False
+        for kind in KINDS:
+            for branch in self.branches(goal, kind):
+                self.spend()
+                if kind not in ("object", "array"):
+                    return False
+                if branch.constants is not None or kind == "array":
+                    return False
+                if not any(
+                    self.impossible(self.member_goal(branch, name, None), depth - 1)
+                    for name in branch.required
+                ):
+                    return False
+        return True
+
+    def member_goal(self, branch: Branch, name: str, matching: frozenset[str] | None) -> Goal:
+        """What the value of a property must satisfy. matching: the patterns that match the name;
+        None leaves patterns out."""
+        goal = set(branch.values.get(name, ()))
+        known = matching or frozenset()
+        for members in branch.members:
+            if name in members.properties:
+                goal.add(members.properties[name])
+            goal |= {value for pattern, _, value in members.patterns if pattern in known}
+            others = members.additional
+            if others is not None and matching is not None and not members.covers(name, known):
+                goal.add(others)
+        return frozenset(goal)
+
+
+def _once(rule: Callable[..., Iterator[Alternatives]], *words: str) -> dict[str, Any]:
+    """A rule that reads several keywords, run at the first of them that a schema has."""
+
+    def run(facts: Facts, at: At, word: str) -> Iterator[Alternatives]:
+        if next(name for name in words if name in at.schema) == word:
+            yield from rule(facts, at)
+
+    return {word: (lambda facts, at, word=word: run(facts, at, word)) for word in words}
+
+
+_POSITIVE: dict[str, Callable[[Facts, At], Iterator[Alternatives]]] = {
+    "type": plain.types,
+    "disallow": Facts._disallow,
+    **_once(plain.constants, "enum", "const"),
+    **_once(Facts._references, "$ref", "$dynamicRef", "$recursiveRef"),
+    "allOf": Facts._all_of,
+    "extends": Facts._extends,
+    "anyOf": Facts._any_of,
+    "oneOf": Facts._one_of,
+    "not": Facts._not,
+    "if": Facts._if,
+    **_once(plain.numbers, *sorted(BY_TYPE["number"])),
+    **_once(plain.strings, *sorted(BY_TYPE["string"])),
+    **_once(plain.arrays, *sorted(BY_TYPE["array"])),
+    **_once(plain.objects, *sorted(BY_TYPE["object"])),
+}
+
+_NEGATIVE: dict[str, Callable[[Facts, At], Alternatives]] = {
+    "type": plain.not_types,
+    "enum": plain.not_constants,
+    "$ref": Facts._not_references,
+    "allOf": lambda facts, at: [
+        [part] for part in (facts._parts(at, "allOf", False) if "allOf" in at.schema else [])
+    ],
+    "anyOf": lambda facts, at: (
+        [[*facts._parts(at, "anyOf", False)]] if "anyOf" in at.schema else []
+    ),
+    "oneOf": Facts._not_one_of,
+    "not": lambda facts, at: (
+        [[facts.inner(at, at.schema["not"], "not")]] if "not" in at.schema else []
+    ),
+    "if": Facts._not_if,
+    "minimum": plain.not_numbers,
+    "minLength": plain.not_strings,
+    "items": plain.not_arrays,
+    "properties": plain.not_objects,
+}

@@ -1,0 +1,59 @@
+"""What became of each keyword of a schema; filled while it is converted, kept with the grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .schema_check import ANNOTATIONS, pointer_to, refuse
+
+State = Literal["enforced", "superset", "described"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A keyword by its JSON pointer.
+
+    enforced: every output satisfies it. superset: outputs may break it, so the finished value is
+    checked. described: it limits nothing (JSON Schema calls such keywords annotations).
+    """
+
+    pointer: str
+    state: State
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """lenient: take what cannot be enforced as a superset; otherwise refuse it."""
+
+    lenient: bool = False
+    _entries: dict[str, Entry] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(self._entries.values())
+
+    @property
+    def exact(self) -> bool:
+        """Whether every output is sure to be valid."""
+        return not any(entry.state == "superset" for entry in self._entries.values())
+
+    def visit(self, pointer: str, schema: dict[str, Any]) -> None:
+        for keyword in schema:
+            where = pointer_to(pointer, keyword)
+            state: State = "described" if keyword in ANNOTATIONS else "enforced"
+            self._entries.setdefault(where, Entry(where, state))
+
+    def described(self, pointer: str, reason: str) -> None:
+        self._entries[pointer] = Entry(pointer, "described", reason)
+
+    def superset(self, pointer: str, reason: str) -> None:
+        """Raises RequestError("grammar") unless lenient."""
+        if not self.lenient:
+            refuse(
+                pointer,
+                f'{reason}; change the schema, or ask for on_unsupported="validate" to have '
+                "values checked afterwards",
+            )
+        self._entries[pointer] = Entry(pointer, "superset", reason)
