@@ -176,13 +176,15 @@ def test_ten_thousand_nodes_are_drawn_and_moved(
         assert slots is not None
         present = cache.insert("", ids, slots)
         cache.allocator.free(slots[:present])
+        if random.random() < 0.3:
+            cache.count_hit(cache.match_prefix("", ids[:20]).node)
     page.open(serve(front, cache) + "/ui#tree")
     page.wait("Number(document.querySelector('#tree-canvas').dataset.nodes) >= 9900")
     page.wait("document.querySelector('#tree-canvas').dataset.drawMs")
     shoot("tree-10000")
     before = page.evaluate("document.querySelector('#tree-canvas').toDataURL().length")
-    for _ in range(12):
-        page.mouse("mouseWheel", 640, 400, deltaX=0, deltaY=-300)
+    for _ in range(6):
+        page.mouse("mouseWheel", 640, 160, deltaX=0, deltaY=-300)
     page.wait(f"document.querySelector('#tree-canvas').toDataURL().length !== {before}")
     shoot("tree-10000-near")
     assert page.errors == []
