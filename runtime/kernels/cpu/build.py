@@ -72,6 +72,7 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
     """
     target = library_path(extra_flags)
     if target.is_file():
+        _check_ours(target)
         return target
     command = _compiler()
     units = _units()
@@ -93,6 +94,7 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
         link = ("-Wl,--no-as-needed", f"-L{Path(torch.__file__).parent / 'lib'}", "-ltorch_cpu")
         _call([command, "-shared", *extra_flags, *objects, *link, "-o", str(folder / _NAME)])
         target.parent.mkdir(mode=0o700, exist_ok=True)
+        (folder / _NAME).chmod(0o755)
         # Two processes may build at once; each leaves a whole file.
         os.replace(folder / _NAME, target)
     tell(f"built {target}")
@@ -163,4 +165,16 @@ def _call(arguments: list[str]) -> str:
 
 def _cache_folder() -> Path:
     root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "branchline" / "kernels"
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "branchline" / "kernels"
+    except RuntimeError:
+        raise KernelBuildError("there is no home folder; set XDG_CACHE_HOME") from None
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse to load what another user may have written."""
+    facts = path.stat()
+    if facts.st_uid not in (0, os.geteuid()) or facts.st_mode & 0o022:
+        raise KernelBuildError(
+            f"{path} belongs to another user or can be written by others; remove it"
+        )
