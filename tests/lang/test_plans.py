@@ -177,6 +177,18 @@ def test_a_plan_that_the_backend_refuses_is_interpreted(planner: ScriptedPlans) 
     assert [state.error() for state in states] == [None] * 3
 
 
+def test_a_plan_lost_with_its_runtime_is_replayed_call_by_call(planner: ScriptedPlans) -> None:
+    planner.fail_plans = bl.RuntimeUnavailable("it died")
+    states = bl.function(straight).run_batch(WORDS, backend=planner)
+    assert [state.error() for state in states] == [None] * 3
+
+
+def test_without_retries_a_lost_plan_fails_its_states(planner: ScriptedPlans) -> None:
+    planner.fail_plans = bl.RuntimeUnavailable("it died")
+    states = bl.function(straight).run_batch(WORDS, backend=planner, retry=bl.Retry.off())
+    assert [type(state.error()) for state in states] == [bl.RuntimeUnavailable] * 3
+
+
 class First(ChoicesSamplingMethod):
     """Always the first."""
 
