@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
+from .schema_report import Entry
 
 MaskRow = npt.NDArray[np.int32]
 
@@ -52,6 +53,8 @@ class Grammar(ABC):
 
     min_tokens: int
     """So many tokens suffice for some complete output; no plan is made with fewer."""
+    report: tuple[Entry, ...] = ()
+    """For a JSON Schema, what became of each of its keywords."""
 
     @property
     @abstractmethod

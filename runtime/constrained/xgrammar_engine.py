@@ -20,6 +20,7 @@ from .ebnf import write_ebnf
 from .expr import Language
 from .limits import GrammarLimits
 from .prune import prune
+from .schema_report import Entry
 from .vocabulary import INFINITE, Vocabulary
 from .walker import State, Walker
 
@@ -86,7 +87,7 @@ class XGrammarEngine:
         except (RuntimeError, ValueError) as error:
             message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
             raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None
-        return XGrammar(self, compiled, walker)
+        return XGrammar(self, compiled, walker, language.report)
 
     def new_handle(self, compiled: Any) -> Any:
         return self._xgrammar.GrammarMatcher(compiled)
@@ -95,8 +96,15 @@ class XGrammarEngine:
 class XGrammar(Grammar):
     """A compiled language."""
 
-    def __init__(self, engine: XGrammarEngine, compiled: Any, walker: Walker) -> None:
+    def __init__(
+        self,
+        engine: XGrammarEngine,
+        compiled: Any,
+        walker: Walker,
+        report: tuple[Entry, ...] = (),
+    ) -> None:
         self.engine = engine
+        self.report = report
         self.compiled = compiled
         self.walker = walker
         self.costs = TokenCosts(walker, engine.vocabulary)
