@@ -23,9 +23,13 @@ from . import (
     models,
     native,
     native_fields,
+    ollama,
+    ollama_fields,
+    responses,
+    responses_fields,
     tokens,
 )
-from .errors import AnthropicErrorBody, ApiError, ErrorBody, from_request_error
+from .errors import AnthropicErrorBody, ApiError, ErrorBody, OllamaErrorBody, from_request_error
 from .gate import Gate
 from .link import ClientGone, Link
 from .metrics import Metrics
@@ -37,7 +41,10 @@ _FIELD_NAMES = {
     "/v1/chat/completions": chat.NAMES,
     "/v1/messages": anthropic_fields.NAMES,
     "/v1/messages/count_tokens": anthropic_fields.NAMES,
+    "/v1/responses": responses_fields.NAMES,
     "/generate": native.NAMES,
+    "/api/chat": ollama_fields.NAMES,
+    "/api/generate": {**ollama_fields.NAMES, "prompt": "prompt"},
 }
 _STRUCTS: list[type[Struct]] = [
     ErrorBody,
@@ -48,6 +55,16 @@ _STRUCTS: list[type[Struct]] = [
     anthropic.TokenCount,
     chat.ChatRequest,
     chat_answer.ChatCompletion,
+    responses_fields.ResponseRequest,
+    responses.ResponseAnswer,
+    OllamaErrorBody,
+    ollama_fields.OllamaChat,
+    ollama_fields.OllamaGenerate,
+    ollama.OllamaAnswer,
+    ollama.OllamaTags,
+    ollama.OllamaShow,
+    ollama.OllamaShown,
+    ollama.OllamaVersion,
     completions.CompletionRequest,
     completions.Completion,
     tokens.TokenizeRequest,
@@ -82,8 +99,10 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     health.add_health_routes(app, link, metrics)
     models.add_model_routes(app, link)
     chat.add_chat_routes(app, link, metrics)
+    responses.add_response_routes(app, link, metrics)
     completions.add_completion_routes(app, link, metrics)
     anthropic.add_anthropic_routes(app, link, metrics)
+    ollama.add_ollama_routes(app, link, metrics)
     tokens.add_token_routes(app, link)
     native.add_native_routes(app, link, metrics)
     add_ui_routes(app, link)

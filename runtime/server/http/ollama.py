@@ -1,0 +1,271 @@
+"""Ollama's API: /api/chat, /api/generate, /api/tags, /api/show, /api/version. Streams are lines of
+JSON, and on unless the request says otherwise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final, Literal
+
+import msgspec
+from fastapi import FastAPI, Request
+from msgspec import UNSET, Struct, UnsetType
+from starlette.responses import Response
+
+from ...protocol import Chunk, Done, Generate, ModelInfo
+from . import body as bodies
+from .answer import LINES, EventStream, complete
+from .errors import ApiError, OllamaErrorBody
+from .link import Arrival, Link
+from .metrics import Metrics
+from .ollama_fields import NAMES, OllamaChat, OllamaGenerate, chat_call, generate_call
+from .outputs import OutputEvent, OutputReader, Reading, Said
+from .schema import describe, json_response
+
+_CHAT: Final = msgspec.json.Decoder(OllamaChat)
+_GENERATE: Final = msgspec.json.Decoder(OllamaGenerate)
+
+
+class OllamaFunction(Struct, frozen=True):
+    """A call's function; the arguments are an object here."""
+
+    name: str
+    arguments: msgspec.Raw
+
+
+class OllamaCall(Struct, frozen=True):
+    """A call that the model makes."""
+
+    function: OllamaFunction
+
+
+class OllamaSaid(Struct, frozen=True):
+    """More of the answer, or all of it."""
+
+    content: str
+    thinking: str | UnsetType = UNSET
+    tool_calls: list[OllamaCall] | UnsetType = UNSET
+    role: Literal["assistant"] = "assistant"
+
+
+class OllamaAnswer(Struct, kw_only=True):
+    """An answer, or one line of a stream: `message` for a chat, else `response`. Counts and times
+    in nanoseconds come with the last line."""
+
+    model: str
+    created_at: str
+    message: OllamaSaid | UnsetType = UNSET
+    response: str | UnsetType = UNSET
+    thinking: str | UnsetType = UNSET
+    done: bool = False
+    done_reason: Literal["stop", "length"] | UnsetType = UNSET
+    total_duration: int | UnsetType = UNSET
+    load_duration: int | UnsetType = UNSET
+    prompt_eval_count: int | UnsetType = UNSET
+    prompt_eval_duration: int | UnsetType = UNSET
+    eval_count: int | UnsetType = UNSET
+    eval_duration: int | UnsetType = UNSET
+
+
+class OllamaVersion(Struct, frozen=True):
+    """This server's version."""
+
+    version: str
+
+
+class OllamaDetails(Struct, frozen=True):
+    """What is known of the model."""
+
+    family: str
+    families: list[str]
+    format: str = "safetensors"
+    parent_model: str = ""
+    parameter_size: str = ""
+    quantization_level: str = ""
+
+
+class OllamaModel(Struct, frozen=True):
+    """A model that is served."""
+
+    name: str
+    model: str
+    modified_at: str
+    details: OllamaDetails
+    size: int = 0
+    digest: str = ""
+
+
+class OllamaTags(Struct, frozen=True):
+    """All of them."""
+
+    models: list[OllamaModel]
+
+
+class OllamaShow(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which model to show; `name` is the older word."""
+
+    model: str | None = None
+    name: str | None = None
+    verbose: bool = False
+
+
+class OllamaShown(Struct, frozen=True):
+    """What is known of it."""
+
+    details: OllamaDetails
+    model_info: dict[str, Any]
+    capabilities: list[str]
+    modified_at: str
+    modelfile: str = ""
+    parameters: str = ""
+    template: str = ""
+
+
+_SHOW: Final = msgspec.json.Decoder(OllamaShow)
+
+
+def add_ollama_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
+    """`link` leads to the runtime."""
+    started = _now()
+
+    async def answer(
+        request: Request, generate: Generate, reading: Reading, model: str, chat: bool
+    ) -> Response:
+        writer = OllamaWriter(reading, model, chat=chat)
+        if generate.stream:
+            return EventStream(link, metrics, [generate], writer, NAMES, LINES)
+        [done] = await complete(request, link, metrics, [generate])
+        return json_response(writer.whole(done))
+
+    kind: dict[str, Any] = {
+        "stream": True,
+        "stream_type": "application/x-ndjson",
+        "error": OllamaErrorBody,
+    }
+
+    @app.post("/api/chat", **describe(OllamaAnswer, body=OllamaChat, **kind))
+    async def chat(request: Request) -> Response:
+        """Continue a conversation."""
+        body = await bodies.read(request, _CHAT)
+        model, _ = link.require()
+        namespace = request.scope["state"]["namespace"]
+        return await answer(request, *chat_call(body, model, namespace), model.name, True)
+
+    @app.post("/api/generate", **describe(OllamaAnswer, body=OllamaGenerate, **kind))
+    async def generate(request: Request) -> Response:
+        """Answer a prompt, or continue it as it is with `raw`."""
+        body = await bodies.read(request, _GENERATE)
+        model, _ = link.require()
+        namespace = request.scope["state"]["namespace"]
+        return await answer(request, *generate_call(body, model, namespace), model.name, False)
+
+    @app.get("/api/tags", **describe(OllamaTags, error=OllamaErrorBody, errors=(503,)))
+    async def tags() -> Response:
+        """The models that are served."""
+        model, _ = link.require()
+        card = OllamaModel(model.name, model.name, started, _details(model))
+        return json_response(OllamaTags([card]))
+
+    @app.post(
+        "/api/show",
+        **describe(OllamaShown, body=OllamaShow, error=OllamaErrorBody, errors=(400, 404, 503)),
+    )
+    async def show(request: Request) -> Response:
+        """What is known of a model."""
+        body = await bodies.read(request, _SHOW)
+        model, _ = link.require()
+        asked = body.model or body.name or ""
+        if asked.removesuffix(":latest") not in (model.name, model.path):
+            raise ApiError(404, f"model {asked[:128]!r} not found; there is {model.name!r}")
+        info = {
+            "general.architecture": model.architecture,
+            f"{model.architecture}.context_length": model.context_length,
+            f"{model.architecture}.vocab_size": model.vocab_size,
+        }
+        abilities = ["completion"]
+        if model.role_markup is not None:
+            abilities += ["tools"] + (["thinking"] if model.reasoning_tags is not None else [])
+        return json_response(OllamaShown(_details(model), info, abilities, started))
+
+    @app.get("/api/version", **describe(OllamaVersion, error=OllamaErrorBody, errors=()))
+    async def show_version() -> Response:
+        """This server's version, which is not one of Ollama's."""
+        return json_response(OllamaVersion(version("branchline")))
+
+
+class OllamaWriter:
+    """The lines of one answer; calls are told whole."""
+
+    def __init__(self, reading: Reading, model: str, *, chat: bool) -> None:
+        self._reading = reading
+        self._reader = OutputReader(reading)
+        self._model = model
+        self._shape: Callable[[Said], OllamaAnswer] = self._as_chat if chat else self._as_text
+        self._said = Said()
+        self._started_s = time.monotonic()
+
+    def events(self, arrivals: list[Arrival]) -> bytes:
+        lines = b""
+        for _, message in arrivals:
+            if isinstance(message, Chunk):
+                lines += self._lines(self._reader.feed(message.text))
+            elif isinstance(message, Done):
+                lines += self._lines(self._reader.finish())
+                # Calls whose arguments are whole now.
+                last = self._ended(self._shape(Said(calls=self._said.calls)), message)
+                lines += msgspec.json.encode(last) + b"\n"
+        return lines
+
+    def whole(self, done: Done) -> OllamaAnswer:
+        """Everything at once. Raises RequestError."""
+        return self._ended(self._shape(self._reading.read(done.outputs[0].text)), done)
+
+    def _lines(self, pieces: list[OutputEvent]) -> bytes:
+        lines = b""
+        for piece in pieces:
+            if piece.kind in ("name", "arguments"):
+                self._said.add(piece)
+            else:
+                said = Said()
+                said.add(piece)
+                lines += msgspec.json.encode(self._shape(said)) + b"\n"
+        return lines
+
+    def _as_chat(self, said: Said) -> OllamaAnswer:
+        calls = [
+            OllamaCall(OllamaFunction(call.name, msgspec.Raw(call.arguments.encode())))
+            for call in said.calls
+        ]
+        message = OllamaSaid(said.text, said.thinking or UNSET, calls or UNSET)
+        return OllamaAnswer(model=self._model, created_at=_now(), message=message)
+
+    def _as_text(self, said: Said) -> OllamaAnswer:
+        return OllamaAnswer(
+            model=self._model,
+            created_at=_now(),
+            response=said.text,
+            thinking=said.thinking or UNSET,
+        )
+
+    def _ended(self, answer: OllamaAnswer, done: Done) -> OllamaAnswer:
+        total_s = time.monotonic() - self._started_s
+        first_s = min(done.usage.first_token_s or 0.0, total_s)
+        answer.done = True
+        answer.done_reason = "length" if done.outputs[0].finish_reason == "length" else "stop"
+        answer.total_duration = int(total_s * 1e9)
+        answer.load_duration = 0
+        answer.prompt_eval_count = done.usage.prompt_tokens
+        answer.prompt_eval_duration = int(first_s * 1e9)
+        answer.eval_count = done.usage.completion_tokens
+        answer.eval_duration = int((total_s - first_s) * 1e9)
+        return answer
+
+
+def _details(model: ModelInfo) -> OllamaDetails:
+    return OllamaDetails(model.architecture, [model.architecture])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
