@@ -187,6 +187,35 @@ def positions_are_off_by_one_after_a_cached_prefix(patch: Patch) -> None:
     patch.setattr("branchline.runtime.engine.forward.build_batch", shifted)
 
 
+def a_split_forgets_who_keeps_it(patch: Patch) -> None:
+    split = RadixCache._split
+
+    def forgetful(self: RadixCache, node: Node, k: int) -> Node:
+        upper = split(self, node, k)
+        upper.keeps = 0
+        return upper
+
+    patch.setattr(RadixCache, "_split", forgetful)
+
+
+def an_evicted_node_leaves_its_claim_above(patch: Patch) -> None:
+    remove = RadixCache._remove
+
+    def claimed(self: RadixCache, leaf: Node) -> None:
+        self.order.reclass(leaf, -leaf.keeps, -leaf.pins)
+        remove(self, leaf)
+
+    patch.setattr(RadixCache, "_remove", claimed)
+
+
+def a_claim_is_not_counted_above(patch: Patch) -> None:
+    def local(self: RadixCache, node: Node, keeps: int = 0, pins: int = 0) -> None:
+        if node.parent is not None:
+            self.order.reclass(node, keeps, pins)
+
+    patch.setattr(RadixCache, "_claim", local)
+
+
 BUGS: list[Callable[[Patch], None]] = [
     no_lease_is_taken,
     a_lease_is_never_given_back,
@@ -203,6 +232,9 @@ BUGS: list[Callable[[Patch], None]] = [
     a_slot_is_handed_out_twice,
     a_match_returns_the_slots_in_the_wrong_order,
     positions_are_off_by_one_after_a_cached_prefix,
+    a_split_forgets_who_keeps_it,
+    an_evicted_node_leaves_its_claim_above,
+    a_claim_is_not_counted_above,
 ]
 
 

@@ -51,6 +51,7 @@ class Traffic:
             max_running=60 if large else rng.choice([4, 16, 40]),
             chunk_tokens=rng.choice([128, 512] if large else [7, 32, 128]),
             policy=rng.choice(["lpm", "fcfs", "dfs-weight", "priority"]),
+            namespace_quotas={"a": 30} if rng.random() < 0.5 else {},
         )
         self.known: list[list[int]] = []
         self.live: list[Heard] = []
@@ -60,11 +61,18 @@ class Traffic:
         if not prompt:
             return
         wishes = random_wishes(self.rng, len(prompt))
-        self.live.append(self.world.submit(prompt, priority=self.rng.randint(0, 2), **wishes))
+        wishes |= {
+            "priority": self.rng.randint(0, 2),
+            "session": self.rng.choice([0, 0, 1, 2, 3]),
+            "session_ttl_s": self.rng.choice([0.001, 60.0]),
+            "ends_session": self.rng.random() < 0.2,
+        }
+        self.live.append(self.world.submit(prompt, **wishes))
         self.known = [*self.known[-20:], prompt]
 
     def step(self) -> None:
         self.world.step()
+        self.world.assert_estimates()
         for heard in [heard for heard in self.live if heard.over]:
             self.world.assert_right(heard)
             self.live.remove(heard)

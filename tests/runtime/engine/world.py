@@ -184,6 +184,13 @@ class World:
             found = [entry.token_id for entry in heard.prompt_logprobs or []]
             assert found == heard.submit.input_ids[wanted.prompt_start :]
 
+    def assert_estimates(self) -> None:
+        """Those that wait know exactly how much of them is cached."""
+        for seq in self.core.sequences:
+            if seq.is_waiting:
+                tokens = seq.ids[: seq.max_match]
+                assert seq.hit_estimate == self.core.cache.match_length(seq.namespace, tokens)
+
     def assert_idle(self) -> None:
         """Nothing runs, and every slot is free or cached."""
         assert not self.core.has_work
