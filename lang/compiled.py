@@ -8,12 +8,11 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from . import ir
 from .cells import Cell
 from .executor import StreamExecutor
-from .failures import Origin
 from .function import Function
 from .group import ProgramStateGroup
 from .held import CopyText, HeldExecutor
@@ -77,7 +76,7 @@ class _Replay:
 
     arguments: Mapping[str, Any]
     states: dict[TracedState, ProgramState]
-    cells: dict[tuple[int, str], Cell] = field(default_factory=dict)
+    cells: dict[tuple[int, str], tuple[Cell, StreamExecutor]] = field(default_factory=dict)
 
     def do(self, step: Step) -> None:
         state = self.states[step.state]
@@ -98,40 +97,34 @@ class _Replay:
         if isinstance(node, Argument):
             state += self.arguments[node.name]
         elif isinstance(node, Variable):
-            executor.submit(CopyText(self._cell(node)))
+            executor.submit(CopyText(*self._cell(node)))
         else:
             executor.submit(node)
         if isinstance(node, ir.Gen | ir.Select | ir.VarScopeEnd):
             names = [node.name, node.reasoning_name] if isinstance(node, ir.Gen) else [node.name]
             for name in names:
                 if name is not None and name in executor.cells:
-                    self.cells[node_id, name] = executor.cells[name]
+                    self.cells[node_id, name] = executor.cells[name], executor
 
     def value(self, value: Any) -> Any:
         """What the body returned, with symbols replaced by what they stand for. Waits for it."""
         if isinstance(value, Argument):
             return self.arguments[value.name]
         if isinstance(value, Variable):
-            return self._wait(self._cell(value))
+            return self._wait(*self._cell(value))
         if isinstance(value, list | tuple) and type(value) in (list, tuple):
             return type(value)(self.value(one) for one in value)
         if type(value) is dict:
             return {key: self.value(one) for key, one in value.items()}
         return value
 
-    def _cell(self, variable: Variable) -> Cell:
+    def _cell(self, variable: Variable) -> tuple[Cell, StreamExecutor]:
         return self.cells[variable.source.node_id, variable.name]
 
-    def _wait(self, cell: Cell) -> Any:
-        for state in self.states.values():
-            executor = state.stream_executor
-            if executor.cells.get(cell.name) is cell:
-                return state[cell.name]
-        return self._lost(cell)
-
-    def _lost(self, cell: Cell) -> NoReturn:
-        origin = cell.origin or Origin("", "", cell.name, None)
-        raise TraceError(f"the variable {cell.name!r}, which was written again ({origin.source}),")
+    def _wait(self, cell: Cell, writer: StreamExecutor) -> Any:
+        writer.monitor.wait_for(lambda: cell.final)
+        writer.raise_error_of(cell)
+        return cell.value
 
 
 def _replaying(program: Function[Any], traced: TracedState) -> Any:

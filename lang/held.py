@@ -54,9 +54,10 @@ class BringTogether(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CopyText(Expr):
-    """Append the text of an earlier variable."""
+    """Append the text of an earlier variable, which a state `of` its own may still be writing."""
 
     cell: Cell
+    of: StreamExecutor
 
     def __repr__(self) -> str:
         return f"Variable({self.cell.name!r})"
@@ -191,7 +192,11 @@ class HeldExecutor(StreamExecutor):
                     self._let_go(child)
             case BringTogether() as join:
                 await self._bring_together(join, op)
-            case CopyText(cell=cell):
+            case CopyText(cell=cell, of=writer):
+                await writer.monitor.wait_for_async(lambda: cell.final)
+                if cell.error is not None:
+                    self.fail(cell.error)
+                    return
                 await super()._execute(Op(ir.Constant(str(cell.value)), op.origin))
             case _:
                 await super()._execute(op)

@@ -48,6 +48,28 @@ def test_a_compiled_batch_reads_like_an_interpreted_one(
     assert [seen(state) for state in compiled] == [seen(state) for state in interpreted]
 
 
+@bl.function
+def unjoined(s: bl.ProgramState, word: str) -> None:
+    """Reads its branches without joining them."""
+    s += word
+    branches = s.fork(2)
+    branches += lambda number: f" {number}:" + bl.gen("x", max_tokens=3) + bl.gen("y")
+    s += "first " + branches[0]["x"] + ", second " + branches[1]["y"] + bl.gen("end")
+
+
+def test_outputs_of_unjoined_branches_are_waited_for(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    compiled = unjoined.compile().run("one", backend=planner)
+    assert compiled.text() == unjoined.run("one", backend=model).text()
+
+
+def test_a_failed_output_fails_who_appends_it(planner: ScriptedPlans) -> None:
+    planner.fail = lambda prompt: bl.GenerationError("no") if prompt.endswith(" 1:") else None
+    state = unjoined.compile().run("one", backend=planner)
+    assert isinstance(state.error(), bl.GenerationError)
+
+
 def test_a_compiled_program_runs_on_a_backend_without_plans(model: Scripted) -> None:
     compiled = quoting.compile().run("one", backend=model)
     assert seen(compiled) == seen(quoting.run("one", backend=Scripted()))
