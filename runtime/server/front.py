@@ -52,6 +52,7 @@ from .report import Log, report_failure, report_ready
 from .service import Service
 from .supervisor import TOO_OFTEN, EngineProcess, Restarts, how_it_ended
 from .tracing import Spans, TracingError, spans_of_environment
+from .watch import LoopWatch
 
 if TYPE_CHECKING:
     from .http.server import HttpServer
@@ -101,8 +102,7 @@ class Front:
         self._engine_ready = False
         self._engine_hang_s: float | None = None
         self._engine_condemned = False
-        self._engine_still_s = 0.0
-        self._watched_s = 0.0
+        self._loop_watch = LoopWatch()
         self._engine_fault = ""
         self._num_engines = 0
         self._restarts = Restarts()
@@ -274,20 +274,17 @@ class Front:
         self._service.tick()
 
     def _watch(self, engine: EngineProcess, service: Service, now_s: float) -> None:
-        """Count the turns in which the engine's loop stood still. A turn of ours that came late
-        counts as one on time: on a starved machine the engine was no better off."""
-        self._engine_still_s += min(now_s - self._watched_s, 2 * _TICK_S)
-        self._watched_s = now_s
-        if engine.moved():
-            self._engine_still_s = 0.0
+        """Kill an engine whose loop hangs."""
+        moved = engine.moved()
+        if moved:
             service.on_engine_pulse()
-            return
         hang_s = self._options.engine_hang_s or self._engine_hang_s
-        if hang_s is not None and self._engine_still_s > hang_s and not self._engine_condemned:
+        if hang_s is None or self._engine_condemned:
+            return
+        still_s = self._loop_watch.look(now_s, moved, engine.queued_s, hang_s)
+        if still_s is not None:
             self._engine_condemned = True
-            self._log.notice(
-                f"the engine's loop stood still for {self._engine_still_s:.1f} s and is killed"
-            )
+            self._log.notice(f"the engine's loop stood still for {still_s:.1f} s and is killed")
             engine.kill_hung()
 
     def _wake(self, errand: Callable[[], None]) -> None:
@@ -402,7 +399,7 @@ class Front:
         self._engine_ready = True
         self._engine_hang_s = ready.hang_s
         self._engine_condemned = False
-        self._engine_still_s = 0.0
+        self._loop_watch = LoopWatch()
         self._engine_fault = ""
         if self._service is not None:
             self._service.on_engine_back()

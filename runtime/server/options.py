@@ -237,6 +237,14 @@ def parse(argv: list[str]) -> Options:
             )
     except ValueError as error:
         parser.error(str(error))
+    if http_settings is not None:
+        # What each key may keep in the cache is the engine's to see to.
+        kept = {
+            namespace: quota.cache_tokens
+            for namespace, quota in http_settings.quotas.items()
+            if quota.cache_tokens is not None
+        }
+        config = dataclasses.replace(config, namespace_quotas={**config.namespace_quotas, **kept})
     for_http = ("api_key", "allowed_host", "keys_file", "key_rate", "key_concurrency")
     if given.http is None and any(getattr(given, name) for name in for_http):
         parser.error("API keys, their quotas and --allowed-host need --http")

@@ -95,6 +95,16 @@ class EngineProcess:
         """None while it runs; negative for the signal that ended it."""
         return self._process.returncode if self._exited.is_set() else None
 
+    def queued_s(self) -> float:
+        """For how long one of its threads has waited for a core, all in all; of its threads the
+        one that waited most. 0 where the system does not tell."""
+        waited_ns = 0
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+                # On a core, waiting for one, number of turns: Documentation/scheduler/sched-stats.
+                waited_ns = max(waited_ns, int((thread / "schedstat").read_text().split()[1]))
+        return waited_ns / 1e9
+
     def moved(self) -> bool:
         """Whether its loop has got somewhere since the last look."""
         return self._pulse.moved()

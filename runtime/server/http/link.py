@@ -201,7 +201,13 @@ def _check(request: Generate) -> None:
             raise
     except (FrameError, msgspec.ValidationError) as error:
         reason, _, place = str(error).partition(" - at `")
-        pointer = place.rstrip("`").removeprefix("$").replace("[", ".").replace("]", "")
+        pointer = (
+            place.rstrip("`")
+            .removeprefix("key` in `")
+            .removeprefix("$")
+            .replace("[", ".")
+            .replace("]", "")
+        )
         raise RequestError(
             "invalid_request", reason, pointer=pointer.replace(".", "/") or None
         ) from None

@@ -13,16 +13,21 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Quota:
     """None is no limit. A key that was quiet may send a second's requests at once, and at least
-    one."""
+    one. cache_tokens: cached tokens that others' requests never evict."""
 
     requests_per_s: float | None = None
     concurrency: int | None = None
+    cache_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.requests_per_s is not None and not 0 < self.requests_per_s <= 1e6:
             raise ValueError("requests_per_s must be above 0 and at most 1,000,000")
         if self.concurrency is not None and not 0 < self.concurrency <= 1_000_000:
             raise ValueError("concurrency must be from 1 to 1,000,000")
+        if self.cache_tokens is not None and (
+            not isinstance(self.cache_tokens, int) or self.cache_tokens < 0
+        ):
+            raise ValueError("cache_tokens must be a whole number and not negative")
 
 
 def namespace_of(digest: bytes) -> str:
@@ -37,6 +42,7 @@ def read_keys(path: str) -> dict[bytes, Quota]:
         sha256 = "9f86d0..."      # of the key; the key itself stands nowhere
         requests_per_s = 5.0      # optional
         concurrency = 16          # optional
+        cache_tokens = 20000      # optional: cached tokens that others' requests never evict
 
     Raises ValueError, for the user to read."""
     try:
@@ -61,9 +67,10 @@ def _read_key(entry: dict[str, Any]) -> tuple[bytes, Quota]:
     text = entry.pop("sha256", None)
     if not isinstance(text, str) or len(text) != 2 * hashlib.sha256().digest_size:
         raise ValueError("sha256 must be the 64 hex digits of the key's SHA-256")
-    unknown = sorted(set(entry) - {"requests_per_s", "concurrency"})
+    known = ("requests_per_s", "concurrency", "cache_tokens")
+    unknown = sorted(set(entry) - set(known))
     if unknown:
-        raise ValueError(f"unknown field {unknown[0]!r}; known: requests_per_s, concurrency")
+        raise ValueError(f"unknown field {unknown[0]!r}; known: {', '.join(known)}")
     for name, value in entry.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} must be a number, not {value!r}")

@@ -13,6 +13,7 @@ from branchline.runtime.server.http.errors import ApiError
 from branchline.runtime.server.http.quota import Quota, namespace_of, read_keys
 from branchline.runtime.server.http.settings import digest, parse_http
 from branchline.runtime.server.http.tenants import Tenants
+from branchline.runtime.server.options import parse
 from branchline.runtime.tokenizer import Tokenizer
 
 KEY, OTHER_KEY = "correct-horse-battery", "staple-of-another"
@@ -83,6 +84,13 @@ def test_one_tenant_s_flood_takes_nothing_from_another() -> None:
     assert statuses(tenants, 4, "b") == [200, 200, 200, 429]
 
 
+def test_what_a_key_may_keep_in_the_cache_reaches_the_engine(tmp_path: Path) -> None:
+    hashed = hashlib.sha256(KEY.encode()).hexdigest()
+    path = write_keys(tmp_path / "keys.toml", f'sha256 = "{hashed}"\ncache_tokens = 500')
+    options = parse(["--http=127.0.0.1:0", f"--keys-file={path}"])
+    assert options.engine.namespace_quotas == {namespace_of(digest(KEY.encode())): 500}
+
+
 def write_keys(path: Path, *tables: str) -> str:
     path.write_text("".join(f"[[key]]\n{table}\n" for table in tables))
     return str(path)
@@ -115,6 +123,7 @@ def test_a_file_of_keys_holds_digests_and_quotas(tmp_path: Path) -> None:
         (f'sha256 = "{"0" * 64}"\nconcurrency = 0', "concurrency must be"),
         (f'sha256 = "{"0" * 64}"\nconcurrency = true', "must be a number"),
         (f'sha256 = "{"0" * 64}"\nrequests_per_s = -1', "requests_per_s must be"),
+        (f'sha256 = "{"0" * 64}"\ncache_tokens = 1.5', "cache_tokens must be"),
         (f'sha256 = "{"0" * 64}"\nrequests_per_s = nan', "requests_per_s must be"),
     ],
 )
