@@ -57,6 +57,7 @@ def gen(
     schema: Any = None,
     seed: int | None = None,
     skip_special_tokens: bool | None = None,
+    token_healing: bool | None = None,
     timeout: float | None = None,
 ) -> Expr:
     """A generation call whose output becomes the variable `name`.
@@ -66,7 +67,9 @@ def gen(
     pydantic model, dataclass, TypedDict, Enum, Literal, list[T], ...; `s.value(name)` returns the
     validated object), `dtype` (int, float, bool, str) or `choices` (the same as `select`; sampling
     arguments do not apply). With `n` > 1 the variable is a list and the text goes on with its
-    first. `skip_special_tokens=False` leaves the model's control tokens in the text. A call that
+    first. `token_healing=True` is for prompts that end inside a token ("http:"): the output may
+    then begin with any token that spells their end. `skip_special_tokens=False` leaves the model's
+    control tokens in the text. A call that
     has no result `timeout` seconds after it began fails with TimeoutExceeded.
 
     Raises ValueError for arguments that are out of range or contradict each other, `re.error` for
@@ -122,6 +125,7 @@ def gen(
         return_text_in_logprobs=return_text_in_logprobs,
         seed=seed,
         skip_special_tokens=skip_special_tokens,
+        token_healing=token_healing,
     )
     return ir.Gen(
         name,

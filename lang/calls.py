@@ -32,6 +32,7 @@ class Generated:
     meta: Meta
     usage: protocol.Usage
     thinking: str | None = None
+    healed_chars: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def parameters(
         logprobs=logprobs is not None,
         multiple_outputs=sampling.n > 1,
         stop_regex=bool(options.stop_regex),
+        token_healing=sampling.token_healing,
         tool_calls=isinstance(node.constraint, protocol.Tagged),
     )
     _check_stops(sampling.stop)
@@ -101,7 +103,8 @@ async def generate(
         return Generated([""] * sampling.n, [], meta, done.usage)
     texts = [output.text for output in done.outputs]
     if node.reasoning is None:
-        return Generated(texts, done.outputs[0].token_ids, meta, done.usage)
+        first = done.outputs[0]
+        return Generated(texts, first.token_ids, meta, done.usage, healed_chars=first.healed_chars)
     split = [node.reasoning.split(text) for text in texts]
     # The answer without the thinking is other text than was generated: it has no tokens yet.
     return Generated([answer for _, answer in split], [], meta, done.usage, thinking=split[0][0])

@@ -292,7 +292,7 @@ class StreamExecutor(OpQueue):
         text = generated.texts[0]
         if not text.startswith(streamed):
             raise InternalError(f"the stream said {streamed!r}, the whole output is {text!r}")
-        self.transcript.add_output(text, generated.token_ids)
+        self.transcript.add_output(text, generated.token_ids, generated.healed_chars)
         self.transcript.mark(before, node.name)
         # An answer without its thinking is new text, which nothing has computed yet.
         self._cached_len = len(self.transcript.text) if generated.token_ids else before

@@ -178,6 +178,8 @@ class _Lowering:
         if node.reasoning is not None:
             raise NotPlannable("thinking is cut out by the client", op.origin.source)
         sampling, logprobs, peek = calls.parameters(self._backend, node, executor.sampling)
+        if sampling.token_healing:
+            raise NotPlannable("token healing changes the prompt", op.origin.source)
         return PlanGenerate(sampling, node.constraint, logprobs, node.timeout_s, keep=not peek)
 
     def _fork(

@@ -45,6 +45,7 @@ class SamplingOptions:
     return_text_in_logprobs: bool | None = None
     seed: int | None = None
     skip_special_tokens: bool | None = None
+    token_healing: bool | None = None
 
     def checked(self, where: str) -> SamplingOptions:
         """These options with lists of their own, or ValueError naming the argument at fault.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from branchline.runtime.protocol import Part, Text, Tokens
 
 from .chat_template import ChatTemplate
-from .errors import InvalidRequest
+from .errors import InternalError, InvalidRequest
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,14 @@ class Transcript:
         self.text += text
         self._add_part(Text(text, markup))
 
-    def add_output(self, text: str, token_ids: list[int]) -> None:
-        """Generated text; without token ids (a backend that tells none) it is plain text."""
+    def add_output(self, text: str, token_ids: list[int], healed_chars: int = 0) -> None:
+        """Generated text; without token ids (a backend that tells none) it is plain text. The
+        tokens stand for the last `healed_chars` characters of the text before, too."""
+        if healed_chars and token_ids:
+            last = self.parts.pop()
+            if not isinstance(last, Text) or len(last.text) < healed_chars:
+                raise InternalError(f"{healed_chars} characters of {last!r} cannot be healed")
+            self._add_part(Text(last.text[:-healed_chars], last.markup))
         self.text += text
         self._add_part(Tokens(list(token_ids)) if token_ids else Text(text))
 

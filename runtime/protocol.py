@@ -154,6 +154,8 @@ class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
     generated tokens only (OpenAI API), `repetition_penalty` on prompt and generated tokens
     (arXiv:1909.05858). `top_k` 0 or -1 means all tokens. `seed=None` draws a fresh seed.
     An output ends before a `stop` string, and after the shortest match of a `stop_regex`.
+    With `token_healing` a prompt that ends inside a token goes on as if it ended before it: the
+    first tokens of an output spell the end of the prompt's text once more (`Output.healed_chars`).
     """
 
     max_new_tokens: Annotated[int, Meta(ge=0, le=MAX_NEW_TOKENS)] = 128
@@ -178,6 +180,7 @@ class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
     stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] = []
     ignore_eos: bool = False
     skip_special_tokens: bool = True
+    token_healing: bool = False
     logit_bias: Annotated[
         dict[TokenId, Annotated[float, Meta(ge=-100.0, le=100.0)]], Meta(max_length=MAX_LOGIT_BIAS)
     ] = {}
@@ -227,14 +230,16 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
 
 class Output(Struct, forbid_unknown_fields=True, frozen=True):
     """One finished sequence. `text` has the stop string and the end token cut off;
-    `token_ids` are exactly the tokens that stand for `text` in a continued prompt. `matched_stop`
-    is the stop string, stop pattern or token id that ended it."""
+    `token_ids` are exactly the tokens that stand for `text` in a continued prompt; with
+    `healed_chars` they stand for so many of the prompt's last characters, too. `matched_stop` is
+    the stop string, stop pattern or token id that ended it."""
 
     text: str
     token_ids: list[int]
     finish_reason: FinishReason
     matched_stop: str | int | None = None
     logprobs: list[TokenLogprob] | None = None
+    healed_chars: int = 0
 
 
 class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):

@@ -28,6 +28,7 @@ class Capabilities:
     stop_regex: bool = True
     multiple_outputs: bool = True
     tool_calls: bool = False
+    token_healing: bool = False
     plans: bool = False
 
 

@@ -22,7 +22,7 @@ from .sglang import SGLang
 class ConnectionBackend(Closing, Backend):
     """Any `Connection` as a backend of programs. Closing it closes the connection."""
 
-    capabilities = Capabilities(tool_calls=True, plans=True)
+    capabilities = Capabilities(tool_calls=True, plans=True, token_healing=True)
 
     def __init__(self, connection: Connection, *, chat_template_name: str | None = None) -> None:
         self.connection = connection

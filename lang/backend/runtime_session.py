@@ -77,7 +77,10 @@ class RuntimeSession(Session):
 
         held = _Held(self._connection)
         done = await self._call(prompt, send, held)
-        held.size = log_size(prompt) + (len(done.outputs[0].token_ids) if keep_output else 0)
+        held.size = log_size(prompt)
+        first = done.outputs[0]
+        if keep_output and first.token_ids:
+            held.size += len(first.token_ids) - first.healed_chars
         self._held = held
         return done
 

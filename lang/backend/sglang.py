@@ -23,6 +23,8 @@ from ..loop import shared_loop
 from .base import Backend, Capabilities, OnChunk
 from .http_client import HttpClient, HttpStatus
 
+# Named otherwise there, written otherwise, or not there.
+_OWN_FIELDS = ("seed", "logit_bias", "token_healing")
 _NOTHING = {"max_new_tokens": 0, "temperature": 0.0}
 
 
@@ -223,7 +225,7 @@ def _text_of(prompt: list[protocol.Part]) -> str:
 
 
 def _sampling(sampling: protocol.SamplingParams) -> dict[str, Any]:
-    names = [name for name in sampling.__struct_fields__ if name not in ("seed", "logit_bias")]
+    names = [name for name in sampling.__struct_fields__ if name not in _OWN_FIELDS]
     values = {name: getattr(sampling, name) for name in names}
     if sampling.seed is not None:
         values["sampling_seed"] = sampling.seed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from ..plans.desk import PlanRun
-from ..protocol import Constraint, Inspect
+from ..protocol import Inspect
 from .history import Record
 from .requests import SequenceRequest
 
@@ -61,7 +61,6 @@ class InFlight:
     digest: bytes | None = None
     request: SequenceRequest | None = None
     namespace: str = ""
-    constraint: Constraint | None = None
     record: Record | None = None
     inspect: Inspect | None = None
     keep_as: int | None = None

@@ -14,6 +14,7 @@ from ..errors import RequestError
 from ..protocol import (
     ChoiceScore,
     Chunk,
+    Constraint,
     Done,
     FrontMessage,
     Generate,
@@ -29,6 +30,7 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer
 from . import validate
+from .healing import Healed, heal, held_to
 from .output import OutputText, Piece
 from .sessions import HeldPrompt
 
@@ -40,6 +42,7 @@ class SequenceSpec:
     input_ids: list[int]
     sampling: SamplingParams
     logprobs: LogprobParams | None
+    constraint: Constraint | None = None
 
 
 class SequenceRequest(ABC):
@@ -78,6 +81,10 @@ class GenerateRequest(SequenceRequest):
         self._outputs: list[Output | None] = [None] * self.num_sequences
         self._num_unfinished = self.num_sequences
         self._num_chunks = 0
+        # Set while the request is prepared, where the prompt ends inside a token.
+        self._healed: Healed | None = None
+        # Per sequence: characters of the prompt that its stream would say once more.
+        self._num_repeated_chars = [0] * self.num_sequences
         self._prompt_ids: list[int] = []
         self._num_prompt_tokens = 0
         self._num_completion_tokens = 0
@@ -94,12 +101,18 @@ class GenerateRequest(SequenceRequest):
         self._prompt_ids = prompt_ids
         self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
         validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
+        max_new_tokens = min(request.sampling.max_new_tokens, context_limit - len(prompt_ids))
+        constraint = request.constraint
+        if request.sampling.token_healing and max_new_tokens:
+            self._healed = heal(request.prompt, prompt_ids, request.sampling, tokenizer)
+        if self._healed is not None:
+            constraint = held_to(self._healed.text, constraint)
+            self._num_repeated_chars = [len(self._healed.text)] * self.num_sequences
+            # Spelling the prompt's end once more must not cost the output anything.
+            max_new_tokens += len(prompt_ids) - len(self._healed.input_ids)
+            prompt_ids = self._healed.input_ids
         self._num_prompt_tokens = len(prompt_ids)
-        sampling = replace(
-            request.sampling,
-            n=1,
-            max_new_tokens=min(request.sampling.max_new_tokens, context_limit - len(prompt_ids)),
-        )
+        sampling = replace(request.sampling, n=1, max_new_tokens=max_new_tokens)
         # Each further sequence gets a seed of its own, or n equal outputs would come back.
         return [
             SequenceSpec(
@@ -108,6 +121,7 @@ class GenerateRequest(SequenceRequest):
                 if sampling.seed is None or index == 0
                 else replace(sampling, seed=(sampling.seed + index) % 2**63),
                 request.logprobs if index == 0 else _without_prompt(request.logprobs),
+                constraint,
             )
             for index in range(self.num_sequences)
         ]
@@ -133,14 +147,27 @@ class GenerateRequest(SequenceRequest):
                 self._add_chunk(messages, index, text.take())
             return messages
         output, rest = text.finish(progress.finish, progress.matched_stop)
+        prompt_ids = self._prompt_ids
+        if self._healed is not None:
+            output = self._without_repeated(output, self._healed)
+            prompt_ids = self._healed.input_ids
         self._outputs[index] = output
         if index == 0 and self._request.keep_output and output.token_ids:
-            self.held = HeldPrompt(array("i", self._prompt_ids + output.token_ids))
+            self.held = HeldPrompt(array("i", prompt_ids + output.token_ids))
         self._num_unfinished -= 1
         self._add_chunk(messages, index, rest)
         if self._num_unfinished == 0:
             messages.append(self._done())
         return messages
+
+    def _without_repeated(self, output: Output, healed: Healed) -> Output:
+        """The output behind the prompt's end, which it begins with unless it was cut before."""
+        repeated = healed.text
+        if output.text.startswith(repeated):
+            rest = output.text[len(repeated) :]
+            return replace(output, text=rest, healed_chars=len(repeated))
+        taken = self._prompt_ids[len(healed.input_ids) :]
+        return replace(output, text="", token_ids=taken, logprobs=None, healed_chars=len(repeated))
 
     def _done(self) -> Done:
         return Done(
@@ -160,12 +187,14 @@ class GenerateRequest(SequenceRequest):
     def _add_chunk(self, messages: list[FrontMessage], index: int, piece: Piece | None) -> None:
         if piece is None:
             return
+        text = piece.text[self._num_repeated_chars[index] :]
+        self._num_repeated_chars[index] -= len(piece.text) - len(text)
         messages.append(
             Chunk(
                 rid=self._request.rid,
                 seq=self._num_chunks,
                 index=index,
-                text=piece.text,
+                text=text,
                 token_ids=piece.token_ids,
                 logprobs=piece.logprobs,
             )

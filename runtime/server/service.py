@@ -21,7 +21,6 @@ from ..protocol import (
     PROTOCOL_VERSION,
     Cancel,
     ClientMessage,
-    Constraint,
     Drop,
     EngineCommand,
     EngineEvent,
@@ -448,7 +447,6 @@ class Service:
         self, client_id: bytes, client: Client, message: Generate | Score, digest: bytes | None
     ) -> None:
         timeout_s = self._limits.request_timeout_s
-        constraint: Constraint | None = None
         if message.base is not None:
             held = self._sessions.prompt(client_id, message.base, self._clock())
             message = replace(message, prompt=[*held, *message.prompt])
@@ -456,7 +454,6 @@ class Service:
             validate.check_generate(message, self._bounds)
             request: SequenceRequest = GenerateRequest(message, self._tokenizer)
             timeout_s = message.timeout_s or timeout_s
-            constraint = message.constraint
             num_encodings = 1
         else:
             validate.check_score(message, self._bounds)
@@ -468,7 +465,6 @@ class Service:
         flight.digest = digest
         flight.record = self._history.begin(client_id, message, request.num_sequences)
         flight.namespace = message.namespace
-        flight.constraint = constraint
         flight.keep_as = message.keep_as
         flight.num_waiting = flight.num_unfinished = request.num_sequences
 
@@ -511,7 +507,7 @@ class Service:
                     sid=sid,
                     input_ids=spec.input_ids,
                     sampling=spec.sampling,
-                    constraint=flight.constraint,
+                    constraint=spec.constraint,
                     logprobs=spec.logprobs,
                     namespace=flight.namespace,
                 )

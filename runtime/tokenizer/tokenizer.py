@@ -8,6 +8,7 @@ ordinary tokens, so that no document can end a turn or open a tool call.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -262,6 +263,16 @@ class Tokenizer:
                     yield self._texts[index]
             elif 0 <= index < self.vocab_size:
                 yield self.token_bytes[index]
+
+    def goes_on(self, data: bytes) -> bool:
+        """Whether some token begins with these bytes and has more."""
+        place = bisect_right(self._sorted_bytes, data)
+        found = self._sorted_bytes[place : place + 1]
+        return bool(found) and found[0].startswith(data)
+
+    @cached_property
+    def _sorted_bytes(self) -> list[bytes]:
+        return sorted(data for data in self.token_bytes if data)
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
         """Text of the ids as the continuation of a text: a leading space stays a space. Bytes
