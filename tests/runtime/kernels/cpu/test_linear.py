@@ -101,3 +101,14 @@ def test_torch_and_our_tiles_take_turns(kernels: CpuKernels) -> None:
 
 def test_levels_without_tiles_leave_linear_layers_to_torch() -> None:
     assert load_kernels("portable").pack_linear(torch.ones(16, 32)) is None
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_a_row_does_not_depend_on_the_rows_beside_it(
+    kernels: CpuKernels, dtype: torch.dtype
+) -> None:
+    packed = pack(kernels, randn(70, 200, dtype=torch.bfloat16).to(dtype))
+    x = randn(130, 200, dtype=dtype)
+    together = packed(x)
+    for start, stop in ((0, 1), (5, 12), (40, 57), (64, 128)):
+        assert torch.equal(packed(x[start:stop]), together[start:stop])
