@@ -16,6 +16,7 @@ from branchline.runtime.radix_cache.tree import Match, RadixCache
 from branchline.runtime.scheduler.kv import KVLedger
 from branchline.runtime.scheduler.scheduler import Chunk, Scheduler
 from branchline.runtime.scheduler.sequence import Sequence
+from branchline.runtime.scheduler.waiting import WaitingQueue
 
 Patch = pytest.MonkeyPatch
 
@@ -216,6 +217,42 @@ def a_claim_is_not_counted_above(patch: Patch) -> None:
     patch.setattr(RadixCache, "_claim", local)
 
 
+def a_leased_leaf_grows(patch: Patch) -> None:
+    append = RadixCache._append
+
+    def grow(self: RadixCache, node: Node, tokens: bytes, slots: SlotIds) -> Node:
+        refs, node.refs = node.refs, 0
+        grown = append(self, node, tokens, slots)
+        node.refs = refs
+        return grown
+
+    patch.setattr(RadixCache, "_append", grow)
+
+
+def the_queue_is_not_told_of_evictions(patch: Patch) -> None:
+    patch.setattr(WaitingQueue, "evicted", lambda self, namespace, tokens, start: None)
+
+
+def the_queue_is_not_told_of_growth(patch: Patch) -> None:
+    patch.setattr(WaitingQueue, "stored", lambda self, namespace, tokens, start: None)
+
+
+def parked_sequences_are_never_woken(patch: Patch) -> None:
+    patch.setattr(WaitingQueue, "wake", lambda self, other, gone=False: False)
+
+
+def a_retracted_sequence_keeps_its_own_slots(patch: Patch) -> None:
+    release = KVLedger.release
+
+    def leaky(self: KVLedger, seq: Sequence, *, keep: bool) -> None:
+        free = self.allocator.free
+        self.allocator.free = lambda slots: None  # type: ignore[method-assign]
+        release(self, seq, keep=keep)
+        self.allocator.free = free  # type: ignore[method-assign]
+
+    patch.setattr(KVLedger, "release", leaky)
+
+
 BUGS: list[Callable[[Patch], None]] = [
     no_lease_is_taken,
     a_lease_is_never_given_back,
@@ -235,6 +272,11 @@ BUGS: list[Callable[[Patch], None]] = [
     a_split_forgets_who_keeps_it,
     an_evicted_node_leaves_its_claim_above,
     a_claim_is_not_counted_above,
+    a_leased_leaf_grows,
+    the_queue_is_not_told_of_evictions,
+    the_queue_is_not_told_of_growth,
+    parked_sequences_are_never_woken,
+    a_retracted_sequence_keeps_its_own_slots,
 ]
 
 
