@@ -37,6 +37,7 @@ from ..protocol import (
     Ping,
     Pong,
     Release,
+    RunPlan,
     Welcome,
     client_messages,
     engine_events,
@@ -332,7 +333,7 @@ class Front:
         """A request of an HTTP client."""
         if self._service is not None:
             self._service.on_message(_HTTP_CLIENT, message)
-        elif not isinstance(message, Hello | Ping | Release):
+        elif not isinstance(message, Hello | Ping | Release | RunPlan):
             self._to_client(_HTTP_CLIENT, Error(message.rid, "unavailable", _LOADING, None, 1.0))
 
     def _to_client(self, client_id: bytes, message: FrontMessage) -> None:

@@ -36,7 +36,7 @@ class Spans:
 
         ended_s = record.ended_s if record.ended_s is not None else record.arrived_s
         start_s = now_s - (ended_s - record.arrived_s)
-        attributes = {
+        attributes: dict[str, str | int | float] = {
             "gen_ai.operation.name": record.kind,
             "gen_ai.system": "branchline",
             "gen_ai.request.model": model,

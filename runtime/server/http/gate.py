@@ -118,7 +118,7 @@ def _key_in(credentials: bytes, scope: Scope) -> bytes:
 def _is_own_page(scope: Scope) -> bool:
     """Whether a browser sent this on behalf of our own page or of its user. It adds passwords that
     it knows to whatever any page makes it send; then it also says where that page is from."""
-    headers = dict(scope["headers"])
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     site = headers.get(b"sec-fetch-site")
     if site is not None:
         return site in (b"same-origin", b"none")

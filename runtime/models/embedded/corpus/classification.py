@@ -11,7 +11,7 @@ from .class_sentences import INTENT, LANGUAGE_LIKE, SENTIMENT, SPAM, TOPIC
 from .cues import SHIPPING_CUES, STATUS_CUES, URGENCY_CUES, plain, problem
 from .mails import PROBLEMS, URGENCY
 from .meetings import STATUS_CLAUSES
-from .orders import SHIPPING_CLAUSES
+from .order_wordings import SHIPPING_CLAUSES
 from .topics import (
     INTENT_ACTS,
     SPAM_CUES,

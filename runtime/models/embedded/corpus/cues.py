@@ -211,7 +211,7 @@ def _other_half(wordings: tuple[str, ...], heldout: bool) -> frozenset[str]:
     training, kept = split_wordings(wordings)
     if training == kept:
         return frozenset()
-    texts = []
+    texts: list[str] = []
     for wording in training if heldout else kept:
         parts = [part.split("|") for part in _ALTERNATION.split(wording)]
         texts.extend(_bare("".join(chosen)) for chosen in product(*parts))
