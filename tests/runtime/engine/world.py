@@ -64,8 +64,10 @@ class World:
     ) -> None:
         self.runner = runner or HashRunner(num_slots, vocab_size)
         self.tokenizer = HashTokenizer(vocab_size)
+        settings = EngineConfig(**config)
+        self.quotas = settings.namespace_quotas
         self.core = EngineCore(
-            EngineConfig(**config),
+            settings,
             self.runner,
             self.tokenizer,
             compiler or NoCompiler(),
@@ -160,7 +162,9 @@ class World:
     def expected(self, submit: Submit) -> tuple[list[int], str, str | int | None]:
         """Tokens, finish reason and matched stop that this submit must lead to, told naively."""
         params = submit.sampling
-        most = min(self.runner.context_length, self.runner.num_slots) - len(submit.input_ids)
+        reserved = sum(n for name, n in self.quotas.items() if name != submit.namespace)
+        slots = self.runner.num_slots - reserved
+        most = min(self.runner.context_length, slots) - len(submit.input_ids)
         limit = min(params.max_new_tokens, most)
         tokens = continuation(submit.input_ids, limit, self.runner.vocab_size)
         text = ""

@@ -219,3 +219,15 @@ class TestCheckFinds:
         cache.order.common.num_evictable += 1
         with pytest.raises(InvariantError, match="counted as 3 of 2"):
             check(cache)
+
+
+def test_what_is_kept_no_longer_keeps_what_led_there_once_it_is_evicted() -> None:
+    cache = cached(8, tokens(1, 2, 3, 4), tokens(1, 2, 5, 6))
+    kept = cache.match_prefix("", tokens(1, 2, 3, 4)).node
+    cache.keep(kept)
+    trunk = kept.parent
+    assert trunk is not None
+    assert trunk.keeps == 1
+    cache.evict(4)
+    assert cache.match_length("", tokens(1, 2, 3, 4)) == 2
+    assert trunk.keeps == 0
