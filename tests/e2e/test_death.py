@@ -284,5 +284,7 @@ def test_a_terminal_s_ctrl_c_ends_a_served_runtime_politely(
         connection.close()
         os.killpg(server.pid, signal.SIGINT)
         assert server.wait(10) == 0
-        assert server.stderr.read() == b""
+        table = server.stderr.read().decode()
+        assert table.startswith("┌")
+        assert table.endswith("┘\n"), "nothing may follow the table of the start"
     assert list(temporary.iterdir()) == []
