@@ -1,4 +1,5 @@
-"""Measures the embedded model on held-out seeds and held-out wordings, by plain greedy decoding.
+"""Measures the embedded model on held-out seeds and held-out wordings: by plain greedy decoding,
+and under the grammars that a program would ask for.
 
 python -m branchline.runtime.models.embedded.evaluate --count 100 --json figures.json
 """
@@ -15,9 +16,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList
 
+from ...constrained.compiler import GrammarCompiler
+from ...protocol import Constraint
+from ...tokenizer.tokenizer import Tokenizer
 from .corpus import Message, Sample, chatml, generate
+from .grammars import Masked, constraint
 from .scoring import score_calls, score_record
 
 GOALS = {"extraction": 0.9, "tools": 0.9, "classification": 0.9, "reading": 0.8, "dialogue": 0.8}
@@ -46,6 +51,8 @@ class Model:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
         self.end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        vocab_size = self.network.config.vocab_size
+        self.compiler = GrammarCompiler(Tokenizer.load(folder), vocab_size)
 
     def _prompt(self, messages: list[Message]) -> torch.Tensor:
         text = chatml(messages) + "<|im_start|>assistant\n"
@@ -55,13 +62,23 @@ class Model:
         return ids
 
     @torch.no_grad()
-    def answer(self, messages: list[Message], max_tokens: int = 500) -> str:
-        """The greedy answer to the conversation."""
+    def answer(
+        self,
+        messages: list[Message],
+        max_tokens: int = 500,
+        held_to: Constraint | None = None,
+    ) -> str:
+        """The greedy answer to the conversation, held to a constraint if there is one."""
         prompt = self._prompt(messages)
+        masks = LogitsProcessorList()
+        if held_to is not None:
+            matcher = self.compiler.compile(held_to).matcher()
+            masks.append(Masked(matcher, prompt.shape[1], max_tokens))
         made = self.network.generate(
             prompt,
             max_new_tokens=max_tokens,
             do_sample=False,
+            logits_processor=masks,
             eos_token_id=self.end,
             pad_token_id=0,
         )[0, prompt.shape[1] :]
@@ -91,31 +108,38 @@ def parsed(answer: str) -> Any:
         return {}
 
 
-def measure(model: Model, sample: Sample, tally: Tally) -> None:
+def measure(model: Model, sample: Sample, tally: Tally, under_grammar: bool = False) -> None:
     """Let the model answer the measured turns, each after the gold turns before it."""
+    held_to = constraint(sample) if under_grammar else None
     for turn in sample.gold_turns:
         gold, before = sample.messages[turn].content, sample.messages[:turn]
         if sample.task == "classification":
             tally.add(int(model.choose(before, sample.choices) == gold), 1)
         elif sample.task == "extraction":
-            tally.add(*score_record(parsed(model.answer(before)), json.loads(gold)))
+            tally.add(
+                *score_record(parsed(model.answer(before, held_to=held_to)), json.loads(gold))
+            )
         elif sample.task == "tools":
-            tally.add(*score_calls(model.answer(before, 200), gold))
+            tally.add(*score_calls(model.answer(before, 200, held_to), gold))
         else:
             tally.add(int(model.answer(before, 60) == gold), 1)
 
 
 def evaluate(folder: Path, count: int, console: Console) -> dict[str, dict[str, float]]:
-    """Figures per task, for known and for held-out wordings."""
+    """Figures per task: for known wordings, for held-out ones, and for these under grammars
+    where the task has any."""
     model = Model(folder)
     figures: dict[str, dict[str, float]] = {}
     for task in GOALS:
         figures[task] = {"goal": GOALS[task]}
-        for name, heldout in (("known", False), ("heldout", True)):
+        for name in ("known", "heldout", "grammar"):
+            samples = list(generate(SEED, count, task, heldout=name != "known"))
+            under_grammar = name == "grammar"
+            if under_grammar and constraint(samples[0]) is None:
+                continue
             tally = Tally()
-            samples = generate(SEED, count, task, heldout)
-            for sample in track(samples, f"{task}, {name} wordings", console=console):
-                measure(model, sample, tally)
+            for sample in track(samples, f"{task}, {name}", console=console):
+                measure(model, sample, tally, under_grammar)
             figures[task][name] = tally.right / tally.total
             figures[task][f"{name}_whole"] = sum(tally.whole) / len(tally.whole)
             figures[task][f"{name}_parts"] = tally.total
@@ -124,10 +148,14 @@ def evaluate(folder: Path, count: int, console: Console) -> dict[str, dict[str, 
 
 def print_figures(figures: dict[str, dict[str, float]], console: Console) -> None:
     """One row per task."""
-    table = Table("task", "goal", "known wordings", "held-out wordings", "whole answers, held-out")
+    shown = ("goal", "known", "heldout", "heldout_whole", "grammar", "grammar_whole")
+    table = Table(
+        *("task", "goal", "known", "held-out", "whole answers"),
+        *("held-out, grammar", "whole answers, grammar"),
+    )
     for task, row in figures.items():
-        shown = (row["goal"], row["known"], row["heldout"], row["heldout_whole"])
-        table.add_row(task, *(f"{100 * value:.1f} %" for value in shown))
+        values = (f"{100 * row[name]:.1f} %" if name in row else "" for name in shown)
+        table.add_row(task, *values)
     console.print(table)
 
 

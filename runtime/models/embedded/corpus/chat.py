@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .schema import Value, compact_json
+from .schema import Field, Value, compact_json
 
 TOOLS_HEADING = "Tools:"
 CHAT_TEMPLATE = (
@@ -93,12 +93,15 @@ class Sample:
     """A conversation to learn from; each assistant turn is an answer to learn.
 
     task names the skill; gold_turns gives the indices of the turns by which the skill is measured.
+    fields, tools, choices: what a program would hold those turns to, where it would.
     """
 
     task: str
     messages: list[Message]
     gold_turns: list[int] = field(default_factory=list)
     choices: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    tools: tuple[Tool, ...] = ()
 
 
 def tool_line(tool: Tool) -> str:

@@ -61,7 +61,7 @@ def extraction(w: Writer, scene: Scene) -> Sample:
         for fact in w.some([f for f in askable(scene) if f.value is not None], 1, 2):
             messages.append(Message("user", question(w, fact, may_be_generic=False)))
             messages.append(Message("assistant", answer_text(fact.value)))
-    return Sample("extraction", messages, [2])
+    return Sample("extraction", messages, [2], fields=fields)
 
 
 def chain(w: Writer) -> Sample:

@@ -135,7 +135,7 @@ def choose_tool(w: Writer) -> Sample:
         gold.append(len(messages) - 1)
         if w.chance(0.5) and not twice:
             messages += _result(w, spec)
-    return Sample("tools", messages, gold)
+    return Sample("tools", messages, gold, tools=tuple(tool for tool, _, _ in named))
 
 
 def _result(w: Writer, spec: Spec) -> list[Message]:
