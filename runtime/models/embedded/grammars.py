@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from transformers import LogitsProcessor
 
 from ...constrained.base import Matcher
 from ...protocol import Constraint, JsonSchema
@@ -34,8 +33,9 @@ def _parameters(tool: Tool) -> dict[str, object]:
     }
 
 
-class Masked(LogitsProcessor):
-    """Lets through only what a matcher allows, in `generate` with one sequence.
+class Masked:
+    """A logits processor that lets through only what a matcher allows, for `generate` with one
+    sequence.
 
     max_tokens: the budget within which the output must be complete.
     """
