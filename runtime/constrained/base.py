@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,24 @@ from ..errors import RequestError
 from .schema_report import Entry
 
 MaskRow = npt.NDArray[np.int32]
+
+
+class Forced(NamedTuple):
+    """What must follow a text, in the tokens that the tokenizer would give the whole of it.
+
+    num_respelled: so many of the tokens accepted last are spelled differently together with what
+    follows; `token_ids` begin with what stands in their place.
+    likely: the next token unless it becomes part of a longer one; None where that is not known.
+    ends: nothing can follow `token_ids`.
+    """
+
+    token_ids: list[int]
+    num_respelled: int = 0
+    likely: int | None = None
+    ends: bool = False
+
+
+NOTHING_FORCED = Forced([])
 
 
 class Matcher(ABC):
@@ -39,9 +58,13 @@ class Matcher(ABC):
         """Take back the last `count` accepted tokens."""
 
     @abstractmethod
-    def forced_tokens(self) -> list[int]:
-        """Tokens that must follow, as the tokenizer spells them after what was accepted; they
-        are not accepted yet. Empty where there is a choice."""
+    def forced(self, remaining: int | None = None, respell: int = 0) -> Forced:
+        """What must follow; it is not accepted yet. Empty where there is a choice.
+
+        remaining: tokens that may still be generated; tokens after which the output could not be
+        completed within them are left out. respell: so many of the tokens accepted last may be
+        replaced.
+        """
 
     @abstractmethod
     def fork(self) -> Matcher:

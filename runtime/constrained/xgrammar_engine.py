@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import RequestError
 from ..tokenizer import Tokenizer
-from .base import Grammar, MaskRow, Matcher
+from .base import NOTHING_FORCED, Forced, Grammar, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
 from .control_tokens import ControlTokens
 from .ebnf import write_ebnf
@@ -21,11 +21,9 @@ from .expr import Language
 from .limits import GrammarLimits
 from .prune import prune
 from .schema_report import Entry
+from .spelling import REJOINED_TOKENS, Speller
 from .vocabulary import INFINITE, Vocabulary
 from .walker import State, Walker
-
-# How much of the generated text is spelled again to see how forced text joins it.
-_REJOINED_TOKENS = 8
 
 
 class XGrammarEngine:
@@ -108,6 +106,7 @@ class XGrammar(Grammar):
         self.compiled = compiled
         self.walker = walker
         self.costs = TokenCosts(walker, engine.vocabulary)
+        self.speller = Speller(walker, engine.vocabulary, engine.encode_text)
         self.min_tokens = walker.start.cost
 
     @property
@@ -190,45 +189,16 @@ class XGrammarMatcher(Matcher):
             del self._states[-count:]
             self._update_finished()
 
-    def forced_tokens(self) -> list[int]:
+    def forced(self, remaining: int | None = None, respell: int = 0) -> Forced:
         if self._handle.is_terminated():
-            return []
-        state = self._states[-1]
-        forced = self._grammar.walker.forced(state)
-        if len(forced) < 2:
-            return []
-        return self._spell(forced, state)
-
-    def _spell(self, forced: bytes, state: State) -> list[int]:
-        """Tokens of the forced bytes as the tokenizer would spell them here: the last tokens are
-        spelled again together with them, and unless they come out as they were nothing is
-        forced. The last forced token is held back while text after it could change it."""
-        engine = self._grammar.engine
-        tail = self._tokens[-_REJOINED_TOKENS:]
-        before = b"".join(engine.vocabulary.token_bytes[token] for token in tail)
-        joined = before + forced
-        try:
-            text = joined.decode()
-        except UnicodeDecodeError as error:
-            # Forced bytes may end inside a character; one begun earlier is left to decoding.
-            if error.start <= len(before) or error.end < len(joined):
-                return []
-            joined = joined[: error.start]
-            text = joined.decode()
-        ids = engine.encode_text(text)
-        if ids[: len(tail)] != tail:
-            return []
-        ids = ids[len(tail) :]
-        end = self._grammar.walker.walk(state, joined[len(before) :])
-        if end is None or end.frames:
-            ids = ids[:-1]
-        table = engine.vocabulary.token_bytes
-        if not all(table[index] for index in ids):
-            return []
-        # Whole characters only, whatever the tokens are.
-        while ids and not _is_text(b"".join(table[index] for index in ids)):
-            ids.pop()
-        return ids if forced.startswith(b"".join(table[index] for index in ids)) else []
+            return NOTHING_FORCED
+        grammar, state = self._grammar, self._states[-1]
+        tail = tuple(self._tokens[-REJOINED_TOKENS:])
+        found = grammar.speller.forced(state, tail, min(respell, len(tail)))
+        if remaining is None or not found.token_ids:
+            return found
+        start = self._states[-1 - found.num_respelled]
+        return grammar.speller.affordable(found, start, remaining + found.num_respelled)
 
     def fork(self) -> XGrammarMatcher:
         copy = XGrammarMatcher(self._grammar, self._handle.fork())
@@ -236,14 +206,6 @@ class XGrammarMatcher(Matcher):
         copy._states = self._states.copy()
         copy.finished = self.finished
         return copy
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _clear_from(row: MaskRow, size: int) -> None:

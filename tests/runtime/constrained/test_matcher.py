@@ -61,7 +61,7 @@ def test_a_fork_goes_its_own_way(compiler, tokenizer, allowed):
 
 def test_keys_of_an_object_are_forced_in_the_tokenizers_own_spelling(compiler, tokenizer):
     matcher = compiler.compile(PERSON).matcher()
-    forced = matcher.forced_tokens()
+    forced = matcher.forced().token_ids
     whole = tokenizer.encode_text('{"name":"')
     # The last token stays open: it could be part of a longer one.
     assert forced == whole[: len(forced)]
@@ -74,7 +74,7 @@ def test_forced_tokens_are_the_next_tokens_of_the_canonical_spelling(compiler, t
     matcher = compiler.compile(PERSON).matcher()
     num_forced = 0
     for position, token in enumerate(ids):
-        forced = matcher.forced_tokens()
+        forced = matcher.forced().token_ids
         assert ids[position : position + len(forced)] == forced
         num_forced += len(forced)
         assert matcher.accept(token)
@@ -82,15 +82,15 @@ def test_forced_tokens_are_the_next_tokens_of_the_canonical_spelling(compiler, t
 
 
 def test_nothing_is_forced_where_the_output_may_end(compiler):
-    assert compiler.compile(Choices(["", "certain"])).matcher().forced_tokens() == []
+    assert compiler.compile(Choices(["", "certain"])).matcher().forced().token_ids == []
 
 
 def test_choices_that_share_the_first_byte_of_a_character_force_no_half_of_it(compiler, tokenizer):
     for choices in (["é", "è"], ["霍格沃茨", "霍比特人"]):
         matcher = compiler.compile(Choices(choices)).matcher()
-        tokenizer.bytes_of(matcher.forced_tokens()).decode()
+        tokenizer.bytes_of(matcher.forced().token_ids).decode()
 
 
 def test_the_end_of_a_forced_output_is_forced_too(compiler, tokenizer):
     matcher = compiler.compile(Choices(["the quick brown fox"])).matcher()
-    assert matcher.forced_tokens() == tokenizer.encode_text("the quick brown fox")
+    assert matcher.forced().token_ids == tokenizer.encode_text("the quick brown fox")

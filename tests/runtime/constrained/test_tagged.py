@@ -158,7 +158,7 @@ def test_forced_text_after_a_control_token_is_spelled_as_the_tokenizer_does(comp
     whole = '<tool_call>{"name":"light","arguments":{"state":"on"}}</tool_call>'
     ids = tokenizer.encode_text(whole, markup=True)
     matcher = compiler.compile(Tagged(tags()[1:])).matcher()
-    forced = matcher.forced_tokens()
+    forced = matcher.forced().token_ids
     assert forced == ids[: len(forced)]
     assert len(forced) > 2
 

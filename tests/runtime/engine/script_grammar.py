@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from branchline.runtime.constrained.base import Grammar, Matcher
+from branchline.runtime.constrained.base import Forced, Grammar, Matcher
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices
 
@@ -15,11 +15,13 @@ from branchline.runtime.protocol import Choices
 @dataclass
 class Script(Grammar):
     """allowed: the tokens that may come at each place; after the last the output is finished.
-    breaks: the method of the matcher that raises, if one does, and at which place."""
+    breaks: the method of the matcher that raises, if one does, and at which place. jumps: where
+    only one token may come it is forced, and of several the highest is called likely."""
 
     allowed: list[set[int]]
     breaks: tuple[str, int] = ("", 0)
     min_tokens: int = 1
+    jumps: bool = False
 
     @property
     def num_bytes(self) -> int:
@@ -60,8 +62,21 @@ class ScriptMatcher(Matcher):
     def rollback(self, count: int) -> None:
         self.place -= count
 
-    def forced_tokens(self) -> list[int]:
-        return []
+    def forced(self, remaining: int | None = None, respell: int = 0) -> Forced:
+        self._perhaps_break("forced")
+        if not self.script.jumps:
+            return Forced([])
+        tokens: list[int] = []
+        likely = None
+        for allowed in self.script.allowed[self.place :]:
+            if remaining is not None and len(tokens) == remaining:
+                break
+            if len(allowed) > 1:
+                likely = max(allowed)
+                break
+            tokens += allowed
+        ends = bool(tokens) and self.place + len(tokens) == len(self.script.allowed)
+        return Forced(tokens, likely=likely, ends=ends)
 
     def fork(self) -> Matcher:
         return ScriptMatcher(self.script)
