@@ -33,8 +33,10 @@ _RETRIES_PER_REPLY: Final = 2
 
 @dataclass(slots=True, eq=False)
 class PlanRun:
-    """An instance with the answers so far. `end` is told the calls of all branches."""
+    """An instance with the answers so far. `end` is told the calls of all branches; the ids of its
+    calls are "name.branch.number"."""
 
+    name: str
     instance: Instance
     end: Callable[[list[list[PlanCall]]], None]
     arrived_s: float
@@ -80,7 +82,7 @@ class PlanDesk:
         """A run that `begin` sets going. Plan and instance were checked."""
         name = f"{next(self._numbers):x}"
         program = Instance(plan, instance.texts, self._speller, name=name, namespace=namespace)
-        return PlanRun(program, end, self._clock(), [[] for _ in plan.branches])
+        return PlanRun(name, program, end, self._clock(), [[] for _ in plan.branches])
 
     def begin(self, run: PlanRun) -> None:
         self._proceed(run, run.instance.begin)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,5 +168,5 @@ class LeaseTable:
         is_new = lease.until_s == 0.0
         lease.ttl_s = ttl_s
         lease.until_s = self._cache.clock() + ttl_s
-        if is_new:
+        if is_new and lease.until_s < math.inf:
             heapq.heappush(self._endings, (lease.until_s, next(self._order), lease))

@@ -1,15 +1,11 @@
-"""The data that service.py keeps: who is connected, what is in flight, what is allowed."""
+"""What the service's rooms share: limits, clients, requests in flight, work done beside the
+loop. Data of flights.py; `Limits` are settings of the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
-
-from ..plans.desk import PlanRun
-from ..protocol import Inspect
-from .history import Record
-from .requests import SequenceRequest
 
 Prepared = TypeVar("Prepared")
 
@@ -41,31 +37,37 @@ def run_inline(work: Callable[[], Prepared], then: Callable[[Prepared], None], /
     then(work())
 
 
-@dataclass(slots=True)
-class Client:
-    """Somebody who said Hello."""
-
-    last_heard_s: float
-    requests: dict[str, InFlight] = field(default_factory=dict)
+def _nothing(outcome: str) -> None:
+    """What a request frees that holds nothing."""
 
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """A request that was not answered to its end yet. `digest` is that of its content, None where
-    it may be answered anew at any time."""
+    """A request that was not answered to its end yet.
+
+    digest: of its content, None where it may be answered anew at any time.
+    on_end: frees what the request holds; told how it ended (a finish reason or an error's code).
+    """
 
     client_id: bytes
     rid: str
     deadline_s: float
     timeout_s: float
     digest: bytes | None = None
-    request: SequenceRequest | None = None
-    namespace: str = ""
-    record: Record | None = None
-    inspect: Inspect | None = None
-    keep_as: int | None = None
-    sids: list[int] = field(default_factory=list)
-    num_waiting: int = 0
-    num_unfinished: int = 0
     ended: bool = False
-    plan: PlanRun | None = None
+    on_end: Callable[[str], None] = _nothing
+
+    def end(self, outcome: str) -> None:
+        """Once; what it held is let go, though a list of deadlines knows it for longer."""
+        self.ended = True
+        on_end, self.on_end = self.on_end, _nothing
+        on_end(outcome)
+
+
+@dataclass(slots=True)
+class Client:
+    """Somebody who said Hello. `inside`: a part of the runtime, which is never lost."""
+
+    last_heard_s: float
+    inside: bool = False
+    requests: dict[str, InFlight] = field(default_factory=dict)

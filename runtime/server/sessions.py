@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..errors import RequestError
@@ -44,16 +44,20 @@ class HeldPrompt:
 class _Session:
     prompt: HeldPrompt
     used_s: float
+    lease: int
 
 
 class Sessions:
     """Leases: each use renews one, `ttl_s` without use ends it, and when all together hold more
     than `max_tokens` those not used for longest go first. A client whose session is gone is told
     so, and sends the whole prompt again.
+
+    on_end: told the lease of each session that ended, so that the engine's ends with it.
     """
 
-    def __init__(self, ttl_s: float, max_tokens: int) -> None:
+    def __init__(self, ttl_s: float, max_tokens: int, on_end: Callable[[int], None]) -> None:
         self.num_tokens = 0
+        self._on_end = on_end
         self._ttl_s = ttl_s
         self._max_tokens = max_tokens
         # Least recently used first.
@@ -76,10 +80,12 @@ class Sessions:
         self._sessions.move_to_end((client_id, number))
         return session.prompt.parts()
 
-    def keep(self, client_id: bytes, number: int, prompt: HeldPrompt, now_s: float) -> None:
-        """Hold a prompt as session `number` of a client."""
+    def keep(
+        self, client_id: bytes, number: int, prompt: HeldPrompt, now_s: float, lease: int
+    ) -> None:
+        """Hold a prompt as session `number` of a client; `lease` is the engine's number for it."""
         self.release(client_id, [number])
-        self._sessions[client_id, number] = _Session(prompt, now_s)
+        self._sessions[client_id, number] = _Session(prompt, now_s, lease)
         self._numbers.setdefault(client_id, set()).add(number)
         self.num_tokens += prompt.num_tokens
         while self.num_tokens > self._max_tokens:
@@ -110,3 +116,4 @@ class Sessions:
         numbers.discard(number)
         if not numbers:
             del self._numbers[client_id]
+        self._on_end(session.lease)

@@ -60,7 +60,7 @@ def test_a_full_waiting_room_is_said_before_the_status_line(tokenizer: Tokenizer
     try:
         asker = Asker(front.listen())
         front.allow(0)
-        front.do(lambda: front.service._waiting.enter(2))
+        front.do(lambda: front.service._calls.waiting.enter(2))
         answer = asker.chat(stream=True)
         assert (answer.status, answer.error["type"]) == (429, "rate_limit_error")
         assert int(answer.headers["retry-after"]) >= 1

@@ -1,0 +1,231 @@
+"""Generation and scoring calls, between the clients and the engine's sequences. Held by service.py,
+which hands it messages of clients and news of the engine."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from msgspec.structs import replace
+
+from ..errors import RequestError
+from ..protocol import (
+    Drop,
+    EngineRelease,
+    Failed,
+    Generate,
+    Part,
+    Progress,
+    Score,
+    Submit,
+    Tokens,
+)
+from ..tokenizer import Tokenizer
+from . import validate
+from .engine_link import EngineLink
+from .flight import InFlight, Limits, Offload, run_inline
+from .flights import Flights
+from .history import History, Record
+from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
+from .sessions import Sessions
+from .waiting import WaitingRoom
+
+# Tokenizing this many characters takes about 10 ms; longer prompts are tokenized beside the loop.
+_INLINE_CHARS: Final = 32_768
+# The front ends the engine's leases itself; one never ends for want of a word.
+_NO_END: Final = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call and its sequences. lease: the engine's session that its first sequence belongs to, 0
+    for none; own_lease: it ends with the call unless the call is kept as a session."""
+
+    flight: InFlight
+    message: Generate | Score
+    request: SequenceRequest
+    record: Record
+    lease: int
+    own_lease: bool
+    num_waiting: int
+    num_unfinished: int
+    sids: list[int] = field(default_factory=list)
+
+
+class Calls:
+    """See the module's text.
+
+    numbers: gives sequences and leases theirs. waiting: how many wait for the engine.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        bounds: validate.Bounds,
+        flights: Flights,
+        engine: EngineLink,
+        history: History,
+        *,
+        limits: Limits,
+        numbers: Iterator[int],
+        offload: Offload,
+        clock: Callable[[], float],
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._bounds = bounds
+        self._flights = flights
+        self._engine = engine
+        self._history = history
+        self._limits = limits
+        self._numbers = numbers
+        self._offload = offload
+        self._clock = clock
+        self._sequences: dict[int, tuple[_Call, int]] = {}
+        self.waiting = WaitingRoom(limits.max_waiting_sequences)
+        self.sessions = Sessions(
+            limits.session_ttl_s, limits.session_tokens, on_end=self._release_lease
+        )
+
+    @property
+    def num_sequences(self) -> int:
+        return len(self._sequences)
+
+    def start(
+        self, client_id: bytes, message: Generate | Score, digest: bytes | None, lease: int = 0
+    ) -> None:
+        """Take a call in. lease: the engine's session that it belongs to, where that is known.
+        Raises RequestError."""
+        timeout_s = self._limits.request_timeout_s
+        if message.base is not None:
+            held = self.sessions.prompt(client_id, message.base, self._clock())
+            message = replace(message, prompt=[*held, *message.prompt])
+        if isinstance(message, Generate):
+            validate.check_generate(message, self._bounds)
+            request: SequenceRequest = GenerateRequest(message, self._tokenizer)
+            timeout_s = message.timeout_s or timeout_s
+            num_encodings = 1
+        else:
+            validate.check_score(message, self._bounds)
+            request = ScoreRequest(message)
+            num_encodings = len(message.choices)
+        number = request.num_sequences
+        self.waiting.enter(number)
+        flight = self._flights.open(client_id, message.rid, timeout_s, digest)
+        record = self._history.begin(client_id, message, number)
+        own_lease = message.keep_as is not None
+        lease = next(self._numbers) if own_lease else lease
+        call = _Call(flight, message, request, record, lease, own_lease, number, number)
+        flight.on_end = partial(self._release, call)
+
+        def prepare() -> list[SequenceSpec] | RequestError:
+            try:
+                return request.prepare(self._tokenizer, self._bounds.context_limit)
+            except RequestError as error:
+                return error
+            except Exception as error:
+                return _defect(error)
+
+        run = (
+            run_inline if _size(message.prompt) * num_encodings <= _INLINE_CHARS else self._offload
+        )
+        run(prepare, lambda result: self._submit(call, result))
+
+    def on_progress(self, progress: Progress) -> None:
+        """One step's news of a sequence."""
+        entry = self._sequences.get(progress.sid)
+        if entry is None:
+            return
+        call, index = entry
+        if progress.cached_tokens is not None and call.num_waiting:
+            call.num_waiting -= 1
+            self.waiting.leave(1)
+        self._history.progressed(call.record, index, progress)
+        if progress.finish is not None:
+            del self._sequences[progress.sid]
+            call.num_unfinished -= 1
+            self.waiting.note_finish(self._clock())
+        try:
+            messages = call.request.progress(index, progress)
+        except Exception as error:
+            self._flights.abort(call.flight, _defect(error))
+            return
+        if call.num_unfinished == 0:
+            self._hold(call)
+        for message in messages:
+            self._flights.send(call.flight.client_id, message)
+        if call.num_unfinished == 0:
+            self._flights.keep(call.flight, messages[-1])
+            self._flights.forget(call.flight, progress.finish or "stop")
+
+    def on_failed(self, failure: Failed) -> None:
+        """A sequence ended with an error, and its call with it."""
+        entry = self._sequences.pop(failure.sid, None)
+        if entry is None:
+            return
+        error = RequestError(failure.code, failure.message, pointer=failure.pointer)
+        self._flights.abort(entry[0].flight, error)
+
+    def release_leases(self, leases: Iterable[int]) -> None:
+        """Nobody will come back to what these sessions left in the engine's cache."""
+        self._engine.send(EngineRelease(list(leases)))
+
+    def _submit(self, call: _Call, specs: list[SequenceSpec] | RequestError) -> None:
+        """Hand a prepared call to the engine, unless it ended while it was prepared."""
+        if call.flight.ended:
+            return
+        if isinstance(specs, RequestError):
+            self._flights.abort(call.flight, specs)
+            return
+        self._history.submitted(call.record, call.sids, specs[0].input_ids)
+        for index, spec in enumerate(specs):
+            sid = next(self._numbers)
+            call.sids.append(sid)
+            self._sequences[sid] = (call, index)
+            self._engine.send(
+                Submit(
+                    sid=sid,
+                    input_ids=spec.input_ids,
+                    sampling=spec.sampling,
+                    constraint=spec.constraint,
+                    logprobs=spec.logprobs,
+                    namespace=call.message.namespace,
+                    session=0 if index else call.lease,
+                    session_ttl_s=_NO_END,
+                )
+            )
+
+    def _hold(self, call: _Call) -> None:
+        """Keep what an ended call leaves as a session, where that was asked for."""
+        keep_as = call.message.keep_as
+        if keep_as is not None:
+            client_id, held = call.flight.client_id, call.request.held
+            self.sessions.keep(client_id, keep_as, held, self._clock(), call.lease)
+            call.own_lease = False
+
+    def _release(self, call: _Call, outcome: str) -> None:
+        """Free what an ended call still holds, here and in the engine."""
+        self._history.ended(call.record, outcome)
+        self.waiting.leave(call.num_waiting)
+        call.num_waiting = 0
+        for sid in call.sids:
+            if self._sequences.pop(sid, None) is not None:
+                self._engine.send(Drop(sid=sid))
+        if call.own_lease and call.sids:
+            self._release_lease(call.lease)
+
+    def _release_lease(self, lease: int) -> None:
+        self.release_leases([lease])
+
+
+def _size(prompt: list[Part]) -> int:
+    """What tokenizing it costs, in characters."""
+    return sum(len(part.ids) if isinstance(part, Tokens) else len(part.text) for part in prompt)
+
+
+def _defect(error: Exception) -> RequestError:
+    """A failure that nobody foresaw ends its request, never the loop; the trace is for us."""
+    traceback.print_exception(error)
+    return RequestError("internal", f"{type(error).__name__} in the front process: {error}")

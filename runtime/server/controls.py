@@ -1,0 +1,103 @@
+"""Questions about the runtime itself and orders to its cache, which the engine answers between two
+steps. Held by service.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..errors import RequestError
+from ..protocol import (
+    EngineCommand,
+    EngineEvent,
+    EngineFlush,
+    EngineFlushed,
+    EngineInspect,
+    EngineInspected,
+    EnginePing,
+    EnginePong,
+    FlushCache,
+    Flushed,
+    FrontMessage,
+    GetInfo,
+    Info,
+    Inspect,
+    Inspected,
+    ModelInfo,
+)
+from . import inspection
+from .engine_link import EngineLink
+from .flight import InFlight
+from .flights import Flights, error_message
+from .history import History
+
+Control = GetInfo | Inspect | FlushCache
+
+
+class Controls:
+    """stats: all counters, the engine's included."""
+
+    def __init__(
+        self,
+        model: ModelInfo,
+        flights: Flights,
+        engine: EngineLink,
+        history: History,
+        *,
+        stats: Callable[[], dict[str, float]],
+        timeout_s: float,
+        numbers: Iterator[int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._flights = flights
+        self._engine = engine
+        self._history = history
+        self._stats = stats
+        self._timeout_s = timeout_s
+        self._numbers = numbers
+        self._clock = clock
+        self._open: dict[int, tuple[InFlight, Control]] = {}
+
+    def start(self, client_id: bytes, message: Control) -> None:
+        """Ask the engine. Raises RequestError for what cannot be asked."""
+        number = next(self._numbers)
+        command: EngineCommand
+        match message:
+            case GetInfo():
+                command = EnginePing(seq=number)
+            case Inspect(namespace=namespace):
+                query = inspection.engine_query(message, self._history)
+                command = EngineInspect(number, namespace, query)
+            case FlushCache():
+                command = EngineFlush(seq=number)
+        flight = self._flights.open(client_id, message.rid, self._timeout_s)
+        flight.on_end = lambda outcome: self._close(number)
+        self._open[number] = flight, message
+        self._engine.send(command)
+
+    def on_answer(self, number: int, event: EngineEvent) -> None:
+        """The engine's answer to question `number`; to one that nobody waits for, nothing."""
+        entry = self._open.get(number)
+        if entry is None:
+            return
+        flight, message = entry
+        self._flights.end(flight, self._answer(message, event))
+
+    def _answer(self, message: Control, event: EngineEvent) -> FrontMessage:
+        match message, event:
+            case GetInfo(rid=rid), EnginePong():
+                return Info(rid, self._model, self._stats())
+            case FlushCache(rid=rid), EngineFlushed(freed_tokens=freed_tokens):
+                return Flushed(rid, freed_tokens)
+            case Inspect(rid=rid), EngineInspected(view=view):
+                try:
+                    shown = inspection.answer(
+                        message, view, self._history, self._stats(), self._clock()
+                    )
+                except RequestError as error:
+                    return error_message(rid, error)
+                return Inspected(rid, shown)
+        raise AssertionError(f"{type(event).__name__} is no answer to {type(message).__name__}")
+
+    def _close(self, number: int) -> None:
+        del self._open[number]

@@ -1,0 +1,157 @@
+"""Clients and their requests in flight: who asked, until when, and what was answered.
+
+Held by service.py; calls.py, controls.py and programs.py open and end requests here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+
+from ..errors import RequestError
+from ..protocol import Error, FrontMessage
+from .answered import Answered
+from .engine_link import EngineLink
+from .flight import Client, InFlight
+
+
+class Flights:
+    """send: hands a message to a client. counters: of what happened since the start."""
+
+    def __init__(
+        self,
+        send: Callable[[bytes, FrontMessage], None],
+        engine: EngineLink,
+        clock: Callable[[], float],
+    ) -> None:
+        self.clients: dict[bytes, Client] = {}
+        self.draining = False
+        self.send = send
+        self._engine = engine
+        self._clock = clock
+        self._answered = Answered()
+        self._numbers = itertools.count()
+        # (when, order, request); those that ended before are passed over.
+        self._deadlines: list[tuple[float, int, InFlight]] = []
+        self.counters: dict[str, float] = dict.fromkeys(
+            (
+                "requests",
+                "requests_failed",
+                "requests_repeated",
+                "frames_refused",
+                "clients_lost",
+                "engine_restarts",
+            ),
+            0,
+        )
+
+    @property
+    def num_open(self) -> int:
+        return sum(len(client.requests) for client in self.clients.values())
+
+    def count(self, name: str) -> None:
+        self.counters[name] += 1
+
+    # --- before a request is taken in ---
+
+    def is_repeated(self, client_id: bytes, rid: str, digest: bytes) -> bool:
+        """Whether this very request was seen before. One that runs will be answered; one that
+        has ended is answered again."""
+        flight = self.clients[client_id].requests.get(rid)
+        if flight is not None:
+            return flight.digest == digest
+        answer = self._answered.find(client_id, rid)
+        if answer is None or answer.digest != digest:
+            return False
+        self.count("requests_repeated")
+        self.send(client_id, answer.message)
+        return True
+
+    def check_open(self, client_id: bytes, rid: str) -> None:
+        """Raises RequestError where no request of this id can be taken in now."""
+        client = self.clients[client_id]
+        if rid in client.requests:
+            raise RequestError(
+                "invalid_request",
+                f"request id {rid!r} is in flight; use each id once",
+                pointer="/rid",
+            )
+        # What was begun inside comes to its end.
+        if self.draining and not client.inside:
+            raise RequestError("unavailable", "the runtime is shutting down")
+        if not self._engine.up:
+            raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
+
+    def refuse(self, client_id: bytes, rid: str, error: RequestError) -> None:
+        """Answer a request that is not taken in."""
+        self.count("requests_failed")
+        self.send(client_id, error_message(rid, error))
+
+    # --- its life ---
+
+    def open(
+        self, client_id: bytes, rid: str, timeout_s: float, digest: bytes | None = None
+    ) -> InFlight:
+        """A request was taken in."""
+        flight = InFlight(client_id, rid, self._clock() + timeout_s, timeout_s, digest)
+        self.clients[client_id].requests[rid] = flight
+        if timeout_s < float("inf"):
+            heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
+        return flight
+
+    def end(self, flight: InFlight, message: FrontMessage) -> None:
+        """Answer it, for the last time."""
+        self.keep(flight, message)
+        self.forget(flight, message.code if isinstance(message, Error) else "stop")
+        self.send(flight.client_id, message)
+
+    def abort(self, flight: InFlight, error: RequestError) -> None:
+        """End it with an error."""
+        self.count("requests_failed")
+        self.end(flight, error_message(flight.rid, error))
+
+    def keep(self, flight: InFlight, message: FrontMessage) -> None:
+        """Remember the answer, should the request come again."""
+        if flight.digest is not None:
+            self._answered.keep(flight.client_id, flight.rid, flight.digest, message)
+
+    def forget(self, flight: InFlight, outcome: str) -> None:
+        """It is over: free what it holds."""
+        flight.end(outcome)
+        client = self.clients.get(flight.client_id)
+        if client is not None and client.requests.get(flight.rid) is flight:
+            del client.requests[flight.rid]
+
+    # --- all of them ---
+
+    def expire(self, now_s: float) -> None:
+        """End those whose time is over."""
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            flight = heapq.heappop(self._deadlines)[2]
+            if not flight.ended:
+                self.abort(
+                    flight, RequestError("timeout", f"no result within {flight.timeout_s:g} s")
+                )
+
+    def abort_all(self, error: RequestError) -> None:
+        """End every one with an error."""
+        for client in self.clients.values():
+            for flight in list(client.requests.values()):
+                if not flight.ended:  # with a program, its calls have ended
+                    self.abort(flight, error)
+
+    def drop_client(self, client_id: bytes) -> bool:
+        """It is gone, and nobody will read its answers; False when it was not there."""
+        client = self.clients.pop(client_id, None)
+        if client is None:
+            return False
+        self.count("clients_lost")
+        self._answered.forget_client(client_id)
+        for flight in list(client.requests.values()):
+            self.forget(flight, "client_gone")
+        return True
+
+
+def error_message(rid: str | None, error: RequestError) -> Error:
+    return Error(rid, error.code, error.message, error.pointer, error.retry_after_s)

@@ -1,0 +1,118 @@
+"""Whole programs: each instance of a plan is a request whose calls are made from inside, without
+asking the client. Held by service.py; plans/desk.py knows what comes after what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from ..errors import RequestError
+from ..plans.check import check_instance, check_plan
+from ..plans.desk import PlanDesk
+from ..protocol import (
+    FrontMessage,
+    Generate,
+    PlanCall,
+    PlanDone,
+    PlanInstance,
+    RunPlan,
+    Score,
+)
+from ..tokenizer import Tokenizer
+from .answered import digest_of
+from .calls import Calls
+from .flight import Client
+from .flights import Flights
+
+# Who asks for the calls of plans. ZeroMQ's own names with a leading zero have five bytes.
+PLANS: Final = b"\0branchline-plans"
+
+
+class Programs:
+    """numbers: gives the engine's leases theirs."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        flights: Flights,
+        calls: Calls,
+        *,
+        numbers: Iterator[int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._flights = flights
+        self._calls = calls
+        self._numbers = numbers
+        # By instance and branch: the engine's session to which the branch's calls belong.
+        self._leases: dict[str, dict[str, int]] = {}
+        self._inside = Client(float("inf"), inside=True)
+        flights.clients[PLANS] = self._inside
+        self._desk = PlanDesk(tokenizer, ask=self._ask, cancel=self._cancel, clock=clock)
+
+    def start(self, client_id: bytes, message: RunPlan) -> None:
+        """Start every instance; each is a request of its own."""
+        flights = self._flights
+        try:
+            num_texts = check_plan(message.plan)
+        except RequestError as error:
+            for instance in message.instances:
+                flights.refuse(client_id, instance.rid, error)
+            return
+        of_plan = digest_of(message.plan)
+        for instance in message.instances:
+            digest = of_plan + digest_of(instance)
+            if flights.is_repeated(client_id, instance.rid, digest):
+                continue
+            flights.count("requests")
+            try:
+                flights.check_open(client_id, instance.rid)
+                check_instance(instance, num_texts)
+            except RequestError as error:
+                flights.refuse(client_id, instance.rid, error)
+            else:
+                self._start_instance(client_id, message, instance, digest)
+
+    def on_reply(self, message: FrontMessage) -> None:
+        """The answer to a call that was made from inside."""
+        self._desk.on_reply(message)
+
+    def tick(self) -> None:
+        self._desk.tick()
+
+    def _start_instance(
+        self, client_id: bytes, message: RunPlan, instance: PlanInstance, digest: bytes
+    ) -> None:
+        # Each of its calls has its time; how many follow each other is the program's affair.
+        flight = self._flights.open(client_id, instance.rid, float("inf"), digest)
+
+        def end(branches: list[list[PlanCall]]) -> None:
+            self._flights.end(flight, PlanDone(flight.rid, branches))
+
+        run = self._desk.open(message.plan, instance, message.namespace, end)
+
+        def release(outcome: str) -> None:
+            self._desk.drop(run)
+            leases = self._leases.pop(run.name, None)
+            if leases is not None:
+                self._calls.release_leases(leases.values())
+
+        flight.on_end = release
+        self._desk.begin(run)
+
+    def _ask(self, message: Generate | Score) -> None:
+        flights = self._flights
+        flights.count("requests")
+        name, branch, _ = message.rid.split(".")
+        leases = self._leases.setdefault(name, {})
+        if branch not in leases:
+            leases[branch] = next(self._numbers)
+        try:
+            flights.check_open(PLANS, message.rid)
+            self._calls.start(PLANS, message, None, leases[branch])
+        except RequestError as error:
+            flights.refuse(PLANS, message.rid, error)
+
+    def _cancel(self, rid: str) -> None:
+        flight = self._inside.requests.get(rid)
+        if flight is not None:
+            self._flights.forget(flight, "client_gone")
