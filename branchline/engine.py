@@ -11,8 +11,10 @@ import secrets
 import threading
 import traceback
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from branchline.lang import direct
 from branchline.lang.backend.runtime_endpoint import ConnectionBackend
 from branchline.lang.closing import Closing
 from branchline.lang.connection import RequestTable
@@ -68,6 +70,29 @@ class Engine(Closing):
 
     def get_server_info(self) -> dict[str, Any]:
         return self.endpoint.get_server_info()
+
+    def generate(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Continue prompts without a program; arguments and answer are those of
+        lang/direct.py's `generate`."""
+        return direct.generate(self.endpoint, prompt, sampling_params, **options)
+
+    async def async_generate(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """`generate` for coroutines."""
+        return await direct.generate_async(self.endpoint, prompt, sampling_params, **options)
+
+    def get_tokenizer(self) -> Any:
+        """The model's tokenizer as transformers loads it."""
+        return direct.load_tokenizer(self.endpoint)
 
     def close(self) -> None:
         """End the engine; calling it again does nothing."""

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from typing import Any, NoReturn
 
+from . import direct
 from .backend.runtime_endpoint import RuntimeEndpoint
 from .closing import Closing
 from .launch import RuntimeProcess
 from .server_args import runtime_options
+
+
+class ServerInfo(dict[str, Any]):
+    """A dict that may be awaited: SGLang's method of this name is a coroutine."""
+
+    def __await__(self) -> Generator[None, None, ServerInfo]:
+        yield from ()
+        return self
 
 
 class Runtime(Closing):
@@ -57,8 +68,44 @@ class Runtime(Closing):
     def flush_cache(self) -> bool:
         return self.endpoint.flush_cache()
 
-    def get_server_info(self) -> dict[str, Any]:
-        return self.endpoint.get_server_info()
+    def get_server_info(self) -> ServerInfo:
+        """The model and the counters; `await runtime.get_server_info()` works too."""
+        return ServerInfo(self.endpoint.get_server_info())
+
+    def cache_prefix(self, prefix: str) -> None:
+        """Compute a text and leave it in the cache, for the prompts that begin with it."""
+        self.endpoint.cache_prefix(prefix)
+
+    def generate(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> str:
+        """Continue prompts without a program; the answer of direct.py's `generate`, whose
+        arguments these are, as JSON text."""
+        return json.dumps(direct.generate(self.endpoint, prompt, sampling_params, **options))
+
+    def async_generate(
+        self,
+        prompt: str | None = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        *,
+        input_ids: Sequence[int] | None = None,
+    ) -> AsyncIterator[str]:
+        """`async for piece in runtime.async_generate(prompt)`: the answer as it comes. Leaving the
+        loop ends the call."""
+        return direct.stream(self.endpoint, prompt, sampling_params, input_ids=input_ids)
+
+    add_request = async_generate
+
+    def encode(self, prompt: object) -> NoReturn:
+        """Raises InvalidRequest: no embedding models are served here."""
+        direct.refuse_embeddings(self.endpoint)
+
+    def get_tokenizer(self) -> Any:
+        """The model's tokenizer as transformers loads it."""
+        return direct.load_tokenizer(self.endpoint)
 
     def close(self) -> None:
         """End the runtime and wait until it is gone. Calling it again does nothing."""

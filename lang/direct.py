@@ -1,0 +1,170 @@
+"""Calls without a program: a prompt and a dict of parameters in, a dict out, as SGLang's runtimes
+take and give them. Behind `Runtime.generate`, `Engine.generate` and their async forms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from branchline.runtime.protocol import Part, Text, Tokens
+
+from . import ir
+from .api import gen
+from .backend.base import Backend
+from .errors import InvalidRequest
+from .function import Function
+from .meta import Meta
+from .state import ProgramState
+
+Prompt = str | Sequence[int]
+Answer = dict[str, Any]
+
+# Names of sampling parameters in SGLang that `gen` has other names for.
+_GEN_NAMES = {
+    "max_new_tokens": "max_tokens",
+    "min_new_tokens": "min_tokens",
+    "sampling_seed": "seed",
+}
+_SAME_NAMES = (
+    "n", "stop", "stop_token_ids", "stop_regex", "temperature", "top_p", "top_k", "min_p",
+    "frequency_penalty", "presence_penalty", "ignore_eos", "regex", "json_schema", "seed",
+    "skip_special_tokens",
+)  # fmt: skip
+# Our tokenizers put no spaces there, whatever is asked.
+_WITHOUT_EFFECT = "spaces_between_special_tokens"
+_KNOWN = (*_GEN_NAMES, *_SAME_NAMES, _WITHOUT_EFFECT)
+
+
+def generate(
+    backend: Backend,
+    prompt: str | Sequence[str] | None = None,
+    sampling_params: Mapping[str, Any] | None = None,
+    *,
+    input_ids: Sequence[int] | Sequence[Sequence[int]] | None = None,
+    **logprobs: Any,
+) -> Answer | list[Answer]:
+    """Continue one prompt, or several at the same time: `{"text", "meta_info"}`, or a list of
+    those for several prompts or `n` above 1.
+
+    prompt: the whole prompt as text; the model's control tokens that are written in it are those
+    tokens, as a rendered chat template needs it. input_ids: the prompt as token ids instead.
+    sampling_params: `max_new_tokens`, `temperature`, `regex`, ...
+    logprobs: `return_logprob, logprob_start_len, top_logprobs_num, return_text_in_logprobs`.
+
+    Raises ValueError for wrong parameters and GenerationError for what the runtime refuses.
+    """
+    prompts, many = _prompts(prompt, input_ids)
+    node = _node(sampling_params, logprobs)
+    states = [_PROGRAM.run(one, node, backend=backend) for one in prompts]
+    answers = [answer for state in states for answer in _answers(state)]
+    return answers if many or len(answers) > 1 else answers[0]
+
+
+async def generate_async(
+    backend: Backend,
+    prompt: str | Sequence[str] | None = None,
+    sampling_params: Mapping[str, Any] | None = None,
+    *,
+    input_ids: Sequence[int] | Sequence[Sequence[int]] | None = None,
+    **logprobs: Any,
+) -> Answer | list[Answer]:
+    """`generate` for coroutines."""
+    prompts, many = _prompts(prompt, input_ids)
+    node = _node(sampling_params, logprobs)
+    states = [_PROGRAM.run(one, node, backend=backend) for one in prompts]
+    try:
+        for state in states:
+            await state.wait()
+    except BaseException:
+        for state in states:
+            state.cancel()
+        raise
+    answers = [answer for state in states for answer in _answers(state)]
+    return answers if many or len(answers) > 1 else answers[0]
+
+
+async def stream(
+    backend: Backend,
+    prompt: str | None = None,
+    sampling_params: Mapping[str, Any] | None = None,
+    *,
+    input_ids: Sequence[int] | None = None,
+) -> AsyncIterator[str]:
+    """The answer to one prompt in pieces, as they come. Leaving the loop ends the call."""
+    [given], many = _prompts(prompt, input_ids)
+    if many:
+        raise ValueError("a stream is of one prompt; start one for each")
+    state = _PROGRAM.run(given, _node(sampling_params, {}), backend=backend, stream=True)
+    try:
+        async for piece in state.text_async_iter("text"):
+            if piece:
+                yield piece
+    finally:
+        state.cancel()
+
+
+def refuse_embeddings(backend: Backend) -> NoReturn:
+    """What `encode` comes to: the models that are served here write text."""
+    raise InvalidRequest(
+        f"encode: {backend.model_info.name!r} is a language model and has no embeddings; serve an "
+        "embedding model elsewhere (sentence-transformers, for one)"
+    )
+
+
+def load_tokenizer(backend: Backend) -> Any:
+    """The served model's tokenizer, as transformers loads it. Its files must lie on this machine,
+    or on the hub."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(backend.model_info.path, trust_remote_code=False)
+
+
+def _prompts(prompt: Any, input_ids: Any) -> tuple[list[Prompt], bool]:
+    """The prompts one by one, and whether they came as a list."""
+    if (prompt is None) == (input_ids is None):
+        raise ValueError("generate: give either a prompt or input_ids")
+    if prompt is not None:
+        return ([prompt], False) if isinstance(prompt, str) else (list(prompt), True)
+    ids = list(input_ids)
+    several = bool(ids) and not isinstance(ids[0], int)
+    return (ids, True) if several else ([ids], False)
+
+
+def _node(sampling_params: Mapping[str, Any] | None, logprobs: Mapping[str, Any]) -> ir.Expr:
+    given = dict(sampling_params or {})
+    unknown = given.keys() - set(_KNOWN)
+    if unknown:
+        raise ValueError(
+            f"generate: sampling_params: unknown {', '.join(sorted(unknown))}; known: "
+            f"{', '.join(_KNOWN)}"
+        )
+    given.pop(_WITHOUT_EFFECT, None)
+    named = {_GEN_NAMES.get(name, name): value for name, value in given.items()}
+    return gen("text", **named, **logprobs)
+
+
+def _ask(s: ProgramState, prompt: Prompt, node: ir.Expr) -> None:
+    text, part = _part(prompt)
+    s += ir.AppendChildren(pieces=((part,),), texts=(text,)) + node
+
+
+def _part(prompt: Prompt) -> tuple[str, Part]:
+    # Token ids have no text on this side of the wire.
+    return (
+        (prompt, Text(prompt, markup=True))
+        if isinstance(prompt, str)
+        else ("", Tokens(list(prompt)))
+    )
+
+
+def _answers(state: ProgramState) -> list[Answer]:
+    output, meta = state["text"], state.get_meta_info("text") or {}
+    if isinstance(output, str):
+        return [{"text": output, "meta_info": meta}]
+    shared: Meta = {key: value for key, value in meta.items() if key != "sequences"}
+    each = zip(output, meta["sequences"], strict=True)
+    return [{"text": text, "meta_info": {**shared, **own}} for text, own in each]
+
+
+_PROGRAM: Function[None] = Function(_ask)
+_PROGRAM.name = "generate"
