@@ -29,6 +29,7 @@ MAX_CONSTRAINT_CHARS: Final = 256 * 1024
 MAX_CHOICES: Final = 4_096
 MAX_TAGS: Final = 128
 MAX_TAG_CHARS: Final = 1_024
+MAX_ISLANDS: Final = 64
 MAX_STOPS: Final = 8
 MAX_STOP_CHARS: Final = 256
 MAX_STOP_REGEX_CHARS: Final = 1_024
@@ -56,6 +57,8 @@ ErrorCode = Literal[
 ]
 
 FinishReason = Literal["stop", "length", "cancelled"]
+# How an embedding is made of a prompt's last hidden states: their mean, or that of its last token.
+Pooling = Literal["mean", "last"]
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Namespace = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
@@ -95,22 +98,48 @@ Part = Text | Tokens
 Prompt = Annotated[list[Part], Meta(max_length=MAX_PROMPT_PARTS)]
 
 
+GrammarBackend = Literal["auto", "xgrammar", "outlines", "native"]
+"""Which engine makes the masks: "native" (our automata over bytes) and "outlines" (outlines_core,
+if installed) take regular languages only, "xgrammar" takes all; "auto" is what the runtime was
+started with, and chooses by the constraint unless that says otherwise."""
+
+
 class Choices(_Message, tag="choices", frozen=True):
     """The output is exactly one of these strings."""
 
     choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
+    backend: GrammarBackend = "auto"
 
 
 class Regex(_Message, tag="regex", frozen=True):
     """The whole output matches this pattern (`re.fullmatch` semantics)."""
 
     pattern: Annotated[str, Meta(min_length=1, max_length=8_192)]
+    backend: GrammarBackend = "auto"
 
 
 class JsonSchema(_Message, tag="json_schema", frozen=True):
-    """The output is compact JSON that validates against this JSON Schema (given as JSON text)."""
+    """The output is compact JSON that validates against this JSON Schema (given as JSON text).
+
+    reading: "closed" takes a schema as a request for what it declares (no undeclared members
+    unless `additionalProperties` asks for them; a keyword implies its type), "specification" takes
+    it to the letter. any_order: members of small objects may come in any order.
+    on_unsupported: what cannot be enforced while generating is refused, or with "validate" checked
+    when the value is there; a value that fails is generated again, a few times.
+    """
 
     schema: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
+    backend: GrammarBackend = "auto"
+    reading: Literal["closed", "specification"] = "closed"
+    any_order: bool = False
+    on_unsupported: Literal["refuse", "validate"] = "refuse"
+
+
+class Ebnf(_Message, tag="grammar", frozen=True):
+    """The output is a sentence of this grammar (GBNF dialect), from its rule `root`."""
+
+    grammar: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
+    backend: GrammarBackend = "auto"
 
 
 TagText = Annotated[str, Meta(max_length=MAX_TAG_CHARS)]
@@ -144,7 +173,30 @@ class Tagged(_Message, tag="tagged", frozen=True):
     trigger: TagText = ""
 
 
-Constraint = Choices | Regex | JsonSchema | Tagged
+class Island(Struct, forbid_unknown_fields=True, frozen=True):
+    """A stretch of text that is held to a form: `begin`, what `content` allows, `end`."""
+
+    begin: Annotated[str, Meta(min_length=1, max_length=MAX_TAG_CHARS)]
+    content: Choices | Regex | JsonSchema | Ebnf
+    end: TagText = ""
+
+
+class Islands(_Message, tag="islands", frozen=True):
+    """Free text with islands in it, from `min_islands` to `max_islands` (None: any number).
+
+    Free text holds none of the `triggers`; where one is written, an island follows whose `begin`
+    starts with it. Without `triggers` each `begin` is one. `text_after` allows text behind the
+    last of `max_islands`. Control tokens of the model are as in `Tagged`.
+    """
+
+    islands: Annotated[list[Island], Meta(min_length=1, max_length=MAX_TAGS)]
+    triggers: Annotated[list[TagText], Meta(max_length=MAX_TAGS)] = []
+    min_islands: Annotated[int, Meta(ge=0, le=MAX_ISLANDS)] = 0
+    max_islands: Annotated[int, Meta(ge=1, le=MAX_ISLANDS)] | None = None
+    text_after: bool = True
+
+
+Constraint = Choices | Regex | JsonSchema | Ebnf | Tagged | Islands
 
 
 class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
@@ -350,7 +402,8 @@ class Generate(_Message, tag="generate", frozen=True):
     Within an epoch the same request sent again by the same client is answered again and not run
     again; a different one may take the id when the first has ended.
 
-    `max_new_tokens=0` computes and caches the prompt only.
+    `max_new_tokens=0` computes and caches the prompt only; with `pooling`, which needs it, the Done
+    has the prompt's embedding.
 
     With `base` the prompt goes on from what that session holds, and `prompt` has only what is
     new. With `keep_as` the runtime holds the prompt, and with `keep_output` the tokens of the
@@ -370,6 +423,7 @@ class Generate(_Message, tag="generate", frozen=True):
     base: SessionId | None = None
     keep_as: SessionId | None = None
     keep_output: bool = True
+    pooling: Pooling | None = None
 
 
 class Score(_Message, tag="score", frozen=True):
@@ -461,13 +515,14 @@ class Chunk(_Message, tag="chunk", frozen=True):
 
 class Done(_Message, tag="done", frozen=True):
     """The request is finished; `outputs` hold the `n` whole sequences in order. So many Chunks
-    went before."""
+    went before. embedding: float32, little-endian, not normalized."""
 
     rid: str
     outputs: list[Output]
     usage: Usage
     prompt_logprobs: list[TokenLogprob] | None = None
     num_chunks: int = 0
+    embedding: bytes | None = None
 
 
 class ChoiceScore(Struct, forbid_unknown_fields=True, frozen=True):
@@ -576,6 +631,7 @@ class Submit(_Message, tag="submit", frozen=True):
     session: int = 0
     session_ttl_s: float = 60.0
     ends_session: bool = False
+    pooling: Pooling | None = None
 
 
 class Drop(_Message, tag="drop", frozen=True):
@@ -688,7 +744,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     `token_ids` are the new tokens, including an end token when one was sampled (front cuts it).
     `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s`,
     `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
-    when the whole prompt was cached.
+    when the whole prompt was cached. `embedding` comes with the last, where it was asked for.
     """
 
     sid: int
@@ -700,6 +756,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     prompt_logprobs: list[TokenLogprob] | None = None
     queue_s: float | None = None
     cache_miss: CacheMiss | None = None
+    embedding: bytes | None = None
 
 
 class Failed(Struct, forbid_unknown_fields=True, frozen=True):

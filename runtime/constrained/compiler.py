@@ -3,6 +3,7 @@ without compiling, by whoever wants to check a constraint early."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -10,18 +11,21 @@ from concurrent.futures import Future
 import msgspec
 
 from ..errors import RequestError
-from ..protocol import Choices, Constraint, JsonSchema, Regex, Tagged
+from ..protocol import Choices, Constraint, Ebnf, Islands, Regex, Tagged
 from ..tokenizer import Tokenizer
 from .base import Grammar
 from .control_tokens import ControlTokens
 from .expr import EMPTY, Expr, Language, alt, lit
+from .gbnf import gbnf_language
+from .islands import islands_language
 from .limits import GrammarLimits
 from .regex import fullmatch
-from .schema import schema_language
+from .schema import Reading, schema_language
 from .tagged import Mark, tagged_language
 from .xgrammar_engine import XGrammarEngine
 
-_Key = tuple[str, str | tuple[str, ...] | bytes]
+# A digest: the schemas themselves may be large, and refused ones are remembered too.
+_Key = bytes
 
 # What a failed or trivial entry is counted with.
 _ENTRY_BYTES = 4_096
@@ -41,9 +45,18 @@ def build_language(
         if len(constraint.pattern) > limits.max_source_chars:
             raise RequestError("grammar", f"pattern over {limits.max_source_chars} characters")
         return Language(fullmatch(constraint.pattern, limits))
+    if isinstance(constraint, Ebnf):
+        return gbnf_language(constraint.grammar, limits)
     if isinstance(constraint, Tagged):
         return tagged_language(constraint, limits, mark)
-    return schema_language(constraint.schema, limits)
+    if isinstance(constraint, Islands):
+        return islands_language(constraint, lambda inner: build_language(inner, limits), mark)
+    reading = Reading(
+        closed=constraint.reading == "closed",
+        any_order=constraint.any_order,
+        lenient=constraint.on_unsupported == "validate",
+    )
+    return schema_language(constraint.schema, limits, reading)
 
 
 def _choice(text: str) -> Expr:
@@ -56,13 +69,7 @@ def _choice(text: str) -> Expr:
 
 
 def _key(constraint: Constraint) -> _Key:
-    if isinstance(constraint, Choices):
-        return "choices", tuple(constraint.choices)
-    if isinstance(constraint, Regex):
-        return "regex", constraint.pattern
-    if isinstance(constraint, JsonSchema):
-        return "json_schema", constraint.schema
-    return "tagged", msgspec.msgpack.encode(constraint)
+    return hashlib.sha256(msgspec.msgpack.encode(constraint)).digest()
 
 
 class GrammarCompiler:
@@ -133,7 +140,7 @@ class GrammarCompiler:
             self._shrink()
 
     def _compiled(self, constraint: Constraint) -> Grammar:
-        if not isinstance(constraint, Tagged):
+        if not isinstance(constraint, Tagged | Islands):
             return self._engine.compile(build_language(constraint, self.limits))
         with self._tag_engine_lock:
             if self._tag_engine is None:

@@ -20,6 +20,7 @@ class GrammarLimits:
     out for xgrammar, whose compile time grows with both (0.27 us each on a 2.5 GHz core).
     max_length_states: states of the automata that count a length beside a pattern.
     max_min_repeat: largest lower bound of a repetition.
+    max_count: largest bound of a repetition in a grammar.
     cache_bytes: memory for compiled grammars that are kept for reuse.
     """
 
@@ -31,4 +32,5 @@ class GrammarLimits:
     max_repeat_work: int = 8_000_000
     max_length_states: int = 10_000
     max_min_repeat: int = 256
+    max_count: int = 100_000
     cache_bytes: int = 256 * 1024 * 1024
