@@ -17,6 +17,7 @@ from ..errors import RequestError
 from . import automaton
 from . import json_text as text
 from .automaton import Automaton
+from .automaton_expr import to_expr
 from .charset import CharSet
 from .expr import Expr, Language, Ref, alt
 from .limits import GrammarLimits
@@ -170,7 +171,7 @@ class SchemaBuilder:
     def automaton_expr(
         self, machine: Automaton, write: Callable[[CharSet], Expr] = text.write_chars
     ) -> Expr:
-        return automaton.to_expr(machine, write, self.rules, self.fresh("state"))
+        return to_expr(machine, write, self.rules, self.fresh("state"))
 
     def count_optional(self, count: int, branch: Branch) -> None:
         """xgrammar's compile time grows with the square of the optional properties."""

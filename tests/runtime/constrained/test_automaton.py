@@ -8,6 +8,7 @@ import re
 import pytest
 
 from branchline.runtime.constrained import automaton
+from branchline.runtime.constrained.automaton_expr import to_expr
 from branchline.runtime.constrained.expr import Language, chars
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.regex import fullmatch
@@ -44,7 +45,7 @@ def test_and_or_but_not_hold_for_every_text(left, right):
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_an_automaton_written_as_rules_is_the_same_language(pattern):
     rules: dict = {}
-    root = automaton.to_expr(MACHINES[pattern], chars, rules, "s")
+    root = to_expr(MACHINES[pattern], chars, rules, "s")
     walker = Walker(Language(root, rules), Vocabulary([bytes([b]) for b in range(256)]))
     for text in TEXTS:
         state = walker.walk(walker.start, text.encode())
