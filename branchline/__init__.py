@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         gen_int,
         gen_string,
         select,
-        separate_reasoning,
         system,
         system_begin,
         system_end,
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from .lang.function import Function, function
     from .lang.group import ProgramStateGroup
     from .lang.media import image, video
+    from .lang.reasoned import separate_reasoning
     from .lang.retry import Retry
     from .lang.runtime import Runtime
     from .lang.schema import schema_outline
@@ -172,7 +172,6 @@ _MODULES = {
         "gen_int",
         "gen_string",
         "select",
-        "separate_reasoning",
         "system",
         "system_begin",
         "system_end",
@@ -235,6 +234,7 @@ _MODULES = {
         "image",
         "video",
     ),
+    "lang.reasoned": ("separate_reasoning",),
     "lang.retry": ("Retry",),
     "lang.runtime": ("Runtime",),
     "lang.schema": ("schema_outline",),

@@ -1,11 +1,15 @@
-"""Small helpers around programs: reading JSON lines, writing states down. Named as in SGLang."""
+"""Small helpers around programs: JSON lines, states written down, an HTTP request. Named as in
+SGLang."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .lang.state import ProgramState
 
@@ -35,3 +39,73 @@ def dump_state_text(
         for number, state in enumerate(states):
             text = state if isinstance(state, str) else state.text()
             file.write(f"{'=' * 40} {number} {'=' * 40}\n{text}\n\n")
+
+
+class HttpResponse:
+    """An answer: `status_code`, and its body as `text`, `json()`, or line by line as it comes."""
+
+    def __init__(self, body: IO[bytes], status_code: int) -> None:
+        self.status_code = status_code
+        self._stream = body
+        self._body: bytes | None = None
+
+    @property
+    def text(self) -> str:
+        if self._body is None:
+            self._body = self._stream.read()
+        return self._body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    def iter_lines(self) -> Iterator[bytes]:
+        lines = self._stream if self._body is None else self._body.splitlines()
+        for line in lines:
+            yield line.rstrip(b"\r\n")
+
+
+def http_request(
+    url: str,
+    json: Any = None,
+    stream: bool = False,
+    api_key: str | None = None,
+    verify: bool | str | None = None,
+    method: str | None = None,
+) -> HttpResponse:
+    """One HTTP request: POST with a JSON body where `json` is given, else GET, or `method`.
+
+    A refusal (status 400 and above) is an answer, too. `verify=False` takes any certificate, a
+    path is that of the authorities to trust. With `stream` the body is read as it is asked for.
+    Raises OSError when nobody answers.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"http_request: {url!r}: expected an http:// or https:// address")
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    body = None if json is None else _json_bytes(json)
+    request = urllib.request.Request(url, data=body, headers=headers, method=method)
+    try:
+        answer = urllib.request.urlopen(request, context=_context(verify))
+    except urllib.error.HTTPError as refusal:
+        answer = refusal
+    response = HttpResponse(answer, answer.status)
+    if not stream:
+        with answer:
+            _ = response.text
+    return response
+
+
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _context(verify: bool | str | None) -> ssl.SSLContext | None:
+    if verify is None or verify is True:
+        return None
+    if verify is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    return ssl.create_default_context(cafile=verify)

@@ -3,14 +3,12 @@ here, once; what they return is appended to a state with `s += ...`."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from branchline.runtime import protocol
-from branchline.runtime.reasoning import ReasoningFormat, reasoning_format
 
 from . import ir
 from .choices import ChoicesSamplingMethod, token_length_normalized
@@ -212,19 +210,6 @@ def select(
             "leave temperature at 0"
         )
     return ir.Select(name, tuple(choices), choices_method)
-
-
-def separate_reasoning(expr: Expr | None = None, model_type: str | None = None) -> ExprList:
-    """Cut the thinking out of the outputs in `expr`: the variable and the text keep the answer,
-    `{name}_reasoning_content` becomes the thinking."""
-    form = reasoning_format(model_type)
-    return ExprList(tuple(_reasoned(node, form) for node in ir.flatten(expr or ExprList())))
-
-
-def _reasoned(node: Expr, form: ReasoningFormat) -> Expr:
-    if isinstance(node, ir.Gen | ir.Select) and node.name is None:
-        raise ValueError("separate_reasoning: name must be provided")
-    return dataclasses.replace(node, reasoning=form) if isinstance(node, ir.Gen) else node
 
 
 def system(expr: Expr | str | None = None) -> ExprList:

@@ -11,20 +11,22 @@ import contextvars
 import inspect
 import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .checkpoint import Checkpoint
 from .errors import Cancelled, GenerationError
 from .loop import LoopThread
+from .plan_runner import PlanRunner
 from .run_options import RunOptions
 
 if TYPE_CHECKING:
     from .body import Body
-    from .function import Function, OnError
+    from .function import Function, Instance, OnError
     from .state import ProgramState
 
 # How far the instances may run ahead of the consumer of a generator.
@@ -46,6 +48,29 @@ class BatchError(GenerationError):
         )
         self.states = states
         self.errors = errors
+
+
+def run_batch(
+    program: Function[Any],
+    batch_kwargs: Sequence[Instance],
+    options: RunOptions,
+    *,
+    generator_style: bool = False,
+    checkpoint: str | Path | None = None,
+    compiled: bool = True,
+    **settings: Any,
+) -> list[ProgramState] | Iterator[ProgramState]:
+    """See `Function.run_batch`, whose arguments these are; `options` are checked ones."""
+    if compiled and program.is_plannable(options):
+        options = replace(options, plans=PlanRunner(options.backend))
+    batch = Batch(
+        program,
+        [program.bound(item, "run_batch()") for item in batch_kwargs],
+        options,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        **settings,
+    )
+    return batch.in_order() if generator_style else batch.all()
 
 
 class Batch:

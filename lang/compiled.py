@@ -20,7 +20,8 @@ from .plan_graph import graph_text, mermaid
 from .plan_runner import PlanRunner
 from .run_options import RunOptions
 from .state import ProgramState
-from .tracing import Argument, Step, TracedState, TraceError, Variable
+from .trace_graph import Argument, Step, TraceError, Variable
+from .tracing import TracedState
 
 
 class CompiledProgram(Function[Any]):
@@ -44,6 +45,10 @@ class CompiledProgram(Function[Any]):
         """The program's nodes, one per line, in the order of the trace."""
         return graph_text(self._require_traced())
 
+    def print_graph(self) -> None:
+        """Print `graph()`."""
+        print(self.graph())
+
     def to_mermaid(self) -> str:
         """The program as a Mermaid flowchart, which Markdown viewers draw."""
         return mermaid(self._require_traced())
@@ -53,8 +58,6 @@ class CompiledProgram(Function[Any]):
             # Pieces come while the text is written, a plan's answer comes when it is done.
             return self.program.run(*args, **kwargs)
         return super().run(*args, **kwargs)
-
-    __call__ = run
 
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         if self.traced is None:

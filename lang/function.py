@@ -13,24 +13,26 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from branchline.runtime.protocol import SamplingParams
+from branchline.runtime.protocol import Part, SamplingParams
 
-from .backend.base import unwrap_backend
+from .backend.base import Backend, unwrap_backend
 from .body import Body, current_program
 from .config import backend_or_default
 from .executor import StreamExecutor
 from .held import HeldExecutor
 from .loop import shared_loop
-from .plan_runner import PlanRunner
+from .parameters import Parameters
+from .pins import Pin, pin_parts
+from .prefix import constant_prefix
 from .retry import Retry
-from .run_options import RUN_NAMES, RunOptions, batch_options
+from .run_options import RunOptions, batch_options
 from .state import ProgramState
-from .tracing import TracedState, TraceError, constant_prefix, refuse_while_tracing, trace_body
+from .trace_graph import TraceError
+from .tracing import TracedState, refuse_while_tracing, trace_body, traces_calls
 
 if TYPE_CHECKING:
     from .compiled import CompiledProgram
@@ -55,17 +57,19 @@ class Function(Generic[Return]):
         self.name: str = getattr(func, "__name__", type(func).__name__)
         self.__doc__ = func.__doc__
         self.__wrapped__ = func
-        parameters = list(inspect.signature(func).parameters.values())
-        if not parameters or parameters[0].name != "s":
-            raise TypeError(f"the first parameter of the program {self.name!r} must be named s")
+        self.parameters = Parameters(func, self.name)
         if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
             raise TypeError(f"the program {self.name!r} must be a function without yield")
         self.is_async = inspect.iscoroutinefunction(func)
-        self._signature = inspect.Signature(parameters[1:])
-        named = [p for p in parameters[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        self._takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        self.arg_names = [p.name for p in named]
-        self.arg_defaults = {p.name: p.default for p in named if p.default is not p.empty}
+
+    @property
+    def arg_names(self) -> list[str]:
+        """The program's own parameters, without `s`."""
+        return self.parameters.names
+
+    @property
+    def arg_defaults(self) -> dict[str, Any]:
+        return self.parameters.defaults
 
     def run(self, *args: Any, **kwargs: Any) -> ProgramState:
         """Start one instance with the program's arguments and return its state.
@@ -93,7 +97,14 @@ class Function(Generic[Return]):
             body.run()
         return body.state
 
-    __call__ = run
+    def __call__(self, *args: Any, **kwargs: Any) -> ProgramState:
+        """`run`. In a body that is being traced it is `trace`: what it gives can be read and
+        appended there as a state's variables are."""
+        if traces_calls():
+            own, _ = self.parameters.split(kwargs)
+            given = self.arguments_of(args, own).arguments
+            return cast(ProgramState, self.trace(**given))
+        return self.run(*args, **kwargs)
 
     async def arun(self, *args: Any, **kwargs: Any) -> ProgramState:
         """`run` for coroutines: the state once its body and all of its calls are finished, so
@@ -177,21 +188,19 @@ class Function(Generic[Return]):
         Prefixes that the instances share are computed once by the runtime, whoever comes first,
         so no instance is run or traced ahead of the others.
         """
-        from .batch import Batch
+        from .batch import run_batch
 
-        options = batch_options(backend, timeout, retry, sampling, "run_batch()")
-        if compiled and self.is_plannable(options):
-            options = replace(options, plans=PlanRunner(options.backend))
-        batch = Batch(
+        return run_batch(
             self,
-            [self.bound(item, "run_batch()") for item in batch_kwargs],
-            options,
+            batch_kwargs,
+            batch_options(backend, timeout, retry, sampling, "run_batch()"),
             num_threads=num_threads,
             progress_bar=progress_bar,
+            generator_style=generator_style,
             on_error=on_error,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
+            checkpoint=checkpoint,
+            compiled=compiled,
         )
-        return batch.in_order() if generator_style else batch.all()
 
     def amap(
         self,
@@ -226,7 +235,7 @@ class Function(Generic[Return]):
 
     def bind(self, **kwargs: Any) -> Function[Return]:
         """A program with some arguments given; a call may still give others for them."""
-        self._require_known(kwargs)
+        self.parameters.require_known(kwargs)
         return Function(self.func, self.num_api_spec_tokens, {**self.bind_arguments, **kwargs})
 
     def trace(self, *, backend: object = None, **kwargs: Any) -> TracedState:
@@ -235,10 +244,7 @@ class Function(Generic[Return]):
         Arguments that are not given are symbolic: they can be appended, and anything else done to
         them (or to an output) raises TraceError with the line.
         """
-        self._require_traceable(kwargs)
-        chosen = None if backend is None else unwrap_backend(backend)
-        given = {**self.bind_arguments, **kwargs}
-        return trace_body(self.func, self.arg_names, given, chosen)
+        return self._trace(backend, kwargs, with_calls=True)
 
     def compile(self, *, backend: object = None, **kwargs: Any) -> CompiledProgram:
         """The program traced once, as `trace` does it; its runs go to the runtime whole, and the
@@ -251,7 +257,7 @@ class Function(Generic[Return]):
 
         program = self.bind(**kwargs) if kwargs else self
         try:
-            traced = program.trace(backend=backend)
+            traced = program._trace(backend, {}, with_calls=False)
         except TraceError as error:
             return CompiledProgram(program, None, str(error))
         return CompiledProgram(program, traced, None)
@@ -259,16 +265,36 @@ class Function(Generic[Return]):
     def cache(self, backend: object = None) -> None:
         """Compute the text that every instance of this program begins with, and leave it in the
         runtime's cache. The body runs up to its first argument, call or fork."""
-        self._require_traceable({})
         chosen = backend_or_default(backend)
-        given = self.bind_arguments
-        prefix = constant_prefix(self.func, self.arg_names, given, chosen)
-        if prefix.parts:
+        parts = self._constant_prefix(chosen)
+        if parts:
             nothing = SamplingParams(max_new_tokens=0)
-            shared_loop().run(chosen.generate(prefix.parts, nothing))
+            shared_loop().run(chosen.generate(parts, nothing))
+
+    def pin(self, ttl: float = 600.0, backend: object = None) -> Pin:
+        """`cache`, and let the text be evicted last for `ttl` seconds. Raises ValueError when the
+        body begins with an argument, a call or a fork."""
+        chosen = backend_or_default(backend)
+        parts = self._constant_prefix(chosen)
+        if not parts:
+            raise ValueError(f"the program {self.name!r} begins with nothing that could be pinned")
+        return pin_parts(parts, ttl, chosen)
+
+    def _constant_prefix(self, chosen: Backend) -> list[Part]:
+        self._require_traceable({})
+        given = self.bind_arguments
+        return constant_prefix(self.func, self.arg_names, given, chosen).parts
+
+    def _trace(
+        self, backend: object, kwargs: Mapping[str, Any], *, with_calls: bool
+    ) -> TracedState:
+        self._require_traceable(kwargs)
+        chosen = None if backend is None else unwrap_backend(backend)
+        given = {**self.bind_arguments, **kwargs}
+        return trace_body(self.func, self.arg_names, given, chosen, with_calls=with_calls)
 
     def _require_traceable(self, kwargs: Mapping[str, Any]) -> None:
-        self._require_known(kwargs)
+        self.parameters.require_known(kwargs)
         if self.is_async:
             raise TypeError(f"the program {self.name!r} is a coroutine; only plain bodies trace")
 
@@ -280,12 +306,18 @@ class Function(Generic[Return]):
         """A fresh state with the Python function that will fill it, not started yet."""
         return Body(self.func, arguments, self._state(arguments, options), self.is_async)
 
+    def arguments_of(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> inspect.BoundArguments:
+        """The program's arguments for a call, with those of `bind` where it gives none."""
+        return self.parameters.bind(args, kwargs, self.bind_arguments)
+
     def bound(self, item: Instance, where: str) -> inspect.BoundArguments:
         """One record of a batch as the program's arguments."""
         if isinstance(item, Mapping):
-            return self._arguments((), item)
+            return self.arguments_of((), item)
         if isinstance(item, list | tuple):
-            return self._arguments(item, {})
+            return self.arguments_of(item, {})
         raise TypeError(
             f"{where}: each item is a dict, list or tuple of the arguments of {self.name!r}; "
             f"got {type(item).__name__}"
@@ -295,8 +327,8 @@ class Function(Generic[Return]):
         self, args: Sequence[Any], kwargs: dict[str, Any], where: str
     ) -> tuple[Body, RunOptions]:
         refuse_while_tracing(self.name)
-        own, given = self._split(kwargs)
-        arguments = self._arguments(args, own)
+        own, given = self.parameters.split(kwargs)
+        arguments = self.arguments_of(args, own)
         options = RunOptions.of(given, where)
         return self.body(arguments, options), options
 
@@ -321,33 +353,6 @@ class Function(Generic[Return]):
         if options.plans is not None and options.plans.reason is None:
             return partial(HeldExecutor, runner=options.plans)
         return StreamExecutor
-
-    def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The program's own arguments, and run()'s. Names that the program declares are its own."""
-        options = {
-            name: value
-            for name, value in kwargs.items()
-            if name in RUN_NAMES and name not in self.arg_names
-        }
-        own = {name: value for name, value in kwargs.items() if name not in options}
-        return own, options
-
-    def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
-        self._require_known(kwargs)
-        given = {*self.arg_names[: len(args)], *kwargs}
-        bound = {name: v for name, v in self.bind_arguments.items() if name not in given}
-        try:
-            return self._signature.bind(*args, **{**bound, **kwargs})
-        except TypeError as error:
-            raise TypeError(f"program {self.name!r}: {error}") from None
-
-    def _require_known(self, kwargs: Mapping[str, Any]) -> None:
-        unknown = kwargs.keys() - set(self.arg_names)
-        if unknown and not self._takes_any:
-            raise TypeError(
-                f"program {self.name!r} has no argument {', '.join(sorted(unknown))}; "
-                f"it has: {', '.join(self.arg_names) or 'none'}"
-            )
 
     def __repr__(self) -> str:
         return f"Function({self.name})"

@@ -6,9 +6,10 @@ stable.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from branchline.runtime import protocol
 from branchline.runtime.reasoning import ReasoningFormat
@@ -191,21 +192,24 @@ SglVarScopeBegin = VarScopeBegin
 SglVarScopeEnd = VarScopeEnd
 SglCommitLazy = CommitPrefix
 SglConcateAndAppend = AppendChildren
-SglSamplingParams = SamplingOptions
 
 
-def __getattr__(name: str) -> object:
-    """Nodes that SGLang has here and whose modules need this one."""
-    from . import media, tracing
+# Those whose modules need this one: module and name there.
+_LATER = {
+    "SglArgument": ("trace_graph", "Argument"),
+    "SglFork": ("trace_graph", "Fork"),
+    "SglFunction": ("function", "Function"),
+    "SglGetForkItem": ("trace_graph", "GetForkItem"),
+    "SglImage": ("media", "Image"),
+    "SglSamplingParams": ("run_options", "sampling_params"),
+    "SglSeparateReasoning": ("reasoned", "SeparateReasoning"),
+    "SglVariable": ("trace_graph", "Variable"),
+    "SglVideo": ("media", "Video"),
+}
 
-    later: dict[str, object] = {
-        "SglImage": media.Image,
-        "SglVideo": media.Video,
-        "SglArgument": tracing.Argument,
-        "SglVariable": tracing.Variable,
-        "SglFork": tracing.Fork,
-        "SglGetForkItem": tracing.GetForkItem,
-    }
-    if name not in later:
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return later[name]
+    module, own_name = _LATER[name]
+    return getattr(importlib.import_module(f".{module}", __package__), own_name)

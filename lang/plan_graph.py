@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import ir
 from .ir import Expr
-from .tracing import Argument, Fork, GetForkItem, Join, TracedState, TraceNode, Variable
+from .trace_graph import Argument, Fork, GetForkItem, Join, TraceNode, Variable
+from .tracing import TracedState
 
 _MAX_LABEL = 60
 

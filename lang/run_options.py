@@ -58,6 +58,16 @@ class RunOptions:
         )
 
 
+def sampling_params(**given: Any) -> SamplingOptions:
+    """Sampling options under run()'s names: what SGLang has as the class `SglSamplingParams`."""
+    names = {**SAMPLING_NAMES, "min_new_tokens": "min_tokens"}
+    unknown = given.keys() - names.keys()
+    if unknown:
+        raise TypeError(f"SglSamplingParams: unknown arguments {', '.join(sorted(unknown))}")
+    own = {names[name]: value for name, value in given.items()}
+    return SamplingOptions(**own).checked("SglSamplingParams")
+
+
 def batch_options(
     backend: object,
     timeout: float | None,

@@ -10,140 +10,26 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from . import api, ir
 from .backend.base import Backend
-from .errors import InvalidRequest
-from .failures import caller_source
 from .ir import Expr
-from .transcript import Transcript
-
-_tracing: contextvars.ContextVar[bool] = contextvars.ContextVar("branchline_tracing", default=False)
-
-
-class TraceError(TypeError):
-    """The body needs something that only a run has: the value of an argument or of an output."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not known while a program is traced ({caller_source()})")
-
-    @classmethod
-    def because(cls, reason: str | None) -> TraceError:
-        """The same error again, for somebody who asks later."""
-        error = cls.__new__(cls)
-        TypeError.__init__(error, reason)
-        return error
-
-
-class _Unknown(Expr):
-    """A text that only a run knows. It can be appended, and nothing else."""
-
-    def _unknown(self, *args: object) -> NoReturn:
-        raise TraceError(f"the value of {self!r}")
-
-    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = _unknown
-    __int__ = __float__ = __index__ = __str__ = __format__ = _unknown
-    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
-    __hash__ = object.__hash__
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise TraceError(f"{self!r}.{name}")
-
-
-class Argument(_Unknown):
-    """An argument of the traced program."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Argument({self.name!r})"
-
-
-class Variable(_Unknown):
-    """What `s["x"]` reads in a traced program; `source` is the node that writes it."""
-
-    def __init__(self, name: str, source: TraceNode) -> None:
-        self.name = name
-        self.source = source
-
-    def __repr__(self) -> str:
-        return f"Variable({self.name!r}, %{self.source.node_id})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Fork(Expr):
-    number: int
-
-    def __repr__(self) -> str:
-        return f"Fork({self.number})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class GetForkItem(Expr):
-    index: int
-
-    def __repr__(self) -> str:
-        return f"GetForkItem({self.index})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Join(Expr):
-    """The text of branches, one after the other (`join("concate_and_append")`)."""
-
-    number: int
-
-    def __repr__(self) -> str:
-        return f"Join({self.number})"
-
-
-@dataclass(frozen=True, eq=False)
-class TraceNode:
-    """One node at one place of the program; `prev_node` is what its state had before it, `inputs`
-    what it reads from elsewhere."""
-
-    node_id: int
-    expr: Expr
-    prev_node: TraceNode | None
-    inputs: tuple[TraceNode, ...] = ()
-
-    def print_graph_dfs(self) -> str:
-        """This node and all it depends on, one line each, dependencies first."""
-        lines: list[str] = []
-        seen: set[int] = set()
-        pending: list[tuple[TraceNode, bool]] = [(self, False)]
-        while pending:
-            node, ready = pending.pop()
-            if ready:
-                before = "" if node.prev_node is None else f"%{node.prev_node.node_id} + "
-                lines.append(f"%{node.node_id} = {before}{node.expr!r}")
-                continue
-            if node.node_id in seen:
-                continue
-            seen.add(node.node_id)
-            pending.append((node, True))
-            needed = (*([node.prev_node] if node.prev_node else []), *node.inputs)
-            pending += [(one, False) for one in reversed(needed)]
-        return "\n".join(lines) + "\n"
-
-    def __repr__(self) -> str:
-        return f"%{self.node_id}: {self.expr!r}"
+from .trace_graph import Argument, Fork, GetForkItem, Join, Step, TraceError, TraceNode, Variable
 
 
 @dataclass(frozen=True)
-class Step:
-    """What a traced body did, in order: `state` got a node, was forked into `children`, joined
-    them (`mode`), or was given a variable (`name`, `value`). Replayed by compiled.py."""
+class _Trace:
+    """The trace that is under way: `with_calls` says whether it takes in the programs that the
+    body calls."""
 
-    state: TracedState
-    node: TraceNode | None = None
-    children: tuple[TracedState, ...] = ()
-    mode: str | None = None
-    name: str | None = None
-    value: Any = None
+    with_calls: bool
+    ids: Iterator[int]
+
+
+_current: contextvars.ContextVar[_Trace | None] = contextvars.ContextVar(
+    "branchline_trace", default=None
+)
 
 
 @dataclass(eq=False)
@@ -336,55 +222,30 @@ def trace_body(
     given: Mapping[str, Any],
     backend: Backend | None,
     on_node: Callable[[Expr], None] = lambda expr: None,
+    *,
+    with_calls: bool = False,
 ) -> TracedState:
-    """Run a body once; arguments that are not given are symbolic."""
+    """Run a body once; arguments that are not given are symbolic. `with_calls`: programs that it
+    calls are traced too, each as a state of its own whose nodes count on."""
     arguments = {name: given.get(name, Argument(name)) for name in names}
-    state = TracedState(backend, {**given, **arguments}, on_node=on_node)
-    token = _tracing.set(True)
+    outer = _current.get()
+    ids = itertools.count() if outer is None else outer.ids
+    state = TracedState(backend, {**given, **arguments}, on_node=on_node, _ids=ids)
+    token = _current.set(_Trace(with_calls, ids))
     try:
         state.ret_value = body(state, **state.arguments)
     finally:
-        _tracing.reset(token)
+        _current.reset(token)
     return state
+
+
+def traces_calls() -> bool:
+    """Whether a body is being traced that takes in the programs it calls."""
+    trace = _current.get()
+    return trace is not None and trace.with_calls
 
 
 def refuse_while_tracing(program: str) -> None:
     """A traced body that runs another program would really generate."""
-    if _tracing.get():
+    if _current.get() is not None:
         raise TraceError(f"the result of the program {program!r}")
-
-
-class _PrefixEnd(Exception):
-    """The constant beginning of a program ends here."""
-
-
-def constant_prefix(
-    body: Callable[..., Any], names: list[str], given: Mapping[str, Any], backend: Backend
-) -> Transcript:
-    """What a program appends before the first argument, call or fork. The body runs up to there."""
-    prefix = Transcript()
-    template = backend.chat_template
-
-    def on_node(node: Expr) -> None:
-        match node.for_backend(backend):
-            case ir.Constant(value=text):
-                prefix.add_text(text)
-            case ir.AppendChildren(texts=texts, pieces=pieces):  # a list of tools
-                for text, parts in zip(texts, pieces, strict=True):
-                    prefix.add_parts(text, parts)
-            case ir.RoleBegin(role=role):
-                prefix.begin_role(role, template)
-            case ir.RoleEnd(role=role):
-                prefix.end_role(role, template)
-            case ir.VarScopeBegin() | ir.VarScopeEnd():
-                pass
-            case _:
-                raise _PrefixEnd
-
-    try:
-        trace_body(body, names, given, backend, on_node)
-    except (_PrefixEnd, TraceError):
-        pass
-    except InvalidRequest as error:
-        raise ValueError(error.message) from None
-    return prefix

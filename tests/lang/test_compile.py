@@ -8,7 +8,7 @@ from scripted_plans import ScriptedPlans
 from test_plans import WORDS, seen
 
 import branchline as bl
-from branchline.lang.tracing import TraceError
+from branchline.lang.trace_graph import TraceError
 
 
 @pytest.fixture

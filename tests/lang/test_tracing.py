@@ -6,7 +6,7 @@ import pytest
 from scripted import Scripted
 
 import branchline as bl
-from branchline.lang.tracing import TraceError
+from branchline.lang.trace_graph import TraceError
 
 
 @bl.function
