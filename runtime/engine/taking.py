@@ -1,0 +1,211 @@
+"""From the logits of a step to the tokens that its sequences take: forced ones as they are, sampled
+ones as long as they agree with what was computed ahead. Used by the engine core.
+
+A sequence may have staged tokens: its step computed what the grammar forces next and what is
+guessed to follow. Each token is sampled as it would have been without them, from the same row of
+logits under the same mask, penalties and random number; the first that differs from the staged one
+is taken, too, and ends the turn. So what is taken does not depend on what was guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from ..constrained.base import Matcher
+from ..protocol import TokenLogprob
+from ..sampling import token_logprobs
+from ..scheduler.sequence import Sequence
+from ..scheduler.stop import Finish
+from .choose import Chooser
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """What one sequence takes in a step.
+
+    row: of the logits behind its last own token; those behind the staged ones come next.
+    staged: the tokens that were computed ahead. start: tokens that it had before.
+    num_confirmed: how many of the staged ones it took. num_guessed: how many of them were guesses
+    of the drafter. is_open: it may take another one.
+    """
+
+    seq: Sequence
+    row: int
+    staged: list[int]
+    start: int = field(init=False)
+    num_guessed: int = field(init=False)
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    num_forced: int = 0
+    num_confirmed: int = 0
+    finish: Finish | None = None
+    failed: bool = False
+    is_open: bool = True
+
+    def __post_init__(self) -> None:
+        self.start = self.seq.num_tokens
+        seq = self.seq
+        self.num_guessed = max(len(self.staged) - len(seq.given) + seq.num_drafted, 0)
+        if not self.seq.num_remaining:  # it was only to be computed
+            self.is_open = False
+            self.finish = Finish("length")
+
+    @property
+    def num_right(self) -> int:
+        """How many of the guesses it took."""
+        return max(self.num_confirmed - (len(self.staged) - self.num_guessed), 0)
+
+    @property
+    def num_computed(self) -> int:
+        """How many tokens of the sequence have their keys and values."""
+        return self.start + self.num_confirmed
+
+    @property
+    def next_row(self) -> int:
+        return self.row + len(self.token_ids)
+
+    def add(self, token_id: int, logprob: TokenLogprob | None, finish: Finish | None) -> None:
+        place = len(self.token_ids)
+        self.token_ids.append(token_id)
+        if logprob is not None:
+            self.logprobs.append(logprob)
+        agrees = self.is_open and place < len(self.staged) and self.staged[place] == token_id
+        self.num_confirmed += agrees
+        self.finish = finish
+        self.is_open = agrees and finish is None
+
+
+class Taker:
+    """Samples and takes tokens; a sequence for which that fails is blamed, the others go on.
+
+    jump_forward: take what a grammar forces without sampling it.
+    """
+
+    def __init__(
+        self,
+        chooser: Chooser,
+        blame: Callable[[Sequence, Exception], None],
+        *,
+        jump_forward: bool,
+    ) -> None:
+        self._chooser = chooser
+        self._blame = blame
+        self._jump_forward = jump_forward
+
+    def take(self, turns: list[Turn], logits: torch.Tensor) -> None:
+        """Let each sequence take its tokens. logits: [rows, vocab]."""
+        while True:
+            for turn in turns:
+                if turn.seq.num_forced and turn.is_open:
+                    self._take_forced(turn, logits)
+            waiting = [turn for turn in turns if turn.is_open]
+            if not waiting:
+                return
+            rows = [turn.next_row for turn in waiting]
+            choices = self._chooser.choose([turn.seq for turn in waiting], _select(logits, rows))
+            chosen = {choice.seq.sid: choice for choice in choices}
+            for turn in waiting:
+                choice = chosen.get(turn.seq.sid)
+                if choice is None:
+                    turn.failed, turn.is_open = True, False
+                else:
+                    self._take_sampled(turn, choice.token_id, choice.logprob, logits)
+
+    def look_ahead(self, seq: Sequence) -> None:
+        """Give a sequence what its grammar forces from the very beginning."""
+        if self._jump_forward and seq.matcher is not None:
+            forced = seq.matcher.forced(seq.num_remaining)
+            seq.give(list(forced.token_ids), forced.likely, ends=forced.ends)
+
+    def _take_sampled(
+        self, turn: Turn, token_id: int, logprob: TokenLogprob | None, logits: torch.Tensor
+    ) -> None:
+        seq, matcher = turn.seq, turn.seq.matcher
+        seq.give([], None)
+        try:
+            if matcher is not None:
+                _accept(seq, token_id)
+                if self._jump_forward and not matcher.finished:
+                    sampled_id, token_id = token_id, _jump(seq, matcher, token_id)
+                    if token_id != sampled_id and logprob is not None:
+                        logprob = _logprob(seq, token_id, logits, turn.next_row)
+            self._add(turn, token_id, logprob, sampled=True)
+        except Exception as error:
+            self._fail(turn, error)
+        else:
+            if turn.finish is None and seq.given_ends and seq.logprobs is None:
+                # Nothing is left to compute: the forced end does not wait for another step.
+                self._take_forced(turn, logits)
+
+    def _take_forced(self, turn: Turn, logits: torch.Tensor) -> None:
+        seq = turn.seq
+        at_once = seq.given_ends and seq.logprobs is None
+        try:
+            while seq.num_forced and turn.finish is None and (turn.is_open or at_once):
+                token_id = seq.given.pop(0)
+                seq.num_forced -= 1
+                _accept(seq, token_id)
+                logprob = None
+                if seq.logprobs is not None:
+                    logprob = _logprob(seq, token_id, logits, turn.next_row, forced=True)
+                turn.num_forced += 1
+                self._add(turn, token_id, logprob, sampled=False)
+        except Exception as error:
+            self._fail(turn, error)
+
+    def _add(
+        self, turn: Turn, token_id: int, logprob: TokenLogprob | None, *, sampled: bool
+    ) -> None:
+        """A token joins its sequence, and perhaps ends it."""
+        seq = turn.seq
+        seq.append(token_id)
+        seq.sampling_state.append(token_id, sampled=sampled)
+        finish = seq.stop.push(token_id)
+        if seq.matcher is not None and seq.matcher.finished and not _is_stop(finish):
+            finish = Finish("stop")
+        turn.add(token_id, logprob, finish)
+
+    def _fail(self, turn: Turn, error: Exception) -> None:
+        turn.failed, turn.is_open = True, False
+        self._blame(turn.seq, error)
+
+
+def _jump(seq: Sequence, matcher: Matcher, token_id: int) -> int:
+    """Give a sequence what its grammar forces behind the token just accepted; return the token
+    that is taken for it: another one where both are spelled differently together."""
+    forced = matcher.forced(seq.num_remaining - 1, 1)
+    token_ids = forced.token_ids
+    if forced.num_respelled:
+        matcher.rollback(1)
+        if not matcher.accept(token_ids[0]):
+            _accept(seq, token_id)
+            return token_id
+        token_id, token_ids = token_ids[0], token_ids[1:]
+    seq.give(list(token_ids), forced.likely, ends=forced.ends)
+    return token_id
+
+
+def _accept(seq: Sequence, token_id: int) -> None:
+    if seq.matcher is not None and not seq.matcher.accept(token_id):
+        raise RuntimeError(f"the grammar refused token {token_id}, which it had allowed")
+
+
+def _is_stop(finish: Finish | None) -> bool:
+    return finish is not None and finish.reason == "stop"
+
+
+def _select(logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
+    if rows == list(range(len(logits))):
+        return logits
+    return logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
+
+
+def _logprob(
+    seq: Sequence, token_id: int, logits: torch.Tensor, row: int, *, forced: bool = False
+) -> TokenLogprob:
+    top = seq.logprobs.top if seq.logprobs is not None else 0
+    found = token_logprobs(logits[row : row + 1], [token_id], [top])[0]
+    return TokenLogprob(found.logprob, found.token_id, None, found.top, forced)

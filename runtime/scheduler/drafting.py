@@ -1,0 +1,122 @@
+"""Guessing the next tokens from the text so far, and how far a guess is worth its computing; used
+by engine/speculating.py.
+
+Prompt lookup (A. Saxena, 2023, github.com/apoorvumang/prompt-lookup-decoding): where the last
+tokens stood before, what followed them then is likely to follow now.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+TokenIds = npt.NDArray[np.int32]
+
+# Fewer common tokens say too little: most pairs of tokens stand somewhere in a long prompt.
+_SHORTEST: Final = 2
+_LONGEST: Final = 8
+# Searching more takes longer (3 us per 10,000 tokens) than older text is worth.
+_WINDOW: Final = 16_384
+
+_LEARNING: Final = 0.2
+_FIRST_PAUSE: Final = 4
+_LONGEST_PAUSE: Final = 512
+
+
+def look_up(ids: TokenIds, most: int) -> list[int]:
+    """What followed the last time that the last tokens of `ids` stood together, up to `most`
+    tokens; nothing where they never did. Text that repeats itself goes on repeating."""
+    ids = ids[-_WINDOW:]
+    if most <= 0 or len(ids) <= _SHORTEST:
+        return []
+    last = len(ids) - 1
+    found = np.flatnonzero(ids[:-1] == ids[last])
+    length = 1
+    while length < _LONGEST:
+        longer = found[found >= length]
+        longer = longer[ids[longer - length] == ids[last - length]]
+        if not len(longer):
+            break
+        found = longer
+        length += 1
+    if length < _SHORTEST:
+        return []
+    start = int(found[-1]) + 1
+    period = len(ids) - start
+    return [int(ids[start + place % period]) for place in range(most)]
+
+
+@dataclass(slots=True)
+class Pace:
+    """How much is guessed for one sequence, by how many of its guesses came true.
+
+    rate: the share of guesses that come true, of late. pause: steps without a guess that are
+    left; `next_pause` after the next guess that fails.
+    """
+
+    rate: float = 0.5
+    pause: int = 0
+    next_pause: int = _FIRST_PAUSE
+    num_guessed: int = 0
+    num_right: int = 0
+
+    def length(self, most: int, cost: float) -> int:
+        """How many tokens to guess. cost: of one guessed token, as a share of what a sampled one
+        costs; so the n-th guess pays while the chance that all n are right is higher."""
+        if self.pause:
+            self.pause -= 1
+            return 0
+        if self.rate <= cost:
+            self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, _LONGEST_PAUSE)
+            return 1  # to see whether that has changed
+        if cost <= 0.0 or self.rate >= 1.0:
+            return most
+        return min(most, int(math.log(cost) / math.log(self.rate)))
+
+    def learn(self, num_guessed: int, num_right: int) -> None:
+        """Of so many guesses in a row, the first `num_right` came true."""
+        self.num_guessed += num_guessed
+        self.num_right += num_right
+        self.rate += (1.0 - self.rate) * (1.0 - (1.0 - _LEARNING) ** num_right)
+        if num_right < num_guessed:
+            self.rate *= 1.0 - _LEARNING
+        elif num_guessed:
+            self.pause, self.next_pause = 0, _FIRST_PAUSE
+
+
+class StepCost:
+    """What one more token costs a step: a line through the durations of late steps."""
+
+    _MEMORY: Final = 0.99
+    # Until steps of different lengths were seen: one more token costs a third of an empty step.
+    _EMPTY_STEP_TOKENS: Final = 3.0
+    _LEAST_VARIANCE: Final = 0.2
+
+    def __init__(self) -> None:
+        self._weight = self._tokens = self._seconds = self._squares = self._products = 0.0
+
+    def note(self, num_tokens: int, seconds: float) -> None:
+        memory = self._MEMORY
+        self._weight = memory * self._weight + 1.0
+        self._tokens = memory * self._tokens + num_tokens
+        self._seconds = memory * self._seconds + seconds
+        self._squares = memory * self._squares + num_tokens * num_tokens
+        self._products = memory * self._products + num_tokens * seconds
+
+    def share(self, num_tokens: int) -> float:
+        """Of a step of that many tokens, the share of its time that grows with their number."""
+        variance = mean = slope = 0.0
+        if self._weight:
+            mean = self._tokens / self._weight
+            variance = self._squares / self._weight - mean * mean
+        if variance < self._LEAST_VARIANCE:
+            return num_tokens / (num_tokens + self._EMPTY_STEP_TOKENS)
+        slope = (self._products - mean * self._seconds) / self._weight / variance
+        whole = self._seconds / self._weight + slope * (num_tokens - mean)
+        if whole <= 0.0:
+            return 1.0
+        return min(max(slope * num_tokens / whole, 0.02), 1.0)
