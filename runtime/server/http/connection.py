@@ -1,27 +1,47 @@
-"""uvicorn's connection with a deadline for the head of a request, which uvicorn itself has not.
-Used by server.py."""
+"""uvicorn's connection with two things that uvicorn itself has not: a deadline for the head of a
+request, and an end that lets the client read why its body was not. Used by server.py."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S: Final = 10.0
+# A client that still sends when its answer is there may go on for so long.
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 8 * 1024 * 1024
+
+# The transport's class takes every method that it does not have from the real one.
+_Delegating = asyncio.Transport if TYPE_CHECKING else object
 
 
 class BoundedConnection(H11Protocol):
     """Closes a connection whose head is not complete HEAD_S after it was begun or, for the first,
-    after the connection was made. Between requests uvicorn's own keep-alive deadline holds."""
+    after the connection was made. Between requests uvicorn's own keep-alive deadline holds.
+
+    A socket that is closed with unread data in it resets the connection, and the client may lose
+    the answer on its way (RFC 9112, 9.6). So an answer to a request whose body is not read is
+    followed by the end of what we send, and the connection is closed when the client has ended,
+    too, or has sent LINGER_BYTES more, or after LINGER_S.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _num_left: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._socket = transport
+        super().connection_made(_Transport(self, transport))
         self._watch_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._num_left is not None:
+            self._num_left -= len(data)
+            if self._num_left < 0:
+                self._socket.abort()
+            return
         super().data_received(data)
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
@@ -32,6 +52,21 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_watch()
         super().connection_lost(exc)
+
+    @property
+    def lingers(self) -> bool:
+        return self._num_left is not None
+
+    def end(self) -> None:
+        """Close, at once or when the client has sent its body."""
+        if self._socket.is_closing() or self.conn.their_state is not h11.SEND_BODY:
+            self._socket.close()
+        elif self._num_left is None:
+            self._num_left = LINGER_BYTES
+            self._end_watch()
+            self._socket.write_eof()
+            self.flow.resume_reading()
+            self._deadline = self.loop.call_later(LINGER_S, self._socket.abort)
 
     def _watch_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_S, self._give_up)
@@ -46,3 +81,20 @@ class BoundedConnection(H11Protocol):
         # A request may have come and gone meanwhile; only one under way keeps the connection.
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+
+
+class _Transport(_Delegating):
+    """What uvicorn writes to and closes."""
+
+    def __init__(self, connection: BoundedConnection, transport: asyncio.Transport) -> None:
+        self._connection = connection
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        self._connection.end()
+
+    def is_closing(self) -> bool:
+        return self._connection.lingers or self._transport.is_closing()

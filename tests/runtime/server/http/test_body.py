@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
 from played_front import Asker, PlayedFront
 
 from branchline.runtime.server.http.body import MAX_BODY_BYTES
+from branchline.runtime.server.http.connection import LINGER_BYTES
 
 PATH = "/v1/completions"
 SCHEMA = (
@@ -85,8 +87,20 @@ def test_a_body_of_unknown_length_is_cut_off_while_it_arrives(asker: Asker) -> N
     with pytest.raises(OSError, match=r"."):
         connection.request("POST", PATH, endless(), headers, encode_chunked=True)
     # What lies in the sockets' buffers was sent, too.
-    assert num_sent < MAX_BODY_BYTES + 16 * 1024 * 1024
+    assert num_sent < MAX_BODY_BYTES + LINGER_BYTES + 16 * 1024 * 1024
     connection.close()
+
+
+def test_a_client_that_sends_its_large_body_first_still_reads_why_it_was_refused(
+    asker: Asker,
+) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(asker.address, timeout=20) as connection:
+        connection.sendall(f"{head}Content-Length: {LINGER_BYTES}\r\n\r\n".encode())
+        # The answer is there, and the server is done with this connection.
+        assert connection.recv(1, socket.MSG_PEEK) == b"H"
+        connection.sendall(b"x" * LINGER_BYTES)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_of_four_megabytes_is_read(asker: Asker) -> None:

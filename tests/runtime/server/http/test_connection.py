@@ -42,6 +42,22 @@ def test_a_second_head_has_a_deadline_too(impatient: Asker) -> None:
         assert connection.recv(1) == b""
 
 
+def test_a_client_that_never_ends_its_refused_body_is_cut_off(
+    own_front: PlayedFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("branchline.runtime.server.http.connection.LINGER_S", 0.5)
+    head = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    with connect(Asker(own_front.listen())) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        with pytest.raises(ConnectionError):  # noqa: PT012
+            while True:
+                connection.sendall(b"x")
+
+
 def test_a_request_under_way_has_no_such_deadline(own_front: PlayedFront, impatient: Asker) -> None:
     own_front.allow(0)
     with impatient.send("/v1/completions", {"prompt": "hello"}) as connection:
