@@ -63,13 +63,16 @@ if TYPE_CHECKING:
         RuntimeUnavailable,
         TimeoutExceeded,
     )
+    from .lang.forms import Island
     from .lang.function import Function, function
     from .lang.group import ProgramStateGroup
     from .lang.media import image, video
+    from .lang.pins import Pin, pin
     from .lang.reasoned import separate_reasoning
     from .lang.retry import Retry
     from .lang.runtime import Runtime
     from .lang.schema import schema_outline
+    from .lang.schema_tools import tool_from_schema
     from .lang.server_args import ServerArgs
     from .lang.shortcuts import classify, extract
     from .lang.state import ProgramState
@@ -99,9 +102,11 @@ __all__ = [
     "InternalError",
     "InvalidOutput",
     "InvalidRequest",
+    "Island",
     "LiteLLM",
     "OpenAI",
     "Overloaded",
+    "Pin",
     "ProgramState",
     "ProgramStateGroup",
     "Retry",
@@ -137,6 +142,7 @@ __all__ = [
     "global_config",
     "greedy_token_selection",
     "image",
+    "pin",
     "register_chat_template",
     "register_chat_template_matching_function",
     "register_tool_format",
@@ -150,6 +156,7 @@ __all__ = [
     "token_length_normalized",
     "tool",
     "tool_call",
+    "tool_from_schema",
     "tool_list",
     "unconditional_likelihood_normalized",
     "user",
@@ -225,6 +232,7 @@ _MODULES = {
         "RuntimeUnavailable",
         "TimeoutExceeded",
     ),
+    "lang.forms": ("Island",),
     "lang.function": (
         "Function",
         "function",
@@ -234,10 +242,12 @@ _MODULES = {
         "image",
         "video",
     ),
+    "lang.pins": ("Pin", "pin"),
     "lang.reasoned": ("separate_reasoning",),
     "lang.retry": ("Retry",),
     "lang.runtime": ("Runtime",),
     "lang.schema": ("schema_outline",),
+    "lang.schema_tools": ("tool_from_schema",),
     "lang.server_args": ("ServerArgs",),
     "lang.shortcuts": (
         "classify",

@@ -3,28 +3,25 @@ here, once; what they return is appended to a state with `s += ...`."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from branchline.runtime import protocol
 
 from . import ir
 from .choices import ChoicesSamplingMethod, token_length_normalized
+from .forms import (
+    DType,
+    GrammarBackend,
+    Island,
+    OnUnsupported,
+    Reading,
+    SchemaOptions,
+    form_of,
+    only_form,
+)
 from .ir import Expr, ExprList
 from .sampling import SamplingOptions, checked_timeout
-from .schema import json_schema_of
-from .values import ValueKind
-
-DType = type[int] | type[float] | type[bool] | type[str] | Literal["int", "float", "bool", "str"]
-
-_DTYPES: dict[str, tuple[ValueKind, str, tuple[str, ...]]] = {
-    "int": ("int", ir.REGEX_INT, (" ", "\n")),
-    "float": ("float", ir.REGEX_FLOAT, (" ", "\n")),
-    "bool": ("bool", ir.REGEX_BOOL, ()),
-    "str": ("string", ir.REGEX_STR, ()),
-}
 
 
 def gen(
@@ -53,6 +50,12 @@ def gen(
     json_schema: str | dict[str, Any] | None = None,
     *,
     schema: Any = None,
+    grammar: str | None = None,
+    islands: Sequence[Island] | Island | None = None,
+    grammar_backend: GrammarBackend | None = None,
+    reading: Reading | None = None,
+    any_order: bool | None = None,
+    on_unsupported: OnUnsupported | None = None,
     seed: int | None = None,
     skip_special_tokens: bool | None = None,
     token_healing: bool | None = None,
@@ -63,12 +66,17 @@ def gen(
     What is None is taken from `run()`. At most one of these holds the output to a form:
     `regex` (the whole output matches), `json_schema` (dict or JSON text), `schema` (a Python type:
     pydantic model, dataclass, TypedDict, Enum, Literal, list[T], ...; `s.value(name)` returns the
-    validated object), `dtype` (int, float, bool, str) or `choices` (the same as `select`; sampling
-    arguments do not apply). With `n` > 1 the variable is a list and the text goes on with its
-    first. `token_healing=True` is for prompts that end inside a token ("http:"): the output may
-    then begin with any token that spells their end. `skip_special_tokens=False` leaves the model's
-    control tokens in the text. A call that
-    has no result `timeout` seconds after it began fails with TimeoutExceeded.
+    validated object), `dtype` (int, float, bool, str), `grammar` (a sentence of a GBNF grammar),
+    `islands` (free text; where it writes the `begin` of an `Island`, what that allows follows) or
+    `choices` (the same as `select`; sampling arguments do not apply). `grammar_backend` says which
+    engine makes the masks. A schema's `reading` is "closed" (no members but the declared ones) or
+    "specification", with `any_order` members of small objects come in any order, and
+    `on_unsupported="validate"` checks keywords that cannot be enforced when the value is there
+    (and generates again, a few times) where they are otherwise refused. With `n` > 1 the variable
+    is a list and the text goes on with its first. `token_healing=True` is for prompts that end
+    inside a token ("http:"): the output may then begin with any token that spells their end.
+    `skip_special_tokens=False` leaves the model's control tokens in the text. A call that has no
+    result `timeout` seconds after it began fails with TimeoutExceeded.
 
     Raises ValueError for arguments that are out of range or contradict each other, `re.error` for
     a broken regex.
@@ -80,28 +88,14 @@ def gen(
         "regex": regex,
         "json_schema": json_schema,
         "schema": schema,
+        "grammar": grammar,
+        "islands": islands,
     }
-    given = [form for form, value in forms.items() if value is not None]
-    if len(given) > 1:
-        raise ValueError(f"{where}: {' and '.join(given)} contradict each other; give one of them")
+    form_name = only_form(forms, where)
     if choices:
         return select(name, choices, temperature or 0.0, choices_method or token_length_normalized)
-
-    kind: ValueKind = "text"
-    constraint: protocol.Constraint | None = None
-    extra_stops: tuple[str, ...] = ()
-    if dtype is not None:
-        kind, pattern, extra_stops = _dtype(dtype, where)
-        constraint = protocol.Regex(pattern)
-    elif regex is not None:
-        re.compile(regex)
-        constraint = protocol.Regex(regex)
-    elif json_schema is not None:
-        kind = "json"
-        constraint = protocol.JsonSchema(_schema_text(json_schema, where))
-    elif schema is not None:
-        kind = "type"
-        constraint = protocol.JsonSchema(_compact(json_schema_of(schema)))
+    options = SchemaOptions(reading, any_order, on_unsupported)
+    form = form_of(where, form_name, forms.get(form_name or ""), grammar_backend, options)
 
     sampling = SamplingOptions(
         max_tokens=max_tokens,
@@ -128,10 +122,10 @@ def gen(
     return ir.Gen(
         name,
         sampling.checked(where),
-        constraint,
-        kind,
+        form.constraint,
+        form.kind,
         schema,
-        extra_stops,
+        form.extra_stops,
         timeout_s=checked_timeout(timeout, where),
     )
 
@@ -256,29 +250,6 @@ def assistant_begin() -> ir.RoleBegin:
 
 def assistant_end() -> ir.RoleEnd:
     return ir.RoleEnd("assistant")
-
-
-def _dtype(dtype: object, where: str) -> tuple[ValueKind, str, tuple[str, ...]]:
-    key = dtype.__name__ if isinstance(dtype, type) else dtype
-    if not isinstance(key, str) or key not in _DTYPES:
-        raise ValueError(f"{where}: dtype={dtype!r}: expected one of {', '.join(_DTYPES)}")
-    return _DTYPES[key]
-
-
-def _schema_text(schema: str | dict[str, Any], where: str) -> str:
-    """The schema as JSON text; only its form is checked, its keywords are the runtime's matter."""
-    if isinstance(schema, str):
-        try:
-            schema = json.loads(schema)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: json_schema is not JSON: {error}") from None
-    if not isinstance(schema, dict):
-        raise ValueError(f"{where}: json_schema: expected an object, got {schema!r}")
-    return _compact(schema)
-
-
-def _compact(schema: dict[str, Any]) -> str:
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
 def __getattr__(name: str) -> object:

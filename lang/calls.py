@@ -61,6 +61,9 @@ def parameters(
         stop_regex=bool(options.stop_regex),
         token_healing=sampling.token_healing,
         tool_calls=isinstance(node.constraint, protocol.Tagged),
+        grammar=isinstance(node.constraint, protocol.Ebnf),
+        islands=isinstance(node.constraint, protocol.Islands),
+        grammar_options=_has_options(node.constraint),
     )
     _check_stops(sampling.stop)
     peek = sampling.max_new_tokens == 0 and logprobs is not None
@@ -185,6 +188,17 @@ async def _within(timeout_s: float | None, result: Awaitable[Result]) -> Result:
         if not scope.expired():
             raise
         raise TimeoutExceeded(f"no result within {timeout_s:g} s") from None
+
+
+def _has_options(constraint: protocol.Constraint | None) -> bool:
+    """Whether a constraint says more than what the output is."""
+    match constraint:
+        case protocol.JsonSchema(schema=schema):
+            return constraint != protocol.JsonSchema(schema)
+        case protocol.Regex() | protocol.Ebnf() | protocol.Choices():
+            return constraint.backend != "auto"
+        case _:
+            return False
 
 
 def _with_one_token(sampling: protocol.SamplingParams) -> protocol.SamplingParams:

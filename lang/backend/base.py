@@ -29,6 +29,9 @@ class Capabilities:
     multiple_outputs: bool = True
     tool_calls: bool = False
     token_healing: bool = False
+    grammar: bool = False
+    islands: bool = False
+    grammar_options: bool = False
     plans: bool = False
 
 
@@ -82,6 +85,15 @@ class Backend(ABC):
     @abstractmethod
     async def drop_cache(self) -> int:
         """Forget every cached prefix that nothing running holds; returns the tokens freed."""
+
+    async def pin(self, prompt: list[protocol.Part], ttl_s: float) -> protocol.Pinned:
+        """Compute a prompt and let it be evicted last for so long. For backends with a cache of
+        ours."""
+        raise InvalidRequest(f"{type(self).__name__} does not offer pins", pointer="pin")
+
+    async def unpin(self, pin: int) -> None:
+        """End a pin early."""
+        raise InvalidRequest(f"{type(self).__name__} does not offer pins", pointer="pin")
 
     @abstractmethod
     async def server_info(self) -> protocol.Info:

@@ -22,7 +22,14 @@ from .sglang import SGLang
 class ConnectionBackend(Closing, Backend):
     """Any `Connection` as a backend of programs. Closing it closes the connection."""
 
-    capabilities = Capabilities(tool_calls=True, plans=True, token_healing=True)
+    capabilities = Capabilities(
+        tool_calls=True,
+        plans=True,
+        token_healing=True,
+        grammar=True,
+        islands=True,
+        grammar_options=True,
+    )
 
     def __init__(self, connection: Connection, *, chat_template_name: str | None = None) -> None:
         self.connection = connection
@@ -75,6 +82,13 @@ class ConnectionBackend(Closing, Backend):
 
     async def drop_cache(self) -> int:
         return await self.connection.flush_cache()
+
+    async def pin(self, prompt: list[protocol.Part], ttl_s: float) -> protocol.Pinned:
+        await self.generate(prompt, protocol.SamplingParams(max_new_tokens=0))
+        return await self.connection.pin(prompt, ttl_s)
+
+    async def unpin(self, pin: int) -> None:
+        await self.connection.unpin(pin)
 
     async def server_info(self) -> protocol.Info:
         return await self.connection.info()

@@ -42,7 +42,7 @@ class SGLang(Backend):
     Raises RuntimeUnavailable when nobody answers there.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(grammar=True)
 
     def __init__(
         self,
@@ -242,6 +242,8 @@ def _constraint(constraint: protocol.Constraint | None) -> dict[str, str]:
             return {"regex": pattern}
         case protocol.JsonSchema(schema=schema):
             return {"json_schema": schema}
+        case protocol.Ebnf(grammar=grammar):
+            return {"ebnf": grammar}
         case protocol.Choices(choices=choices):
             return {"regex": "|".join(f"({re.escape(choice)})" for choice in choices)}
     raise InvalidRequest("SGLang's API has no tool calls at this route", pointer="constraint")

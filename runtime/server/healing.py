@@ -62,10 +62,10 @@ def held_to(text: str, constraint: Constraint | None) -> Constraint:
     match constraint:
         case None:
             return Regex(f"{re.escape(text)}(?s:.)*")
-        case Regex(pattern=pattern):
-            return Regex(f"{re.escape(text)}(?:{pattern})")
-        case Choices(choices=choices):
-            return Choices([text + choice for choice in choices])
+        case Regex(pattern=pattern, backend=backend):
+            return Regex(f"{re.escape(text)}(?:{pattern})", backend)
+        case Choices(choices=choices, backend=backend):
+            return Choices([text + choice for choice in choices], backend)
     raise RequestError(
         "invalid_request",
         "token_healing goes with free text, a regex and choices; JSON and tool calls begin with "

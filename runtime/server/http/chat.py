@@ -14,13 +14,13 @@ from .answer import EventStream, complete
 from .chat_answer import ChatCompletion, ChatWriter, chat_completion
 from .conversation import conversation_parts, held_to_tools
 from .errors import refuse
+from .formats import constraint_of
 from .link import Link
 from .messages import Message, turns_of
 from .metrics import Metrics
 from .openai_fields import (
     CommonRequest,
     check_common,
-    constraint_of,
     refuse_fields,
     sampling_of,
 )

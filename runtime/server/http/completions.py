@@ -15,13 +15,13 @@ from ...tokenizer import Tokenizer
 from . import body as bodies
 from .answer import EventStream, complete, event
 from .errors import refuse
+from .formats import constraint_of
 from .link import Arrival, Link
 from .metrics import Metrics
 from .openai_fields import (
     CommonRequest,
     UsageBody,
     check_common,
-    constraint_of,
     finish_reason,
     finite,
     now,

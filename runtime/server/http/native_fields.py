@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from ...protocol import (
     Constraint,
+    Ebnf,
     Generate,
     JsonSchema,
     LogprobParams,
@@ -16,6 +18,7 @@ from ...protocol import (
     SamplingParams,
 )
 from .errors import refuse
+from .formats import StructuralTagFormat
 from .openai_fields import refuse_fields
 from .prompts import PromptField, prompts_of
 
@@ -32,8 +35,6 @@ _UNSUPPORTED: Final = {
     "session_params": "there are no sessions over HTTP",
 }
 _UNSUPPORTED_SAMPLING: Final = {
-    "ebnf": "give regex or json_schema",
-    "structural_tag": "give regex or json_schema",
     "no_stop_trim": "the stop string is always cut off",
     "custom_params": "there are none",
 }
@@ -61,12 +62,12 @@ class NativeSampling(Struct, kw_only=True, forbid_unknown_fields=True):
     logit_bias: dict[int, float] | None = None
     regex: str | None = None
     json_schema: str | None = None
+    ebnf: str | None = None
+    structural_tag: str | None = None
 
     # No effect: our tokenizers put no spaces between special tokens.
     spaces_between_special_tokens: bool | None = None
 
-    ebnf: Any = None
-    structural_tag: Any = None
     no_stop_trim: Any = None
     custom_params: Any = None
 
@@ -182,10 +183,24 @@ def _sampling(given: NativeSampling) -> SamplingParams:
 
 
 def _constraint(given: NativeSampling) -> Constraint | None:
-    if given.regex is not None and given.json_schema is not None:
-        raise refuse("give regex or json_schema, not both", "sampling_params.regex")
+    forms = [
+        name
+        for name in ("regex", "json_schema", "ebnf", "structural_tag")
+        if getattr(given, name) is not None
+    ]
+    if len(forms) > 1:
+        raise refuse(f"give one of {' and '.join(forms)}", f"sampling_params.{forms[0]}")
     if given.regex is not None:
         return Regex(given.regex)
+    if given.ebnf is not None:
+        return Ebnf(given.ebnf)
+    if given.structural_tag is not None:
+        where = "sampling_params.structural_tag"
+        try:
+            tag = msgspec.json.decode(given.structural_tag, type=StructuralTagFormat)
+        except msgspec.DecodeError as error:
+            raise refuse(f"not a structural tag: {error}", where) from None
+        return tag.constraint(where)
     return JsonSchema(given.json_schema) if given.json_schema is not None else None
 
 

@@ -4,29 +4,22 @@ by chat.py and completions.py."""
 from __future__ import annotations
 
 import time
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from ...protocol import (
     MAX_NEW_TOKENS,
-    Choices,
-    Constraint,
     Done,
     FinishReason,
-    JsonSchema,
     ModelInfo,
-    Regex,
     SamplingParams,
     TokenLogprob,
     Usage,
 )
 from ...tokenizer import Tokenizer
 from .errors import ApiError, refuse
-
-# Any JSON object; the grammar layer bounds its depth.
-_ANY_OBJECT: Final = '{"type":"object"}'
+from .formats import ResponseFormat
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -34,44 +27,6 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
-
-
-class TextFormat(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
-    """Free text."""
-
-
-class JsonObjectFormat(Struct, tag_field="type", tag="json_object", forbid_unknown_fields=True):
-    """Any JSON object."""
-
-
-class JsonSchemaSpec(Struct, forbid_unknown_fields=True):
-    """A JSON Schema. It is enforced whatever `strict` says."""
-
-    schema: msgspec.Raw
-    name: str | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class JsonSchemaFormat(Struct, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
-    """JSON that validates against a schema."""
-
-    json_schema: JsonSchemaSpec
-
-
-class RegexFormat(Struct, tag_field="type", tag="regex", forbid_unknown_fields=True):
-    """Text that matches a pattern as a whole."""
-
-    pattern: str
-
-
-class ChoiceFormat(Struct, tag_field="type", tag="choice", forbid_unknown_fields=True):
-    """One of these strings."""
-
-    choices: list[str]
-
-
-ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat | RegexFormat | ChoiceFormat
 
 
 class CommonRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -160,21 +115,6 @@ def sampling_of(body: CommonRequest, max_new_tokens: int | None) -> SamplingPara
         "logit_bias": body.logit_bias,
     }
     return SamplingParams(**{name: value for name, value in given.items() if value is not None})
-
-
-def constraint_of(response_format: ResponseFormat | None) -> Constraint | None:
-    """What the output must be."""
-    match response_format:
-        case JsonObjectFormat():
-            return JsonSchema(_ANY_OBJECT)
-        case JsonSchemaFormat(json_schema=spec):
-            return JsonSchema(bytes(spec.schema).decode())
-        case RegexFormat(pattern=pattern):
-            return Regex(pattern)
-        case ChoiceFormat(choices=choices):
-            return Choices(choices)
-        case _:
-            return None
 
 
 def usage_body(usages: list[Usage]) -> UsageBody:

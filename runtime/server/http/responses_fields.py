@@ -26,12 +26,10 @@ from .conversation import (
     tool_use,
 )
 from .errors import refuse
+from .formats import JsonObjectFormat, TextFormat, constraint_of
 from .openai_fields import (
-    JsonObjectFormat,
     StreamOptions,
-    TextFormat,
     check_model,
-    constraint_of,
     refuse_fields,
 )
 from .outputs import Reading, reading_of

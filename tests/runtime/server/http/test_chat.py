@@ -6,7 +6,16 @@ import pytest
 from msgspec.structs import replace
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import Choices, Failed, JsonSchema, Regex, Submit
+from branchline.runtime.protocol import (
+    Choices,
+    Ebnf,
+    Failed,
+    Island,
+    Islands,
+    JsonSchema,
+    Regex,
+    Submit,
+)
 
 CALL_X = {"type": "function", "function": {"name": "x"}}
 GET = {"type": "function", "function": {"name": "get"}}
@@ -123,6 +132,28 @@ def test_without_a_limit_the_answer_may_fill_the_context(front: PlayedFront, ask
         ),
         ({"type": "regex", "pattern": "a+"}, Regex("a+")),
         ({"type": "choice", "choices": ["a", "b"]}, Choices(["a", "b"])),
+        (
+            {"type": "json_schema", "json_schema": {"schema": {}, "on_unsupported": "validate"}},
+            JsonSchema("{}", on_unsupported="validate"),
+        ),
+        (
+            {"type": "grammar", "grammar": 'root ::= "a"', "backend": "native"},
+            Ebnf('root ::= "a"', "native"),
+        ),
+        (
+            {
+                "type": "structural_tag",
+                "structures": [
+                    {"begin": "<f=a>", "schema": {"a": 1}, "end": "</f>"},
+                    {"begin": "<f=b>", "regex": "b"},
+                ],
+                "triggers": ["<f="],
+            },
+            Islands(
+                [Island("<f=a>", JsonSchema('{"a": 1}'), "</f>"), Island("<f=b>", Regex("b"))],
+                ["<f="],
+            ),
+        ),
     ],
 )  # fmt: skip
 def test_response_formats_are_constraints(

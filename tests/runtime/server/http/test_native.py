@@ -7,7 +7,7 @@ import itertools
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import JsonSchema, Regex
+from branchline.runtime.protocol import Choices, Ebnf, Island, Islands, JsonSchema, Regex
 
 # What SGLang's frontend sends with every call.
 FRONTENDS_SAMPLING = {
@@ -117,7 +117,15 @@ def test_stop_strings_and_patterns_come_alone_or_in_lists(front: PlayedFront, as
 def test_constraints_reach_the_engine(front: PlayedFront, asker: Asker) -> None:
     asker.post("/generate", text="a", sampling_params={"regex": "a+"})
     asker.post("/generate", text="a", sampling_params={"json_schema": "{}"})
-    assert [submit.constraint for submit in front.submits] == [Regex("a+"), JsonSchema("{}")]
+    asker.post("/generate", text="a", sampling_params={"ebnf": 'root ::= "a"'})
+    tag = '{"type":"structural_tag","structures":[{"begin":"<","choices":["x"]}]}'
+    asker.post("/generate", text="a", sampling_params={"structural_tag": tag})
+    assert [submit.constraint for submit in front.submits] == [
+        Regex("a+"),
+        JsonSchema("{}"),
+        Ebnf('root ::= "a"'),
+        Islands([Island("<", Choices(["x"]))]),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +136,14 @@ def test_constraints_reach_the_engine(front: PlayedFront, asker: Asker) -> None:
         ({"text": []}, "text"),
         ({"text": "a", "sampling_params": {"top_p": 2.0}}, "top_p"),
         ({"text": "a", "sampling_params": {"max_new_tokens": -1}}, "max_new_tokens"),
-        ({"text": "a", "sampling_params": {"ebnf": "root ::= 'a'"}}, "ebnf"),
+        (
+            {"text": "a", "sampling_params": {"ebnf": "root ::= x", "regex": "a"}},
+            "sampling_params.regex",
+        ),
+        (
+            {"text": "a", "sampling_params": {"structural_tag": "{"}},
+            "sampling_params.structural_tag",
+        ),
         ({"text": "a", "sampling_params": {"wat": 1}}, "sampling_params"),
         ({"text": ["a"], "sampling_params": [{}, {}]}, "sampling_params"),
         ({"text": "a", "image_data": "http://127.0.0.1/x.png"}, "image_data"),

@@ -1,0 +1,74 @@
+"""The forms of `gen`: which constraint each argument gives, and what is refused before a call."""
+
+from __future__ import annotations
+
+import pytest
+
+import branchline as bl
+from branchline.runtime.protocol import Choices, Ebnf, Island, Islands, JsonSchema, Regex
+
+SCHEMA = {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("expr", "constraint"),
+    [
+        (bl.gen("x", grammar='root ::= "a"'), Ebnf('root ::= "a"')),
+        (bl.gen("x", regex="a+", grammar_backend="native"), Regex("a+", "native")),
+        (
+            bl.gen("x", json_schema=SCHEMA, reading="specification", any_order=True),
+            JsonSchema('{"type":"integer"}', reading="specification", any_order=True),
+        ),
+        (
+            bl.gen("x", schema=int, on_unsupported="validate"),
+            JsonSchema('{"type":"integer"}', on_unsupported="validate"),
+        ),
+        (
+            bl.gen("x", islands=bl.Island("<n>", "</n>", regex="[0-9]+")),
+            Islands([Island("<n>", Regex("[0-9]+"), "</n>")]),
+        ),
+        (
+            bl.gen("x", islands=[bl.Island("<a>", choices=["y"]), bl.Island("<b>", schema=int)]),
+            Islands(
+                [Island("<a>", Choices(["y"])), Island("<b>", JsonSchema('{"type":"integer"}'))]
+            ),
+        ),
+    ],
+)
+def test_an_argument_gives_its_constraint(expr, constraint):
+    assert expr.constraint == constraint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"grammar": "root ::= x", "regex": "a"}, "regex and grammar contradict each other"),
+        ({"grammar": ""}, "expected the text of a grammar"),
+        ({"islands": []}, "expected a list of bl.Island"),
+        ({"islands": ["<a>"]}, "expected bl.Island, got '<a>'"),
+        ({"regex": "a", "grammar_backend": "magic"}, "expected one of 'auto', 'xgrammar'"),
+        ({"grammar_backend": "native"}, "grammar_backend goes with"),
+        ({"regex": "a", "any_order": True}, "any_order goes with json_schema or schema"),
+        ({"schema": int, "reading": "open"}, "expected 'closed' or 'specification'"),
+    ],
+)
+def test_arguments_that_make_no_form_are_refused_by_name(arguments, told):
+    with pytest.raises(ValueError, match=told):
+        bl.gen("x", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, "give one of regex"),
+        ({"regex": "a", "grammar": "b"}, "contradict each other"),
+    ],
+)
+def test_an_island_has_one_content(arguments, told):
+    with pytest.raises(ValueError, match=told):
+        bl.Island("<a>", **arguments)
+
+
+def test_an_island_needs_a_beginning():
+    with pytest.raises(ValueError, match="begin must not be empty"):
+        bl.Island("", regex="a")
