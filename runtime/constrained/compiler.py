@@ -11,7 +11,16 @@ from concurrent.futures import Future
 import msgspec
 
 from ..errors import RequestError
-from ..protocol import Choices, Constraint, Ebnf, Islands, Regex, Tagged
+from ..protocol import (
+    Choices,
+    Constraint,
+    Ebnf,
+    GrammarBackend,
+    Islands,
+    JsonSchema,
+    Regex,
+    Tagged,
+)
 from ..tokenizer import Tokenizer
 from .base import Grammar
 from .control_tokens import ControlTokens
@@ -75,14 +84,22 @@ def _key(constraint: Constraint) -> _Key:
 class GrammarCompiler:
     """Compiles constraints for one tokenizer and keeps what it compiled, up to `cache_bytes`.
 
+    backend: which engine makes the masks of constraints that do not say. Regexes and choices go to
+    the native engine by default, where they fit it, and everything else to xgrammar.
+
     Thread-safe; threads that ask for the same constraint at once wait for one compilation.
     Refused constraints are remembered as well.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, vocab_size: int, limits: GrammarLimits | None = None
+        self,
+        tokenizer: Tokenizer,
+        vocab_size: int,
+        limits: GrammarLimits | None = None,
+        backend: GrammarBackend = "auto",
     ) -> None:
         self.limits = limits or GrammarLimits()
+        self._backend = backend
         self._engine = XGrammarEngine(tokenizer, vocab_size, self.limits)
         self._tag_engine: XGrammarEngine | None = None
         self._tag_engine_lock = threading.Lock()
@@ -141,7 +158,8 @@ class GrammarCompiler:
 
     def _compiled(self, constraint: Constraint) -> Grammar:
         if not isinstance(constraint, Tagged | Islands):
-            return self._engine.compile(build_language(constraint, self.limits))
+            language = build_language(constraint, self.limits)
+            return self._engine.compile(language, self._backend_of(constraint))
         with self._tag_engine_lock:
             if self._tag_engine is None:
                 engine = self._engine
@@ -154,6 +172,13 @@ class GrammarCompiler:
         engine = self._tag_engine
         assert engine.controls is not None
         return engine.compile(build_language(constraint, self.limits, engine.controls.marked))
+
+    def _backend_of(self, constraint: Choices | Regex | JsonSchema | Ebnf) -> GrammarBackend:
+        asked = constraint.backend if constraint.backend != "auto" else self._backend
+        if asked == "auto" and isinstance(constraint, JsonSchema | Ebnf):
+            # Their automata, where there are any, repeat themselves with every state.
+            return "xgrammar"
+        return asked
 
     def _shrink(self) -> None:
         """Drop the entries not asked for longest; running matchers keep their own grammar."""

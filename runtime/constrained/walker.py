@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..errors import RequestError
 from .charset import utf8_sequences
 from .ebnf import counted_by_walker
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
@@ -19,7 +20,10 @@ from .vocabulary import INFINITE, Vocabulary
 
 # Grammars that recurse or count have no end of states; beyond this many they are forgotten.
 _MAX_KEPT = 50_000
+# So many places at once are read by no grammar that is meant to be: each doubles the next.
+_MAX_FRAMES = 20_000
 _FREE = 1 << 30
+_NODE_BYTES, _FRAME_BYTES, _STATE_BYTES = 300, 350, 1_200
 
 
 class Node:
@@ -187,6 +191,15 @@ class Walker:
             return max(found[id(item)], item.cost) + max(node.low - 1, 0) * item.cost
         return min(node.cost, INFINITE) if node.kind == "set" else 0
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it holds, by what its parts take on average."""
+        return (
+            _NODE_BYTES * len(self._nodes)
+            + _FRAME_BYTES * len(self._frames)
+            + _STATE_BYTES * len(self._states)
+        )
+
     def alive(self, expr: Expr) -> bool:
         """Whether anything matches this part of the language."""
         return self._compiled[id(expr)].cost < INFINITE
@@ -293,6 +306,12 @@ class Walker:
                 continue
             if node.kind == "set" or (node.kind == "bytes" and node.data):
                 leaves[id(frame)] = frame
+                if len(leaves) > _MAX_FRAMES:
+                    raise RequestError(
+                        "grammar",
+                        f"the output can be read in over {_MAX_FRAMES} ways at once; make the "
+                        "grammar less ambiguous",
+                    )
             elif node.kind == "bytes":
                 pending.append(following)
             elif node.kind == "seq":

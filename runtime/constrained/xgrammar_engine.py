@@ -1,24 +1,31 @@
-"""Grammars whose masks come from xgrammar; built by compiler.py, run by the engine process.
+"""Grammars whose masks come from xgrammar, or where the language is regular from our automata
+(native_masks.py) or outlines_core; built by compiler.py, run by the engine process.
 
-xgrammar answers which tokens the grammar allows. What it does not know stays with the walker of
-the same language: whether the output can still be completed within the budget, long counted
+These answer which tokens the grammar allows. What they do not know stays with the walker of the
+same language: whether the output can still be completed within the budget, long counted
 repetitions, and forced text that ends inside a character.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..errors import RequestError
+from ..protocol import GrammarBackend
 from ..tokenizer import Tokenizer
 from .base import NOTHING_FORCED, Forced, Grammar, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
+from .byte_dfa import byte_dfa
 from .control_tokens import ControlTokens
 from .ebnf import write_ebnf
 from .expr import Language
+from .handle import Compiled, Handle
 from .limits import GrammarLimits
+from .native_masks import NativeMasks, TokenColumns
+from .outlines_masks import OutlinesEngine
 from .prune import prune
 from .schema_report import Entry
 from .spelling import REJOINED_TOKENS, Speller
@@ -69,9 +76,11 @@ class XGrammarEngine:
         )
         self.row_size = -(-vocab_size // 32)
 
-    def compile(self, language: Language) -> XGrammar:
-        """Raises RequestError("grammar") when nothing satisfies the language, this tokenizer
-        cannot spell it, or xgrammar refuses it."""
+    def compile(self, language: Language, backend: GrammarBackend = "xgrammar") -> XGrammar:
+        """backend: "auto" takes the native engine for what it can, otherwise xgrammar.
+
+        Raises RequestError("grammar") when nothing satisfies the language, this tokenizer cannot
+        spell it, or the engine refuses it."""
         walker = Walker(language, self.vocabulary)
         if walker.start.cost >= INFINITE:
             raise RequestError(
@@ -79,16 +88,48 @@ class XGrammarEngine:
                 "nothing satisfies this constraint: its conditions contradict each other, or it "
                 "refers to itself without end, or the model's tokens cannot spell it",
             )
-        source = write_ebnf(prune(language, walker), self.vocab_size, self._limits)
+        compiled = self._compiled(prune(language, walker), backend)
+        return XGrammar(self, compiled, walker, language.report)
+
+    def _compiled(self, language: Language, backend: GrammarBackend) -> Compiled:
+        if backend == "outlines":
+            return self._outlines.compile(language)
+        if backend in ("native", "auto"):
+            try:
+                return NativeMasks(byte_dfa(language), self._columns, self.eos_ids, self.vocabulary)
+            except RequestError:
+                if backend == "native":
+                    raise
+        source = write_ebnf(language, self.vocab_size, self._limits)
         try:
-            compiled = self._compiler.compile_grammar(source)
+            return _XGrammarMasks(self._xgrammar, self._compiler.compile_grammar(source))
         except (RuntimeError, ValueError) as error:
             message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
             raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None
-        return XGrammar(self, compiled, walker, language.report)
 
-    def new_handle(self, compiled: Any) -> Any:
-        return self._xgrammar.GrammarMatcher(compiled)
+    @cached_property
+    def _columns(self) -> TokenColumns:
+        return TokenColumns(self.vocabulary)
+
+    @cached_property
+    def _outlines(self) -> OutlinesEngine:
+        return OutlinesEngine(self.vocabulary, self.eos_ids)
+
+
+class _XGrammarMasks:
+    """xgrammar's compiled grammar."""
+
+    def __init__(self, xgrammar: Any, compiled: Any) -> None:
+        self._xgrammar = xgrammar
+        self._compiled = compiled
+
+    @property
+    def memory_size_bytes(self) -> int:
+        return int(self._compiled.memory_size_bytes)
+
+    def handle(self) -> Handle:
+        handle: Handle = self._xgrammar.GrammarMatcher(self._compiled)
+        return handle
 
 
 class XGrammar(Grammar):
@@ -97,7 +138,7 @@ class XGrammar(Grammar):
     def __init__(
         self,
         engine: XGrammarEngine,
-        compiled: Any,
+        compiled: Compiled,
         walker: Walker,
         report: tuple[Entry, ...] = (),
     ) -> None:
@@ -111,17 +152,16 @@ class XGrammar(Grammar):
 
     @property
     def num_bytes(self) -> int:
-        # The walker's states are bounded by number; 64 KiB stands for a typical one.
-        return int(self.compiled.memory_size_bytes) + 65_536
+        return self.compiled.memory_size_bytes + self.walker.num_bytes
 
     def matcher(self) -> XGrammarMatcher:
-        return XGrammarMatcher(self, self.engine.new_handle(self.compiled))
+        return XGrammarMatcher(self, self.compiled.handle())
 
 
 class XGrammarMatcher(Matcher):
     """An xgrammar matcher and the walker's state for the same text."""
 
-    def __init__(self, grammar: XGrammar, handle: Any) -> None:
+    def __init__(self, grammar: XGrammar, handle: Handle) -> None:
         self._grammar = grammar
         self._handle = handle
         self._tokens: list[int] = []

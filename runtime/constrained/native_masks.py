@@ -1,0 +1,168 @@
+"""Masks from automata over bytes: the "native" engine. Built by xgrammar_engine.py.
+
+A mask is found by walking all tokens through the automaton at once, a column of bytes at a time,
+and kept by state; states with equal masks share a row. A token's own walk, one byte after the
+other, is the reference (tests).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from .byte_dfa import ByteDfa
+from .handle import BitMask
+from .vocabulary import PLAIN_BYTES, Vocabulary
+
+_CACHE_BYTES = 8 * 1024 * 1024
+
+Row = npt.NDArray[np.int32]
+
+
+class TokenColumns:
+    """The tokens of a vocabulary in the order of their bytes, to be walked by columns. One per
+    vocabulary; ids without bytes are left out."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        lengths = vocabulary.lengths
+        order = np.argsort(vocabulary.ranks, kind="stable")
+        self.ids = order[lengths[order] > 0]  # int64 [tokens]
+        self.lengths = lengths[self.ids]  # int32 [tokens]
+        self.plain = vocabulary.plain[self.ids]  # bool [tokens]
+        data = b"".join(vocabulary.token_bytes[index] for index in self.ids.tolist())
+        self.flat = np.frombuffer(data, dtype=np.uint8)
+        self.starts = np.cumsum(self.lengths, dtype=np.int64) - self.lengths
+        # Where the tokens with each first byte begin: int64 [257].
+        self.firsts = np.searchsorted(self.flat[self.starts], np.arange(257))
+
+    def allowed(self, dfa: ByteDfa, state: int) -> npt.NDArray[np.int64]:
+        """Ids of the tokens that `state` can take whole."""
+        steps = dfa.table[state, dfa.byte_class]  # int32 [256]
+        pieces: list[npt.NDArray[np.int64]] = []
+        if bool((steps[np.frombuffer(PLAIN_BYTES, dtype=np.uint8)] == state).all()):
+            # Plain text leads back here: such tokens need no walk.
+            pieces.append(self.ids[self.plain])
+            alive = np.flatnonzero(~self.plain & (steps[self.flat[self.starts]] != dfa.dead))
+        else:
+            ranges = [
+                np.arange(self.firsts[byte], self.firsts[byte + 1])
+                for byte in np.flatnonzero(steps != dfa.dead).tolist()
+            ]
+            alive = np.concatenate(ranges) if ranges else np.empty(0, dtype=np.int64)
+        states = np.full(alive.shape, state, dtype=np.int32)
+        column = 0
+        while alive.size:
+            states = dfa.table[states, dfa.byte_class[self.flat[self.starts[alive] + column]]]
+            column += 1
+            kept = states != dfa.dead
+            ended = kept & (self.lengths[alive] == column)
+            pieces.append(self.ids[alive[ended]])
+            kept &= ~ended
+            alive, states = alive[kept], states[kept]
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+
+
+class NativeMasks:
+    """An automaton with the masks found so far. Thread-safe."""
+
+    def __init__(
+        self, dfa: ByteDfa, columns: TokenColumns, eos_ids: tuple[int, ...], vocabulary: Vocabulary
+    ) -> None:
+        self.dfa = dfa
+        self.eos_ids = frozenset(eos_ids)
+        self.bytes_of = vocabulary.bytes_of
+        self._columns = columns
+        self._eos = np.array(eos_ids, dtype=np.int64)
+        self._vocab_size = len(vocabulary.token_bytes)
+        self._lock = threading.Lock()
+        self._rows: OrderedDict[int, Row] = OrderedDict()
+        self._distinct: dict[bytes, tuple[Row, int]] = {}
+
+    @property
+    def memory_size_bytes(self) -> int:
+        return int(self.dfa.table.nbytes) + _CACHE_BYTES
+
+    def row(self, state: int) -> Row:
+        """Which tokens may follow: int32 [ceil(vocab / 32)], not to be written."""
+        with self._lock:
+            found = self._rows.get(state)
+            if found is not None:
+                self._rows.move_to_end(state)
+                return found
+        row = self._computed(state)
+        with self._lock:
+            return self._keep(state, row)
+
+    def _computed(self, state: int) -> Row:
+        bits = np.zeros(-(-self._vocab_size // 32) * 32, dtype=np.uint8)
+        bits[self._columns.allowed(self.dfa, state)] = 1
+        if self.dfa.accepting[state]:
+            bits[self._eos] = 1
+        return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def _keep(self, state: int, row: Row) -> Row:
+        if state in self._rows:
+            return self._rows[state]
+        key = row.tobytes()
+        shared, users = self._distinct.get(key, (row, 0))
+        self._distinct[key] = (shared, users + 1)
+        self._rows[state] = shared
+        # The key holds the bytes once more.
+        while len(self._rows) > 1 and 2 * row.nbytes * len(self._distinct) > _CACHE_BYTES:
+            _, oldest = self._rows.popitem(last=False)
+            key = oldest.tobytes()
+            kept, users = self._distinct[key]
+            if users == 1:
+                del self._distinct[key]
+            else:
+                self._distinct[key] = (kept, users - 1)
+        return shared
+
+    def handle(self) -> NativeHandle:
+        return NativeHandle(self, [0])
+
+
+class NativeHandle:
+    """The states after each token; END stands for an end token."""
+
+    END = -1
+
+    def __init__(self, masks: NativeMasks, states: list[int]) -> None:
+        self._masks = masks
+        self._states = states
+
+    def fill_next_token_bitmask(self, bitmask: BitMask, index: int = 0, /) -> bool:
+        row = self._masks.row(self._states[-1])
+        target = bitmask[index]
+        target[: row.size] = row
+        target[row.size :] = 0
+        return True
+
+    def accept_token(self, token_id: int, /) -> bool:
+        dfa, state = self._masks.dfa, self._states[-1]
+        if state == self.END:
+            return False
+        if token_id in self._masks.eos_ids:
+            following = self.END if dfa.accepting[state] else dfa.dead
+        else:
+            data = self._masks.bytes_of(token_id)
+            following = dfa.walk(state, data) if data else dfa.dead
+        if following == dfa.dead:
+            return False
+        self._states.append(following)
+        return True
+
+    def rollback(self, num_tokens: int = 1, /) -> None:
+        if not 0 <= num_tokens < len(self._states):
+            raise ValueError(f"cannot take back {num_tokens} of {len(self._states) - 1} tokens")
+        if num_tokens:
+            del self._states[-num_tokens:]
+
+    def is_terminated(self) -> bool:
+        return self._states[-1] == self.END
+
+    def fork(self) -> NativeHandle:
+        return NativeHandle(self._masks, self._states.copy())
