@@ -22,7 +22,7 @@ from branchline.lang.errors import InvalidRequest, RuntimeUnavailable
 from branchline.lang.loop import shared_loop
 from branchline.lang.server_args import runtime_options
 from branchline.runtime.engine.config import EngineConfig
-from branchline.runtime.engine.process import execute, load
+from branchline.runtime.engine.process import execute, load, save_cache
 from branchline.runtime.errors import RequestError
 from branchline.runtime.models.errors import ModelLoadError
 from branchline.runtime.models.resolve import resolve_model
@@ -45,6 +45,8 @@ from branchline.runtime.tokenizer import Tokenizer, TokenizerError
 _CLIENT: Final = b"in-process"
 _IDLE_S: Final = 0.1
 _STOP_S: Final = 10.0
+# Writing a saved cache takes a second per gigabyte or two.
+_SAVE_S: Final = 60.0
 
 
 class Engine(Closing):
@@ -122,6 +124,7 @@ class InProcessConnection(RequestTable):
             model_dir = resolve_model(model_path)
             tokenizer = Tokenizer.load(model_dir)
             self._core, ready = load(engine_config(config, model_dir))
+            self._cache_file = config.cache_file
         except (ModelLoadError, TokenizerError, RequestError, OSError, ValueError, TypeError) as e:
             raise RuntimeUnavailable(str(e)) from e
         self._model = describe(model_path, model_dir, tokenizer, ready)
@@ -154,7 +157,7 @@ class InProcessConnection(RequestTable):
         self._closed = True
         atexit.unregister(self.close)
         self._inbox.put(None)
-        self._thread.join(_STOP_S)
+        self._thread.join(_STOP_S if self._cache_file is None else _SAVE_S)
         if self._loop.alive:
             self._loop.call(self._fail_all, "the engine was closed")
 
@@ -192,6 +195,8 @@ class InProcessConnection(RequestTable):
             self._fault = f"the engine failed: {type(error).__name__}: {error}"
             self._service.on_engine_lost(self._fault)
         self._flush()
+        if self._fault is None:
+            save_cache(self._core, self._cache_file)
 
     def _turn(self) -> bool:
         """Take messages, run one step, deliver. False when told to stop."""

@@ -23,9 +23,8 @@ from .loop import shared_loop
 
 _RELEASED_PER_MESSAGE: Final = 4_096
 
-Request = (
-    protocol.Generate | protocol.Score | protocol.RunPlan | protocol.GetInfo | protocol.FlushCache
-)
+Question = protocol.GetInfo | protocol.FlushCache | protocol.Pin
+Request = protocol.Generate | protocol.Score | protocol.RunPlan | Question
 Reply = (
     protocol.Chunk
     | protocol.Done
@@ -33,6 +32,7 @@ Reply = (
     | protocol.PlanDone
     | protocol.Info
     | protocol.Flushed
+    | protocol.Pinned
 )
 
 # A request of which nothing was heard for so long is sent again, then after twice as long, and so
@@ -81,6 +81,12 @@ class Connection(Protocol):
 
     async def flush_cache(self) -> int:
         """Drop every cached prefix that nothing holds; the number of tokens freed."""
+
+    async def pin(self, prompt: list[protocol.Part], ttl_s: float) -> protocol.Pinned:
+        """Let what is cached of a prompt be evicted last."""
+
+    async def unpin(self, pin: int) -> None:
+        """End a pin early."""
 
     def close(self) -> None:
         """Release the connection; requests in flight fail. Calling it again does nothing."""
@@ -240,17 +246,22 @@ class RequestTable(ABC):
         assert isinstance(reply, protocol.Flushed)
         return reply.freed_tokens
 
-    async def _ask(self, request: protocol.Score | protocol.GetInfo | protocol.FlushCache) -> Reply:
+    async def pin(self, prompt: list[protocol.Part], ttl_s: float) -> protocol.Pinned:
+        reply = await self._ask(protocol.Pin(self.new_rid(), prompt, ttl_s))
+        assert isinstance(reply, protocol.Pinned)
+        return reply
+
+    async def unpin(self, pin: int) -> None:
+        self._post(protocol.Unpin(pin))
+
+    async def _ask(self, request: protocol.Score | Question) -> Reply:
         call = await self._start(request)
         try:
             return await call.next()
         finally:
             self._end(request.rid)
 
-    async def _start(
-        self,
-        request: protocol.Generate | protocol.Score | protocol.GetInfo | protocol.FlushCache,
-    ) -> _Call:
+    async def _start(self, request: protocol.Generate | protocol.Score | Question) -> _Call:
         await self._ready()
         if request.rid in self._calls:
             raise ValueError(f"request id {request.rid!r} is in use; take one from new_rid()")
@@ -293,7 +304,7 @@ class RequestTable(ABC):
                     self._finish(rid, message)
             case protocol.Scores(rid=rid) | protocol.PlanDone(rid=rid):
                 self._finish(rid, message)
-            case protocol.Info(rid=rid) | protocol.Flushed(rid=rid):
+            case protocol.Info(rid=rid) | protocol.Flushed(rid=rid) | protocol.Pinned(rid=rid):
                 self._finish(rid, message)
             case protocol.Error(rid=str(rid)):
                 self._finish(rid, from_wire(message))

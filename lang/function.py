@@ -26,6 +26,7 @@ from .executor import StreamExecutor
 from .held import HeldExecutor
 from .loop import shared_loop
 from .parameters import Parameters
+from .pins import Pin, pin_parts
 from .prefix import constant_prefix
 from .retry import Retry
 from .run_options import RunOptions, batch_options
@@ -269,6 +270,15 @@ class Function(Generic[Return]):
         if parts:
             nothing = SamplingParams(max_new_tokens=0)
             shared_loop().run(chosen.generate(parts, nothing))
+
+    def pin(self, ttl: float = 600.0, backend: object = None) -> Pin:
+        """`cache`, and let the text be evicted last for `ttl` seconds. Raises ValueError when the
+        body begins with an argument, a call or a fork."""
+        chosen = backend_or_default(backend)
+        parts = self._constant_prefix(chosen)
+        if not parts:
+            raise ValueError(f"the program {self.name!r} begins with nothing that could be pinned")
+        return pin_parts(parts, ttl, chosen)
 
     def _constant_prefix(self, chosen: Backend) -> list[Part]:
         self._require_traceable({})

@@ -20,10 +20,7 @@ def generation_meta(done: protocol.Done) -> Meta:
     "sequences" lists those of all.
     """
     meta: Meta = {
-        "id": done.rid,
-        "prompt_tokens": done.usage.prompt_tokens,
-        "completion_tokens": done.usage.completion_tokens,
-        "cached_tokens": done.usage.cached_tokens,
+        **usage_meta(done.rid, done.usage),
         **_output_meta(done.outputs[0], done.usage.completion_tokens),
     }
     if done.prompt_logprobs is not None:
@@ -43,12 +40,24 @@ def chunk_meta(chunk: protocol.Chunk, completion_tokens: int) -> Meta:
 
 
 def usage_meta(rid: str, usage: protocol.Usage) -> Meta:
-    return {
+    """Token counts; "cache_miss" says why no more of the prompt was cached."""
+    meta: Meta = {
         "id": rid,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "cached_tokens": usage.cached_tokens,
     }
+    miss = usage.cache_miss
+    if miss is not None:
+        meta["cache_miss"] = {
+            "position": miss.position,
+            "token_id": miss.token_id,
+            "text": miss.text,
+            "reason": miss.reason,
+            "evicted_ago_s": miss.evicted_ago_s,
+            "cached_instead": list(miss.cached_instead),
+        }
+    return meta
 
 
 def logprob_tuples(tokens: Iterable[protocol.TokenLogprob]) -> list[Logprob]:

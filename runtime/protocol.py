@@ -262,6 +262,24 @@ class TokenLogprob(Struct, forbid_unknown_fields=True, frozen=True):
     top: list[tuple[float, int, str | None]] = []
 
 
+class CacheMiss(Struct, forbid_unknown_fields=True, frozen=True):
+    """Why the cache held no more of a prompt. `token_id` at `position` is the first token
+    that was missing.
+
+    reason: "evicted" when it was cached once behind the same prefix, and then `evicted_ago_s` says
+    how long ago it went; "new" when it was never seen (or its eviction is too long ago to be
+    remembered). cached_instead: tokens that are cached at its place, the first few.
+    text: of the token, for clients.
+    """
+
+    position: int
+    token_id: int
+    reason: Literal["new", "evicted"]
+    evicted_ago_s: float | None = None
+    cached_instead: list[int] = []
+    text: str | None = None
+
+
 class Usage(Struct, forbid_unknown_fields=True, frozen=True):
     """Token counts and times of one request. `cached_tokens` of the prompt came from the radix
     cache.
@@ -269,7 +287,7 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
     queue_s: from the engine taking the (first) sequence in to its first step, its grammar's
     compilation included. first_token_s: from the request's arrival to its first generated token.
     forced_tokens: how many generated tokens the grammar left no choice for. None where a backend
-    does not tell.
+    does not tell. cache_miss: of the (first) sequence, None when all of its prompt was cached.
     """
 
     prompt_tokens: int
@@ -278,6 +296,7 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
     queue_s: float | None = None
     first_token_s: float | None = None
     forced_tokens: int | None = None
+    cache_miss: CacheMiss | None = None
 
 
 class Output(Struct, forbid_unknown_fields=True, frozen=True):
@@ -486,8 +505,35 @@ class FlushCache(_Message, tag="flush_cache", frozen=True):
     rid: RequestId
 
 
+class Pin(_Message, tag="pin", frozen=True):
+    """Let what is cached of a prompt be evicted last, for `ttl_s` seconds. To pin a prompt whole,
+    compute it first: a Generate of it with `max_new_tokens=0`."""
+
+    rid: RequestId
+    prompt: Prompt
+    ttl_s: Annotated[float, Meta(gt=0.0, le=604_800.0)]
+    namespace: Namespace = ""
+
+
+class Unpin(_Message, tag="unpin", frozen=True):
+    """End a pin early. Unknown numbers are ignored; there is no answer."""
+
+    pin: Annotated[int, Meta(ge=1, le=2**53)]
+
+
 ClientMessage = (
-    Hello | Generate | Score | RunPlan | Cancel | Release | Ping | GetInfo | Inspect | FlushCache
+    Hello
+    | Generate
+    | Score
+    | RunPlan
+    | Cancel
+    | Release
+    | Ping
+    | GetInfo
+    | Inspect
+    | FlushCache
+    | Pin
+    | Unpin
 )
 
 
@@ -602,8 +648,16 @@ class Flushed(_Message, tag="flushed", frozen=True):
     freed_tokens: int
 
 
+class Pinned(_Message, tag="pinned", frozen=True):
+    """Answer to Pin: the pin's number, which nobody can guess, and how many tokens it holds."""
+
+    rid: str
+    pin: int
+    num_tokens: int
+
+
 FrontMessage = (
-    Welcome | Chunk | Done | Scores | PlanDone | Error | Pong | Info | Inspected | Flushed
+    Welcome | Chunk | Done | Scores | PlanDone | Error | Pong | Info | Inspected | Flushed | Pinned
 )
 
 
@@ -720,22 +774,6 @@ class EngineReady(_Message, tag="engine_ready", frozen=True):
     num_slots: int
     hang_s: float | None = None
     execution: dict[str, str] = {}
-
-
-class CacheMiss(Struct, forbid_unknown_fields=True, frozen=True):
-    """Why the cache held no more of a prompt. `token_id` at `position` is the first token
-    that was missing.
-
-    reason: "evicted" when it was cached once behind the same prefix, and then `evicted_ago_s` says
-    how long ago it went; "new" when it was never seen (or its eviction is too long ago to be
-    remembered). cached_instead: tokens that are cached at its place, the first few.
-    """
-
-    position: int
-    token_id: int
-    reason: Literal["new", "evicted"]
-    evicted_ago_s: float | None = None
-    cached_instead: list[int] = []
 
 
 class Progress(Struct, forbid_unknown_fields=True, frozen=True):

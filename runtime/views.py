@@ -41,6 +41,12 @@ class CacheQuery(_View, tag="cache", frozen=True):
     request: Annotated[int, Meta(ge=0)]
 
 
+class EventsQuery(_View, tag="events", frozen=True):
+    """What the tree of one namespace stored and evicted, from change number `since` on."""
+
+    since: Annotated[int, Meta(ge=0)] = 0
+
+
 class SequencesQuery(_View, tag="sequences", frozen=True):
     """Front to engine: what every sequence is doing."""
 
@@ -52,8 +58,8 @@ class PathQuery(_View, tag="path", frozen=True):
     num_cached: int
 
 
-Query = TreeQuery | RequestsQuery | CacheQuery
-EngineQuery = TreeQuery | SequencesQuery | PathQuery
+Query = TreeQuery | RequestsQuery | CacheQuery | EventsQuery
+EngineQuery = TreeQuery | SequencesQuery | PathQuery | EventsQuery
 
 
 # --- answered ------------------------------------------------------------------------------
@@ -127,14 +133,15 @@ class PathView(_View, tag="path_view", frozen=True):
 
 class CacheView(_View, tag="cache_view", frozen=True):
     """Answer to CacheQuery. reason: "whole" (all but the last token, which is always computed),
-    "empty" (nothing began like this), "diverged" (others go on differently), "new" (what was
-    cached ended here, or its rest was evicted)."""
+    "empty" (nothing began like this), "diverged" (others go on differently), "evicted" (it was
+    cached, and went `evicted_ago_s` before the request), "new" (what was cached ended here)."""
 
     request: int
     tokens: bytes
     num_cached: int
-    reason: Literal["whole", "empty", "diverged", "new"]
+    reason: Literal["whole", "empty", "diverged", "evicted", "new"]
     path: PathView
+    evicted_ago_s: float | None = None
 
 
 class RequestView(Struct, forbid_unknown_fields=True, frozen=True):
@@ -184,5 +191,25 @@ class RequestsView(_View, tag="requests_view", frozen=True):
     stats: dict[str, float]
 
 
-View = TreeView | RequestsView | CacheView
-EngineView = TreeView | SequencesView | PathView
+class EventView(Struct, forbid_unknown_fields=True, frozen=True):
+    """`tokens`, behind the prefix with the hash `parent`, are cached now or no longer. Of "cleared"
+    nothing is left of anything told before."""
+
+    number: int
+    kind: Literal["stored", "evicted", "cleared"]
+    parent: str
+    tokens: bytes
+
+
+class EventsView(_View, tag="events_view", frozen=True):
+    """Answer to EventsQuery; ask again from `next_number` on. When the oldest event kept, `oldest`,
+    is younger than what was asked for, some were missed: begin anew with a TreeQuery."""
+
+    events: list[EventView]
+    oldest: int
+    next_number: int
+    kept: int
+
+
+View = TreeView | RequestsView | CacheView | EventsView
+EngineView = TreeView | SequencesView | PathView | EventsView

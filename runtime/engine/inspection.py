@@ -7,12 +7,16 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
+from ..radix_cache.events import EventLog
 from ..radix_cache.node import TOKEN_BYTES, Node
 from ..radix_cache.tree import RadixCache
 from ..scheduler.sequence import Sequence
 from ..views import (
     EngineQuery,
     EngineView,
+    EventsQuery,
+    EventsView,
+    EventView,
     PathQuery,
     PathView,
     Segment,
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 _MAX_SIBLINGS: Final = 8
 _SIBLING_TOKENS: Final = 16
+# Events in one answer: a frame holds the tokens of so many long prompts.
+_MAX_EVENTS: Final = 256
 # Numbers in JavaScript are exact up to 53 bits.
 _ID_MASK: Final = 2**53 - 1
 
@@ -39,6 +45,8 @@ def inspect(core: EngineCore, namespace: str, query: EngineQuery) -> EngineView:
             return view_tree(core.cache, core.scheduler.running, namespace, query)
         case PathQuery():
             return view_path(core.cache, namespace, query)
+        case EventsQuery():
+            return view_events(core.cache_events, namespace, query)
         case _:
             return SequencesView(
                 [
@@ -117,6 +125,23 @@ def view_path(cache: RadixCache, namespace: str, query: PathQuery) -> PathView:
             for other in islice(others, _MAX_SIBLINGS)
         ],
         len(others),
+    )
+
+
+def view_events(log: EventLog, namespace: str, query: EventsQuery) -> EventsView:
+    """What concerns a namespace of the next `_MAX_EVENTS` changes."""
+    kept, next_number = log.since(query.since)
+    if len(kept) > _MAX_EVENTS:
+        kept, next_number = kept[:_MAX_EVENTS], kept[_MAX_EVENTS].number
+    return EventsView(
+        events=[
+            EventView(event.number, event.kind, event.parent, event.tokens)
+            for event in kept
+            if event.namespace == namespace or event.kind == "cleared"
+        ],
+        oldest=log.oldest,
+        next_number=next_number,
+        kept=log.capacity,
     )
 
 

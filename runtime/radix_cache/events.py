@@ -31,8 +31,14 @@ class EventLog:
     """A TreeListener that keeps the latest `capacity` changes."""
 
     def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self._events: deque[CacheEvent] = deque(maxlen=capacity)
         self._next_number = 0
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest change that is kept."""
+        return self._events[0].number if self._events else self._next_number
 
     def stored(self, namespace: str, tokens: bytes, start: int) -> None:
         self._add("stored", namespace, tokens, start)

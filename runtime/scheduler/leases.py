@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import secrets
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,6 @@ class LeaseTable:
         self._cache = cache
         self._sessions: dict[int, _Lease] = {}
         self._pins: dict[int, _Lease] = {}
-        self._pin_keys = itertools.count(1)
         # (when, order, lease): what was renewed since is put back when its turn comes.
         self._endings: list[tuple[float, int, _Lease]] = []
         self._order = itertools.count()
@@ -112,7 +112,9 @@ class LeaseTable:
                 f"of {self.max_pinned}; unpin something, or wait until a pin ends",
             )
         match = self._cache.match_prefix(namespace, tokens)
-        pin = _Lease(next(self._pin_keys), match.node, length, ttl_s, 0.0, is_pin=True)
+        # Whoever knows a pin's number may end it: nobody can guess one.
+        key = 1 + secrets.randbits(53 - 1)
+        pin = _Lease(key, match.node, length, ttl_s, 0.0, is_pin=True)
         self._renew(self._add(pin), ttl_s)
         return pin.key, length
 

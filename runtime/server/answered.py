@@ -17,6 +17,7 @@ from ..protocol import (
     Done,
     Error,
     FrontMessage,
+    Pinned,
     Plan,
     PlanDone,
     PlanInstance,
@@ -52,7 +53,7 @@ class Answered:
 
     def keep(self, client_id: bytes, rid: str, digest: bytes, message: FrontMessage) -> None:
         """Remember how a request ended, if it is worth it."""
-        if not isinstance(message, Done | Scores | PlanDone | Error):
+        if not isinstance(message, Done | Scores | PlanDone | Pinned | Error):
             return
         if isinstance(message, Error) and message.code in _PASSING:
             return

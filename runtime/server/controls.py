@@ -13,7 +13,9 @@ from ..protocol import (
     EngineFlushed,
     EngineInspect,
     EngineInspected,
+    EnginePin,
     EnginePing,
+    EnginePinned,
     EnginePong,
     FlushCache,
     Flushed,
@@ -23,14 +25,17 @@ from ..protocol import (
     Inspect,
     Inspected,
     ModelInfo,
+    Pin,
+    Pinned,
 )
-from . import inspection
+from ..tokenizer import Tokenizer
+from . import inspection, validate
 from .engine_link import EngineLink
-from .flight import InFlight
+from .flight import InFlight, Offload
 from .flights import Flights, error_message
 from .history import History
 
-Control = GetInfo | Inspect | FlushCache
+Control = GetInfo | Inspect | FlushCache | Pin
 
 
 class Controls:
@@ -39,6 +44,8 @@ class Controls:
     def __init__(
         self,
         model: ModelInfo,
+        tokenizer: Tokenizer,
+        bounds: validate.Bounds,
         flights: Flights,
         engine: EngineLink,
         history: History,
@@ -46,23 +53,29 @@ class Controls:
         stats: Callable[[], dict[str, float]],
         timeout_s: float,
         numbers: Iterator[int],
+        offload: Offload,
         clock: Callable[[], float],
     ) -> None:
         self._model = model
+        self._tokenizer = tokenizer
+        self._bounds = bounds
         self._flights = flights
         self._engine = engine
         self._history = history
         self._stats = stats
         self._timeout_s = timeout_s
         self._numbers = numbers
+        self._offload = offload
         self._clock = clock
         self._open: dict[int, tuple[InFlight, Control]] = {}
 
-    def start(self, client_id: bytes, message: Control) -> None:
+    def start(self, client_id: bytes, message: Control, digest: bytes | None = None) -> None:
         """Ask the engine. Raises RequestError for what cannot be asked."""
         number = next(self._numbers)
-        command: EngineCommand
+        command: EngineCommand | None = None
         match message:
+            case Pin(prompt=prompt):
+                validate.check_prompt(prompt, self._bounds)
             case GetInfo():
                 command = EnginePing(seq=number)
             case Inspect(namespace=namespace):
@@ -70,10 +83,22 @@ class Controls:
                 command = EngineInspect(number, namespace, query)
             case FlushCache():
                 command = EngineFlush(seq=number)
-        flight = self._flights.open(client_id, message.rid, self._timeout_s)
+        flight = self._flights.open(client_id, message.rid, self._timeout_s, digest)
         flight.on_end = lambda outcome: self._close(number)
         self._open[number] = flight, message
-        self._engine.send(command)
+        if isinstance(message, Pin):
+            self._pin(flight, number, message)
+        elif command is not None:
+            self._engine.send(command)
+
+    def _pin(self, flight: InFlight, number: int, message: Pin) -> None:
+        """The engine knows token ids only; a long text is tokenized beside the loop."""
+
+        def send(ids: list[int]) -> None:
+            if not flight.ended:
+                self._engine.send(EnginePin(number, message.namespace, ids, message.ttl_s))
+
+        self._offload(lambda: self._tokenizer.encode(message.prompt), send)
 
     def on_answer(self, number: int, event: EngineEvent) -> None:
         """The engine's answer to question `number`; to one that nobody waits for, nothing."""
@@ -89,13 +114,17 @@ class Controls:
                 return Info(rid, self._model, self._stats())
             case FlushCache(rid=rid), EngineFlushed(freed_tokens=freed_tokens):
                 return Flushed(rid, freed_tokens)
+            case Pin(rid=rid), EnginePinned(pin=pin, num_tokens=num_tokens, error=error):
+                if error is not None:
+                    return error_message(rid, RequestError("overloaded", error))
+                return Pinned(rid, pin, num_tokens)
             case Inspect(rid=rid), EngineInspected(view=view):
                 try:
                     shown = inspection.answer(
                         message, view, self._history, self._stats(), self._clock()
                     )
-                except RequestError as error:
-                    return error_message(rid, error)
+                except RequestError as refusal:
+                    return error_message(rid, refusal)
                 return Inspected(rid, shown)
         raise AssertionError(f"{type(event).__name__} is no answer to {type(message).__name__}")
 

@@ -38,6 +38,7 @@ from ..protocol import (
     Pong,
     Release,
     RunPlan,
+    Unpin,
     Welcome,
     client_messages,
     engine_events,
@@ -63,6 +64,8 @@ Prepared = TypeVar("Prepared")
 _TICK_S: Final = 0.1
 _MESSAGES_PER_TURN: Final = 256
 _ENGINE_STOP_S: Final = 2.0
+# Writing a saved cache takes a second per gigabyte or two; a second signal cuts it short.
+_ENGINE_SAVE_S: Final = 60.0
 # A peer's pipe is gone a moment after its disconnection is reported: look a few times.
 _PROBES: Final = 4
 _PROBE_PAUSE_S: Final = 0.02
@@ -203,8 +206,10 @@ class Front:
             self._http.flush()
         if self._engine is not None:
             # An engine that is still loading does not listen yet.
-            polite = self._engine_ready and self._num_signals < 2
-            self._engine.stop(_ENGINE_STOP_S if polite else 0.0)
+            polite_s = _ENGINE_STOP_S if self._options.engine.cache_file is None else _ENGINE_SAVE_S
+            self._engine.stop(
+                polite_s if self._engine_ready else 0.0, hurry=lambda: self._num_signals > 1
+            )
             self._engine.close()
         if self._clients is not None:
             # The last answers (ends of aborted requests) get a moment to leave.
@@ -333,7 +338,7 @@ class Front:
         """A request of an HTTP client."""
         if self._service is not None:
             self._service.on_message(_HTTP_CLIENT, message)
-        elif not isinstance(message, Hello | Ping | Release | RunPlan):
+        elif not isinstance(message, Hello | Ping | Release | RunPlan | Unpin):
             self._to_client(_HTTP_CLIENT, Error(message.rid, "unavailable", _LOADING, None, 1.0))
 
     def _to_client(self, client_id: bytes, message: FrontMessage) -> None:

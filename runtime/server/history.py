@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from ..protocol import Generate, Progress, Score
+from ..protocol import CacheMiss, Generate, Progress, Score
 from ..views import RatesView
 
 _KEPT_REQUESTS: Final = 128
@@ -37,6 +37,7 @@ class Record:
     tokens: bytes = b""
     prompt_tokens: int = 0
     cached_tokens: int | None = None
+    cache_miss: CacheMiss | None = None
     generated_tokens: int = 0
     queue_s: float | None = None
     first_token_s: float | None = None
@@ -109,6 +110,7 @@ class History:
             return
         if progress.cached_tokens is not None:
             record.cached_tokens = progress.cached_tokens
+            record.cache_miss = progress.cache_miss
             record.queue_s = progress.queue_s
             second.prompt += record.prompt_tokens
             second.cached += progress.cached_tokens

@@ -12,6 +12,8 @@ from ..views import (
     CacheView,
     EngineQuery,
     EngineView,
+    EventsQuery,
+    EventsView,
     PathQuery,
     PathView,
     RequestsView,
@@ -28,7 +30,7 @@ from .history import History, Record
 def engine_query(message: Inspect, history: History) -> EngineQuery:
     """What the engine has to tell for an answer. Raises RequestError."""
     match message.query:
-        case TreeQuery():
+        case TreeQuery() | EventsQuery():
             return message.query
         case CacheQuery():
             record = _record_of(message, history)
@@ -43,6 +45,13 @@ def answer(
     """The view from the engine's part of it. Raises RequestError."""
     match view:
         case TreeView():
+            return view
+        case EventsView(kept=kept):
+            if not kept:
+                raise RequestError(
+                    "invalid_request",
+                    "the runtime keeps no events of its cache; start it with --cache-events N",
+                )
             return view
         case PathView():
             return _explain(_record_of(message, history), view)
@@ -71,14 +80,18 @@ def _record_of(message: Inspect, history: History) -> Record:
 
 def _explain(record: Record, path: PathView) -> CacheView:
     num_cached = record.cached_tokens or 0
-    reason: Literal["whole", "empty", "diverged", "new"]
+    miss = record.cache_miss
+    evicted_ago_s = None if miss is None else miss.evicted_ago_s
+    reason: Literal["whole", "empty", "diverged", "evicted", "new"]
     if num_cached >= record.prompt_tokens - 1:
         reason = "whole"
+    elif evicted_ago_s is not None:
+        reason = "evicted"
     elif path.num_siblings:
         reason = "diverged"
     else:
         reason = "new" if num_cached else "empty"
-    return CacheView(record.number, record.tokens, num_cached, reason, path)
+    return CacheView(record.number, record.tokens, num_cached, reason, path, evicted_ago_s)
 
 
 def _requests(

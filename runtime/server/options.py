@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -166,6 +167,30 @@ def build_parser() -> argparse.ArgumentParser:
     engine.add_argument("--num-threads", type=int, help="of torch on the CPU")
     engine.add_argument("--policy", choices=POLICIES, default="lpm", help="who waits least")
     engine.add_argument("--seed", type=int, default=0)
+    cache = parser.add_argument_group("cache")
+    cache.add_argument(
+        "--cache-file",
+        metavar="FILE",
+        help="load the cache from there at the start, if it is this model's, and save it there at "
+        "the end",
+    )
+    cache.add_argument(
+        "--namespace-quota",
+        action="append",
+        default=[],
+        metavar="NAME=TOKENS",
+        help="cached tokens of a namespace that requests of others never evict; may be repeated",
+    )
+    cache.add_argument(
+        "--max-pinned-fraction", type=float, default=0.5, help="of the KV cache, for pins"
+    )
+    cache.add_argument(
+        "--cache-events",
+        type=int,
+        default=0,
+        metavar="N",
+        help="changes of the cache to keep for a router that asks GET /cache/events",
+    )
     limits = parser.add_argument_group("limits")
     defaults = Limits()
     limits.add_argument(
@@ -221,7 +246,10 @@ def parse(argv: list[str]) -> Options:
     given = parser.parse_args(argv)
     names = {item.name for item in dataclasses.fields(EngineConfig)}
     try:
-        config = EngineConfig(**{key: value for key, value in vars(given).items() if key in names})
+        config = EngineConfig(
+            namespace_quotas=_quotas(given.namespace_quota),
+            **{key: value for key, value in vars(given).items() if key in names},
+        )
     except ValueError as error:
         parser.error(str(error))
     http_settings = None
@@ -276,6 +304,19 @@ def parse(argv: list[str]) -> Options:
         drain_s=given.drain_s,
         engine_hang_s=given.engine_hang_s,
     )
+
+
+def _quotas(texts: list[str]) -> dict[str, int]:
+    """NAME=TOKENS by name. Raises ValueError."""
+    quotas: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if not re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", name) or not number.isdecimal():
+            raise ValueError(
+                f"--namespace-quota is NAME=TOKENS, for example team-a=4096, not {text!r}"
+            )
+        quotas[name] = int(number)
+    return quotas
 
 
 def ready_fd_of(argv: list[str]) -> int | None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ..errors import RequestError
 from ..protocol import (
+    CacheMiss,
     ChoiceScore,
     Chunk,
     Constraint,
@@ -89,6 +90,7 @@ class GenerateRequest(SequenceRequest):
         self._num_prompt_tokens = 0
         self._num_completion_tokens = 0
         self._num_cached_tokens = 0
+        self._cache_miss: CacheMiss | None = None
         self._arrived_s = time.monotonic()
         self._queue_s: float | None = None
         self._first_token_s: float | None = None
@@ -132,6 +134,7 @@ class GenerateRequest(SequenceRequest):
         if index == 0 and progress.cached_tokens is not None:
             self._num_cached_tokens = progress.cached_tokens
             self._queue_s = progress.queue_s
+            self._cache_miss = _spelled(self._tokenizer, progress.cache_miss)
         if token_ids and self._first_token_s is None:
             self._first_token_s = time.monotonic() - self._arrived_s
         if progress.prompt_logprobs is not None:
@@ -179,6 +182,7 @@ class GenerateRequest(SequenceRequest):
                 cached_tokens=self._num_cached_tokens,
                 queue_s=self._queue_s,
                 first_token_s=self._first_token_s,
+                cache_miss=self._cache_miss,
             ),
             prompt_logprobs=self._prompt_logprobs,
             num_chunks=self._num_chunks if self._request.stream else 0,
@@ -217,6 +221,7 @@ class ScoreRequest(SequenceRequest):
         self._num_prompt_tokens = 0
         self._num_kept_tokens = 0
         self._num_cached_tokens = 0
+        self._cache_miss: CacheMiss | None = None
         self._queue_s: float | None = None
         self._choice_ids: list[list[int]] = []
         self._logprobs: list[list[TokenLogprob] | None] = [None] * self.num_sequences
@@ -257,6 +262,7 @@ class ScoreRequest(SequenceRequest):
         if index == 0 and progress.cached_tokens is not None:
             self._num_cached_tokens = progress.cached_tokens
             self._queue_s = progress.queue_s
+            self._cache_miss = _spelled(self._tokenizer, progress.cache_miss)
         if progress.prompt_logprobs is not None:
             self._logprobs[index] = progress.prompt_logprobs
         if progress.finish is None:
@@ -284,6 +290,7 @@ class ScoreRequest(SequenceRequest):
                 completion_tokens=0,
                 cached_tokens=self._num_cached_tokens,
                 queue_s=self._queue_s,
+                cache_miss=self._cache_miss,
             ),
             prompt_tokens_kept=self._num_kept_tokens,
         )
@@ -304,6 +311,13 @@ def _with_texts(tokenizer: Tokenizer, logprobs: list[TokenLogprob]) -> list[Toke
         )
         for entry in logprobs
     ]
+
+
+def _spelled(tokenizer: Tokenizer, miss: CacheMiss | None) -> CacheMiss | None:
+    """The same with the text of its token."""
+    if miss is None:
+        return None
+    return replace(miss, text=tokenizer.decode([miss.token_id], skip_special_tokens=False))
 
 
 def _without_prompt(logprobs: LogprobParams | None) -> LogprobParams | None:

@@ -21,7 +21,9 @@ from ..protocol import (
     EngineEvent,
     EngineFlushed,
     EngineInspected,
+    EnginePinned,
     EnginePong,
+    EngineUnpin,
     Error,
     FlushCache,
     FrontMessage,
@@ -30,12 +32,14 @@ from ..protocol import (
     Hello,
     Inspect,
     ModelInfo,
+    Pin,
     Ping,
     Pong,
     Release,
     RunPlan,
     Score,
     StepEvents,
+    Unpin,
     Welcome,
 )
 from ..tokenizer import Tokenizer
@@ -81,10 +85,11 @@ class Service:
             silence_s=self._limits.engine_silence_s,
         )
         self._history = History(clock, on_request_end)
+        bounds = validate.Bounds.of(tokenizer, context_limit)
         self._flights = Flights(self._to_client, self._engine, clock)
         self._calls = Calls(
             tokenizer,
-            validate.Bounds.of(tokenizer, context_limit),
+            bounds,
             self._flights,
             self._engine,
             self._history,
@@ -98,12 +103,15 @@ class Service:
         )
         self._controls = Controls(
             model,
+            tokenizer,
+            bounds,
             self._flights,
             self._engine,
             self._history,
             stats=self.stats,
             timeout_s=self._limits.control_timeout_s,
             numbers=numbers,
+            offload=offload,
             clock=clock,
         )
 
@@ -156,7 +164,7 @@ class Service:
             return
         if client is None:
             self._flights.count("frames_refused")
-            rid = None if isinstance(message, Ping | Release | RunPlan) else message.rid
+            rid = None if isinstance(message, Ping | Release | RunPlan | Unpin) else message.rid
             self._to_client(
                 client_id,
                 Error(
@@ -179,6 +187,8 @@ class Service:
                 self._programs.start(client_id, message)
             case Release(sessions=numbers):
                 self._calls.sessions.release(client_id, numbers)
+            case Unpin(pin=pin):
+                self._engine.send(EngineUnpin(pin))
             case _:
                 self._accept(client_id, message)
 
@@ -209,7 +219,7 @@ class Service:
             case EnginePong(seq=seq, stats=stats):
                 self._engine.stats = stats
                 self._controls.on_answer(seq, event)
-            case EngineFlushed(seq=seq) | EngineInspected(seq=seq):
+            case EngineFlushed(seq=seq) | EngineInspected(seq=seq) | EnginePinned(seq=seq):
                 self._controls.on_answer(seq, event)
             case _:
                 pass
@@ -273,10 +283,10 @@ class Service:
         self._to_client(client_id, Welcome(PROTOCOL_VERSION, self.epoch, self.model))
 
     def _accept(
-        self, client_id: bytes, message: Generate | Score | GetInfo | Inspect | FlushCache
+        self, client_id: bytes, message: Generate | Score | GetInfo | Inspect | FlushCache | Pin
     ) -> None:
         flights = self._flights
-        digest = digest_of(message) if isinstance(message, Generate | Score) else None
+        digest = digest_of(message) if isinstance(message, Generate | Score | Pin) else None
         if digest is not None and flights.is_repeated(client_id, message.rid, digest):
             return
         flights.count("requests")
@@ -285,7 +295,7 @@ class Service:
             if isinstance(message, Generate | Score):
                 self._calls.start(client_id, message, digest)
             else:
-                self._controls.start(client_id, message)
+                self._controls.start(client_id, message, digest)
         except RequestError as error:
             flights.refuse(client_id, message.rid, error)
 

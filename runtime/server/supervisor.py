@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ _HIGH_WATER_MARK: Final = 1_000_000
 _RESTARTS_PER_WINDOW: Final = 5
 _RESTART_WINDOW_S: Final = 60.0
 _RESTART_PAUSE_S: Final = 0.5
+# How often somebody who waits for an engine's end looks whether there is hurry.
+_LOOK_S: Final = 0.05
 # What a hung engine gets to write down its stack.
 _DUMP_S: Final = 0.1
 TOO_OFTEN: Final = f"more than {_RESTARTS_PER_WINDOW} times in {_RESTART_WINDOW_S:g} s"
@@ -117,11 +120,14 @@ class EngineProcess:
             return False
         return True
 
-    def stop(self, timeout_s: float) -> None:
-        """Ask it to leave its loop; kill it after `timeout_s`. Returns when it is gone."""
-        if not self._exited.is_set() and timeout_s > 0:
+    def stop(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Ask it to leave its loop; kill it after `timeout_s`, or when `hurry` says so. Returns
+        when it is gone."""
+        if not self._exited.is_set() and timeout_s > 0 and not hurry():
             self.send(EngineStop())
-            self._exited.wait(timeout_s)
+            until_s = time.monotonic() + timeout_s
+            while not self._exited.wait(_LOOK_S) and time.monotonic() < until_s and not hurry():
+                pass
         self.kill()
         self._exited.wait()
 

@@ -44,12 +44,12 @@ class Bounds:
 def check_generate(request: Generate, bounds: Bounds) -> None:
     """Everything about a Generate that can be known before its prompt is tokenized."""
     check_constraint(request.constraint)
-    _check_prompt(request.prompt, bounds)
+    check_prompt(request.prompt, bounds)
 
 
 def check_score(request: Score, bounds: Bounds) -> None:
     """Everything about a Score that can be known before its prompt is tokenized."""
-    _check_prompt(request.prompt, bounds)
+    check_prompt(request.prompt, bounds)
     _check_choices(request.choices, "/choices")
 
 
@@ -78,7 +78,8 @@ def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, context_li
         )
 
 
-def _check_prompt(prompt: list[Part], bounds: Bounds) -> None:
+def check_prompt(prompt: list[Part], bounds: Bounds) -> None:
+    """Token ids exist, and a text that is too long however it is tokenized never starts to be."""
     num_chars = num_tokens = 0
     for index, part in enumerate(prompt):
         if isinstance(part, Tokens):
@@ -92,7 +93,7 @@ def _check_prompt(prompt: list[Part], bounds: Bounds) -> None:
             f"the prompt has {num_chars} characters; at most {MAX_PROMPT_CHARS} are allowed",
             pointer="/prompt",
         )
-    # Tokenizing megabytes takes seconds: what cannot fit however it is tokenized never starts.
+    # Tokenizing megabytes takes seconds.
     least = num_tokens + math.ceil(num_chars / bounds.longest_token)
     if least > bounds.context_limit:
         raise RequestError(

@@ -16,6 +16,7 @@ from ...errors import RequestError
 from . import (
     anthropic,
     anthropic_fields,
+    cache,
     chat,
     chat_answer,
     completions,
@@ -75,6 +76,11 @@ _STRUCTS: list[type[Struct]] = [
     native.NativeAnswer,
     native.NativeModelInfo,
     native.FlushAnswer,
+    cache.PinRequest,
+    cache.PinAnswer,
+    cache.UnpinRequest,
+    cache.UnpinAnswer,
+    cache.CacheEvents,
     models.ModelList,
     models.ModelCard,
     health.Health,
@@ -105,6 +111,7 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     ollama.add_ollama_routes(app, link, metrics)
     tokens.add_token_routes(app, link)
     native.add_native_routes(app, link, metrics)
+    cache.add_cache_routes(app, link)
     add_ui_routes(app, link)
     _handle_failures(app)
     _describe(app)

@@ -30,12 +30,14 @@ from ...protocol import (
     GetInfo,
     Inspect,
     ModelInfo,
+    Pin,
+    Unpin,
     client_messages,
     encode,
 )
 from ...tokenizer import Tokenizer
 
-Request = Generate | GetInfo | Inspect | FlushCache
+Request = Generate | GetInfo | Inspect | FlushCache | Pin
 Arrival = tuple[int, FrontMessage]
 
 
@@ -81,7 +83,7 @@ class Link:
         numbered: list[Request] = []
         for request in requests:
             request = replace(request, rid=f"http-{next(self._numbers)}")
-            if isinstance(request, Generate):
+            if isinstance(request, Generate | Pin):
                 # Through a frame and back: the wire's own types and bounds hold here too.
                 _check(request)
             numbered.append(request)
@@ -91,6 +93,10 @@ class Link:
         for request in numbered:
             self._post(request)
         return call
+
+    def unpin(self, pin: int) -> None:
+        """End a pin; there is no answer."""
+        self._post(Unpin(pin))
 
     def deliver(self, messages: list[FrontMessage]) -> None:
         """Answers of the service, in order."""
@@ -191,13 +197,13 @@ class Call:
         self._link.forget(self._rids)
 
 
-def _check(request: Generate) -> None:
+def _check(request: Generate | Pin) -> None:
     try:
         try:
             client_messages.decode(encode(request))
         except OverflowError:
             # A number that fits no frame: only this slower way says which.
-            msgspec.convert(msgspec.to_builtins(request), Generate)
+            msgspec.convert(msgspec.to_builtins(request), type(request))
             raise
     except (FrameError, msgspec.ValidationError) as error:
         reason, _, place = str(error).partition(" - at `")

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
-from ...protocol import Chunk, Done, FlushCache, Flushed, Output, TokenLogprob
+from ...protocol import CacheMiss, Chunk, Done, FlushCache, Flushed, Output, TokenLogprob
 from ...tokenizer import Tokenizer
 from . import body as bodies
 from .answer import EventStream, complete, event
@@ -45,6 +45,7 @@ class MetaInfo(Struct, kw_only=True, omit_defaults=True):
     completion_tokens: int
     prompt_tokens: int | UnsetType = UNSET
     cached_tokens: int | UnsetType = UNSET
+    cache_miss: CacheMiss | UnsetType | None = UNSET
     e2e_latency: float | UnsetType = UNSET
     input_token_logprobs: list[Triple] | UnsetType = UNSET
     input_top_logprobs: list[list[Triple] | None] | UnsetType = UNSET
@@ -166,6 +167,7 @@ class _Answers:
             completion_tokens=0 if peek else len(output.token_ids),
             prompt_tokens=done.usage.prompt_tokens,
             cached_tokens=done.usage.cached_tokens,
+            cache_miss=done.usage.cache_miss,
             e2e_latency=time.monotonic() - self._started_s,
         )
         asked = self._calls[number].generate.logprobs

@@ -91,7 +91,7 @@ class CacheExplanation(Struct, frozen=True):
     """`CacheView` with texts. `pieces` are the prompt's stretches along the tree's nodes."""
 
     request: int
-    reason: Literal["whole", "empty", "diverged", "new"]
+    reason: Literal["whole", "empty", "diverged", "evicted", "new"]
     num_tokens: int
     num_cached: int
     cached_text: str
@@ -99,6 +99,7 @@ class CacheExplanation(Struct, frozen=True):
     pieces: list[Segment]
     continuations: list[Continuation]
     num_continuations: int
+    evicted_ago_s: float | None
 
 
 class Now(Struct, frozen=True):
@@ -266,6 +267,7 @@ def _explanation(view: CacheView, tokenizer: Tokenizer) -> CacheExplanation:
             for sibling in view.path.siblings
         ],
         num_continuations=view.path.num_siblings,
+        evicted_ago_s=view.evicted_ago_s,
     )
 
 

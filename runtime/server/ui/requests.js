@@ -7,7 +7,8 @@ const REASONS = {
   whole: "Everything was there. The last token is always computed: its logits choose the first new one.",
   empty: "Nothing in the cache began like this prompt.",
   diverged: "Up to here the prompt equals others in the tree; then it goes its own way, and they go on with:",
-  new: "What was cached ended here: nothing had gone on from this place, or it was evicted.",
+  evicted: "What follows had been cached, but was evicted before the request came.",
+  new: "What was cached ended here: nothing had gone on from this place.",
 };
 
 const PLAIN_ENDS = ["stop", "length", "cancelled", "client_gone"];

@@ -21,7 +21,9 @@ from branchline.runtime.protocol import (
     EngineFlushed,
     EngineInspect,
     EngineInspected,
+    EnginePin,
     EnginePing,
+    EnginePinned,
     EnginePong,
     Failed,
     FrontMessage,
@@ -219,6 +221,9 @@ class PlayedFront:
                 self._errands.put(lambda: self.service.on_engine_event(EngineInspected(seq, view)))
             case EngineFlush(seq=seq):
                 self._errands.put(lambda: self.service.on_engine_event(EngineFlushed(seq, 7)))
+            case EnginePin(seq=seq, input_ids=ids):
+                pinned = EnginePinned(seq, 4711, len(ids))
+                self._errands.put(lambda: self.service.on_engine_event(pinned))
 
     def _inspect(self, namespace: str, query: EngineQuery) -> EngineView:
         return SequencesView([], dict(self.stats))
