@@ -13,10 +13,12 @@ from ..scheduler.config import Policy
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionBackend = Literal["auto", "torch", "cpu"]
+Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128"]
 
 DTYPES: Final = get_args(Dtype)
 POLICIES: Final = get_args(Policy)
 ATTENTION_BACKENDS: Final = get_args(AttentionBackend)
+QUANTIZATIONS: Final = get_args(Quantization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class EngineConfig:
     device: "auto" is the GPU where there is one, else "cpu"; any name that torch knows.
     attention_backend: "cpu" is C++ for attention and the small operators, "torch" serves any
         device; "auto" is "cpu" on a CPU where it can be built, else "torch".
+    quantization: of the weights, while they are loaded, on a CPU: "int8" (a scale per output, and
+        inputs rounded as they come) or "int4" (a scale per 32, 64 or 128 inputs).
     context_length: longest sequence in tokens; None is the model's own.
     kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
         memory holds, and on a CPU at most `MAX_CPU_KV_BYTES`.
@@ -51,6 +55,7 @@ class EngineConfig:
     dtype: Dtype = "auto"
     device: str = "auto"
     attention_backend: AttentionBackend = "auto"
+    quantization: Quantization = "none"
     context_length: int | None = None
     kv_slots: int | None = None
     kv_memory_fraction: float = 0.5
@@ -75,6 +80,10 @@ class EngineConfig:
             raise ValueError(
                 f"attention_backend must be one of {', '.join(ATTENTION_BACKENDS)}, "
                 f"not {self.attention_backend!r}"
+            )
+        if self.quantization not in QUANTIZATIONS:
+            raise ValueError(
+                f"quantization must be one of {', '.join(QUANTIZATIONS)}, not {self.quantization!r}"
             )
         if not self.device:
             raise ValueError("device is empty; give 'auto', 'cpu' or 'cuda'")

@@ -58,7 +58,9 @@ class ModelRunner:
         self.vocab_size = self.model_config.vocab_size
         self.eos_token_ids = self.model_config.eos_token_ids
         self.architecture = self.model_config.architecture
-        self.fingerprint = fingerprint(model_dir, self.dtype)
+        # Quantized weights give other keys and values.
+        quantized = () if config.quantization == "none" else (config.quantization,)
+        self.fingerprint = fingerprint(model_dir, self.dtype, *quantized)
 
         shape = self.model_config
         kernels = _kernels(config, self.dtype, self.device)
@@ -87,6 +89,7 @@ class ModelRunner:
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": f"{self.device}, torch threads: {torch.get_num_threads()}",
             "kernels": "torch" if kernels is None else f"C++ ({kernels.level})",
+            "weights": "as they are" if config.quantization == "none" else config.quantization,
         }
 
     @torch.inference_mode()
@@ -131,23 +134,36 @@ def _dtype(config: EngineConfig, model: ModelConfig, device: torch.device) -> to
 
 def _kernels(config: EngineConfig, dtype: torch.dtype, device: torch.device) -> CpuKernels | None:
     """The C++ kernels where `config` and the machine allow, else None: torch serves."""
+    needed_by = _needs_kernels(config)
     if config.attention_backend == "torch":
+        if config.quantization != "none":
+            raise ModelLoadError(
+                f"quantization {config.quantization!r} is done by the C++ kernels, which "
+                "attention_backend 'torch' excludes; use 'auto'"
+            )
         return None
     can_serve = device.type == "cpu" and dtype in DTYPES
-    if config.attention_backend == "auto" and not can_serve:
+    if needed_by is None and not can_serve:
         return None
     if not can_serve:
         raise ModelLoadError(
-            f"attention_backend 'cpu' is for float32 and bfloat16 on a CPU, not for {dtype} on "
-            f"{device}; use 'auto'"
+            f"{needed_by} is for float32 and bfloat16 on a CPU, not for {dtype} on {device}; "
+            "leave it at its default"
         )
     try:
-        return load_kernels()
+        return load_kernels(quantization=config.quantization)
     except (KernelBuildError, OSError) as error:
-        if config.attention_backend == "cpu":
-            raise ModelLoadError(f"attention_backend 'cpu' is not available: {error}") from None
+        if needed_by is not None:
+            raise ModelLoadError(f"{needed_by} is not available: {error}") from None
         _log.warning("the CPU kernels are not available; torch serves, slower: %s", error)
         return None
+
+
+def _needs_kernels(config: EngineConfig) -> str | None:
+    """The setting that cannot do without the C++ kernels."""
+    if config.attention_backend == "cpu":
+        return "attention_backend 'cpu'"
+    return None if config.quantization == "none" else f"quantization {config.quantization!r}"
 
 
 def _has_bfloat16_arithmetic() -> bool:

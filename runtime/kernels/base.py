@@ -59,8 +59,9 @@ class LayerOps(Protocol):
     def silu_mul(self, gate_up: torch.Tensor, /) -> torch.Tensor:
         """silu(gate) * up for gate_up: [rows, 2 * size], gate first."""
 
-    def pack_linear(self, weight: torch.Tensor, /) -> LinearOp | None:
-        """`weight: [out, in]` in the order its products want; None where torch is to do them."""
+    def pack_linear(self, weight: torch.Tensor, /, vocabulary: bool = False) -> LinearOp | None:
+        """`weight: [out, in]` in the order its products want; None where torch is to do them.
+        vocabulary: an embedding or the weight of logits."""
 
 
 class Attention(ABC, Generic[Plan]):

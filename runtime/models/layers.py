@@ -56,9 +56,10 @@ class Vocabulary:
         self.embedding: torch.Tensor | LinearOp = embedding
         if tied:
             weights.discard("lm_head.weight")
-            self.head = self.embedding = packed_or_plain(embedding, weights.ops)
+            self.head = self.embedding = packed_or_plain(embedding, weights.ops, vocabulary=True)
         else:
-            self.head = packed_or_plain(weights.take("lm_head.weight", shape), weights.ops)
+            head = weights.take("lm_head.weight", shape)
+            self.head = packed_or_plain(head, weights.ops, vocabulary=True)
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden]"""
@@ -73,9 +74,11 @@ class Vocabulary:
         return self.head(x, None, torch.float32)
 
 
-def packed_or_plain(weight: torch.Tensor, ops: LayerOps | None) -> torch.Tensor | LinearOp:
+def packed_or_plain(
+    weight: torch.Tensor, ops: LayerOps | None, *, vocabulary: bool = False
+) -> torch.Tensor | LinearOp:
     """`weight: [out, in]` in the order of the fused operators where these want it: one copy."""
-    packed = None if ops is None else ops.pack_linear(weight)
+    packed = None if ops is None else ops.pack_linear(weight, vocabulary=vocabulary)
     return weight if packed is None else packed
 
 

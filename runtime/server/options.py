@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from ..engine.config import ATTENTION_BACKENDS, DTYPES, POLICIES, EngineConfig
+from ..engine.config import ATTENTION_BACKENDS, DTYPES, POLICIES, QUANTIZATIONS, EngineConfig
 from .flight import Limits
 from .http.quota import Quota
 from .http.settings import HttpSettings, parse_http
@@ -156,6 +156,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices=ATTENTION_BACKENDS,
         default="auto",
         help="cpu: C++, compiled at its first use; torch: anywhere (default: cpu where it can)",
+    )
+    engine.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        default="none",
+        help="of the weights while they are loaded, on a CPU; int4: groups of 32 (default: none)",
     )
     engine.add_argument("--context-length", type=int, help="longest sequence (default: model's)")
     engine.add_argument("--kv-slots", type=int, help="tokens that the KV cache holds")

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 
+from ...engine.config import Quantization
 from ...memory.kv_pool import LayerKV
 from .build import KernelBuildError, build
+from .linear import PackedLinear
+from .packing import pack, storage_of
 
 # Forces a level: for measurements, and for machines whose widest vectors are slow.
 LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
@@ -37,22 +39,29 @@ _SIGNATURES: Final = {
     "bl_rope_store": (None, "plppppfpppliiiii"),
     "bl_rms_norm": (None, "plipppfii"),
     "bl_silu_mul": (None, "plippii"),
-    "bl_has_linear": (c_int, "p"),
-    "bl_linear": (c_int, "pliippppiiii"),
+    "bl_linear_rows": (c_int64, "p"),
+    "bl_linear": (c_int, "pliiiipppppiiii"),
 }
 _TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int, "f": c_float}
 
 
 class CpuKernels:
-    """The kernels at one level of vector instructions."""
+    """The kernels at one level of vector instructions.
 
-    def __init__(self, library: ctypes.CDLL, level: str) -> None:
+    quantization: what `pack_linear` makes of weights. linear_rows: rows of a linear layer beyond
+    which torch is faster.
+    """
+
+    def __init__(
+        self, library: ctypes.CDLL, level: str, quantization: Quantization = "none"
+    ) -> None:
         self.level = level
+        self.quantization = quantization
         self.library = library
         self._level = library.bl_level(level.encode())
         if not self._level:
             raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
-        self._has_linear = bool(library.bl_has_linear(self._level))
+        self.linear_rows = int(library.bl_linear_rows(self._level))
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """x / rms(x) * weight over the last dimension, in x's dtype."""
@@ -88,15 +97,18 @@ class CpuKernels:
         )
         return out
 
-    def pack_linear(self, weight: torch.Tensor) -> PackedLinear | None:
-        """`weight: [out, in]` for products with it, or None where torch is the better choice: at
-        levels without tiles, and in float32 when the weight is not exact in bfloat16."""
-        if not self._has_linear or weight.dtype not in DTYPES:
+    def pack_linear(self, weight: torch.Tensor, vocabulary: bool = False) -> PackedLinear | None:
+        """`weight: [out, in]` for products with it, quantized as asked for, or None where torch is
+        the better choice: without quantization for a weight that is not exact in bfloat16.
+
+        vocabulary: an embedding or the weight of logits.
+        """
+        if weight.dtype not in DTYPES:
             return None
-        exact = weight.to(torch.bfloat16)
-        if weight.dtype is torch.float32 and not torch.equal(exact.float(), weight):
+        storage, group = storage_of(self.quantization, vocabulary=vocabulary)
+        if storage == "bf16" and weight.dtype is torch.float32 and not _is_bfloat16(weight):
             return None
-        return PackedLinear(self, exact)
+        return PackedLinear(self, pack(weight, storage, group))
 
     def linear(
         self,
@@ -118,8 +130,9 @@ class CpuKernels:
             rows,
             weight.inputs,
             weight.outputs,
+            *weight.storage,
             x.data_ptr(),
-            weight.address,
+            *weight.pointers,
             None if bias is None else _checked(bias, x.dtype).data_ptr(),
             out.data_ptr(),
             x.dtype is torch.bfloat16,
@@ -197,45 +210,7 @@ class CpuKernels:
         )
 
 
-class PackedLinear:
-    """A weight in the order of src/amx.h, `tiles: [out / 16, in / 2, 16, 2]`, bfloat16, padded with
-    zeros to multiples of 16 outputs and 32 inputs."""
-
-    __slots__ = ("_kernels", "address", "inputs", "outputs", "tiles")
-
-    def __init__(self, kernels: CpuKernels, weight: torch.Tensor) -> None:
-        self._kernels = kernels
-        self.outputs, self.inputs = weight.shape
-        padded = F.pad(weight, (0, -self.inputs % 32, 0, -self.outputs % 16))
-        blocks = padded.view(padded.shape[0] // 16, 16, padded.shape[1] // 2, 2)
-        self.tiles = blocks.transpose(1, 2).contiguous()
-        self.address = self.tiles.data_ptr()
-
-    def __repr__(self) -> str:
-        return f"PackedLinear({self.outputs} x {self.inputs})"
-
-    def __call__(
-        self, x: torch.Tensor, bias: torch.Tensor | None = None, dtype: torch.dtype | None = None
-    ) -> torch.Tensor:
-        """x weight^T + bias: [rows, out], in x's dtype or in float32."""
-        out = x.new_empty(x.shape[0], self.outputs, dtype=dtype)
-        self._kernels.linear(x, self, bias, out, False)
-        return out
-
-    def add_to(
-        self, residual: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """residual + x weight^T + bias, in place, rounded once."""
-        self._kernels.linear(x, self, bias, residual, True)
-        return residual
-
-    def rows(self, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """The weight's rows `ids: [tokens]` as [tokens, in]: an embedding."""
-        taken = self.tiles[ids // 16, :, ids % 16].flatten(1)
-        return taken[:, : self.inputs].to(dtype)
-
-
-def load_kernels(level: str | None = None) -> CpuKernels:
+def load_kernels(level: str | None = None, *, quantization: Quantization = "none") -> CpuKernels:
     """The kernels at `level`, by default the best that this processor has; built when needed.
 
     Raises KernelBuildError.
@@ -243,7 +218,7 @@ def load_kernels(level: str | None = None) -> CpuKernels:
     library = _load(build(_tell))
     level = level or os.environ.get(LEVEL_VARIABLE) or available_levels(library)[0]
     try:
-        return CpuKernels(library, level)
+        return CpuKernels(library, level, quantization)
     except ValueError as error:
         raise KernelBuildError(f"{error}; this processor has {available_levels(library)}") from None
 
@@ -266,6 +241,11 @@ def _load(path: Path) -> ctypes.CDLL:
         function.restype = result
         function.argtypes = [_TYPES[letter] for letter in arguments]
     return library
+
+
+def _is_bfloat16(weight: torch.Tensor) -> bool:
+    """Whether bfloat16 holds every value of a float32 weight exactly."""
+    return not (weight.view(torch.int32) & 0xFFFF).any()
 
 
 def _tell(line: str) -> None:

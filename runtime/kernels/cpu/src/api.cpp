@@ -33,11 +33,11 @@ namespace {
 constexpr int64_t kMinWork = 400'000;
 
 #ifdef BL_AMX
-// Whether the processor has tiles of bfloat16 and Linux lets this process use them.
+// Whether the processor has tiles of bfloat16 and int8 and Linux lets this process use them.
 bool may_use_tiles() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    const bool has_tiles = (d >> 24 & 1u) && (d >> 22 & 1u);
+    const bool has_tiles = (d >> 24 & 1u) && (d >> 22 & 1u) && (d >> 25 & 1u);
     constexpr long kRequestPermission = 0x1023, kTileData = 18;  // arch_prctl(2)
     return has_tiles && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
@@ -176,17 +176,19 @@ void bl_silu_mul(const Level* level, int64_t rows, int n, const void* gate_up, v
                         static_cast<char*>(out) + i * bytes, n, is_bf16 != 0);
 }
 
-int bl_has_linear(const Level* level) { return level->linear != nullptr; }
+int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
 
 // 0, or 1 when memory ran out. x: [rows, inputs], out: [rows, outputs], both contiguous.
-int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, const void* x,
-              const void* weight, const void* bias, void* out, int is_bf16, int adds,
-              int out_is_float, int threads) {
-    const int64_t blocks = (rows + 15) / 16, steps = (inputs + 31) / 32;
-    void* packed = linear_buffer(size_t(blocks * steps * (is_bf16 ? 1 : 3) * 1024));
-    if (packed == nullptr) return 1;
-    const Linear a{x, weight, bias, out, packed, rows, inputs, outputs,
-                   is_bf16 != 0, adds != 0, out_is_float != 0};
+int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int storage, int group,
+              const void* x, const void* weight, const void* scales, const void* bias, void* out,
+              int is_bf16, int adds, int out_is_float, int threads) {
+    Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
+             storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
+    const int64_t blocks = (rows + 15) / 16;
+    char* buffer = linear_buffer(size_t(level->linear_bytes(a) + blocks * 64));
+    if (buffer == nullptr) return 1;
+    a.row_scales = reinterpret_cast<float*>(buffer);
+    a.packed_x = buffer + blocks * 64;
     const int pairs = (outputs + 31) / 32;
     // A few rows cost reading the weight, many the products.
     const int team = threads_for(int64_t(inputs) * outputs * (rows < 16 ? 2 : rows / 8), threads);

@@ -46,14 +46,25 @@ struct RopeStore {
     bool is_bf16;
 };
 
-// out = x weight^T + bias, or out += where `adds`. The weight is packed as amx.h says; x, bias and
-// out are of the element type, out of float where out_is_float.
+// How a weight is stored: blocks of 16 outputs, in them words of 32 bits, one per output, that hold
+// consecutive inputs: [outputs / 16][words][16]. Outputs are padded with zeros, inputs up to whole
+// tiles (32 inputs; 64 in int8) or groups.
+enum Storage : int32_t {
+    kBf16 = 0,  // 2 inputs, the first in the low half
+    kInt8 = 1,  // 4 inputs; the weight is that times scales[output], float
+    kInt4 = 2,  // 8 inputs, 2 i + j in bits 16 j + 4 i, plus 8; times scales[block][group][16], bf16
+};
+
+// out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out of
+// float where out_is_float. With int8 weights each row of x is rounded to int8, too.
 struct Linear {
-    const void *x, *weight, *bias;
+    const void *x, *weight, *scales, *bias;
     void* out;
-    void* packed_x;          // linear_scratch bytes
+    void* packed_x;          // Level::linear_bytes of them
+    float* row_scales;       // [rows], of x in int8
     int64_t rows;
     int32_t inputs, outputs;
+    int32_t storage, group;  // inputs that share a scale in int4
     bool is_bf16, adds, out_is_float;
 };
 
@@ -64,9 +75,11 @@ struct Level {
     void (*rope_store)(const RopeStore&, int64_t token);
     void (*rms_norm)(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16);
     void (*silu_mul)(const void* gate_up, void* out, int n, bool is_bf16);
-    // Null where the level has no linear layers: of 16 rows of x, and of pairs of 16 outputs.
+    // Linear layers: bytes for the inputs, packing 16 rows of x, and pairs of 16 outputs.
+    int64_t (*linear_bytes)(const Linear&);
     void (*pack_inputs)(const Linear&, int64_t block);
     void (*linear)(const Linear&, int begin, int end);
+    int64_t linear_rows;  // more are better left to another library
 };
 
 int padded_dim(int head_dim);

@@ -2,6 +2,7 @@
 // BL_LEVEL (its name) and BL_VECTOR_BYTES.
 #include "attention.h"
 #include "fused.h"
+#include "linear.h"
 #ifdef BL_AMX
 #include "amx.h"
 #endif
@@ -42,16 +43,42 @@ void silu_mul(const void* gate_up, void* out, int n, bool is_bf16) {
 }
 
 #ifdef BL_AMX
-void pack_any(const Linear& a, int64_t block) {
-    a.is_bf16 ? pack_inputs<bf16>(a, block) : pack_inputs<float>(a, block);
+int64_t linear_bytes(const Linear& a) {
+    return a.is_bf16 ? linear_bytes_amx<bf16>(a) : linear_bytes_amx<float>(a);
+}
+
+void pack_inputs(const Linear& a, int64_t block) {
+    a.is_bf16 ? pack_inputs_amx<bf16>(a, block) : pack_inputs_amx<float>(a, block);
 }
 
 void linear(const Linear& a, int begin, int end) {
-    a.is_bf16 ? linear_outputs<bf16>(a, begin, end) : linear_outputs<float>(a, begin, end);
+    a.is_bf16 ? linear_amx<bf16>(a, begin, end) : linear_amx<float>(a, begin, end);
 }
+
+constexpr int64_t kLinearRows = INT64_MAX;
 #else
-constexpr auto pack_any = nullptr;
-constexpr auto linear = nullptr;
+int64_t linear_bytes(const Linear& a) { return linear_bytes_any(a); }
+
+void pack_inputs(const Linear& a, int64_t block) {
+    a.is_bf16 ? pack_inputs_any<bf16>(a, block) : pack_inputs_any<float>(a, block);
+}
+
+template <class T>
+void linear_as(const Linear& a, int begin, int end) {
+    if (a.storage == kInt4)
+        linear_any<T, kInt4>(a, begin, end);
+    else if (a.storage == kInt8)
+        linear_any<T, kInt8>(a, begin, end);
+    else
+        linear_any<T, kBf16>(a, begin, end);
+}
+
+void linear(const Linear& a, int begin, int end) {
+    a.is_bf16 ? linear_as<bf16>(a, begin, end) : linear_as<float>(a, begin, end);
+}
+
+// The weight is unpacked anew for every four rows: libraries that block are faster from here on.
+constexpr int64_t kLinearRows = 64;
 #endif
 
 }  // namespace
@@ -63,5 +90,6 @@ constexpr auto linear = nullptr;
 
 extern const Level BL_JOIN(level_, BL_LEVEL);
 const Level BL_JOIN(level_, BL_LEVEL) = {
-    BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul, pack_any, linear,
+    BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
+    linear_bytes, pack_inputs, linear, kLinearRows,
 };

@@ -132,3 +132,35 @@ def test_a_library_that_others_can_write_is_not_loaded(
     path.chmod(0o777)
     with pytest.raises(KernelBuildError, match="written by others"):
         build(print)
+
+
+def logits_of(model_dir: str, **settings: str) -> torch.Tensor:
+    slots = torch.arange(12)
+    batch = ForwardBatch(slots + 7, slots, slots, [12], [slots], logit_rows=slots)
+    config = EngineConfig(model_dir, kv_slots=12, device="cpu", **settings)  # type: ignore[arg-type]
+    return ModelRunner(config).forward(batch)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_a_quantized_model_is_near_the_one_it_came_from(
+    model_dir: str, kernels: CpuKernels, quantization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEVEL_VARIABLE, kernels.level)
+    exact, ours = logits_of(model_dir), logits_of(model_dir, quantization=quantization)
+    assert not torch.equal(ours, exact)
+    error = (ours - exact).norm() / exact.norm()
+    assert error < {"int8": 0.03, "int4": 0.15}[quantization]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"attention_backend": "torch"}, "'torch' excludes"),
+        ({"dtype": "float16"}, "quantization 'int8' is for float32 and bfloat16"),
+    ],
+)
+def test_quantization_without_the_kernels_is_an_error(
+    model_dir: str, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ModelLoadError, match=message):
+        logits_of(model_dir, quantization="int8", **settings)

@@ -1,0 +1,152 @@
+"""Weights in the order of the C++ linear layers (src/kernels.h, Storage), and back; in plain torch.
+
+Called when a model is loaded; what is rounded here is all that quantization loses in a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+import torch.nn.functional as F
+
+from ...engine.config import Quantization
+
+Storage = Literal["bf16", "int8", "int4"]
+STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4")  # numbered as in src/kernels.h
+
+# Outputs that are packed at once: so many rows of float32 are all that packing needs beside the
+# weight and its packed form.
+_ROWS: Final = 2048
+_LARGEST_INT8: Final = 127.0
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A weight [outputs, inputs] for the kernels. group: inputs that share a scale, in int4.
+
+    words: int32 [blocks of 16 outputs, words, 16]. scales: float32 [outputs, padded] for int8,
+    bfloat16 [blocks, groups, 16] for int4, else None.
+    """
+
+    storage: Storage
+    outputs: int
+    inputs: int
+    group: int
+    words: torch.Tensor
+    scales: torch.Tensor | None
+
+    def unpack(self, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """The weight's rows `ids: [rows]` as [rows, inputs]."""
+        block, lane = ids // 16, ids % 16
+        words = self.words[block, :, lane]
+        if self.storage == "bf16":
+            rows = words.view(torch.bfloat16)
+            return rows[:, : self.inputs].to(dtype)
+        assert self.scales is not None
+        if self.storage == "int8":
+            values = words.view(torch.int8) * self.scales[ids, None]
+        else:
+            scales = self.scales[block, :, lane].float()
+            values = (_nibbles(words).unflatten(1, (-1, self.group)) * scales[..., None]).flatten(1)
+        return values[:, : self.inputs].to(dtype)
+
+
+def storage_of(quantization: Quantization, *, vocabulary: bool) -> tuple[Storage, int]:
+    """How a weight is stored, and its group. The vocabulary's is never coarser than int8: its
+    rows are inputs and its products logits, and it loses the most by rounding."""
+    if quantization == "none":
+        return "bf16", 0
+    if quantization == "int8" or vocabulary:
+        return "int8", 0
+    return "int4", int(quantization.partition("-")[2] or 32)
+
+
+def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
+    """`weight: [outputs, inputs]` as `storage`, a bounded number of rows at a time."""
+    outputs, inputs = weight.shape
+    unit = {"bf16": 32, "int8": 64, "int4": group}[storage]
+    padded, blocks = -(-inputs // unit) * unit, -(-outputs // 16)
+    per_word = {"bf16": 2, "int8": 4, "int4": 8}[storage]
+    words = torch.empty(blocks, padded // per_word, 16, dtype=torch.int32)
+    scales: torch.Tensor | None = None
+    if storage == "int8":
+        scales = torch.empty(blocks * 16)
+    elif storage == "int4":
+        scales = torch.empty(blocks, padded // group, 16, dtype=torch.bfloat16)
+    for start in range(0, blocks * 16, _ROWS):
+        rows = weight[start : start + _ROWS]
+        rows = F.pad(rows, (0, padded - inputs, 0, -len(rows) % 16))
+        here = slice(start // 16, start // 16 + len(rows) // 16)
+        if storage == "bf16":
+            codes = rows.to(torch.bfloat16).view(torch.int32)
+        elif storage == "int8":
+            assert scales is not None
+            values, scale = round_to_int8(rows)
+            codes = values.view(torch.int32)
+            scales[start : start + len(rows)] = scale
+        else:
+            assert scales is not None
+            values, scale = round_to_int4(rows, group)
+            codes = _words(values)
+            scales[here] = scale.unflatten(0, (-1, 16)).transpose(1, 2)
+        words[here] = codes.unflatten(0, (-1, 16)).transpose(1, 2)
+    return Packed(storage, outputs, inputs, group, words, scales)
+
+
+def round_to_int8(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 [rows, inputs] and its scales, float32 [rows]: each row's largest is 127 of them."""
+    rows = rows.float()
+    scale = rows.abs().amax(1) / _LARGEST_INT8
+    divisor = torch.where(scale > 0, scale, 1.0)
+    return (rows / divisor[:, None]).round_().to(torch.int8), scale
+
+
+def round_to_int4(rows: torch.Tensor, group: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 [rows, inputs] of -8 ... 7, and its scales, bfloat16 [rows, inputs / group].
+
+    A group's value of the largest magnitude becomes -8: one more step than a symmetric range has.
+    Then the scale is fitted to the rounded values by least squares.
+    """
+    groups = rows.float().unflatten(1, (-1, group))
+    largest = groups.gather(2, groups.abs().argmax(2, keepdim=True))
+    scale = _fitted(groups, (largest / -8).to(torch.bfloat16).float())
+    codes = _codes(groups, scale)
+    return codes.to(torch.int8).flatten(1), scale.squeeze(2).to(torch.bfloat16)
+
+
+def _fitted(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    codes = _codes(groups, scale)
+    squares = codes.square().sum(2, keepdim=True)
+    fitted = (groups * codes).sum(2, keepdim=True) / torch.where(squares > 0, squares, 1.0)
+    return fitted.to(torch.bfloat16).float()
+
+
+def _codes(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return (groups / torch.where(scale != 0, scale, 1.0)).round_().clamp_(-8, 7)
+
+
+def _words(values: torch.Tensor) -> torch.Tensor:
+    """-8 ... 7 as int8 [rows, inputs] to int32 [rows, inputs / 8]: input 2 i + j of a word in bits
+    16 j + 4 i, plus 8."""
+    nibbles = (values + 8).to(torch.uint8).unflatten(1, (-1, 4, 2))  # [.., i, j]
+    pairs = nibbles[:, :, ::2] | nibbles[:, :, 1::2] << 4  # [.., i / 2, j]: the bytes of half j
+    return pairs.transpose(2, 3).flatten(2).view(torch.int32).flatten(1)
+
+
+def _nibbles(words: torch.Tensor) -> torch.Tensor:
+    """What `_words` packed, as float32 [rows, inputs]."""
+    halves = words.contiguous().view(torch.uint8).unflatten(1, (-1, 2, 2))  # [.., j, i / 2]
+    pairs = torch.stack((halves & 15, halves >> 4), -1)  # [.., j, i / 2, i % 2]
+    return pairs.flatten(3).transpose(2, 3).flatten(1).float() - 8
+
+
+def unpacked(
+    packed: Packed, dtype: torch.dtype, use: Callable[[slice, torch.Tensor], None]
+) -> None:
+    """Hand the weight to `use` in `dtype`, some of its outputs at a time."""
+    for start in range(0, packed.outputs, _ROWS):
+        rows = slice(start, min(start + _ROWS, packed.outputs))
+        use(rows, packed.unpack(torch.arange(rows.start, rows.stop), dtype))

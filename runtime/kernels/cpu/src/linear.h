@@ -1,0 +1,179 @@
+// Linear layers over packed weights for any vector width, and what amx.h needs of them, too; for
+// level.cpp. A few rows of x at a time meet the weight as it streams by, lanes over outputs.
+#pragma once
+
+#include "kernels.h"
+#include "vec.h"
+
+namespace {
+
+inline int padded_inputs(const Linear& a) {
+    const int unit = a.storage == kInt4 ? a.group : a.storage == kInt8 ? 64 : 32;
+    return (a.inputs + unit - 1) / unit * unit;
+}
+
+// --- x in int8 ---------------------------------------------------------------------------------
+
+// What a row's values are multiples of: its largest magnitude over 127. Not finite where a value is
+// not, so that this shows in the results.
+template <class T>
+inline float scale_of_row(const T* x, int n) {
+    vf most = {}, poison = {};
+    for (int i = 0; i < n; i += W) {
+        const vf part = load_up_to(x + i, n - i);
+        most = vmax(most, (vf)((vu)part & 0x7fffffffu));
+        poison += part * 0.f;
+    }
+    return largest(most) / 127.f + sum(poison);
+}
+
+inline float inverse_of_scale(float scale) { return scale > 1e-30f ? 1.f / scale : 0.f; }
+
+// To the nearest integer, for |x| < 2^22: the low bits of the sum with 1.5 * 2^23.
+inline vi to_integers(vf x) { return (vi)(x + 12582912.f) - 0x4B400000; }
+
+// --- results -----------------------------------------------------------------------------------
+
+// Up to 16 rows x 16 outputs of the result, from their sums.
+template <class T>
+inline void put_sums(const Linear& a, const float* sums, int rows, int64_t row, int output) {
+    const T* bias = static_cast<const T*>(a.bias);
+    for (int r = 0; r < rows; ++r) {
+        for (int lane = 0; lane < 16; lane += W) {
+            const int at = output + lane, n = a.outputs - at;
+            if (n <= 0) break;
+            vf sum = load(sums + r * 16 + lane);
+            if (bias != nullptr) sum += load_up_to(bias + at, n);
+            const int64_t to = (row + r) * a.outputs + at;
+            if (a.out_is_float) {
+                store_up_to(static_cast<float*>(a.out) + to, sum, n);
+                continue;
+            }
+            T* out = static_cast<T*>(a.out) + to;
+            if (a.adds) sum += load_up_to(out, n);
+            store_up_to(out, sum, n);
+        }
+    }
+}
+
+// --- any vector width --------------------------------------------------------------------------
+
+// The inputs stay float, [rows][padded inputs]; with int8 weights they are integers.
+inline int64_t linear_bytes_any(const Linear& a) {
+    return a.rows * padded_inputs(a) * int64_t(sizeof(float));
+}
+
+template <class T>
+inline void pack_inputs_any(const Linear& a, int64_t block) {
+    const int padded = padded_inputs(a);
+    const int64_t end = a.rows < (block + 1) * 16 ? a.rows : (block + 1) * 16;
+    for (int64_t r = block * 16; r < end; ++r) {
+        const T* x = static_cast<const T*>(a.x) + r * a.inputs;
+        float* to = static_cast<float*>(a.packed_x) + r * padded;
+        float inverse = 1.f;
+        if (a.storage == kInt8) {
+            a.row_scales[r] = scale_of_row(x, a.inputs);
+            inverse = inverse_of_scale(a.row_scales[r]);
+        }
+        for (int i = 0; i < padded; i += W) {
+            vf part = {};
+            if (i < a.inputs) part = load_up_to(x + i, a.inputs - i);
+            if (a.storage == kInt8) part = __builtin_convertvector(to_integers(part * inverse), vf);
+            store(to + i, part);
+        }
+    }
+}
+
+template <int STORAGE>
+constexpr int kPerWord = STORAGE == kBf16 ? 2 : STORAGE == kInt8 ? 4 : 8;
+
+// Input K of each word, unscaled.
+template <int STORAGE, int K>
+inline vf unpack(vu words) {
+    if constexpr (STORAGE == kBf16) {
+        return (vf)(K == 0 ? words << 16 : words & 0xffff0000u);
+    } else if constexpr (STORAGE == kInt8) {
+        return __builtin_convertvector((vi)(words << (24 - 8 * K)) >> 24, vf);
+    } else {
+        constexpr int shift = 16 * (K % 2) + 4 * (K / 2);
+        return (vf)((words >> shift & 15u) | 0x4B000000u) - 8388616.f;  // 2^23 + 8
+    }
+}
+
+template <int STORAGE, int R, int C, int... K>
+inline void add_words(
+    const uint32_t* w, int64_t next_block, const float* x, int64_t padded,
+    vf (&sums)[R][C][16 / W], std::integer_sequence<int, K...>
+) {
+    for (int c = 0; c < C; ++c) {
+        for (int v = 0; v < 16 / W; ++v) {
+            vu words;
+            std::memcpy(&words, w + c * next_block + v * W, sizeof words);
+            const auto add = [&](int k, vf weight) {
+                for (int r = 0; r < R; ++r) sums[r][c][v] += weight * x[r * padded + k];
+            };
+            (add(K, unpack<STORAGE, K>(words)), ...);
+        }
+    }
+}
+
+// R rows x C blocks of 16 outputs.
+template <class T, int STORAGE, int R, int C>
+inline void product_any(const Linear& a, int64_t row, int block) {
+    constexpr int per_word = kPerWord<STORAGE>;
+    const int padded = padded_inputs(a), num_words = padded / per_word;
+    const int at_once = STORAGE == kInt4 ? a.group / per_word : num_words;
+    const int64_t next_block = int64_t(num_words) * 16;
+    const uint32_t* w = static_cast<const uint32_t*>(a.weight) + block * next_block;
+    const float* x = static_cast<const float*>(a.packed_x) + row * padded;
+    vf totals[R][C][16 / W] = {};
+    for (int group = 0; group * at_once < num_words; ++group) {
+        vf sums[R][C][16 / W] = {};
+        for (int n = group * at_once; n < (group + 1) * at_once; ++n)
+            add_words<STORAGE>(w + n * 16, next_block, x + n * per_word, padded, sums,
+                               std::make_integer_sequence<int, per_word>());
+        for (int c = 0; c < C; ++c) {
+            for (int v = 0; v < 16 / W; ++v) {
+                vf scale = splat(1.f);
+                if constexpr (STORAGE == kInt8)
+                    scale = load(static_cast<const float*>(a.scales) + (block + c) * 16 + v * W);
+                if constexpr (STORAGE == kInt4)
+                    scale = load(static_cast<const bf16*>(a.scales) +
+                                 ((block + c) * int64_t(num_words / at_once) + group) * 16 + v * W);
+                for (int r = 0; r < R; ++r) totals[r][c][v] += sums[r][c][v] * scale;
+            }
+        }
+    }
+    for (int c = 0; c < C; ++c) {
+        float results[R * 16];
+        for (int r = 0; r < R; ++r)
+            for (int v = 0; v < 16 / W; ++v)
+                store(results + r * 16 + v * W,
+                      totals[r][c][v] * (STORAGE == kInt8 ? a.row_scales[row + r] : 1.f));
+        put_sums<T>(a, results, R, row, (block + c) * 16);
+    }
+}
+
+template <class T, int STORAGE, int C>
+inline void all_rows(const Linear& a, int block) {
+    int64_t row = 0;
+    for (; row + 4 <= a.rows; row += 4) product_any<T, STORAGE, 4, C>(a, row, block);
+    if (row + 2 <= a.rows) {
+        product_any<T, STORAGE, 2, C>(a, row, block);
+        row += 2;
+    }
+    if (row < a.rows) product_any<T, STORAGE, 1, C>(a, row, block);
+}
+
+// All rows for the pairs [begin, end) of blocks of 16 outputs.
+template <class T, int STORAGE>
+inline void linear_any(const Linear& a, int begin, int end) {
+    for (int pair = begin; pair < end; ++pair) {
+        if (pair * 32 + 16 < a.outputs)
+            all_rows<T, STORAGE, 2>(a, 2 * pair);
+        else
+            all_rows<T, STORAGE, 1>(a, 2 * pair);
+    }
+}
+
+}  // namespace
