@@ -97,6 +97,13 @@ def _work(executor: StreamExecutor, name: str | None, role: str, timeout_s: floa
         _, raw = calls.tool_format.parse(cell.value)
     except ValueError as error:
         raise InvalidOutput(f"the output holds a broken call: {error}", text=cell.value) from error
+    without = [call.name for call in raw if not _runs(calls, call.name)]
+    if without:
+        raise InvalidRequest(
+            f"run_tools: {', '.join(without)}: given as a schema, without a function to run; give "
+            f"bl.tool_from_schema(schema, func), or answer by hand: s.value({variable!r}) holds "
+            "the calls and s.tool(text) appends a result"
+        )
     template = executor.backend.chat_template
     if raw and role not in template.roles:
         raise InvalidRequest(
@@ -104,6 +111,11 @@ def _work(executor: StreamExecutor, name: str | None, role: str, timeout_s: floa
             f"{', '.join(template.roles)}; give one of them, as in run_tools(role='user')"
         )
     return _Work(calls, raw, timeout_s)
+
+
+def _runs(calls: ToolCalls, name: str) -> bool:
+    # What is no tool at all becomes a result that says so.
+    return name not in calls.tools or calls.tools[name].runs
 
 
 def _last_calls(executor: StreamExecutor) -> str:

@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, update_wrapper
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, overload
 
@@ -30,6 +30,9 @@ class Tool(Generic[Arguments, Result]):
     `name` and `description` are what models see, `parameters` the JSON Schema of the arguments.
     """
 
+    # False for a tool that only describes what others run.
+    runs: bool = True
+
     def __init__(
         self,
         func: Callable[Arguments, Result],
@@ -39,17 +42,10 @@ class Tool(Generic[Arguments, Result]):
         timeout: float | None = None,
     ) -> None:
         self.func = func
-        self.name = (
+        self.name = checked_name(
             name if name is not None else str(getattr(func, "__name__", type(func).__name__))
         )
-        if not _NAME.fullmatch(self.name) or self.name in CHOICES:
-            raise ValueError(
-                f"tool name {self.name!r}: expected a letter or _, then letters, digits and _ . - "
-                f"(64 at most), and none of {', '.join(CHOICES)}"
-            )
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"tool {self.name!r}: timeout={timeout!r}: expected seconds above 0")
-        self.timeout_s = timeout
+        self.timeout_s = checked_tool_timeout(timeout, self.name)
         text, self._documented = _read_docstring(inspect.getdoc(func) or "")
         self.description = text if description is None else description
         self._parameters = _checked_parameters(func, self.name)
@@ -136,14 +132,36 @@ def tool(
 
 
 def as_tool(candidate: object) -> Tool[..., Any]:
-    """A tool as it is, or a function made one."""
+    """A tool as it is, or made of a function or a dict."""
     if isinstance(candidate, Tool):
         return candidate
+    if isinstance(candidate, Mapping):
+        from .schema_tools import tool_from_schema
+
+        return tool_from_schema(candidate)
     if not callable(candidate):
         raise TypeError(
-            f"tools: {candidate!r} is no tool; give functions, decorated with @bl.tool or not"
+            f"tools: {candidate!r} is no tool; give functions, decorated with @bl.tool or not, or "
+            "dicts with a name and the JSON Schema of the parameters"
         )
     return Tool(candidate)
+
+
+def checked_name(name: str) -> str:
+    """A name that every format can write, or ValueError."""
+    if not _NAME.fullmatch(name) or name in CHOICES:
+        raise ValueError(
+            f"tool name {name!r}: expected a letter or _, then letters, digits and _ . - "
+            f"(64 at most), and none of {', '.join(CHOICES)}"
+        )
+    return name
+
+
+def checked_tool_timeout(timeout: float | None, name: str) -> float | None:
+    """Seconds, or ValueError."""
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"tool {name!r}: timeout={timeout!r}: expected seconds above 0")
+    return timeout
 
 
 def _checked_parameters(func: Callable[..., Any], name: str) -> list[inspect.Parameter]:

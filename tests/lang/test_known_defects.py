@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -177,6 +178,45 @@ def test_11_separated_reasoning_is_set_in_stream_mode(model):
     assert "".join(state.text_iter()) == "42"
 
 
+def test_11_a_variable_never_shows_its_thinking(model):
+    model.reply = lambda prompt: "<think>hm</think>42"
+
+    @bl.function
+    def program(s):
+        s += bl.separate_reasoning(bl.gen("a"), model_type="qwen3")
+        return s["a"], s.text()
+
+    states = program.run_batch([{}] * 20, backend=model)
+    assert [state.ret_value for state in states] == [("42", "42")] * 20
+
+
+def test_11_a_whole_turn_may_be_separated(model):
+    model.reply = lambda prompt: "<think>hm</think>42"
+
+    @bl.function
+    def program(s):
+        s += bl.separate_reasoning(bl.assistant("So: " + bl.gen("a")), model_type="qwen3")
+        s += bl.user("next")
+
+    state = program.run(backend=model)
+    assert state.messages()[0] == {"role": "assistant", "content": "So: 42"}
+    assert state.text() == "<|assistant|>So: 42<|end|>\n<|user|>next<|end|>\n"
+
+
+def test_12_functions_of_a_body_are_called_for_its_runs_only(model):
+    called = []
+
+    @bl.function
+    def program(s, key):
+        s += "A constant beginning that is long enough for any cache of prefixes to want it. "
+        group = s.fork(2)
+        group += lambda i: called.append((key, i)) or f"{key}{i}" + bl.gen("v")
+        group.join()
+
+    program.run_batch([{"key": "x"}, {"key": "y"}], backend=model)
+    assert sorted(called) == [("x", 0), ("x", 1), ("y", 0), ("y", 1)]
+
+
 def test_13_unnamed_calls_make_no_variable(model):
     @bl.function
     def program(s):
@@ -196,6 +236,17 @@ def test_14_a_group_has_a_length_and_takes_text(model):
         return [len(group), [child.text() for child in group]]
 
     assert program.run(backend=model).ret_value == [2, ["same", "same"]]
+
+
+def test_15_several_images_are_told_apart_from_a_model_that_takes_none(model):
+    @bl.function
+    def program(s):
+        s += bl.user(bl.image("a.png") + bl.image("b.png") + "Which is larger?")
+        s += bl.assistant(bl.gen("a"))
+
+    with pytest.raises(bl.InvalidRequest, match=r"Image\('a.png'\): .*served for text only"):
+        program.run(backend=model)["a"]
+    assert model.calls == []
 
 
 def test_16_the_models_own_template_is_used_whatever_its_path(model):
@@ -284,6 +335,24 @@ def test_21_a_batch_runs_no_body_for_tracing(model):
     states = program.run_batch(items, backend=model)
     assert ran == ["k"] * 3
     assert all(state["a"] == model.reply("text") for state in states)
+
+
+def test_22_a_stream_that_nobody_watched_keeps_the_log_probabilities_of_all_tokens(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a", return_logprob=True)
+
+    state = program.run(stream=True, backend=model)
+    state.sync()
+
+    async def told():
+        pieces = state.text_async_iter("a", return_meta_data=True)
+        return [(text, meta.get("output_token_logprobs", [])) async for text, meta in pieces]
+
+    pieces = asyncio.run(told())
+    assert "".join(text for text, _ in pieces) == state["a"]
+    whole = state.get_meta_info("a")["output_token_logprobs"]
+    assert [token for _, tokens in pieces for token in tokens] == whole
 
 
 def test_23_joining_again_under_the_same_name_gives_the_new_results(model):
