@@ -57,8 +57,6 @@ ErrorCode = Literal[
 ]
 
 FinishReason = Literal["stop", "length", "cancelled"]
-# How an embedding is made of a prompt's last hidden states: their mean, or that of its last token.
-Pooling = Literal["mean", "last"]
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Namespace = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
@@ -251,6 +249,14 @@ class LogprobParams(Struct, forbid_unknown_fields=True, frozen=True):
     with_text: bool = False
 
 
+class EmbedParams(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is made of a prompt's last hidden states: their mean, or that of its last token; of it
+    the first `dimensions` (None: all), scaled to length 1."""
+
+    pooling: Literal["mean", "last"] = "mean"
+    dimensions: Annotated[int, Meta(ge=1, le=1_048_576)] | None = None
+
+
 class TokenLogprob(Struct, forbid_unknown_fields=True, frozen=True):
     """One token with its log probability, and the `top` most likely ones at its position as
     `(logprob, token_id, text)`. `logprob` is None for the first token of a prompt; texts are None
@@ -421,7 +427,7 @@ class Generate(_Message, tag="generate", frozen=True):
     Within an epoch the same request sent again by the same client is answered again and not run
     again; a different one may take the id when the first has ended.
 
-    `max_new_tokens=0` computes and caches the prompt only; with `pooling`, which needs it, the Done
+    `max_new_tokens=0` computes and caches the prompt only; with `embed`, which needs it, the Done
     has the prompt's embedding.
 
     With `base` the prompt goes on from what that session holds, and `prompt` has only what is
@@ -442,7 +448,7 @@ class Generate(_Message, tag="generate", frozen=True):
     base: SessionId | None = None
     keep_as: SessionId | None = None
     keep_output: bool = True
-    pooling: Pooling | None = None
+    embed: EmbedParams | None = None
 
 
 class Score(_Message, tag="score", frozen=True):
@@ -561,7 +567,7 @@ class Chunk(_Message, tag="chunk", frozen=True):
 
 class Done(_Message, tag="done", frozen=True):
     """The request is finished; `outputs` hold the `n` whole sequences in order. So many Chunks
-    went before. embedding: float32, little-endian, not normalized."""
+    went before. embedding: float32, little-endian."""
 
     rid: str
     outputs: list[Output]
@@ -685,7 +691,7 @@ class Submit(_Message, tag="submit", frozen=True):
     session: int = 0
     session_ttl_s: float = 60.0
     ends_session: bool = False
-    pooling: Pooling | None = None
+    embed: EmbedParams | None = None
 
 
 class Drop(_Message, tag="drop", frozen=True):

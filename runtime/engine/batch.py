@@ -20,7 +20,7 @@ class ForwardBatch:
     query_lens: number of new tokens per sequence; their sum is `tokens`.
     context_slots: per sequence, the slots of all its tokens so far in order, the new ones last:
         [context_len].
-    logit_rows: [rows], the indices into `tokens` for which logits are wanted.
+    logit_rows: [rows], the indices into `tokens` for which logits (or last states) are wanted.
     """
 
     token_ids: torch.Tensor

@@ -30,7 +30,9 @@ from .audit import Auditor
 from .choose import Chooser
 from .compiling import Compiler, GrammarThreads
 from .config import EngineConfig
+from .embedding import embedding_of, pool, state_positions
 from .forward import Runner, compute, split_rows
+from .inputs import logit_positions
 from .inspection import inspect
 from .intake import Intake
 
@@ -97,6 +99,7 @@ class EngineCore:
         self._intake = Intake(
             self.tokenizer,
             vocab_size=vocab_size,
+            hidden_size=self.runner.hidden_size,
             context_length=self.runner.context_length,
             num_slots=self.runner.num_slots,
             quotas=config.namespace_quotas,
@@ -272,11 +275,22 @@ class EngineCore:
 
     def _advance(self) -> None:
         self._receive_grammars()
-        chunks = self.scheduler.schedule()
-        if chunks:
-            computed = compute(self.runner, chunks, self._blame)
-            self._counts["steps"] += 1
-            self._counts["computed_tokens"] += sum(chunk.end - chunk.start for chunk in chunks)
+        scheduled = self.scheduler.schedule()
+        if not scheduled:
+            return
+        self._counts["steps"] += 1
+        self._counts["computed_tokens"] += sum(chunk.end - chunk.start for chunk in scheduled)
+        device = self.runner.device
+        if chunks := [chunk for chunk in scheduled if chunk.seq.embed]:
+            positions = [state_positions(chunk) for chunk in chunks]
+            computed = compute(self.runner.embed, device, chunks, positions, self._blame)
+            for chunk in computed.chunks:
+                self.scheduler.settle(chunk)
+            for seq in pool(computed):
+                self._report(seq, [], None, Finish("length"))
+        if chunks := [chunk for chunk in scheduled if not chunk.seq.embed]:
+            positions = [logit_positions(chunk) for chunk in chunks]
+            computed = compute(self.runner.forward, device, chunks, positions, self._blame)
             for chunk in computed.chunks:
                 self.scheduler.settle(chunk)
             at_end, logits = split_rows(computed)
@@ -337,6 +351,7 @@ class EngineCore:
                 prompt_logprobs=seq.prompt_logprobs if is_first and wants_prompt else None,
                 queue_s=seq.queue_s if is_first else None,
                 cache_miss=seq.cache_miss if is_first else None,
+                embedding=None if finish is None else embedding_of(seq),
             )
         )
         seq.reported = True

@@ -17,7 +17,7 @@ from ..sampling import token_logprobs
 from ..scheduler.scheduler import Chunk
 from ..scheduler.sequence import Sequence
 from .batch import ForwardBatch
-from .inputs import build_batch, logit_positions
+from .inputs import build_batch
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ class Runner(Protocol):
     def num_slots(self) -> int: ...
     @property
     def vocab_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
     @property
     def context_length(self) -> int: ...
     @property
@@ -42,41 +44,45 @@ class Runner(Protocol):
     @property
     def fingerprint(self) -> str: ...
     def forward(self, batch: ForwardBatch, /) -> torch.Tensor: ...
+    def embed(self, batch: ForwardBatch, /) -> torch.Tensor: ...
     def read_kv(self, slots: SlotIds, /) -> Mapping[str, torch.Tensor]: ...
     def write_kv(self, slots: SlotIds, kv: Mapping[str, torch.Tensor], /) -> None: ...
 
 
 class Computed(NamedTuple):
-    """The chunks that were computed, and `logits: [rows, vocab]` of the positions of each."""
+    """The chunks that were computed, and a row of logits, or of last hidden states, for each of
+    their positions."""
 
     chunks: list[Chunk]
     positions: list[range]
-    logits: torch.Tensor
+    rows: torch.Tensor
 
 
 def compute(
-    runner: Runner, chunks: list[Chunk], blame: Callable[[Sequence, Exception], None]
+    forward: Callable[[ForwardBatch], torch.Tensor],
+    device: torch.device,
+    chunks: list[Chunk],
+    positions: list[range],
+    blame: Callable[[Sequence, Exception], None],
 ) -> Computed:
     """Run one step. When it fails as a whole each chunk gets a step of its own: only those that
     fail again are blamed."""
-    positions = [logit_positions(chunk) for chunk in chunks]
     try:
-        logits = runner.forward(build_batch(chunks, positions, runner.device))
-        return Computed(chunks, positions, logits)
+        return Computed(chunks, positions, forward(build_batch(chunks, positions, device)))
     except Exception:
         _log.exception("a step of %d sequences failed; trying them one by one", len(chunks))
     done: list[Chunk] = []
     done_positions: list[range] = []
-    rows = [torch.empty(0, runner.vocab_size, device=runner.device)]
+    rows: list[torch.Tensor] = []
     for chunk, wanted in zip(chunks, positions, strict=True):
         try:
-            rows.append(runner.forward(build_batch([chunk], [wanted], runner.device)))
+            rows.append(forward(build_batch([chunk], [wanted], device)))
         except Exception as error:
             blame(chunk.seq, error)
         else:
             done.append(chunk)
             done_positions.append(wanted)
-    return Computed(done, done_positions, torch.cat(rows))
+    return Computed(done, done_positions, torch.cat(rows) if rows else torch.empty(0, 0))
 
 
 def split_rows(computed: Computed) -> tuple[list[Sequence], torch.Tensor]:
@@ -85,7 +91,7 @@ def split_rows(computed: Computed) -> tuple[list[Sequence], torch.Tensor]:
     at_end: list[Sequence] = []
     last_rows: list[int] = []
     row = 0
-    logits = computed.logits
+    logits = computed.rows
     for chunk, wanted in zip(computed.chunks, computed.positions, strict=True):
         seq = chunk.seq
         if seq.first_logprob_row is not None:

@@ -23,8 +23,8 @@ from ..tokenizer import Tokenizer
 class Intake:
     """What a new sequence is measured against.
 
-    vocab_size: tokens that exist. context_length: of the model. num_slots: of the KV pool. quotas:
-    how many of them are kept for each of these namespaces.
+    vocab_size: tokens that exist. hidden_size: of embeddings. context_length: of the model.
+    num_slots: of the KV pool. quotas: how many of them are kept for each of these namespaces.
     seed: decides the seeds of those requests that name none.
     """
 
@@ -33,6 +33,7 @@ class Intake:
         tokenizer: Tokenizer,
         *,
         vocab_size: int,
+        hidden_size: int,
         context_length: int,
         num_slots: int,
         quotas: Mapping[str, int],
@@ -40,6 +41,7 @@ class Intake:
         seed: int,
     ) -> None:
         self.vocab_size = vocab_size
+        self._hidden_size = hidden_size
         self._context_length = context_length
         self._num_slots = num_slots
         self._quotas = quotas
@@ -59,6 +61,8 @@ class Intake:
         sampling.check(params, self.vocab_size)
         if submit.logprobs is not None:
             sampling.check_logprobs(submit.logprobs, len(ids))
+        if submit.embed is not None:
+            self._check_embed(submit)
         if params.seed is None:
             params = msgspec.structs.replace(params, seed=self._seeds.getrandbits(63))
         most = min(self._context_length, self._slots_for(submit.namespace))
@@ -84,10 +88,26 @@ class Intake:
             priority=submit.priority,
             session=submit.session,
             ends_session=submit.ends_session,
+            embed=submit.embed,
             sampling_state=sampling.SamplingState(
                 params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs
             ),
         )
+
+    def _check_embed(self, submit: Submit) -> None:
+        if submit.sampling.max_new_tokens:
+            raise RequestError(
+                "invalid_request",
+                "a prompt that is embedded is not continued; give max_new_tokens 0",
+                pointer="/max_new_tokens",
+            )
+        asked = submit.embed and submit.embed.dimensions
+        if asked and asked > self._hidden_size:
+            raise RequestError(
+                "invalid_request",
+                f"the model's embeddings have {self._hidden_size} dimensions; ask for at most that",
+                pointer="/embed/dimensions",
+            )
 
     def _slots_for(self, namespace: str) -> int:
         """Slots that a sequence of this namespace can have when it is alone."""

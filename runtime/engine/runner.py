@@ -42,8 +42,9 @@ class ModelRunner:
 
     num_slots: of the KV pool. vocab_size: columns of the logits; a checkpoint may pad it beyond
     its tokenizer's vocabulary. context_length: longest sequence. eos_token_ids: tokens that end a
-    sequence. architecture: the checkpoint's own name for its family. execution: how it computes, in
-    words. fingerprint: of model, tokenizer and data type, for saved caches.
+    sequence. hidden_size: of the model's states. architecture: the checkpoint's own name for its
+    family. execution: how it computes, in words. fingerprint: of model, tokenizer and data type,
+    for saved caches.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -56,6 +57,7 @@ class ModelRunner:
         self.context_length = _context_length(config, self.model_config)
         self.num_slots = _num_slots(config, self.model_config, self.dtype, self.device)
         self.vocab_size = self.model_config.vocab_size
+        self.hidden_size = self.model_config.hidden_size
         self.eos_token_ids = self.model_config.eos_token_ids
         self.architecture = self.model_config.architecture
         # Quantized weights give other keys and values.
@@ -106,6 +108,11 @@ class ModelRunner:
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
         """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV."""
         return self.model.forward(batch, self.kv_pool, self.attention).float()
+
+    @torch.inference_mode()
+    def embed(self, batch: ForwardBatch) -> torch.Tensor:
+        """Last hidden states, float32 [rows, hidden], of `batch.logit_rows`; stores as forward."""
+        return self.model.last_states(batch, self.kv_pool, self.attention).float()
 
 
 def _device(name: str) -> torch.device:

@@ -108,8 +108,14 @@ class CausalLM:
         self, batch: ForwardBatch, kv_pool: KVPool, attention: Attention[Any]
     ) -> torch.Tensor:
         """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`."""
+        return self.vocabulary.logits(self.last_states(batch, kv_pool, attention))
+
+    def last_states(
+        self, batch: ForwardBatch, kv_pool: KVPool, attention: Attention[Any]
+    ) -> torch.Tensor:
+        """What the logits are made of, [rows, hidden] behind the last norm; stores as forward."""
         step = StepContext(self.rotary, batch, attention)
         x = self.vocabulary.embed(batch.token_ids)
         for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
             x = layer(x, layer_kv, step)
-        return self.vocabulary.logits(self.norm(x.index_select(0, batch.logit_rows)))
+        return self.norm(x.index_select(0, batch.logit_rows))

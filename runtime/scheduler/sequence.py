@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..memory.allocator import SlotIds
-from ..protocol import CacheMiss, Constraint, LogprobParams, SamplingParams, TokenLogprob
+from ..protocol import (
+    CacheMiss,
+    Constraint,
+    EmbedParams,
+    LogprobParams,
+    SamplingParams,
+    TokenLogprob,
+)
 from ..radix_cache.node import Node, TokenIds
 from .stop import StopChecker
 
@@ -35,6 +42,7 @@ class Sequence:
     fits. priority: higher goes first, where the policy looks at it. session: whose call it is, 0
     for nobody's; ends_session: none will follow.
     queue_s: how long it waited before it was first admitted.
+    state_sum: [hidden], the sum of what is pooled, where its prompt is to be embedded.
 
     While it waits, for the queue: prefix_bytes: its tokens. hit_estimate: how many are cached.
     due_at: after so many admissions it is due. ticket: of its valid entry in the order.
@@ -78,6 +86,8 @@ class Sequence:
     reported: bool = False
     arrived_s: float = field(default_factory=time.monotonic)
     queue_s: float | None = None
+    embed: EmbedParams | None = None
+    state_sum: np.ndarray[tuple[int], np.dtype[np.float64]] | None = None
 
     @property
     def num_generated(self) -> int:
@@ -103,7 +113,9 @@ class Sequence:
     @property
     def max_match(self) -> int:
         """How many cached tokens it can use: never the last one, whose logits it needs, nor those
-        from which the prompt's log probabilities are to be computed."""
+        from which the prompt's log probabilities or its mean state are to be computed."""
+        if self.embed is not None and self.embed.pooling == "mean":
+            return 0
         first_row = self.first_logprob_row
         limit = self.num_tokens - 1
         return limit if first_row is None else min(limit, first_row)

@@ -194,6 +194,7 @@ class Calls:
                     namespace=call.message.namespace,
                     session=0 if index else call.lease,
                     session_ttl_s=_NO_END,
+                    embed=spec.embed,
                 )
             )
 

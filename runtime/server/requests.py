@@ -17,6 +17,7 @@ from ..protocol import (
     Chunk,
     Constraint,
     Done,
+    EmbedParams,
     FrontMessage,
     Generate,
     LogprobParams,
@@ -44,6 +45,7 @@ class SequenceSpec:
     sampling: SamplingParams
     logprobs: LogprobParams | None
     constraint: Constraint | None = None
+    embed: EmbedParams | None = None
 
 
 class SequenceRequest(ABC):
@@ -95,6 +97,7 @@ class GenerateRequest(SequenceRequest):
         self._queue_s: float | None = None
         self._first_token_s: float | None = None
         self._prompt_logprobs: list[TokenLogprob] | None = None
+        self._embedding: bytes | None = None
         self._with_text = request.logprobs is not None and request.logprobs.with_text
 
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
@@ -124,6 +127,7 @@ class GenerateRequest(SequenceRequest):
                 else replace(sampling, seed=(sampling.seed + index) % 2**63),
                 request.logprobs if index == 0 else _without_prompt(request.logprobs),
                 constraint,
+                request.embed,
             )
             for index in range(self.num_sequences)
         ]
@@ -139,6 +143,7 @@ class GenerateRequest(SequenceRequest):
             self._first_token_s = time.monotonic() - self._arrived_s
         if progress.prompt_logprobs is not None:
             self._prompt_logprobs = self._worded(progress.prompt_logprobs)
+        self._embedding = progress.embedding
         if isinstance(progress.matched_stop, int) and token_ids[-1:] == [progress.matched_stop]:
             token_ids = token_ids[:-1]
             logprobs = None if logprobs is None else logprobs[:-1]
@@ -186,6 +191,7 @@ class GenerateRequest(SequenceRequest):
             ),
             prompt_logprobs=self._prompt_logprobs,
             num_chunks=self._num_chunks if self._request.stream else 0,
+            embedding=self._embedding,
         )
 
     def _add_chunk(self, messages: list[FrontMessage], index: int, piece: Piece | None) -> None:

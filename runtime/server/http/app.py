@@ -20,11 +20,13 @@ from . import (
     chat,
     chat_answer,
     completions,
+    embeddings,
     health,
     models,
     native,
     native_fields,
     ollama,
+    ollama_embed,
     ollama_fields,
     responses,
     responses_fields,
@@ -43,8 +45,10 @@ _FIELD_NAMES = {
     "/v1/messages": anthropic_fields.NAMES,
     "/v1/messages/count_tokens": anthropic_fields.NAMES,
     "/v1/responses": responses_fields.NAMES,
+    "/v1/embeddings": embeddings.NAMES,
     "/generate": native.NAMES,
     "/api/chat": ollama_fields.NAMES,
+    "/api/embed": embeddings.NAMES,
     "/api/generate": {**ollama_fields.NAMES, "prompt": "prompt"},
 }
 _STRUCTS: list[type[Struct]] = [
@@ -62,12 +66,16 @@ _STRUCTS: list[type[Struct]] = [
     ollama_fields.OllamaChat,
     ollama_fields.OllamaGenerate,
     ollama.OllamaAnswer,
+    ollama_embed.OllamaEmbed,
+    ollama_embed.OllamaEmbedded,
     ollama.OllamaTags,
     ollama.OllamaShow,
     ollama.OllamaShown,
     ollama.OllamaVersion,
     completions.CompletionRequest,
     completions.Completion,
+    embeddings.EmbeddingRequest,
+    embeddings.Embeddings,
     tokens.TokenizeRequest,
     tokens.TokenizeAnswer,
     tokens.DetokenizeRequest,
@@ -107,8 +115,10 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     chat.add_chat_routes(app, link, metrics)
     responses.add_response_routes(app, link, metrics)
     completions.add_completion_routes(app, link, metrics)
+    embeddings.add_embedding_routes(app, link, metrics)
     anthropic.add_anthropic_routes(app, link, metrics)
     ollama.add_ollama_routes(app, link, metrics)
+    ollama_embed.add_ollama_embed_routes(app, link, metrics)
     tokens.add_token_routes(app, link)
     native.add_native_routes(app, link, metrics)
     cache.add_cache_routes(app, link)

@@ -15,7 +15,10 @@ LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 8 * 1024 * 1024
 
 # The transport's class takes every method that it does not have from the real one.
-_Delegating = asyncio.Transport if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Delegating = asyncio.Transport
+else:
+    _Delegating = object
 
 
 class BoundedConnection(H11Protocol):

@@ -49,6 +49,8 @@ _PARAM_NAMES: Final = {
     "top": "top_logprobs",
     "constraint": "response_format",
 }
+# Fields of the wire whose own fields are fields of the request over HTTP.
+_GROUPS: Final = ("", "sampling", "logprobs", "embed")
 
 
 class ErrorDetail(Struct, frozen=True):
@@ -158,7 +160,7 @@ def _param(error: RequestError, names: dict[str, str]) -> str | None:
         if (tag := _TAG.match(error.pointer)) is not None:
             return "tools" + error.pointer[tag.end() :]
         return f"response_format{error.pointer}"
-    parts = [part for part in error.pointer.split("/") if part not in ("", "sampling", "logprobs")]
+    parts = [part for part in error.pointer.split("/") if part not in _GROUPS]
     if not parts:
         return None
     return ".".join([names.get(parts[0], parts[0]), *parts[1:]])

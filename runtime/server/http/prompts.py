@@ -14,8 +14,10 @@ MAX_PROMPTS: Final = 128
 PromptField = str | list[str | int | list[int]]
 
 
-def prompts_of(given: PromptField, name: str, *, markup: bool) -> list[list[Part]]:
-    """The prompts. Raises ApiError with the field's `name`.
+def prompts_of(
+    given: PromptField, name: str, *, markup: bool, most: int = MAX_PROMPTS
+) -> list[list[Part]]:
+    """The prompts, at most so many. Raises ApiError with the field's `name`.
 
     markup: whether text that looks like a control token is one.
     """
@@ -30,8 +32,8 @@ def prompts_of(given: PromptField, name: str, *, markup: bool) -> list[list[Part
     lists = [item for item in given if isinstance(item, list)]
     if len(given) not in (len(texts), len(lists)):
         raise refuse(f"{name} mixes texts, token ids and lists; give one kind", name)
-    if len(given) > MAX_PROMPTS:
-        raise refuse(f"{name} holds {len(given)} prompts; at most {MAX_PROMPTS} are allowed", name)
+    if len(given) > most:
+        raise refuse(f"{name} holds {len(given)} prompts; at most {most} are allowed", name)
     if texts:
         return [[Text(text, markup=markup)] for text in texts]
     return [[Tokens(_checked(item, name))] for item in lists]

@@ -54,6 +54,7 @@ class HashRunner:
     """Looks like a ModelRunner."""
 
     eos_token_ids: tuple[int, ...] = (EOS,)
+    hidden_size = 0
     architecture = "HashChain"
     fingerprint = "hash-chain"
     device = torch.device("cpu")

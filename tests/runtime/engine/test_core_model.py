@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import jsonschema
+import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -16,6 +18,7 @@ from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.protocol import (
     Constraint,
+    EmbedParams,
     JsonSchema,
     LogprobParams,
     Progress,
@@ -180,3 +183,59 @@ def test_constrained_outputs_obey_their_constraint_within_the_budget(
     pattern = r"(in|out)voice [0-9]{2,4}"
     for output in run(core, prompts(), 30, Regex(pattern), temperature=temperature)[0]:
         assert re.fullmatch(pattern, core.tokenizer.decode(output))
+
+
+def embed(core: EngineCore, all_prompts: list[list[int]], wanted: EmbedParams) -> list[np.ndarray]:
+    for sid, prompt in enumerate(all_prompts):
+        params = SamplingParams(max_new_tokens=0)
+        core.submit(Submit(sid, prompt, params, embed=wanted))
+    vectors: dict[int, np.ndarray] = {}
+    while core.has_work:
+        events = core.step()
+        core.check()
+        assert not events.failed, events.failed
+        for progress in events.progress:
+            assert progress.embedding is not None
+            vectors[progress.sid] = np.frombuffer(progress.embedding, "<f4")
+    return [vectors[sid] for sid in range(len(all_prompts))]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_embeddings_are_those_of_transformers_in_chunks_beside_a_cache(
+    model_dir: Path, reference: LlamaForCausalLM, pooling: Literal["mean", "last"]
+) -> None:
+    core = engine(model_dir, chunk_tokens=16)
+    for _ in range(2):  # the second time everything is cached
+        vectors = embed(core, prompts(), EmbedParams(pooling, 40))
+        for prompt, vector in zip(prompts(), vectors, strict=True):
+            with torch.inference_mode():
+                states = reference.model(torch.tensor([prompt])).last_hidden_state[0].numpy()
+            expected = states.mean(axis=0) if pooling == "mean" else states[-1]
+            expected = expected[:40] / np.linalg.norm(expected[:40])
+            np.testing.assert_allclose(vector, expected, atol=2e-5)
+
+
+def test_embedding_beside_generating_changes_neither(
+    model_dir: Path, reference: LlamaForCausalLM
+) -> None:
+    [alone] = embed(engine(model_dir), [prompts()[1]], EmbedParams())
+    core = engine(model_dir)
+    params = SamplingParams(max_new_tokens=NUM_NEW, temperature=0.0, ignore_eos=True)
+    core.submit(Submit(7, prompts()[0], params))
+    core.submit(Submit(8, prompts()[1], SamplingParams(max_new_tokens=0), embed=EmbedParams()))
+    said: list[int] = []
+    vectors: list[bytes] = []
+    while core.has_work:
+        for progress in core.step().progress:
+            said += progress.token_ids
+            vectors += [progress.embedding] if progress.embedding else []
+    assert said == greedy(reference, prompts()[0])
+    np.testing.assert_allclose(np.frombuffer(vectors[0], "<f4"), alone, atol=1e-5)
+
+
+def test_an_embedding_in_a_pool_too_small_for_all_begins_again(model_dir: Path) -> None:
+    """Retracted sequences pool their states from the start."""
+    expected = embed(engine(model_dir), prompts(), EmbedParams())
+    core = engine(model_dir, kv_slots=60, chunk_tokens=8)
+    for vector, other in zip(embed(core, prompts(), EmbedParams()), expected, strict=True):
+        np.testing.assert_allclose(vector, other, atol=1e-5)

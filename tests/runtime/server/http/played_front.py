@@ -7,6 +7,7 @@ import json
 import queue
 import socket
 import threading
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -266,7 +267,13 @@ class PlayedFront:
             matched_stop=END if ended and not full else None,
             cached_tokens=3 if first else None,
             prompt_logprobs=prompt_logprobs,
+            embedding=_vector(submit) if submit.embed is not None else None,
         )
+
+
+def _vector(submit: Submit) -> bytes:
+    """Not of length 1, so that nobody scales it once more without being seen."""
+    return array("f", [len(submit.input_ids), 0.5, -2.0, 0.25]).tobytes()
 
 
 def _logprob(token_id: int, num_top: int) -> TokenLogprob:

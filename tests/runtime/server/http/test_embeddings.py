@@ -70,3 +70,15 @@ def test_what_is_wrong_is_named(asker: Asker, fields: dict[str, object], param: 
     answer = asker.post(PATH, **fields)
     assert answer.status in (400, 404)
     assert answer.error["param"] == param
+
+
+def test_ollamas_form_has_the_same_vectors(asker: Asker) -> None:
+    ours = asker.post(PATH, input=["hello", "hello world"]).json
+    theirs = asker.post("/api/embed", model="tiny", input=["hello", "hello world"]).json
+    assert theirs["embeddings"] == [entry["embedding"] for entry in ours["data"]]
+    assert theirs["prompt_eval_count"] == ours["usage"]["prompt_tokens"]
+
+
+def test_ollamas_errors_have_its_form(asker: Asker) -> None:
+    answer = asker.post("/api/embed", model="tiny", input=[])
+    assert (answer.status, answer.json) == (400, {"error": "input is empty"})

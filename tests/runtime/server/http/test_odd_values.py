@@ -10,7 +10,9 @@ from played_front import Asker
 
 from branchline.runtime.server.http.chat import ChatRequest
 from branchline.runtime.server.http.completions import CompletionRequest
+from branchline.runtime.server.http.embeddings import EmbeddingRequest
 from branchline.runtime.server.http.native_fields import NativeRequest, NativeSampling
+from branchline.runtime.server.http.ollama_embed import OllamaEmbed
 from branchline.runtime.server.http.tokens import DetokenizeRequest, TokenizeRequest
 
 ODD_VALUES = [
@@ -26,6 +28,8 @@ MESSAGES = [{"role": "user", "content": "hello"}]
     [
         ("/v1/chat/completions", ChatRequest, {"messages": MESSAGES}),
         ("/v1/completions", CompletionRequest, {"prompt": "hello"}),
+        ("/v1/embeddings", EmbeddingRequest, {"input": "hello"}),
+        ("/api/embed", OllamaEmbed, {"model": "tiny", "input": "hello"}),
         ("/generate", NativeRequest, {"text": "hello"}),
         ("/generate", NativeSampling, {}),
         ("/v1/tokenize", TokenizeRequest, {"prompt": "hello"}),
