@@ -40,13 +40,17 @@ def chunk_meta(chunk: protocol.Chunk, completion_tokens: int) -> Meta:
 
 
 def usage_meta(rid: str, usage: protocol.Usage) -> Meta:
-    """Token counts; "cache_miss" says why no more of the prompt was cached."""
+    """Token counts, as far as the backend tells: what a grammar forced, what was drafted ahead and
+    how much of that was accepted; "cache_miss" says why no more of the prompt was cached."""
     meta: Meta = {
         "id": rid,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "cached_tokens": usage.cached_tokens,
     }
+    for name in ("forced_tokens", "drafted_tokens", "accepted_tokens"):
+        if (count := getattr(usage, name)) is not None:
+            meta[name] = count
     miss = usage.cache_miss
     if miss is not None:
         meta["cache_miss"] = {

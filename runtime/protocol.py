@@ -260,12 +260,13 @@ class EmbedParams(Struct, forbid_unknown_fields=True, frozen=True):
 class TokenLogprob(Struct, forbid_unknown_fields=True, frozen=True):
     """One token with its log probability, and the `top` most likely ones at its position as
     `(logprob, token_id, text)`. `logprob` is None for the first token of a prompt; texts are None
-    unless asked for."""
+    unless asked for. `forced`: the grammar left no choice; it was not sampled."""
 
     logprob: float | None
     token_id: int
     text: str | None = None
     top: list[tuple[float, int, str | None]] = []
+    forced: bool = False
 
 
 class CacheMiss(Struct, forbid_unknown_fields=True, frozen=True):
@@ -292,7 +293,8 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
 
     queue_s: from the engine taking the (first) sequence in to its first step, its grammar's
     compilation included. first_token_s: from the request's arrival to its first generated token.
-    forced_tokens: how many generated tokens the grammar left no choice for. None where a backend
+    forced_tokens: how many generated tokens the grammar left no choice for. drafted_tokens: how
+    many were guessed ahead, accepted_tokens: how many of these came true. None where a backend
     does not tell. cache_miss: of the (first) sequence, None when all of its prompt was cached.
     """
 
@@ -302,6 +304,8 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
     queue_s: float | None = None
     first_token_s: float | None = None
     forced_tokens: int | None = None
+    drafted_tokens: int | None = None
+    accepted_tokens: int | None = None
     cache_miss: CacheMiss | None = None
 
 
@@ -785,7 +789,9 @@ class EngineReady(_Message, tag="engine_ready", frozen=True):
 class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     """What one step did for sequence `sid`.
 
-    `token_ids` are the new tokens, including an end token when one was sampled (front cuts it).
+    `token_ids` are the new tokens, including an end token when one was sampled (front cuts it);
+    the last one ends the sequence if one does. `num_forced` of them were not sampled. `drafts` come
+    with the last Progress: how many tokens were guessed ahead, and how many of them came true.
     `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s`,
     `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
     when the whole prompt was cached. `embedding` comes with the last, where it was asked for.
@@ -801,6 +807,8 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     queue_s: float | None = None
     cache_miss: CacheMiss | None = None
     embedding: bytes | None = None
+    num_forced: int = 0
+    drafts: tuple[int, int] | None = None
 
 
 class Failed(Struct, forbid_unknown_fields=True, frozen=True):

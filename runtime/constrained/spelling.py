@@ -3,7 +3,9 @@ the matcher.
 
 Forced bytes tokenized by themselves would not be the tokens that the same text has elsewhere: they
 join what stands before them, and what comes behind may join them. So the end of the text is
-tokenized again together with them, and their last token stays open.
+tokenized again together with them, and only the tokens before a settled place are taken: one that
+no token of the vocabulary can reach across, whatever follows. There a text falls into parts that
+are tokenized independently, by merging as well as by likelihood.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from .walker import State, Walker
 REJOINED_TOKENS = 8
 """So much of the text is tokenized again."""
 _MAX_KEPT = 512
+# Tokens that are tried in a state, at about 1 us each; more are taken to reach on.
+_MAX_TRIED = 256
 
 
 class Speller:
@@ -28,12 +32,14 @@ class Speller:
         self, walker: Walker, vocabulary: Vocabulary, encode_text: Callable[[str], list[int]]
     ) -> None:
         self._walker = walker
+        self._vocabulary = vocabulary
         self._bytes_of = vocabulary.bytes_of
         self._encode = encode_text
         # With the state, whose id would be given to another one once it is gone.
         self._kept: OrderedDict[tuple[int, tuple[int, ...], int], tuple[State, Forced]] = (
             OrderedDict()
         )
+        self._settled_ends: OrderedDict[tuple[int, bytes], tuple[State, bool]] = OrderedDict()
 
     def forced(self, state: State, tail: tuple[int, ...], respell: int) -> Forced:
         """What must follow in `state`, to which the tokens `tail` led last; the last `respell` of
@@ -83,17 +89,55 @@ class Speller:
                 break
         else:
             return NOTHING_FORCED
-        ids = ids[bounds.index(joint) :]
-        end = self._walker.walk(state, text[len(before) :])
-        complete = end is not None and end.accepting and not end.frames
-        likely = None if complete else ids.pop()
-        # What is taken must be text by itself, whatever the tokens are.
-        while ids and not _is_text(b"".join(map(self._bytes_of, ids))):
-            likely = ids.pop()
-            complete = False
-        if sum(len(self._bytes_of(token_id)) for token_id in ids) <= ends[-1] - joint:
-            return Forced([], likely=likely if joint == ends[-1] else None)
-        return Forced(ids, num_respelled, likely, complete)
+        first, stop = bounds.index(joint), len(ids)
+        while bounds[stop] > ends[-1]:
+            place = bounds[stop]
+            # What is taken must be text by itself, whatever the tokens are.
+            if _is_text(text[joint:place]) and self._settled(state, text, len(before), place):
+                end = self._walker.walk(state, text[len(before) : place])
+                complete = end is not None and end.accepting and not end.frames
+                likely = ids[stop] if stop < len(ids) else None
+                return Forced(ids[first:stop], num_respelled, likely, complete)
+            stop -= 1
+        return Forced([], likely=ids[first] if joint == ends[-1] else None)
+
+    def _settled(self, state: State, text: bytes, start: int, place: int) -> bool:
+        """Whether no token can reach across a place in a text of which `text[start:]` is what must
+        follow in `state`."""
+        starts, holds = self._vocabulary.starts, self._vocabulary.holds
+        if place == len(text):
+            end = self._walker.walk(state, text[start:])
+            return end is not None and self._settled_end(end, text)
+        most = self._vocabulary.max_length
+        for begin in range(max(0, place - most + 1), place):
+            if not starts(text[begin : place + 1]):
+                continue
+            ends = range(place + 1, min(len(text), begin + most) + 1)
+            if starts(text[begin:]) or any(holds(text[begin:end]) for end in ends):
+                return False
+        return True
+
+    def _settled_end(self, state: State, text: bytes) -> bool:
+        """Whether no token can begin within `text` and reach into what may follow in `state`."""
+        longer = self._vocabulary.longer
+        begins = range(max(0, len(text) - self._vocabulary.max_length + 1), len(text))
+        suffix = next((text[begin:] for begin in begins if longer(text[begin:])), b"")
+        key = (id(state), suffix)
+        kept = self._settled_ends.get(key)
+        if kept is None:
+            settled = not any(self._reaches(suffix[begin:], state) for begin in range(len(suffix)))
+            kept = self._settled_ends[key] = (state, settled)
+            if len(self._settled_ends) > _MAX_KEPT:
+                self._settled_ends.popitem(last=False)
+        return kept[1]
+
+    def _reaches(self, suffix: bytes, state: State) -> bool:
+        """Whether a token that begins with `suffix` may go on as the text does in `state`."""
+        tokens = self._vocabulary.longer(suffix)
+        tried = tokens[:_MAX_TRIED]
+        return len(tokens) > len(tried) or any(
+            self._walker.walk(state, token[len(suffix) :]) is not None for token in tried
+        )
 
 
 def _whole_characters(data: bytes) -> bytes:

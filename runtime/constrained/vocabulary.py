@@ -3,6 +3,7 @@ walker.py, budget.py and the engine."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +29,7 @@ class Vocabulary:
     ranks: npt.NDArray[np.int32] = field(init=False)
     plain: npt.NDArray[np.bool_] = field(init=False)
     _known: frozenset[bytes] = field(init=False)
+    _sorted: list[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         tokens = self.token_bytes
@@ -40,6 +42,7 @@ class Vocabulary:
             ("ranks", ranks),
             ("plain", np.array(plain, dtype=np.bool_)),
             ("_known", frozenset(data for data in tokens if data)),
+            ("_sorted", [tokens[index] for index in order if tokens[index]]),
             ("max_length", max(map(len, tokens), default=0)),
         ):
             object.__setattr__(self, name, value)
@@ -58,6 +61,21 @@ class Vocabulary:
 
     def has_byte(self, byte: int) -> bool:
         return bytes([byte]) in self._known
+
+    def starts(self, data: bytes) -> bool:
+        """Whether some token begins with `data`."""
+        place = bisect_left(self._sorted, data)
+        return place < len(self._sorted) and self._sorted[place].startswith(data)
+
+    def holds(self, data: bytes) -> bool:
+        """Whether `data` is a token."""
+        return data in self._known
+
+    def longer(self, data: bytes) -> list[bytes]:
+        """The tokens that begin with `data` and go on."""
+        low = bisect_right(self._sorted, data)
+        high = bisect_right(self._sorted, data + b"\xff" * self.max_length, low)
+        return self._sorted[low:high]
 
     def bytes_of(self, token_id: int) -> bytes:
         """Empty for ids beyond the vocabulary too."""

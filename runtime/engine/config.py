@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from ..protocol import GrammarBackend
 from ..scheduler.config import Policy
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionBackend = Literal["auto", "torch", "cpu"]
+Speculation = Literal["off", "auto", "always"]
 Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128"]
 
 DTYPES: Final = get_args(Dtype)
 POLICIES: Final = get_args(Policy)
 ATTENTION_BACKENDS: Final = get_args(AttentionBackend)
+SPECULATIONS: Final = get_args(Speculation)
 QUANTIZATIONS: Final = get_args(Quantization)
+GRAMMAR_BACKENDS: Final = get_args(GrammarBackend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,13 @@ class EngineConfig:
         end; None does neither.
     cache_events: changes of the radix tree to keep for those who ask; 0 keeps none.
     max_pinned_fraction: of the KV pool, how much pins may hold.
+    jump_forward: what a grammar leaves no choice for is taken without being sampled.
+    speculation: tokens are guessed from the text before and computed together; the output stays
+        the same. "auto" guesses where it pays, by the measured cost of a token and by how many
+        guesses came true; "always" is for tests.
+    draft_tokens: so many are guessed per step and sequence.
     grammar_timeout_s: for compiling the constraint of one request.
+    grammar_backend: which engine makes the masks of constraints that do not say.
     """
 
     model: str = "embedded"
@@ -65,7 +75,11 @@ class EngineConfig:
     seed: int = 0
     policy: Policy = "lpm"
     max_waiting: int = 4_096
+    jump_forward: bool = True
+    speculation: Speculation = "auto"
+    draft_tokens: int = 8
     grammar_timeout_s: float = 5.0
+    grammar_backend: GrammarBackend = "auto"
     namespace_quotas: Mapping[str, int] = field(default_factory=dict)
     max_pinned_fraction: float = 0.5
     cache_events: int = 0
@@ -85,12 +99,16 @@ class EngineConfig:
             raise ValueError(
                 f"quantization must be one of {', '.join(QUANTIZATIONS)}, not {self.quantization!r}"
             )
+        if self.speculation not in SPECULATIONS:
+            raise ValueError(
+                f"speculation must be one of {', '.join(SPECULATIONS)}, not {self.speculation!r}"
+            )
         if not self.device:
             raise ValueError("device is empty; give 'auto', 'cpu' or 'cuda'")
         if self.policy not in POLICIES:
             raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {self.policy!r}")
         optional = ("context_length", "kv_slots", "num_threads")
-        for name in ("max_running", "chunk_tokens", "max_waiting", *optional):
+        for name in ("max_running", "chunk_tokens", "max_waiting", "draft_tokens", *optional):
             value = getattr(self, name)
             if value is None and name in optional:
                 continue
@@ -113,5 +131,10 @@ class EngineConfig:
                 )
         if not self.grammar_timeout_s > 0:
             raise ValueError(f"grammar_timeout_s must be above 0, not {self.grammar_timeout_s!r}")
+        if self.grammar_backend not in GRAMMAR_BACKENDS:
+            raise ValueError(
+                f"grammar_backend must be one of {', '.join(GRAMMAR_BACKENDS)}, "
+                f"not {self.grammar_backend!r}"
+            )
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, not {self.seed!r}")

@@ -6,6 +6,7 @@ Driven by engine/process.py (a ZeroMQ loop) and, in one process, by branchline/e
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from .forward import Runner, compute, split_rows
 from .inputs import logit_positions
 from .inspection import inspect
 from .intake import Intake
+from .speculating import Drafter, PromptLookup, Speculator
+from .taking import Taker, Turn
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class EngineCore:
     What is not given is loaded as `config` says; a model that cannot be loaded raises
     ModelLoadError or TokenizerError.
 
+    drafter: guesses what sequences generate; by default by looking back in their text.
     cache_events: what the tree stored and evicted lately, for a router outside.
     strict: raise what is wrong with the bookkeeping instead of repairing it; for tests.
     """
@@ -64,6 +68,7 @@ class EngineCore:
         runner: Runner | None = None,
         tokenizer: Tokenizer | None = None,
         compiler: Compiler | None = None,
+        drafter: Drafter | None = None,
         *,
         strict: bool = False,
     ) -> None:
@@ -107,7 +112,7 @@ class EngineCore:
             seed=config.seed,
         )
         self._compiling = GrammarThreads(
-            compiler or _load_compiler(self.tokenizer, self.runner.vocab_size),
+            compiler or _load_compiler(self.tokenizer, self.runner.vocab_size, config),
             config.grammar_timeout_s,
         )
         self._auditor = Auditor(self.scheduler, self.cache, self.leases)
@@ -117,8 +122,20 @@ class EngineCore:
         self._chooser = Chooser(
             num_real_tokens=vocab_size, num_columns=self.runner.vocab_size, blame=self._blame
         )
+        self._taker = Taker(self._chooser, self._blame, jump_forward=config.jump_forward)
+        self._speculator = Speculator(
+            drafter or PromptLookup(), config.speculation, config.draft_tokens
+        )
         self._counts = dict.fromkeys(
-            ("steps", "prompt_tokens", "computed_tokens", "generated_tokens", "finished", "failed"),
+            (
+                "steps",
+                "prompt_tokens",
+                "computed_tokens",
+                "generated_tokens",
+                "forced_tokens",
+                "finished",
+                "failed",
+            ),
             0,
         )
 
@@ -207,6 +224,8 @@ class EngineCore:
             "grammar_compile_seconds": self._compiling.compile_s,
             "masks": self._chooser.num_masks,
             "mask_seconds": self._chooser.mask_s,
+            "drafted_tokens": self._speculator.num_guessed,
+            "accepted_tokens": self._speculator.num_right,
             "sessions": self.leases.num_sessions,
             "pinned_tokens": self.leases.num_pinned,
             "violations": self._auditor.num_violations,
@@ -290,16 +309,20 @@ class EngineCore:
                 self._report(seq, [], None, Finish("length"))
         if chunks := [chunk for chunk in scheduled if not chunk.seq.embed]:
             positions = [logit_positions(chunk) for chunk in chunks]
+            is_decode = all(chunk.start == chunk.seq.num_tokens - 1 for chunk in chunks)
+            started_s = time.perf_counter()
             computed = compute(self.runner.forward, device, chunks, positions, self._blame)
+            if is_decode:
+                num_tokens = sum(chunk.end - chunk.start for chunk in chunks)
+                self._speculator.note_step(num_tokens, time.perf_counter() - started_s)
             for chunk in computed.chunks:
                 self.scheduler.settle(chunk)
-            at_end, logits = split_rows(computed)
-            ready = [seq for seq in at_end if seq.num_remaining]
-            for seq in at_end:
-                if not seq.num_remaining:  # it was only to be computed
-                    self._report(seq, [], None, Finish("length"))
-            for seq, token_id, logprob in self._chooser.choose(ready, logits):
-                self._accept(seq, token_id, logprob)
+            turns = split_rows(computed)
+            try:
+                self._taker.take(turns, computed.rows)
+            finally:  # what was taken is told even where the step fails
+                for turn in turns:
+                    self._conclude(turn, len(turns))
 
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run."""
@@ -310,33 +333,37 @@ class EngineCore:
                 continue
             try:
                 seq.matcher = result.matcher()
+                self._taker.look_ahead(seq)
             except Exception as error:
                 self._report_failure(seq, error)
             else:
                 self.scheduler.submit(seq)
 
-    def _accept(self, seq: Sequence, token_id: int, logprob: TokenLogprob | None) -> None:
-        """A token joins its sequence, and perhaps ends it."""
-        try:
-            if seq.matcher is not None and not seq.matcher.accept(token_id):
-                raise RuntimeError(f"the grammar refused token {token_id}, which it had allowed")
-            seq.append(token_id)
-            seq.sampling_state.append(token_id)
-            finish = seq.stop.push(token_id)
-            if seq.matcher is not None and seq.matcher.finished and not _is_stop(finish):
-                finish = Finish("stop")
-        except Exception as error:
-            self._blame(seq, error)
+    def _conclude(self, turn: Turn, num_running: int) -> None:
+        """Settle what a sequence took in this step, and report it."""
+        seq = turn.seq
+        if not turn.failed:
+            self.scheduler.confirm(seq, turn.num_computed)
+            self._speculator.learn(turn)
+        if not turn.token_ids and turn.finish is None:
             return
-        self._counts["generated_tokens"] += 1
-        self._report(seq, [token_id], logprob, finish)
+        self._counts["generated_tokens"] += len(turn.token_ids)
+        self._counts["forced_tokens"] += turn.num_forced
+        logprobs = turn.logprobs if seq.logprobs is not None and turn.token_ids else None
+        self._report(seq, turn.token_ids, logprobs, turn.finish, turn.num_forced)
+        if turn.finish is None and not turn.failed:
+            try:
+                self._speculator.propose(seq, num_running)
+            except Exception as error:
+                self._blame(seq, error)
 
     def _report(
         self,
         seq: Sequence,
         token_ids: list[int],
-        logprob: TokenLogprob | None,
+        logprobs: list[TokenLogprob] | None,
         finish: Finish | None,
+        num_forced: int = 0,
     ) -> None:
         is_first = not seq.reported
         wants_prompt = seq.logprobs is not None and seq.logprobs.prompt_start is not None
@@ -344,7 +371,7 @@ class EngineCore:
             Progress(
                 sid=seq.sid,
                 token_ids=token_ids,
-                logprobs=None if logprob is None else [logprob],
+                logprobs=logprobs,
                 finish=None if finish is None else finish.reason,
                 matched_stop=None if finish is None else finish.matched_stop,
                 cached_tokens=seq.cached_tokens if is_first else None,
@@ -352,6 +379,8 @@ class EngineCore:
                 queue_s=seq.queue_s if is_first else None,
                 cache_miss=seq.cache_miss if is_first else None,
                 embedding=None if finish is None else embedding_of(seq),
+                num_forced=num_forced,
+                drafts=None if finish is None else (seq.pace.num_guessed, seq.pace.num_right),
             )
         )
         seq.reported = True
@@ -385,10 +414,6 @@ class EngineCore:
         self._failed.append(failed)
 
 
-def _is_stop(finish: Finish | None) -> bool:
-    return finish is not None and finish.reason == "stop"
-
-
 def _load_runner(config: EngineConfig) -> Runner:
     from .runner import ModelRunner
 
@@ -401,7 +426,10 @@ def _load_tokenizer(config: EngineConfig) -> Tokenizer:
     return Tokenizer.load(resolve_model(config.model))
 
 
-def _load_compiler(tokenizer: Tokenizer, vocab_size: int) -> Compiler:
+def _load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -> Compiler:
     from ..constrained.compiler import GrammarCompiler
+    from ..constrained.limits import GrammarLimits
+    from ..constrained.workers import Workers
 
-    return GrammarCompiler(tokenizer, vocab_size)
+    limits = GrammarLimits()
+    return GrammarCompiler(tokenizer, vocab_size, limits, config.grammar_backend, Workers(limits))

@@ -18,6 +18,7 @@ from ..scheduler.scheduler import Chunk
 from ..scheduler.sequence import Sequence
 from .batch import ForwardBatch
 from .inputs import build_batch
+from .taking import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -85,11 +86,10 @@ def compute(
     return Computed(done, done_positions, torch.cat(rows) if rows else torch.empty(0, 0))
 
 
-def split_rows(computed: Computed) -> tuple[list[Sequence], torch.Tensor]:
-    """Note the log probabilities of prompts; return the sequences that were computed to their end,
-    and a row of logits for each of them that may generate, in the same order."""
-    at_end: list[Sequence] = []
-    last_rows: list[int] = []
+def split_rows(computed: Computed) -> list[Turn]:
+    """Note the log probabilities of prompts; return the sequences that were computed to their
+    end."""
+    turns: list[Turn] = []
     row = 0
     logits = computed.rows
     for chunk, wanted in zip(computed.chunks, computed.positions, strict=True):
@@ -99,14 +99,11 @@ def split_rows(computed: Computed) -> tuple[list[Sequence], torch.Tensor]:
                 seq.prompt_logprobs.append(TokenLogprob(None, int(seq.ids[0])))
             num = sum(position + 1 < seq.prompt_len for position in wanted)
             seq.prompt_logprobs += _of_prompt(seq, wanted[:num], logits[row : row + num])
-        row += len(wanted)
         if chunk.reaches_end:
-            at_end.append(seq)
-            if seq.num_remaining:
-                last_rows.append(row - 1)
-    if len(last_rows) < len(logits):
-        logits = logits[torch.tensor(last_rows, dtype=torch.int64, device=logits.device)]
-    return at_end, logits
+            staged: list[int] = seq.ids[seq.num_tokens : chunk.end].tolist()
+            turns.append(Turn(seq, row + seq.num_tokens - 1 - wanted.start, staged))
+        row += len(wanted)
+    return turns
 
 
 def _of_prompt(seq: Sequence, positions: range, logits: torch.Tensor) -> list[TokenLogprob]:

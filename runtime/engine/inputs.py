@@ -12,8 +12,9 @@ from .batch import ForwardBatch
 
 
 def logit_positions(chunk: Chunk) -> range:
-    """The positions of a chunk whose logits are wanted: the last one of the sequence decides its
-    next token, those before give log probabilities of the prompt."""
+    """The positions of a chunk whose logits are wanted: the sequence's last one decides its next
+    token, staged ones behind it the further ones, those before give log probabilities of the
+    prompt. What is forced behind a position is not decided by its logits."""
     seq = chunk.seq
     end = chunk.end
     if chunk.reaches_end and not seq.num_remaining:
@@ -21,7 +22,10 @@ def logit_positions(chunk: Chunk) -> range:
     first_row = seq.first_logprob_row
     if first_row is not None:
         return range(max(chunk.start, first_row), max(end, chunk.start, first_row))
-    return range(end - 1, end) if chunk.reaches_end and seq.num_remaining else range(0)
+    if not chunk.reaches_end or not seq.num_remaining:
+        return range(0)
+    num_skipped = min(seq.num_forced, end - seq.num_tokens) if seq.logprobs is None else 0
+    return range(seq.num_tokens - 1 + num_skipped, end)
 
 
 def build_batch(

@@ -58,13 +58,11 @@ class Speculator:
         if self._mode == "off" or seq.given_ends:
             return
         most = min(self._most, seq.num_remaining - 1 - len(seq.given))
+        if most > 0 and self._mode == "auto":
+            most = seq.pace.length(most, self._cost.share(num_running))
         if most <= 0:
             return
         guess = self._drafter.guess(seq, most)
-        if not guess:
-            return
-        if self._mode == "auto":
-            guess = guess[: seq.pace.length(most, self._cost.share(num_running))]
         if guess and seq.matcher is not None:
             guess = guess[: _num_allowed(seq.matcher, seq.given, guess)]
         seq.given += guess

@@ -51,11 +51,14 @@ class SamplingState:
         # A stream of its own makes a seeded sequence independent of what runs beside it.
         self._random = random.Random(params.seed)
 
-    def append(self, token_id: int) -> None:
-        """Count one more generated token (sampled or forced)."""
+    def append(self, token_id: int, *, sampled: bool = True) -> None:
+        """Count one more generated token. One that was not sampled uses up a random number all the
+        same, so that those behind it get the same ones however it came."""
         self.num_new_tokens += 1
         if self.penalized:
             self.seen.add(token_id)
+        if not sampled:
+            self.draw()
 
     def draw(self) -> float:
         """The next number of the sequence's random stream, in [0, 1)."""

@@ -54,11 +54,13 @@ def look_up(ids: TokenIds, most: int) -> list[int]:
 class Pace:
     """How much is guessed for one sequence, by how many of its guesses came true.
 
-    rate: the share of guesses that come true, of late. pause: steps without a guess that are
-    left; `next_pause` after the next guess that fails.
+    rate: the share of guesses that come true, of late. is_trial: it is so low that a guess is only
+    made to see whether it still is. pause: steps without a guess that are left; `next_pause` after
+    the next trial that fails.
     """
 
     rate: float = 0.5
+    is_trial: bool = False
     pause: int = 0
     next_pause: int = _FIRST_PAUSE
     num_guessed: int = 0
@@ -70,9 +72,9 @@ class Pace:
         if self.pause:
             self.pause -= 1
             return 0
-        if self.rate <= cost:
-            self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, _LONGEST_PAUSE)
-            return 1  # to see whether that has changed
+        self.is_trial = self.rate <= cost
+        if self.is_trial:
+            return min(most, 1)  # to see whether that has changed
         if cost <= 0.0 or self.rate >= 1.0:
             return most
         return min(most, int(math.log(cost) / math.log(self.rate)))
@@ -82,10 +84,12 @@ class Pace:
         self.num_guessed += num_guessed
         self.num_right += num_right
         self.rate += (1.0 - self.rate) * (1.0 - (1.0 - _LEARNING) ** num_right)
-        if num_right < num_guessed:
-            self.rate *= 1.0 - _LEARNING
-        elif num_guessed:
-            self.pause, self.next_pause = 0, _FIRST_PAUSE
+        if num_right == num_guessed:
+            self.next_pause = _FIRST_PAUSE
+            return
+        self.rate *= 1.0 - _LEARNING
+        if self.is_trial:
+            self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, _LONGEST_PAUSE)
 
 
 class StepCost:

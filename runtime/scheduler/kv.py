@@ -73,6 +73,11 @@ class KVLedger:
         seq.node = match.node
         seq.slots[:n] = match.slots
 
+    def trim(self, seq: Sequence) -> None:
+        """Free the slots behind what was computed: of tokens that did not come."""
+        self.allocator.free(seq.slots[seq.num_computed : seq.num_slots])
+        seq.num_slots = seq.num_computed
+
     def release(self, seq: Sequence, *, keep: bool) -> None:
         """Take back all that a sequence holds. With `keep` its computed tokens stay in the tree,
         evictable; without, what it did not share yet is forgotten."""

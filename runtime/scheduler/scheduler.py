@@ -21,7 +21,8 @@ _MAX_LOOKAHEAD = 2**20
 
 @dataclass(slots=True, eq=False)
 class Chunk:
-    """`tokens[start:end]` of a sequence, to be computed in one step."""
+    """`tokens[start:end]` of a sequence, to be computed in one step; those behind its own tokens
+    are staged."""
 
     seq: Sequence
     start: int
@@ -30,7 +31,7 @@ class Chunk:
     @property
     def reaches_end(self) -> bool:
         """True when its last logits decide the sequence's next token."""
-        return self.end == self.seq.num_tokens
+        return self.end >= self.seq.num_tokens
 
 
 class Scheduler:
@@ -80,6 +81,7 @@ class Scheduler:
         decoding = self._grant_decodes()
         chunks = [Chunk(seq, seq.num_computed, seq.num_tokens) for seq in decoding]
         budget = self.config.chunk_tokens - len(chunks)
+        budget -= self._grant_given(chunks, budget // 2)
         extending = [seq for seq in self.running if seq.num_tokens > seq.num_slots]
         may_admit = len(self.running) < self.config.max_running and not self._stalled
         if len(self.waiting) and may_admit and budget > 0:
@@ -94,12 +96,18 @@ class Scheduler:
         """Note that a chunk was computed; file a prompt's part in the tree at once, so that those
         who wait for it can go on."""
         seq = chunk.seq
-        is_prompt = chunk.end - chunk.start > 1 or chunk.end <= seq.prompt_len
-        seq.num_computed = chunk.end
+        seq.num_computed = min(chunk.end, seq.num_tokens)
+        is_prompt = seq.num_computed - chunk.start > 1 or seq.num_computed <= seq.prompt_len
         if is_prompt:
             self.kv.publish(seq)
             if self.waiting.wake(seq):
                 self._stalled = False
+
+    def confirm(self, seq: Sequence, num_computed: int) -> None:
+        """Its staged tokens were taken up to `num_computed`; the slots of the others are free."""
+        seq.num_computed = num_computed
+        if seq.num_slots > num_computed:
+            self.kv.trim(seq)
 
     def finish(self, seq: Sequence, *, keep: bool = True) -> None:
         """A sequence ended or was dropped, running or waiting; free what it holds. With `keep` all
@@ -135,6 +143,28 @@ class Scheduler:
         self.kv.grow(decoding, 1)
         return decoding
 
+    def _grant_given(self, chunks: list[Chunk], budget: int) -> int:
+        """Let decoding sequences compute what they were given, too; return the tokens used."""
+        used = 0
+        for chunk in chunks:
+            if chunk.seq.given and used < budget:
+                used += self._stage(chunk, budget - used)
+        return used
+
+    def _stage(self, chunk: Chunk, budget: int) -> int:
+        """Lengthen a chunk that reaches its sequence's end by given tokens, as far as slots can
+        be had; return how many."""
+        seq = chunk.seq
+        # Of the last token that it may have, nothing is ever computed.
+        length = min(len(seq.given), seq.num_remaining - 1, budget)
+        length = min(length, self.kv.num_available(seq.namespace))
+        if length <= 0:
+            return 0
+        self.kv.grow([seq], length)
+        seq.stage(length)
+        chunk.end += length
+        return length
+
     def _grant_extends(self, extending: list[Sequence], chunks: list[Chunk], budget: int) -> None:
         """Chunks for running sequences whose prompts are not computed yet, the oldest first."""
         if not chunks:
@@ -154,7 +184,10 @@ class Scheduler:
         if length <= 0:
             return 0
         self.kv.grow([seq], length)
-        chunks.append(Chunk(seq, seq.num_computed, seq.num_computed + length))
+        chunk = Chunk(seq, seq.num_computed, seq.num_computed + length)
+        chunks.append(chunk)
+        if seq.given and chunk.reaches_end:
+            length += self._stage(chunk, budget - length)
         return length
 
     def _admit(self, chunks: list[Chunk], budget: int) -> int:

@@ -21,6 +21,7 @@ from ..protocol import (
     TokenLogprob,
 )
 from ..radix_cache.node import Node, TokenIds
+from .drafting import Pace
 from .stop import StopChecker
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class Sequence:
 
     Of the slots, the first `num_leased` belong to the radix tree, where `node` is locked for this
     sequence; those behind, up to `num_slots`, are its own. A waiting sequence holds no slots.
+
+    given: tokens that are to follow, whose KV the next step computes too, as far as there is room:
+    the first `num_forced` surely follow, and with `given_ends` nothing else does. The others are
+    guesses, which count if they are sampled; the last `num_drafted` are not the grammar's.
+    pace: how much is guessed.
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
     fits. priority: higher goes first, where the policy looks at it. session: whose call it is, 0
@@ -65,6 +71,11 @@ class Sequence:
     session: int = 0
     ends_session: bool = False
     matcher: Matcher | None = None
+    given: list[int] = field(default_factory=list)
+    num_forced: int = 0
+    given_ends: bool = False
+    num_drafted: int = 0
+    pace: Pace = field(default_factory=Pace)
 
     num_computed: int = 0
     num_slots: int = 0
@@ -121,11 +132,28 @@ class Sequence:
         return limit if first_row is None else min(limit, first_row)
 
     def append(self, token_id: int) -> None:
-        """Take a sampled token; its KV is computed by the next step."""
+        """Take a token; its KV is computed by the next step unless it was staged."""
         if self.num_tokens == len(self.ids):
-            self.ids = np.concatenate([self.ids, np.empty(len(self.ids) + 16, np.int32)])
+            self._lengthen(1)
         self.ids[self.num_tokens] = token_id
         self.num_tokens += 1
+
+    def give(self, forced: list[int], likely: int | None, *, ends: bool = False) -> None:
+        """Note what follows now; what was given before is void."""
+        self.given = forced if likely is None else [*forced, likely]
+        self.num_forced, self.num_drafted = len(forced), 0
+        self.given_ends = ends
+
+    def stage(self, count: int) -> None:
+        """Put the first `count` given tokens behind its own, to be computed but not taken yet."""
+        end = self.num_tokens + count
+        if end > len(self.ids):
+            self._lengthen(count)
+        self.ids[self.num_tokens : end] = self.given[:count]
+
+    def _lengthen(self, count: int) -> None:
+        room = len(self.ids) + max(count, 16)
+        self.ids = np.concatenate([self.ids, np.empty(room, np.int32)])
 
     def add_slots(self, new: SlotIds) -> None:
         """Own `new` as the slots of the next tokens."""

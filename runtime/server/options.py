@@ -9,7 +9,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from ..engine.config import ATTENTION_BACKENDS, DTYPES, POLICIES, QUANTIZATIONS, EngineConfig
+from ..engine.config import (
+    ATTENTION_BACKENDS,
+    DTYPES,
+    GRAMMAR_BACKENDS,
+    POLICIES,
+    QUANTIZATIONS,
+    SPECULATIONS,
+    EngineConfig,
+)
 from .flight import Limits
 from .http.quota import Quota
 from .http.settings import HttpSettings, parse_http
@@ -172,6 +180,22 @@ def build_parser() -> argparse.ArgumentParser:
     engine.add_argument("--chunk-tokens", type=int, default=512, help="new tokens per step")
     engine.add_argument("--num-threads", type=int, help="of torch on the CPU")
     engine.add_argument("--policy", choices=POLICIES, default="lpm", help="who waits least")
+    engine.add_argument(
+        "--no-jump-forward",
+        dest="jump_forward",
+        action="store_false",
+        help="sample tokens, too, that a grammar leaves no choice for",
+    )
+    engine.add_argument(
+        "--speculation",
+        choices=SPECULATIONS,
+        default="auto",
+        help="guess tokens from the text before and compute them together; the output stays the "
+        "same (default: where it pays)",
+    )
+    engine.add_argument(
+        "--draft-tokens", type=int, default=8, help="guessed per step and sequence at most"
+    )
     engine.add_argument("--seed", type=int, default=0)
     cache = parser.add_argument_group("cache")
     cache.add_argument(
@@ -196,6 +220,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="changes of the cache to keep for a router that asks GET /cache/events",
+    )
+    engine.add_argument(
+        "--grammar-backend",
+        choices=GRAMMAR_BACKENDS,
+        default="auto",
+        help="makes the masks of constraints that name none: ours for regexes and choices, else "
+        "xgrammar",
     )
     limits = parser.add_argument_group("limits")
     defaults = Limits()

@@ -93,6 +93,9 @@ class GenerateRequest(SequenceRequest):
         self._num_completion_tokens = 0
         self._num_cached_tokens = 0
         self._cache_miss: CacheMiss | None = None
+        self._num_forced_tokens = 0
+        self._num_drafted_tokens = 0
+        self._num_accepted_tokens = 0
         self._arrived_s = time.monotonic()
         self._queue_s: float | None = None
         self._first_token_s: float | None = None
@@ -144,11 +147,20 @@ class GenerateRequest(SequenceRequest):
         if progress.prompt_logprobs is not None:
             self._prompt_logprobs = self._worded(progress.prompt_logprobs)
         self._embedding = progress.embedding
+        self._num_forced_tokens += progress.num_forced
+        if progress.drafts is not None:
+            self._num_drafted_tokens += progress.drafts[0]
+            self._num_accepted_tokens += progress.drafts[1]
         if isinstance(progress.matched_stop, int) and token_ids[-1:] == [progress.matched_stop]:
             token_ids = token_ids[:-1]
             logprobs = None if logprobs is None else logprobs[:-1]
         text = self._texts[index]
-        text.push(token_ids, self._worded(logprobs))
+        logprobs = self._worded(logprobs)
+        if progress.finish is not None and len(token_ids) > 1:
+            # Only the last token can have ended it: a stop in those before was allowed to stand.
+            text.push(token_ids[:-1], logprobs and logprobs[:-1])
+            token_ids, logprobs = token_ids[-1:], logprobs and logprobs[-1:]
+        text.push(token_ids, logprobs)
         messages: list[FrontMessage] = []
         if progress.finish is None:
             if self._request.stream:
@@ -187,6 +199,9 @@ class GenerateRequest(SequenceRequest):
                 cached_tokens=self._num_cached_tokens,
                 queue_s=self._queue_s,
                 first_token_s=self._first_token_s,
+                forced_tokens=self._num_forced_tokens,
+                drafted_tokens=self._num_drafted_tokens,
+                accepted_tokens=self._num_accepted_tokens,
                 cache_miss=self._cache_miss,
             ),
             prompt_logprobs=self._prompt_logprobs,
@@ -314,6 +329,7 @@ def _with_texts(tokenizer: Tokenizer, logprobs: list[TokenLogprob]) -> list[Toke
             token_id=entry.token_id,
             text=word(entry.token_id),
             top=[(logprob, token_id, word(token_id)) for logprob, token_id, _ in entry.top],
+            forced=entry.forced,
         )
         for entry in logprobs
     ]

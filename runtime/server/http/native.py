@@ -45,6 +45,9 @@ class MetaInfo(Struct, kw_only=True, omit_defaults=True):
     completion_tokens: int
     prompt_tokens: int | UnsetType = UNSET
     cached_tokens: int | UnsetType = UNSET
+    forced_tokens: int | UnsetType = UNSET
+    drafted_tokens: int | UnsetType = UNSET
+    accepted_tokens: int | UnsetType = UNSET
     cache_miss: CacheMiss | UnsetType | None = UNSET
     e2e_latency: float | UnsetType = UNSET
     input_token_logprobs: list[Triple] | UnsetType = UNSET
@@ -167,6 +170,9 @@ class _Answers:
             completion_tokens=0 if peek else len(output.token_ids),
             prompt_tokens=done.usage.prompt_tokens,
             cached_tokens=done.usage.cached_tokens,
+            forced_tokens=done.usage.forced_tokens or UNSET,
+            drafted_tokens=done.usage.drafted_tokens or UNSET,
+            accepted_tokens=done.usage.accepted_tokens or UNSET,
             cache_miss=done.usage.cache_miss,
             e2e_latency=time.monotonic() - self._started_s,
         )

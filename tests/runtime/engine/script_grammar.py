@@ -61,6 +61,7 @@ class ScriptMatcher(Matcher):
 
     def rollback(self, count: int) -> None:
         self.place -= count
+        self.finished = False
 
     def forced(self, remaining: int | None = None, respell: int = 0) -> Forced:
         self._perhaps_break("forced")

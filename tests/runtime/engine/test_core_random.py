@@ -43,7 +43,7 @@ def random_wishes(rng: random.Random, prompt_len: int) -> dict[str, object]:
 class Traffic:
     """Sequences come, go, are dropped; the cache is flushed; the pool is too small for all."""
 
-    def __init__(self, seed: int, large: bool) -> None:
+    def __init__(self, seed: int, large: bool, **settings: object) -> None:
         self.rng = rng = random.Random(seed)
         self.large = large
         self.world = World(
@@ -52,6 +52,7 @@ class Traffic:
             chunk_tokens=rng.choice([128, 512] if large else [7, 32, 128]),
             policy=rng.choice(["lpm", "fcfs", "dfs-weight", "priority"]),
             namespace_quotas={"a": 30} if rng.random() < 0.5 else {},
+            **settings,
         )
         self.known: list[list[int]] = []
         self.live: list[Heard] = []

@@ -38,6 +38,8 @@ class Heard:
     matched_stop: str | int | None = None
     failed: Failed | None = None
     num_progress: int = 0
+    num_forced: int = 0
+    drafts: tuple[int, int] | None = None
 
     @property
     def over(self) -> bool:
@@ -58,6 +60,7 @@ class World:
         *,
         runner: HashRunner | None = None,
         compiler: object = None,
+        drafter: object = None,
         vocab_size: int = 61,
         strict: bool = True,
         **config: object,
@@ -71,6 +74,7 @@ class World:
             self.runner,
             self.tokenizer,
             compiler or NoCompiler(),
+            drafter,
             strict=strict,
         )
         self.heard: dict[int, Heard] = {}
@@ -99,7 +103,9 @@ class World:
         **sampling: object,
     ) -> Heard:
         self._next_sid += 1
-        params = SamplingParams(max_new_tokens=max_new_tokens, temperature=0.0, **sampling)
+        params = SamplingParams(
+            **{"max_new_tokens": max_new_tokens, "temperature": 0.0, **sampling}
+        )
         submit = Submit(
             self._next_sid,
             prompt,
@@ -144,6 +150,8 @@ class World:
             heard.cached_tokens = progress.cached_tokens
             heard.cache_miss = progress.cache_miss
             heard.prompt_logprobs = progress.prompt_logprobs
+        heard.num_forced += progress.num_forced
+        heard.drafts = progress.drafts
         heard.finish = progress.finish
         heard.matched_stop = progress.matched_stop
 

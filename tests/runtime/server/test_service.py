@@ -94,7 +94,7 @@ def test_a_stop_string_is_cut_from_the_text_and_its_tokens(desk: Desk) -> None:
     desk.ask(generate(stop=[" is"]))
     [submit] = desk.submits()
     done = only_done(
-        desk.step(desk.say(submit.sid, " the island is", finish="stop", matched_stop=" is"))
+        desk.step(desk.say(submit.sid, " the is", finish="stop", matched_stop=" is"))
     )
     assert done.outputs[0].text == " the"
     assert desk.tokenizer.decode(done.outputs[0].token_ids) == " the"
