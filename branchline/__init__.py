@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .grammar_check import GrammarReport, check_grammar
     from .lang.agents import agent_loop, agent_loop_async
     from .lang.api import (
         assistant,
@@ -99,6 +100,7 @@ __all__ = [
     "Function",
     "GenerationError",
     "GrammarError",
+    "GrammarReport",
     "InternalError",
     "InvalidOutput",
     "InvalidRequest",
@@ -128,6 +130,7 @@ __all__ = [
     "assistant",
     "assistant_begin",
     "assistant_end",
+    "check_grammar",
     "classify",
     "extract",
     "flush_cache",
@@ -167,6 +170,7 @@ __all__ = [
 
 _MODULES = {
     "engine": ("Engine",),
+    "grammar_check": ("GrammarReport", "check_grammar"),
     "lang.agents": (
         "agent_loop",
         "agent_loop_async",

@@ -1,4 +1,5 @@
-"""The command line: `branchline demo | run | serve | chat | bench | doctor | build-kernels`.
+"""The command line: `branchline demo | run | serve | chat | bench | grammar | doctor |
+build-kernels`.
 
 Heavy imports happen inside the commands, so that `branchline --help` answers at once.
 """
@@ -21,6 +22,7 @@ from typer.core import TyperGroup
 
 from . import __version__
 from .bench_command import bench
+from .grammar_command import grammar
 from .serve_command import ServeCommand
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(bench, name="bench")
+app.add_typer(grammar, name="grammar")
 stdout = Console()
 stderr = Console(stderr=True)
 

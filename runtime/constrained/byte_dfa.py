@@ -36,12 +36,15 @@ class ByteDfa:
         return state
 
 
-def byte_dfa(language: Language) -> ByteDfa:
+def byte_dfa(language: Language, max_states: int = MAX_STATES) -> ByteDfa:
     """The automaton of a regular language. Raises RequestError("grammar") where the language is
-    not regular or has over MAX_STATES states."""
+    not regular or has over `max_states` states."""
     root = inlined(language)
     texts = _texts(root)
-    machine = _trie(texts) if texts is not None else determinised(Positions().build(_bytes(root)))
+    if texts is not None:
+        machine = _trie(texts)
+    else:
+        machine = determinised(Positions(max_states).build(_bytes(root)))
     classes, rows, accepting = machine
     alive = alive_states(rows, accepting)
     dead = len(rows)

@@ -4,6 +4,7 @@ without compiling, by whoever wants to check a constraint early."""
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -27,10 +28,13 @@ from .control_tokens import ControlTokens
 from .expr import EMPTY, Expr, Language, alt, lit
 from .gbnf import gbnf_language
 from .islands import islands_language
+from .jobs import Build, Try
+from .language_codec import decode_language
 from .limits import GrammarLimits
 from .regex import fullmatch
 from .schema import Reading, schema_language
 from .tagged import Mark, tagged_language
+from .workers import Workers
 from .xgrammar_engine import XGrammarEngine
 
 # A digest: the schemas themselves may be large, and refused ones are remembered too.
@@ -38,6 +42,8 @@ _Key = bytes
 
 # What a failed or trivial entry is counted with.
 _ENTRY_BYTES = 4_096
+_SMALL_BYTES = 1_024
+_LARGE_NUMBER = re.compile(rb"[0-9]{3}|[eE][0-9+]")
 
 
 def build_language(
@@ -81,11 +87,30 @@ def _key(constraint: Constraint) -> _Key:
     return hashlib.sha256(msgspec.msgpack.encode(constraint)).digest()
 
 
+def _is_small(constraint: Constraint) -> bool:
+    """Whether taking it apart surely takes milliseconds: it is short and counts to no large
+    number."""
+    data = msgspec.msgpack.encode(constraint)
+    return isinstance(constraint, Choices) or (
+        len(data) <= _SMALL_BYTES and _LARGE_NUMBER.search(data) is None
+    )
+
+
+def _format_texts(constraint: Tagged | Islands) -> set[str]:
+    """The texts of a format, in which control tokens may be named."""
+    if isinstance(constraint, Tagged):
+        parts = [text for tag in constraint.tags for text in (tag.begin, tag.end)]
+        return {*parts, constraint.opening, constraint.separator, constraint.closing}
+    parts = [text for island in constraint.islands for text in (island.begin, island.end)]
+    return {*parts, *constraint.triggers}
+
+
 class GrammarCompiler:
     """Compiles constraints for one tokenizer and keeps what it compiled, up to `cache_bytes`.
 
     backend: which engine makes the masks of constraints that do not say. Regexes and choices go to
     the native engine by default, where they fit it, and everything else to xgrammar.
+    workers: where constraints are taken apart and tried that might take long; without, here.
 
     Thread-safe; threads that ask for the same constraint at once wait for one compilation.
     Refused constraints are remembered as well.
@@ -97,8 +122,10 @@ class GrammarCompiler:
         vocab_size: int,
         limits: GrammarLimits | None = None,
         backend: GrammarBackend = "auto",
+        workers: Workers | None = None,
     ) -> None:
         self.limits = limits or GrammarLimits()
+        self._workers = workers
         self._backend = backend
         self._engine = XGrammarEngine(tokenizer, vocab_size, self.limits)
         self._tag_engine: XGrammarEngine | None = None
@@ -157,9 +184,32 @@ class GrammarCompiler:
             self._shrink()
 
     def _compiled(self, constraint: Constraint) -> Grammar:
-        if not isinstance(constraint, Tagged | Islands):
-            language = build_language(constraint, self.limits)
-            return self._engine.compile(language, self._backend_of(constraint))
+        workers = self._workers
+        attempt = None
+        if isinstance(constraint, Tagged | Islands):
+            engine, backend = self._engine_of_tags(), self._backend
+            controls = engine.controls
+            assert controls is not None
+            marks = {text: controls.marked(text) for text in _format_texts(constraint)}
+            # The automata of such languages are those of free text and repeat it.
+            backend = "xgrammar" if backend == "auto" else backend
+        else:
+            engine, backend, marks = self._engine, self._backend_of(constraint), {}
+        if workers is not None:
+            token_bytes = engine.vocabulary.token_bytes
+
+            def attempt(source: str) -> bytes:
+                return workers.run(Try(source, token_bytes))
+
+        return engine.compile(self._language(constraint, marks), backend, attempt)
+
+    def _language(self, constraint: Constraint, marks: dict[str, str]) -> Language:
+        """Taken apart here where that cannot take long, otherwise in a process of its own."""
+        if self._workers is None or _is_small(constraint):
+            return build_language(constraint, self.limits, lambda text: marks.get(text, text))
+        return decode_language(self._workers.run(Build(constraint, self.limits, marks)))
+
+    def _engine_of_tags(self) -> XGrammarEngine:
         with self._tag_engine_lock:
             if self._tag_engine is None:
                 engine = self._engine
@@ -169,9 +219,12 @@ class GrammarCompiler:
                     self.limits,
                     ControlTokens(engine.tokenizer),
                 )
-        engine = self._tag_engine
-        assert engine.controls is not None
-        return engine.compile(build_language(constraint, self.limits, engine.controls.marked))
+            return self._tag_engine
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._workers is not None:
+            self._workers.close()
 
     def _backend_of(self, constraint: Choices | Regex | JsonSchema | Ebnf) -> GrammarBackend:
         asked = constraint.backend if constraint.backend != "auto" else self._backend

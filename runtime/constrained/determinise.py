@@ -27,7 +27,8 @@ class Machine(NamedTuple):
 class Positions:
     """A nondeterministic automaton: per state where it goes without and with a character."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_states: int = MAX_STATES) -> None:
+        self.max_states = max_states
         self.free: list[list[int]] = []
         self.edges: list[list[tuple[CharSet, int]]] = []
         self.start = self.end = 0
@@ -38,8 +39,8 @@ class Positions:
         return self
 
     def _state(self) -> int:
-        if len(self.free) > 4 * MAX_STATES:
-            too_large()
+        if len(self.free) > 4 * self.max_states:
+            too_large(self.max_states)
         self.free.append([])
         self.edges.append([])
         return len(self.free) - 1
@@ -90,7 +91,7 @@ class Positions:
 
 def determinised(source: Positions) -> Machine:
     """The subset construction; neither trimmed nor minimal. Raises RequestError("grammar") where
-    it has over MAX_STATES states."""
+    it has over `max_states` states."""
     classes = partition({members for edges in source.edges for members, _ in edges})
     within: dict[CharSet, list[int]] = {
         members: [i for i, c in enumerate(classes) if charset.contains(members, c[0][0])]
@@ -126,8 +127,8 @@ def determinised(source: Positions) -> Machine:
             if following not in numbers:
                 numbers[following] = len(order)
                 order.append(following)
-                if len(order) > MAX_STATES:
-                    too_large()
+                if len(order) > source.max_states:
+                    too_large(source.max_states)
             row.append(numbers[following])
         table.append(tuple(row))
     return Machine(classes, table, [source.end in states for states in order])
@@ -213,8 +214,8 @@ def alive_states(table: list[tuple[int, ...]], accepting: list[bool]) -> list[bo
     return alive
 
 
-def too_large() -> NoReturn:
+def too_large(max_states: int = MAX_STATES) -> NoReturn:
     raise RequestError(
         "grammar",
-        f"these conditions together need over {MAX_STATES} states; use smaller counts",
+        f"these conditions together need over {max_states} states; use smaller counts",
     )

@@ -21,6 +21,8 @@ class GrammarLimits:
     max_length_states: states of the automata that count a length beside a pattern.
     max_min_repeat: largest lower bound of a repetition.
     max_count: largest bound of a repetition in a grammar.
+    max_compile_s, max_compile_bytes: processor time and memory of the process in which a constraint
+    is taken apart and tried, and a finished value checked.
     cache_bytes: memory for compiled grammars that are kept for reuse.
     """
 
@@ -33,4 +35,6 @@ class GrammarLimits:
     max_length_states: int = 10_000
     max_min_repeat: int = 256
     max_count: int = 100_000
+    max_compile_s: float = 2.0
+    max_compile_bytes: int = 1024 * 1024 * 1024
     cache_bytes: int = 256 * 1024 * 1024

@@ -8,6 +8,7 @@ repetitions, and forced text that ends inside a character.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,7 @@ from .base import NOTHING_FORCED, Forced, Grammar, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
 from .byte_dfa import byte_dfa
 from .control_tokens import ControlTokens
+from .determinise import MAX_STATES
 from .ebnf import write_ebnf
 from .expr import Language
 from .handle import Compiled, Handle
@@ -31,6 +33,11 @@ from .schema_report import Entry
 from .spelling import REJOINED_TOKENS, Speller
 from .vocabulary import INFINITE, Vocabulary
 from .walker import State, Walker
+
+# Larger automata are made for those who ask for them: 0.1 s of Python each.
+_MAX_AUTO_STATES = 3_000
+# Characters of EBNF x tokens that compile in under 0.3 s whatever they say.
+_SURE_TO_END = 50_000_000
 
 
 class XGrammarEngine:
@@ -76,8 +83,14 @@ class XGrammarEngine:
         )
         self.row_size = -(-vocab_size // 32)
 
-    def compile(self, language: Language, backend: GrammarBackend = "xgrammar") -> XGrammar:
-        """backend: "auto" takes the native engine for what it can, otherwise xgrammar.
+    def compile(
+        self,
+        language: Language,
+        backend: GrammarBackend = "xgrammar",
+        attempt: Callable[[str], object] | None = None,
+    ) -> XGrammar:
+        """backend: "auto" takes the native engine where a small automaton will do, otherwise
+        xgrammar. attempt: compiles a long grammar elsewhere first, and raises where that fails.
 
         Raises RequestError("grammar") when nothing satisfies the language, this tokenizer cannot
         spell it, or the engine refuses it."""
@@ -88,19 +101,28 @@ class XGrammarEngine:
                 "nothing satisfies this constraint: its conditions contradict each other, or it "
                 "refers to itself without end, or the model's tokens cannot spell it",
             )
-        compiled = self._compiled(prune(language, walker), backend)
+        compiled = self._compiled(prune(language, walker), backend, attempt)
         return XGrammar(self, compiled, walker, language.report)
 
-    def _compiled(self, language: Language, backend: GrammarBackend) -> Compiled:
+    def _compiled(
+        self,
+        language: Language,
+        backend: GrammarBackend,
+        attempt: Callable[[str], object] | None,
+    ) -> Compiled:
         if backend == "outlines":
             return self._outlines.compile(language)
         if backend in ("native", "auto"):
+            max_states = MAX_STATES if backend == "native" else _MAX_AUTO_STATES
             try:
-                return NativeMasks(byte_dfa(language), self._columns, self.eos_ids, self.vocabulary)
+                dfa = byte_dfa(language, max_states)
+                return NativeMasks(dfa, self._columns, self.eos_ids, self.vocabulary)
             except RequestError:
                 if backend == "native":
                     raise
         source = write_ebnf(language, self.vocab_size, self._limits)
+        if attempt is not None and len(source) * self.vocab_size > _SURE_TO_END:
+            attempt(source)
         try:
             return _XGrammarMasks(self._xgrammar, self._compiler.compile_grammar(source))
         except (RuntimeError, ValueError) as error:

@@ -11,11 +11,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from ..constrained.jobs import Judge
+from ..constrained.limits import GrammarLimits
+from ..constrained.workers import Workers
 from ..errors import RequestError
 from ..protocol import (
     Drop,
     EngineRelease,
     Failed,
+    FinishReason,
+    FrontMessage,
     Generate,
     Part,
     Progress,
@@ -84,6 +89,7 @@ class Calls:
         self._offload = offload
         self._clock = clock
         self._sequences: dict[int, tuple[_Call, int]] = {}
+        self._judges = Workers(GrammarLimits())
         self.waiting = WaitingRoom(limits.max_waiting_sequences)
         self.sessions = Sessions(
             limits.session_ttl_s, limits.session_tokens, on_end=self._release_lease
@@ -145,20 +151,54 @@ class Calls:
         self._history.progressed(call.record, index, progress)
         if progress.finish is not None:
             del self._sequences[progress.sid]
-            call.num_unfinished -= 1
             self.waiting.note_finish(self._clock())
         try:
             messages = call.request.progress(index, progress)
+            doubt = None if progress.finish is None else call.request.doubt(index)
         except Exception as error:
             self._flights.abort(call.flight, _defect(error))
             return
+        if doubt is None or progress.finish is None:
+            self._tell(call, messages, progress.finish)
+        else:
+            self._judge(call, index, doubt, progress.finish)
+
+    def _tell(self, call: _Call, messages: list[FrontMessage], finish: FinishReason | None) -> None:
+        """Hand on what a sequence has to say; finish: how it ended, if it did."""
+        call.num_unfinished -= finish is not None
         if call.num_unfinished == 0:
             self._hold(call)
         for message in messages:
             self._flights.send(call.flight.client_id, message)
         if call.num_unfinished == 0:
             self._flights.keep(call.flight, messages[-1])
-            self._flights.forget(call.flight, progress.finish or "stop")
+            self._flights.forget(call.flight, finish or "stop")
+
+    def _judge(self, call: _Call, index: int, doubt: Judge, finish: FinishReason) -> None:
+        """Let the output of a sequence stand or run it again, beside the loop."""
+
+        def work() -> str | RequestError:
+            try:
+                return self._judges.run(doubt).decode()
+            except RequestError as error:
+                return error
+            except Exception as error:
+                return _defect(error)
+
+        def then(fault: str | RequestError) -> None:
+            if call.flight.ended:
+                return
+            try:
+                if isinstance(fault, RequestError):
+                    raise fault
+                if fault:
+                    self._send(call, index, call.request.again(index, fault))
+                else:
+                    self._tell(call, call.request.approved(index), finish)
+            except RequestError as error:
+                self._flights.abort(call.flight, error)
+
+        self._offload(work, then)
 
     def on_failed(self, failure: Failed) -> None:
         """A sequence ended with an error, and its call with it."""
@@ -181,22 +221,26 @@ class Calls:
             return
         self._history.submitted(call.record, call.sids, specs[0].input_ids)
         for index, spec in enumerate(specs):
-            sid = next(self._numbers)
-            call.sids.append(sid)
-            self._sequences[sid] = (call, index)
-            self._engine.send(
-                Submit(
-                    sid=sid,
-                    input_ids=spec.input_ids,
-                    sampling=spec.sampling,
-                    constraint=spec.constraint,
-                    logprobs=spec.logprobs,
-                    namespace=call.message.namespace,
-                    session=0 if index else call.lease,
-                    session_ttl_s=_NO_END,
-                    embed=spec.embed,
-                )
+            self._send(call, index, spec)
+
+    def _send(self, call: _Call, index: int, spec: SequenceSpec) -> None:
+        """Run a sequence."""
+        sid = next(self._numbers)
+        call.sids.append(sid)
+        self._sequences[sid] = (call, index)
+        self._engine.send(
+            Submit(
+                sid=sid,
+                input_ids=spec.input_ids,
+                sampling=spec.sampling,
+                constraint=spec.constraint,
+                logprobs=spec.logprobs,
+                namespace=call.message.namespace,
+                session=0 if index else call.lease,
+                session_ttl_s=_NO_END,
+                embed=spec.embed,
             )
+        )
 
     def _hold(self, call: _Call) -> None:
         """Keep what an ended call leaves as a session, where that was asked for."""

@@ -3,13 +3,16 @@ the client. Held by service.py, which knows who asked and when it must end."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from abc import ABC, abstractmethod
 from array import array
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec.structs import replace
 
+from ..constrained.jobs import Judge
 from ..errors import RequestError
 from ..protocol import (
     CacheMiss,
@@ -20,6 +23,7 @@ from ..protocol import (
     EmbedParams,
     FrontMessage,
     Generate,
+    JsonSchema,
     LogprobParams,
     Output,
     Progress,
@@ -35,6 +39,9 @@ from . import validate
 from .healing import Healed, heal, held_to
 from .output import OutputText, Piece
 from .sessions import HeldPrompt
+
+# Outputs of one sequence whose schema is checked when they are there.
+_MAX_ATTEMPTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,20 @@ class SequenceRequest(ABC):
         The message that ends the request comes last, when the last sequence has ended.
         """
 
+    def doubt(self, index: int) -> Judge | None:
+        """What decides whether the output of a sequence that has ended may stand; then `approved`
+        or `again` follows. None where it stands."""
+        return None
+
+    def approved(self, index: int) -> list[FrontMessage]:
+        """The messages for the client of an output that may stand."""
+        raise NotImplementedError
+
+    def again(self, index: int, fault: str) -> SequenceSpec:
+        """The sequence to run in place of one whose output has a fault. Raises RequestError when
+        there were enough."""
+        raise NotImplementedError
+
 
 class GenerateRequest(SequenceRequest):
     """`n` sequences of one prompt."""
@@ -102,6 +123,16 @@ class GenerateRequest(SequenceRequest):
         self._prompt_logprobs: list[TokenLogprob] | None = None
         self._embedding: bytes | None = None
         self._with_text = request.logprobs is not None and request.logprobs.with_text
+        constraint = request.constraint
+        self._checked = (
+            constraint
+            if isinstance(constraint, JsonSchema) and constraint.on_unsupported == "validate"
+            else None
+        )
+        # Of a checked request: what runs, how often it has run, what its stream does not show yet.
+        self._specs: list[SequenceSpec] = []
+        self._num_attempts = [1] * self.num_sequences
+        self._unshown: dict[int, Piece | None] = {}
 
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
         request = self._request
@@ -122,7 +153,7 @@ class GenerateRequest(SequenceRequest):
         self._num_prompt_tokens = len(prompt_ids)
         sampling = replace(request.sampling, n=1, max_new_tokens=max_new_tokens)
         # Each further sequence gets a seed of its own, or n equal outputs would come back.
-        return [
+        self._specs = [
             SequenceSpec(
                 prompt_ids,
                 sampling
@@ -134,6 +165,7 @@ class GenerateRequest(SequenceRequest):
             )
             for index in range(self.num_sequences)
         ]
+        return self._specs
 
     def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
         token_ids, logprobs = progress.token_ids, progress.logprobs
@@ -163,7 +195,7 @@ class GenerateRequest(SequenceRequest):
         text.push(token_ids, logprobs)
         messages: list[FrontMessage] = []
         if progress.finish is None:
-            if self._request.stream:
+            if self._request.stream and self._checked is None:
                 self._add_chunk(messages, index, text.take())
             return messages
         output, rest = text.finish(progress.finish, progress.matched_stop)
@@ -172,6 +204,16 @@ class GenerateRequest(SequenceRequest):
             output = self._without_repeated(output, self._healed)
             prompt_ids = self._healed.input_ids
         self._outputs[index] = output
+        if self._checked is not None:
+            self._unshown[index] = rest
+            return messages
+        return self._settled(index, output, rest, prompt_ids)
+
+    def _settled(
+        self, index: int, output: Output, rest: Piece | None, prompt_ids: list[int]
+    ) -> list[FrontMessage]:
+        """The output stands."""
+        messages: list[FrontMessage] = []
         if index == 0 and self._request.keep_output and output.token_ids:
             self.held = HeldPrompt(array("i", prompt_ids + output.token_ids))
         self._num_unfinished -= 1
@@ -179,6 +221,39 @@ class GenerateRequest(SequenceRequest):
         if self._num_unfinished == 0:
             messages.append(self._done())
         return messages
+
+    def doubt(self, index: int) -> Judge | None:
+        output = self._outputs[index]
+        if self._checked is None or output is None:
+            return None
+        return Judge(self._checked, output.text)
+
+    def approved(self, index: int) -> list[FrontMessage]:
+        output = self._outputs[index]
+        assert output is not None  # it was doubted
+        return self._settled(index, output, self._unshown.pop(index), self._prompt_ids)
+
+    def again(self, index: int, fault: str) -> SequenceSpec:
+        attempts = self._num_attempts[index]
+        if attempts >= _MAX_ATTEMPTS:
+            raise RequestError(
+                "grammar",
+                f"none of {attempts} outputs satisfied the schema; the last: {fault}",
+                pointer="/constraint/schema",
+            )
+        self._num_attempts[index] += 1
+        self._outputs[index] = None
+        request = self._request
+        self._texts[index] = OutputText(self._tokenizer, request.sampling, stream=request.stream)
+        spec = self._specs[index]
+        sampling = spec.sampling
+        if sampling.seed is not None:
+            # n outputs have seeds of their own, one after the other.
+            seed = (sampling.seed + attempts * self.num_sequences) % 2**63
+            sampling = replace(sampling, seed=seed)
+        if sampling.temperature == 0:
+            sampling = replace(sampling, temperature=1.0)  # or the same output would come back
+        return dataclasses.replace(spec, sampling=sampling)
 
     def _without_repeated(self, output: Output, healed: Healed) -> Output:
         """The output behind the prompt's end, which it begins with unless it was cut before."""

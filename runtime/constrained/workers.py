@@ -1,0 +1,142 @@
+"""Processes for work that might not end: each job has limits of time and memory, and one that
+reaches them takes its process with it, never ours. Used by compiler.py and, for finished values,
+by the front process."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from ..errors import RequestError
+from .jobs import MEMORY, Build, Job, Judge, Reply, Try, read_message, write_message
+from .limits import GrammarLimits
+
+# A busy machine gives a process a fraction of its time, and one that starts has much to import.
+_PATIENCE: Final = 20.0
+_START_S: Final = 60.0
+
+
+class Workers:
+    """As many processes as jobs run at once, started when first needed. Thread-safe."""
+
+    def __init__(self, limits: GrammarLimits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._closed = False
+        self.num_started = 0
+        self.num_killed = 0
+
+    def run(self, work: Build | Try | Judge) -> bytes:
+        """The result of a job. Blocks. Raises RequestError: what the job found wrong, or
+        ("grammar", naming the limit) where it was ended."""
+        limits = self._limits
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+            self.num_started += worker is None
+        worker = worker or _Worker()
+        job = Job(work, limits.max_compile_s, limits.max_compile_bytes)
+        reply = worker.ask(job, _START_S + _PATIENCE * limits.max_compile_s)
+        if isinstance(reply, Reply):
+            with self._lock:
+                kept = not self._closed and (reply.error is None or reply.error[0] != MEMORY)
+                if kept:
+                    self._idle.append(worker)
+            if not kept:
+                worker.kill()
+            if reply.error is None:
+                return reply.result
+            code, message, pointer = reply.error
+            if code == "internal":
+                raise RuntimeError(message)
+            if code != MEMORY:
+                raise RequestError("grammar", message, pointer=pointer)
+            reply = MEMORY
+        with self._lock:
+            self.num_killed += 1
+        raise RequestError("grammar", self._told(reply), pointer="/constraint")
+
+    def _told(self, why: str) -> str:
+        limits = self._limits
+        if why == MEMORY:
+            megabytes = limits.max_compile_bytes >> 20
+            return f"it needs over the limit of {megabytes} MiB (max_compile_bytes); simplify it"
+        if why == "time":
+            return (
+                f"it takes over the limit of {limits.max_compile_s:g} s of processor time "
+                "(max_compile_s); simplify it"
+            )
+        return f"working on it ended its process ({why}); simplify it"
+
+    def close(self) -> None:
+        """End the processes; those at work end with their job."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()
+
+
+class _Worker:
+    """One process and the pipe to it. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__.rsplit(".", 1)[0] + ".worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Not into the way of signals that a terminal sends to all of its group.
+            start_new_session=True,
+        )
+        self._decoder = msgspec.msgpack.Decoder(Reply)
+        # The vocabulary that the process has; it is not sent again.
+        self._token_bytes: list[bytes] | None = None
+
+    def ask(self, job: Job, patience_s: float) -> Reply | str:
+        """The reply, or why there is none: "time", or what the process died of."""
+        if isinstance(job.work, Try):
+            known, self._token_bytes = self._token_bytes, job.work.token_bytes
+            if known is not None and known is self._token_bytes:
+                job = replace(job, work=replace(job.work, token_bytes=None))
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self._process.kill()
+
+        watch = threading.Timer(patience_s, give_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            write_message(_opened(self._process.stdin), msgspec.msgpack.encode(job))
+            data = read_message(_opened(self._process.stdout))
+        except OSError:
+            data = None
+        finally:
+            watch.cancel()
+        if data is not None:
+            return self._decoder.decode(data)
+        code = self._process.wait()
+        self.kill()
+        if late.is_set() or code == -signal.SIGPROF:
+            return "time"
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what was written and never read
+                _opened(stream).close()
+
+
+def _opened(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # both are pipes
+    return stream
