@@ -10,23 +10,20 @@ from typing import Any
 
 from . import calls, ir
 from .backend.base import Backend
-from .cells import Cell, Meta, VariableEvent
+from .cells import Cell, Meta
 from .errors import InternalError, InvalidRequest
 from .failures import Origin, caller_source
 from .ir import Expr
-from .op_queue import Op, OpQueue
+from .op_queue import Op
+from .readings import Readings
 from .record import CallRecord
 from .retry import Retry
 from .sampling import SamplingOptions
 from .speculation import Speculation
-from .transcript import Transcript
 
 
-class StreamExecutor(OpQueue):
-    """Expressions in, text and variables out.
-
-    The transcript is changed by the loop's thread only, and read by others when no op is running.
-    """
+class StreamExecutor(Readings):
+    """Expressions in, text and variables out."""
 
     def __init__(
         self,
@@ -41,8 +38,7 @@ class StreamExecutor(OpQueue):
         retry: Retry | None = None,
         num_api_spec_tokens: int | None = None,
     ) -> None:
-        super().__init__(program, parent, stream=stream)
-        self.backend = backend
+        super().__init__(program, parent, backend, stream=stream)
         self.sampling = sampling
         self.arguments = arguments or {}
         self.inline = inline
@@ -56,7 +52,6 @@ class StreamExecutor(OpQueue):
             Speculation(self.num_api_spec_tokens) if self.num_api_spec_tokens else None
         )
         self.session = backend.session()
-        self.transcript = Transcript()
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
         self.records: list[CallRecord] = []
@@ -64,100 +59,12 @@ class StreamExecutor(OpQueue):
         self._num_forks = 0
         # Text before this offset is in the runtime's cache already.
         self._cached_len = 0
-        # Of a branch: where it left its parent, and what it had then.
-        self.fork_point = Transcript()
+        # Of a branch: what it had when it left its parent.
         self.inherited: dict[str, Cell] = {}
         # Names whose value came from a join, which a later join may replace.
         self.joined_names: set[str] = set()
 
     # --- what the program's threads call ---
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """The variables that have a value by now."""
-        with self.monitor:
-            return {
-                name: cell.value
-                for name, cell in self.cells.items()
-                if cell.final and cell.error is None
-            }
-
-    @property
-    def meta_info(self) -> dict[str, Meta]:
-        """The meta info of the variables that have it by now."""
-        with self.monitor:
-            return {name: cell.meta for name, cell in self.cells.items() if cell.meta is not None}
-
-    @property
-    def text_(self) -> str:
-        """The text by now, without waiting."""
-        return self.transcript.text
-
-    @property
-    def messages_(self) -> list[dict[str, str]]:
-        """The finished turns by now, without waiting."""
-        return self.transcript.messages
-
-    @property
-    def cur_role(self) -> str | None:
-        """The open role by now, without waiting."""
-        return self.transcript.role
-
-    @property
-    def sid(self) -> str:
-        """A name for this state, its own in this process."""
-        return f"{id(self):x}"
-
-    @property
-    def variable_event(self) -> dict[str, VariableEvent]:
-        """For each variable that was declared, what its coming can be waited for with."""
-        with self.monitor:
-            return {name: VariableEvent(self.monitor, cell) for name, cell in self.cells.items()}
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether everything appended is done, and no more will come; without waiting."""
-        return self.finished
-
-    @property
-    def fork_start_text_pos(self) -> int | None:
-        """Of a branch: how much of its text is its parent's."""
-        return len(self.fork_point.text) if self.is_branch else None
-
-    @property
-    def images_(self) -> list[object]:
-        """No model here takes any."""
-        return []
-
-    def get_var(self, name: str) -> Any:
-        """A variable, once it has its value."""
-        cell = self.cell(name)
-        if cell is None:
-            raise unknown_variable(self, name)
-        return cell.value
-
-    def set_var(self, name: str, value: Any) -> None:
-        self.set_variable(name, value)
-
-    def get_meta_info(self, name: str) -> Meta | None:
-        """About the call that made a variable, once it is done."""
-        cell = self.cell(name)
-        return None if cell is None else cell.meta
-
-    def text(self) -> str:
-        """The whole text, once everything appended is done."""
-        self.sync()
-        return self.text_
-
-    def messages(self) -> list[dict[str, str]]:
-        """The finished turns, once everything appended is done."""
-        self.sync()
-        return [dict(message) for message in self.messages_]
-
-    def error(self) -> BaseException | None:
-        """What went wrong, once everything appended is done."""
-        self.wait_idle()
-        return self.failure
 
     def end(self) -> None:
         """No more will be appended."""
@@ -172,14 +79,6 @@ class StreamExecutor(OpQueue):
             self.enqueue(ops)
             if self.inline:
                 self.sync()
-
-    def set_variable(self, name: str, value: Any) -> None:
-        """Write a variable by hand."""
-        cell = Cell(name)
-        cell.complete(value)
-        with self.monitor:
-            self.cells[name] = cell
-            self.monitor.changed()
 
     def fork(self, size: int) -> list[StreamExecutor]:
         """`size` executors that go on from here, each on its own.
@@ -383,9 +282,3 @@ class StreamExecutor(OpQueue):
         if self.stream and self.transcript.text:
             child.text_chunks.append(self.transcript.text)
         return child
-
-
-def unknown_variable(executor: StreamExecutor, name: str) -> KeyError:
-    """The error for a name that no op of the program declares."""
-    known = ", ".join(repr(key) for key in executor.cells) or "none"
-    return KeyError(f"{name!r} is no variable of program {executor.program!r}; known: {known}")

@@ -11,9 +11,10 @@ from branchline.runtime.protocol import Usage
 
 from . import ir
 from .cells import Cell, Meta, value_of
-from .executor import StreamExecutor, unknown_variable
+from .executor import StreamExecutor
 from .group import ProgramStateGroup
 from .ir import Expr
+from .readings import unknown_variable
 from .streaming import (
     iterate_text,
     iterate_text_async,

@@ -21,8 +21,8 @@ from branchline.runtime.tool_formats import RawCall
 
 from . import api
 from .errors import InvalidRequest, TimeoutExceeded
-from .executor import unknown_variable
 from .loop import tool_loop
+from .readings import unknown_variable
 from .tool_calls import ToolCalls, calls_of
 from .tools import Tool
 from .values import InvalidOutput
