@@ -31,11 +31,13 @@ from .audit import Auditor
 from .choose import Chooser
 from .compiling import Compiler, GrammarThreads
 from .config import EngineConfig
-from .embedding import embedding_of, pool, state_positions
+from .embedding import pool, state_positions
 from .forward import Runner, compute, split_rows
 from .inputs import logit_positions
 from .inspection import inspect
 from .intake import Intake
+from .loading import load_compiler, load_runner, load_tokenizer
+from .reporting import failure_of, progress_of
 from .speculating import Drafter, PromptLookup, Speculator
 from .taking import Taker, Turn
 
@@ -72,8 +74,8 @@ class EngineCore:
         *,
         strict: bool = False,
     ) -> None:
-        self.runner = runner if runner is not None else _load_runner(config)
-        self.tokenizer = tokenizer if tokenizer is not None else _load_tokenizer(config)
+        self.runner = runner if runner is not None else load_runner(config)
+        self.tokenizer = tokenizer if tokenizer is not None else load_tokenizer(config)
         self.config = config
         self.strict = strict
         vocab_size = min(self.runner.vocab_size, self.tokenizer.vocab_size)
@@ -112,7 +114,7 @@ class EngineCore:
             seed=config.seed,
         )
         self._compiling = GrammarThreads(
-            compiler or _load_compiler(self.tokenizer, self.runner.vocab_size, config),
+            compiler or load_compiler(self.tokenizer, self.runner.vocab_size, config),
             config.grammar_timeout_s,
         )
         self._auditor = Auditor(self.scheduler, self.cache, self.leases)
@@ -365,26 +367,7 @@ class EngineCore:
         finish: Finish | None,
         num_forced: int = 0,
     ) -> None:
-        is_first = not seq.reported
-        wants_prompt = seq.logprobs is not None and seq.logprobs.prompt_start is not None
-        self._progress.append(
-            Progress(
-                sid=seq.sid,
-                token_ids=token_ids,
-                logprobs=logprobs,
-                finish=None if finish is None else finish.reason,
-                matched_stop=None if finish is None else finish.matched_stop,
-                cached_tokens=seq.cached_tokens if is_first else None,
-                prompt_logprobs=seq.prompt_logprobs if is_first and wants_prompt else None,
-                queue_s=seq.queue_s if is_first else None,
-                cache_miss=seq.cache_miss if is_first else None,
-                embedding=None if finish is None else embedding_of(seq),
-                num_forced=num_forced,
-                drafts=None if finish is None else (seq.pace.num_guessed, seq.pace.num_right),
-            )
-        )
-        seq.reported = True
-        seq.prompt_logprobs = []  # the list now belongs to whoever reads the event
+        self._progress.append(progress_of(seq, token_ids, logprobs, finish, num_forced))
         if finish is not None:
             self._counts["finished"] += 1
             del self._sequences[seq.sid]
@@ -405,31 +388,4 @@ class EngineCore:
         del self._sequences[seq.sid]
         self._leave_session(seq)
         self._counts["failed"] += 1
-        if isinstance(error, RequestError):
-            failed = Failed(seq.sid, error.code, error.message, error.pointer)
-        else:
-            _log.error("sequence %d failed", seq.sid, exc_info=error)
-            reason = f"{type(error).__name__} in the engine; its log tells more"
-            failed = Failed(seq.sid, "internal", reason)
-        self._failed.append(failed)
-
-
-def _load_runner(config: EngineConfig) -> Runner:
-    from .runner import ModelRunner
-
-    return ModelRunner(config)
-
-
-def _load_tokenizer(config: EngineConfig) -> Tokenizer:
-    from ..models.resolve import resolve_model
-
-    return Tokenizer.load(resolve_model(config.model))
-
-
-def _load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -> Compiler:
-    from ..constrained.compiler import GrammarCompiler
-    from ..constrained.limits import GrammarLimits
-    from ..constrained.workers import Workers
-
-    limits = GrammarLimits()
-    return GrammarCompiler(tokenizer, vocab_size, limits, config.grammar_backend, Workers(limits))
+        self._failed.append(failure_of(seq, error))

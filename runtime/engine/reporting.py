@@ -1,0 +1,51 @@
+"""What a step tells of a sequence: its new tokens, or why it failed; used by the engine core."""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import RequestError
+from ..protocol import Failed, Progress, TokenLogprob
+from ..scheduler.sequence import Sequence
+from ..scheduler.stop import Finish
+from .embedding import embedding_of
+
+_log = logging.getLogger(__name__)
+
+
+def progress_of(
+    seq: Sequence,
+    token_ids: list[int],
+    logprobs: list[TokenLogprob] | None,
+    finish: Finish | None,
+    num_forced: int,
+) -> Progress:
+    """The sequence's news; what is told once comes with the first."""
+    is_first = not seq.reported
+    wants_prompt = seq.logprobs is not None and seq.logprobs.prompt_start is not None
+    prompt_logprobs = seq.prompt_logprobs if is_first and wants_prompt else None
+    seq.reported = True
+    seq.prompt_logprobs = []  # the list now belongs to whoever reads the event
+    return Progress(
+        sid=seq.sid,
+        token_ids=token_ids,
+        logprobs=logprobs,
+        finish=None if finish is None else finish.reason,
+        matched_stop=None if finish is None else finish.matched_stop,
+        cached_tokens=seq.cached_tokens if is_first else None,
+        prompt_logprobs=prompt_logprobs,
+        queue_s=seq.queue_s if is_first else None,
+        cache_miss=seq.cache_miss if is_first else None,
+        embedding=None if finish is None else embedding_of(seq),
+        num_forced=num_forced,
+        drafts=None if finish is None else (seq.pace.num_guessed, seq.pace.num_right),
+    )
+
+
+def failure_of(seq: Sequence, error: Exception) -> Failed:
+    """What the sequence's user is told; what is a defect of ours is logged."""
+    if isinstance(error, RequestError):
+        return Failed(seq.sid, error.code, error.message, error.pointer)
+    _log.error("sequence %d failed", seq.sid, exc_info=error)
+    reason = f"{type(error).__name__} in the engine; its log tells more"
+    return Failed(seq.sid, "internal", reason)
