@@ -88,8 +88,8 @@ class Structure(Struct, forbid_unknown_fields=True):
 
     begin: str
     end: str = ""
-    # msgspec takes no union with raw JSON; empty is none.
-    schema: msgspec.Raw = msgspec.Raw(b"")
+    # msgspec takes no union with raw JSON, and the document no default of it; empty is none.
+    schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     regex: str | None = None
     grammar: str | None = None
     choices: list[str] | None = None
