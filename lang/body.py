@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from .config import global_config
 from .executor import StreamExecutor
 from .state import ProgramState
 
@@ -59,6 +60,7 @@ class Body:
         finally:
             _current.reset(token)
             executor.finish()
+        self._show()
 
     def start(self) -> None:
         """Run it beside the caller: as a task of the running event loop if it is async and there
@@ -87,8 +89,16 @@ class Body:
                 # Not this task was cancelled but the state: by `cancel()` or its deadline.
                 executor.raise_failure()
             raise
+        if self.is_async:
+            self._show()
 
     # --- helpers ---
+
+    def _show(self) -> None:
+        """Print the text of a run that is over, where the settings ask for it."""
+        if global_config.verbosity >= 2:
+            self._executor.error()
+            print(self._executor.text_)
 
     def _call(self) -> Any:
         return self.func(self.state, *self.arguments.args, **self.arguments.kwargs)

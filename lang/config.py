@@ -12,6 +12,7 @@ from .backend.base import Backend, unwrap_backend
 class GlobalConfig:
     """Process-wide settings; programs that get `backend=` need none of them.
 
+    verbosity: at 2 and above a run prints its text when it is over.
     skip_special_tokens_in_output: for gens that do not say `skip_special_tokens` themselves.
     The other fields are SGLang's: programs may set them, and nothing here needs them.
     """

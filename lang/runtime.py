@@ -103,6 +103,15 @@ class Runtime(Closing):
         """Raises InvalidRequest: no embedding models are served here."""
         direct.refuse_embeddings(self.endpoint)
 
+    def start_profile(self) -> NoReturn:
+        """Raises NotImplementedError, saying what to look at instead."""
+        raise NotImplementedError(
+            "the runtime records no profiles; state.timeline() tells where a program's time went, "
+            "and `branchline serve --http` draws requests and steps on its page /ui"
+        )
+
+    stop_profile = start_profile
+
     def get_tokenizer(self) -> Any:
         """The model's tokenizer as transformers loads it."""
         return direct.load_tokenizer(self.endpoint)

@@ -62,6 +62,27 @@ def test_settings_of_sglang_can_be_set() -> None:
     sgl.global_config.enable_parallel_encoding = True
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_verbose_run_prints_its_text(
+    model: Scripted,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_async: bool,
+) -> None:
+    def plain(s: sgl.ProgramState) -> None:
+        s += "said " + sgl.gen("a")
+
+    async def awaited(s: sgl.ProgramState) -> None:
+        plain(s)
+
+    program = sgl.function(awaited if is_async else plain)
+    program.run(backend=model).sync()
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sgl.global_config, "verbosity", 2)
+    program.run(backend=model)
+    assert capsys.readouterr().out == f"said {model.reply('said ')}\n"
+
+
 @pytest.mark.parametrize(
     ("setting", "given", "sent"), [(True, None, True), (False, None, False), (False, True, True)]
 )

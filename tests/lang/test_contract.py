@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 from scripted import Scripted
@@ -68,6 +70,34 @@ def test_the_settings_are_the_same_under_each_name(monkeypatch):
     assert importlib.import_module("branchline.lang.config").global_config is by_old_path
     monkeypatch.setattr(by_old_path, "verbosity", 0)
     assert sgl.global_config.verbosity == 0
+
+
+def guide_rows():
+    """The cells of the tables in the guide for those who come from SGLang."""
+    guide = Path(__file__).parents[2] / "docs/guide/from_sglang.md"
+    for line in guide.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| "):
+            yield [cell.strip() for cell in re.split(r" \| ", line.strip("| "))]
+
+
+def test_the_guide_names_every_name():
+    runtime = "generate async_generate add_request encode get_tokenizer start_profile cache_prefix"
+    told = set(re.findall(r"\w+", " ".join(cell for row in guide_rows() for cell in row)))
+    assert {*PUBLIC.split(), *runtime.split()} - told == {"__version__"}
+    assert [name for name in runtime.split() if not hasattr(sgl.Runtime, name)] == []
+
+
+def test_every_name_that_the_guide_promises_of_a_module_is_there():
+    checked = 0
+    for modules, names, *_ in guide_rows():
+        if not modules.startswith("`branchline.") or "*" in modules:
+            continue
+        for module in re.findall(r"`([\w.]+)`", modules):
+            found = importlib.import_module(module)
+            for name in re.findall(r"`(\w+)`", names):
+                assert hasattr(found, name), f"{module}.{name}"
+                checked += 1
+    assert checked > 40
 
 
 def test_gen_takes_its_arguments_in_the_known_order():

@@ -147,6 +147,12 @@ def test_embeddings_are_refused_with_what_to_do(runtime: Runtime) -> None:
         runtime.encode("text")
 
 
+@pytest.mark.parametrize("name", ["start_profile", "stop_profile"])
+def test_profiles_are_refused_with_what_to_look_at(runtime: Runtime, name: str) -> None:
+    with pytest.raises(NotImplementedError, match=r"state\.timeline\(\)"):
+        getattr(runtime, name)()
+
+
 def test_what_a_runtime_tells_of_itself_may_be_awaited(runtime: Runtime) -> None:
     async def awaited() -> ServerInfo:
         return await runtime.get_server_info()
