@@ -53,8 +53,10 @@ def parameters(
     if isinstance(node.constraint, protocol.Tagged):
         sampling = _for_tagged(sampling)
     logprobs = options.logprob_params()
+    # Only a dtype's outputs are read as one of these.
+    typed = backend.capabilities.dtype and node.kind in ("int", "float", "bool", "string")
     backend.require(
-        regex=isinstance(node.constraint, protocol.Regex),
+        regex=isinstance(node.constraint, protocol.Regex) and not typed,
         json_schema=isinstance(node.constraint, protocol.JsonSchema),
         logprobs=logprobs is not None,
         multiple_outputs=sampling.n > 1,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from branchline.runtime import protocol
-from branchline.runtime.tool_formats import RawCall, ToolFormat, get_tool_format, tool_format_for
+from branchline.runtime.tool_formats import RawCall, ToolFormat, get_tool_format
 
 from . import ir
 from .errors import InvalidRequest
@@ -58,19 +58,15 @@ class ToolCallGen(ir.Gen):
     tool_format: ToolFormat | None = None
 
     def for_backend(self, backend: Backend) -> ir.Gen:
-        tool_format = self.tool_format or tool_format_for(backend.model_info)
-        chosen = [
-            tool.spec
-            for tool in self.tools
-            if self.choice != "none" and self.choice in ("auto", "required", tool.name)
-        ]
+        tool_format, constraint = backend.offer_tools(
+            [tool.spec for tool in self.tools],
+            self.tool_format,
+            parallel=self.parallel,
+            choice=self.choice,
+        )
         return replace(
             self,
-            constraint=tool_format.constraint(
-                chosen,
-                max_calls=None if self.parallel else 1,
-                text=self.choice in ("auto", "none"),
-            ),
+            constraint=constraint,
             kind="calls",
             value_type=ToolCalls(tool_format, {tool.name: tool for tool in self.tools}),
         )
@@ -87,8 +83,7 @@ class ToolList(ir.Expr):
     tool_format: ToolFormat | None = None
 
     def for_backend(self, backend: Backend) -> ir.Expr:
-        tool_format = self.tool_format or tool_format_for(backend.model_info)
-        pieces = tool_format.listing([tool.spec for tool in self.tools])
+        pieces = backend.list_tools([tool.spec for tool in self.tools], self.tool_format)
         return ir.AppendChildren(
             pieces=(tuple(protocol.Text(text, markup) for text, markup in pieces),),
             texts=("".join(text for text, _ in pieces),),
@@ -120,7 +115,9 @@ def tool_call(
     strings do not apply, since they could cut one. `s[name]` is the text as it came,
     `s.value(name)` the list of `ToolCall`s, `s.run_tools()` executes them.
 
-    `tool_format` overrides the form that the model's chat template tells.
+    `tool_format` overrides the form that the model's chat template tells. A vendor's API takes
+    the tools beside the prompt and has a form of its own; what it does not enforce, `s.value`
+    and `s.run_tools()` find.
     """
     where = f"tool_call({name!r})"
     offered = _tools(tools, where)

@@ -6,12 +6,20 @@ import json
 from typing import Any
 
 from branchline.runtime import protocol
+from branchline.runtime.tool_formats import RawCall
 
 from ..chat_template import ChatTemplate
 from ..errors import InvalidRequest
 from .base import Capabilities, OnChunk
 from .conversation import turn_to_write
 from .vendor import VendorBackend, finish_reason, nothing_to_generate
+from .vendor_tools import (
+    OfferedTools,
+    anthropic_messages,
+    anthropic_tools,
+    told_text,
+    turns_of,
+)
 
 
 class Anthropic(VendorBackend):
@@ -23,14 +31,20 @@ class Anthropic(VendorBackend):
 
     The model writes assistant turns; text that stands in one before a gen is sent as the beginning
     of the model's answer (models that refuse such a beginning say so). `json_schema` and `schema`
-    go through output_config. There is no regex, select, log probability, seed or second output.
+    go through output_config, the tools of `bl.tool_call` through the API's own. There is no regex,
+    select, log probability, seed or second output.
 
     Raises ImportError when the package is not installed.
     """
 
     package = "anthropic"
     capabilities = Capabilities(
-        regex=False, select=False, logprobs=False, stop_regex=False, multiple_outputs=False
+        regex=False,
+        select=False,
+        logprobs=False,
+        stop_regex=False,
+        multiple_outputs=False,
+        tool_calls=True,
     )
 
     def __init__(
@@ -57,14 +71,20 @@ class Anthropic(VendorBackend):
             return nothing_to_generate(self._model.name, sampling.n)
         request = self._request(prompt, sampling, constraint)
         try:
-            if on_chunk is None:
+            # A turn that may call tools comes as one piece: half a call says nothing.
+            if on_chunk is None or isinstance(constraint, OfferedTools):
                 answer = await self.client.messages.create(**request)
             else:
                 answer = await self._streamed(request, on_chunk)
         except self._api.AnthropicError as error:
             self.fail(error)
+        text = "".join(block.text for block in answer.content if block.type == "text")
+        if isinstance(constraint, OfferedTools):
+            text = told_text(text, _calls(answer.content), constraint)
+            if on_chunk is not None:
+                on_chunk(protocol.Chunk(answer.id, 0, 0, text, []))
         output = protocol.Output(
-            text="".join(block.text for block in answer.content if block.type == "text"),
+            text=text,
             token_ids=[],
             finish_reason=finish_reason(answer.stop_reason),
             matched_stop=answer.stop_sequence,
@@ -98,13 +118,16 @@ class Anthropic(VendorBackend):
                 pointer="temperature",
             )
         told = turn_to_write(prompt, self.chat_template, repr(self), prefill=True)
-        turns = [message for message in told.messages if message["role"] != "system"]
+        turns = turns_of([message for message in told.messages if message["role"] != "system"])
+        messages = anthropic_messages(turns)
         if told.content.strip():
-            turns.append({"role": "assistant", "content": told.content})
+            messages.append({"role": "assistant", "content": told.content})
+        tools = constraint if isinstance(constraint, OfferedTools) else None
         request: dict[str, Any] = {
             "model": self._model.name,
             "max_tokens": sampling.max_new_tokens,
-            "messages": turns,
+            "messages": messages,
+            **anthropic_tools(tools, turns),
         }
         if system := [m["content"] for m in told.messages if m["role"] == "system"]:
             request["system"] = "\n\n".join(system)
@@ -119,7 +142,7 @@ class Anthropic(VendorBackend):
             body["top_p"] = sampling.top_p
         if sampling.top_k > 0:
             body["top_k"] = sampling.top_k
-        if constraint is not None:
+        if constraint is not None and tools is None:
             if not isinstance(constraint, protocol.JsonSchema):
                 raise InvalidRequest(f"the API takes no {type(constraint).__name__} constraint")
             form = {"type": "json_schema", "schema": json.loads(constraint.schema)}
@@ -134,3 +157,8 @@ class Anthropic(VendorBackend):
                     on_chunk(protocol.Chunk(self._model.name, seq, 0, text, []))
                     seq += 1
             return await stream.get_final_message()
+
+
+def _calls(content: list[Any]) -> list[RawCall]:
+    """The calls among the blocks of an answer."""
+    return [RawCall(b.name, json.dumps(b.input)) for b in content if b.type == "tool_use"]

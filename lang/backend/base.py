@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from branchline.runtime import protocol
+from branchline.runtime.tool_formats import ToolFormat, ToolSpec, tool_format_for
 
 from ..chat_template import ChatTemplate, template_for
 from ..errors import InvalidRequest
@@ -22,6 +23,8 @@ class Capabilities:
     """What a backend can do. What it cannot is refused before the call is sent."""
 
     regex: bool = True
+    # `gen(dtype=...)` where regular expressions are not to be had.
+    dtype: bool = False
     json_schema: bool = True
     select: bool = True
     logprobs: bool = True
@@ -81,6 +84,30 @@ class Backend(ABC):
     def session(self) -> Session:
         """What the calls of one new state go through. A backend that holds states overrides it."""
         return Session(self)
+
+    def offer_tools(
+        self,
+        specs: Sequence[ToolSpec],
+        tool_format: ToolFormat | None,
+        *,
+        parallel: bool,
+        choice: str,
+    ) -> tuple[ToolFormat, protocol.Tagged]:
+        """How calls of tools are asked for: the form in which they come to stand in the text
+        (`tool_format`, or else the model's own), and the constraint of the call."""
+        tool_format = tool_format or tool_format_for(self.model_info)
+        chosen = [
+            spec for spec in specs if choice != "none" and choice in ("auto", "required", spec.name)
+        ]
+        return tool_format, tool_format.constraint(
+            chosen, max_calls=None if parallel else 1, text=choice in ("auto", "none")
+        )
+
+    def list_tools(
+        self, specs: Sequence[ToolSpec], tool_format: ToolFormat | None
+    ) -> list[tuple[str, bool]]:
+        """What the prompt shows of tools: pieces of text, each with whether it is markup."""
+        return (tool_format or tool_format_for(self.model_info)).listing(specs)
 
     @abstractmethod
     async def drop_cache(self) -> int:

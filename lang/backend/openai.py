@@ -7,18 +7,23 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
+
 from branchline.runtime import protocol
+from branchline.runtime.tool_formats import RawCall
 
 from ..chat_template import ChatTemplate
 from ..errors import InternalError, InvalidRequest
 from .base import Capabilities, OnChunk
+from .completion_types import Form, asked, form_of, read
 from .conversation import turn_to_write
 from .vendor import VendorBackend, finish_reason, nothing_to_generate
+from .vendor_tools import OfferedTools, openai_messages, openai_tools, told_text, turns_of
 
 # Models that take max_completion_tokens and refuse max_tokens.
 _REASONING = re.compile(r"(o\d|gpt-[5-9])")
-_CHAT = Capabilities(regex=False, select=False, stop_regex=False)
-_COMPLETION = Capabilities(regex=False, json_schema=False, stop_regex=False)
+_CHAT = Capabilities(regex=False, select=False, stop_regex=False, tool_calls=True)
+_COMPLETION = Capabilities(regex=False, dtype=True, json_schema=False, stop_regex=False)
 
 
 class OpenAI(VendorBackend):
@@ -33,8 +38,9 @@ class OpenAI(VendorBackend):
         max_retries, default_headers, ...`.
 
     A chat model writes assistant turns, one gen each; `json_schema` and `schema` go through
-    response_format. A completion model takes any text, and `select` where the server can echo the
-    prompt's log probabilities. Regular expressions are not to be had over this API.
+    response_format, the tools of `bl.tool_call` through the API's own. A completion model takes
+    any text, `dtype`, and `select` where the server can echo the prompt's log probabilities.
+    Regular expressions are not to be had over this API.
     Parameters of other servers (top_k, min_p, ...) are sent when `base_url` is given.
 
     Raises ImportError when the package is not installed.
@@ -73,29 +79,56 @@ class OpenAI(VendorBackend):
         if sampling.max_new_tokens == 0:
             return nothing_to_generate(self._model.name, sampling.n)
         request = self._sampling(sampling)
-        if on_chunk is not None:
-            request |= {"stream": True, "stream_options": {"include_usage": True}}
+        form: Form | None = None
         if self.is_chat_model:
             told = turn_to_write(prompt, self.chat_template, repr(self), prefill=False)
-            request["messages"] = told.messages
+            request["messages"] = openai_messages(turns_of(told.messages))
+            if isinstance(constraint, OfferedTools):
+                return await self._with_tools(request, constraint, on_chunk)
             request |= _response_format(constraint)
             if logprobs is not None:
                 request |= {"logprobs": True, "top_logprobs": logprobs.top}
         else:
-            request["prompt"] = prompt_text(prompt)
+            form = None if constraint is None else form_of(constraint)
+            request |= asked(form, prompt_text(prompt), sampling.stop)
             if logprobs is not None:
                 request["logprobs"] = max(1, logprobs.top)
         if logprobs is not None:
             self.refuse(logprob_start_len=logprobs.prompt_start is not None)
+        # A typed value comes as one piece: it is read when it is whole.
+        if on_chunk is not None and form is None:
+            request |= {"stream": True, "stream_options": {"include_usage": True}}
         api = self.client.chat.completions if self.is_chat_model else self.client.completions
         try:
             answer = await api.create(**request)
-            if on_chunk is not None:
+            if on_chunk is not None and form is None:
                 return await self._streamed(answer, sampling.n, on_chunk)
         except self._api.OpenAIError as error:
             self.fail(error)
         outputs = [self._output(choice) for choice in answer.choices]
+        if form is not None:
+            outputs = [read(form, output) for output in outputs]
+            if on_chunk is not None:
+                on_chunk(protocol.Chunk(answer.id, 0, 0, outputs[0].text, []))
         return self.done(answer.id, outputs, _usage(answer.usage))
+
+    async def _with_tools(
+        self, request: dict[str, Any], tools: OfferedTools, on_chunk: OnChunk | None
+    ) -> protocol.Done:
+        """A turn that may call tools. It comes as one piece: half a call says nothing."""
+        try:
+            answer = await self.client.chat.completions.create(
+                **request, **openai_tools(tools, _closed)
+            )
+        except self._api.OpenAIError as error:
+            self.fail(error)
+        output = self._output(answer.choices[0])
+        told = answer.choices[0].message.tool_calls or ()
+        calls = [RawCall(one.function.name, one.function.arguments or "{}") for one in told]
+        output = msgspec.structs.replace(output, text=told_text(output.text, calls, tools))
+        if on_chunk is not None:
+            on_chunk(protocol.Chunk(answer.id, 0, 0, output.text, []))
+        return self.done(answer.id, [output], _usage(answer.usage))
 
     async def score(
         self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False

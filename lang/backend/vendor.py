@@ -7,11 +7,12 @@ import asyncio
 import importlib
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, ClassVar, NoReturn
 
 from branchline.runtime import protocol
+from branchline.runtime.tool_formats import ToolFormat, ToolSpec
 
 from ..chat_template import ChatTemplate, get_chat_template
 from ..errors import (
@@ -25,6 +26,7 @@ from ..errors import (
 )
 from .base import Backend
 from .conversation import check_template
+from .vendor_tools import CALL_FORM, TOOL_ROLE, offered
 
 
 @dataclass
@@ -76,7 +78,7 @@ class VendorBackend(Backend):
         if isinstance(chat_template, str):
             chat_template = get_chat_template(chat_template)
         template = chat_template or get_chat_template("default")
-        self.chat_template = check_template(template) if chat else template
+        self.chat_template = check_template(_with_tool_role(template)) if chat else template
 
     @abstractmethod
     def _new_client(self) -> Any:
@@ -95,6 +97,23 @@ class VendorBackend(Backend):
     def model_info(self) -> protocol.ModelInfo:
         """The model's name; what an API does not tell is 0 or empty."""
         return self._model
+
+    def offer_tools(
+        self,
+        specs: Sequence[ToolSpec],
+        tool_format: ToolFormat | None,
+        *,
+        parallel: bool,
+        choice: str,
+    ) -> tuple[ToolFormat, protocol.Tagged]:
+        """The API takes them beside the prompt, and has a form of its own."""
+        return CALL_FORM, offered(specs, parallel=parallel, choice=choice)
+
+    def list_tools(
+        self, specs: Sequence[ToolSpec], tool_format: ToolFormat | None
+    ) -> list[tuple[str, bool]]:
+        """Nothing: the API shows them to the model."""
+        return []
 
     async def score(
         self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
@@ -168,6 +187,15 @@ def nothing_to_generate(rid: str, num_outputs: int) -> protocol.Done:
         outputs=[protocol.Output("", [], "length") for _ in range(num_outputs)],
         usage=protocol.Usage(0, 0, 0),
     )
+
+
+def _with_tool_role(template: ChatTemplate) -> ChatTemplate:
+    """The template with a turn for what tools return, as every chat API has one."""
+    roles = template.role_prefix_and_suffix
+    if TOOL_ROLE in roles:
+        return template
+    _, suffix = roles.get("user", ("", "\n"))
+    return replace(template, role_prefix_and_suffix={**roles, TOOL_ROLE: ("TOOL:", suffix)})
 
 
 def _import(package: str, backend: str) -> ModuleType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,10 +13,13 @@ Request = dict[str, Any]
 
 
 class FakeApi:
-    """`write(request)` is what the model says; `status`, when set, is answered instead."""
+    """`write(request)` is what the model says, `call(request)` the tools that it calls instead,
+    with `text_with_calls`; `status`, when set, is answered instead."""
 
     def __init__(self) -> None:
         self.write: Callable[[Request], str] = lambda request: "Paris is the answer."
+        self.call: Callable[[Request], Sequence[tuple[str, str]]] = lambda request: ()
+        self.text_with_calls = ""
         self.status: int | None = None
         self.error: Request = {}
         self.headers: dict[str, str] = {}
@@ -66,6 +69,9 @@ class FakeApi:
         return self.requests[-1]
 
     def answer(self, path: str, body: Request) -> Request:
+        if calls := self.call(body) if body.get("tools") else ():
+            with_calls = _message_with_calls if path.endswith("/messages") else _chat_with_calls
+            return with_calls(self.text_with_calls, calls, body)
         if path.endswith("/messages"):
             return _message(self.write(body), body)
         if path.endswith("/chat/completions"):
@@ -125,6 +131,26 @@ def _chat(text: str, body: Request) -> Request:
         ],
         "usage": {**USAGE, "prompt_tokens_details": {"cached_tokens": 3}},
     }
+
+
+def _chat_with_calls(text: str, calls: Sequence[tuple[str, str]], body: Request) -> Request:
+    answer = _chat(text, body)
+    answer["choices"][0]["finish_reason"] = "tool_calls"
+    answer["choices"][0]["message"]["tool_calls"] = [
+        {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for i, (name, arguments) in enumerate(calls)
+    ]
+    return answer
+
+
+def _message_with_calls(text: str, calls: Sequence[tuple[str, str]], body: Request) -> Request:
+    answer = _message(text, body)
+    answer["stop_reason"] = "tool_use"
+    answer["content"] = [block for block in answer["content"] if block["text"]] + [
+        {"type": "tool_use", "id": f"toolu_{i}", "name": name, "input": json.loads(arguments)}
+        for i, (name, arguments) in enumerate(calls)
+    ]
+    return answer
 
 
 def _completion(text: str, body: Request) -> Request:
