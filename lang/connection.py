@@ -22,6 +22,8 @@ from .errors import GenerationError, InternalError, RuntimeUnavailable, from_wir
 from .loop import shared_loop
 
 _RELEASED_PER_MESSAGE: Final = 4_096
+# How long a session that nobody needs waits for others to be released with it.
+_RELEASE_S: Final = 0.1
 
 Question = protocol.GetInfo | protocol.FlushCache | protocol.Pin
 Request = protocol.Generate | protocol.Score | protocol.RunPlan | Question
@@ -173,10 +175,13 @@ class RequestTable(ABC):
             self._releasing = True
             # The loop may have ended with the process, and with it the runtime's client.
             with contextlib.suppress(RuntimeError):
-                self._release_loop.call(self._post_released)
+                self._release_loop.call(self._release_soon)
+
+    def _release_soon(self) -> None:
+        asyncio.get_running_loop().call_later(_RELEASE_S, self._post_released)
 
     def _post_released(self) -> None:
-        """One message for all that were released since the loop's last turn."""
+        """One message for all that were released in the meantime: each call leaves one."""
         self._releasing = False
         sessions: list[int] = []
         while self._released and len(sessions) < _RELEASED_PER_MESSAGE:

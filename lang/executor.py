@@ -151,7 +151,9 @@ class StreamExecutor(Readings):
                     self.transcript.add_parts(text, parts, marks)
             case node:
                 raise InvalidRequest(f"{node!r} cannot be executed")
-        self._publish(self.transcript.text[before:])
+        if self.stream or op.cells or isinstance(op.node, ir.VarScopeEnd):
+            # Nobody waits for the text alone.
+            self._publish(self.transcript.text[before:])
 
     async def _generate(self, node: ir.Gen, op: Op) -> None:
         before = len(self.transcript.text)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from .loop import shared_loop
 
@@ -14,50 +15,80 @@ from .loop import shared_loop
 class Monitor:
     """Guards a state: change it inside `with monitor:` and call `changed()` before leaving.
 
-    Waiters test a predicate under the lock again after every change, so no wake-up can be lost
-    and any number of readers may wait for the same thing.
+    A waiter's predicate is tested under the lock after every change, by whoever made it, so no
+    wake-up can be lost, any number of readers may wait for the same thing, and nobody is woken in
+    vain: a waiting thread that looks and sleeps again costs more than all else in a change.
     """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._coroutines: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._lock = threading.RLock()
+        self._waiters: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
     def __enter__(self) -> None:
-        self._condition.acquire()
+        self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._condition.release()
+        self._lock.release()
 
     def changed(self) -> None:
-        """Wake every waiter. The lock must be held."""
-        self._condition.notify_all()
-        waiters, self._coroutines = self._coroutines, []
-        for loop, future in waiters:
-            # The waiter's loop may be gone by now; then nobody waits there any more.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_wake, future)
+        """Wake every waiter whose predicate holds now. The lock must be held."""
+        if not self._waiters:
+            return
+        still: list[tuple[Callable[[], bool], Callable[[], None]]] = []
+        for waiter in self._waiters:
+            predicate, wake = waiter
+            if predicate():
+                wake()
+            else:
+                still.append(waiter)
+        self._waiters = still
 
     def wait_for(self, predicate: Callable[[], bool]) -> None:
         """Block this thread until the predicate, tested under the lock, holds."""
-        with self._condition:
-            if predicate():
-                return
-            if shared_loop().is_current():
-                raise RuntimeError("waiting for a program on Branchline's own loop never ends")
-            self._condition.wait_for(predicate)
+        while True:
+            with self:
+                if predicate():
+                    return
+                if shared_loop().is_current():
+                    raise RuntimeError("waiting for a program on Branchline's own loop never ends")
+                woken = threading.Lock()
+                woken.acquire()
+                waiter = (predicate, woken.release)
+                self._waiters.append(waiter)
+            try:
+                woken.acquire()
+            except BaseException:
+                self._forget(waiter)
+                raise
 
     async def wait_for_async(self, predicate: Callable[[], bool]) -> None:
         """Suspend this coroutine until the predicate, tested under the lock, holds."""
         while True:
-            with self._condition:
+            with self:
                 if predicate():
                     return
                 loop = asyncio.get_running_loop()
                 future: asyncio.Future[None] = loop.create_future()
-                self._coroutines.append((loop, future))
-            await future
+                waiter = (predicate, partial(_wake, loop, future))
+                self._waiters.append(waiter)
+            try:
+                await future
+            except BaseException:
+                self._forget(waiter)
+                raise
+
+    def _forget(self, waiter: tuple[Callable[[], bool], Callable[[], None]]) -> None:
+        """Nobody waits there any more: the wait was interrupted."""
+        with self:
+            self._waiters = [other for other in self._waiters if other is not waiter]
 
 
-def _wake(future: asyncio.Future[None]) -> None:
+def _wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    # The waiter's loop may be gone by now; then nobody waits there any more.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(_resolve, future)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)

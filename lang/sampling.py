@@ -4,7 +4,7 @@ merged into the wire's structs. Called by api.py, function.py and the executor."
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -65,7 +65,10 @@ class SamplingOptions:
 
     def over(self, defaults: SamplingOptions) -> SamplingOptions:
         """These options where given, `defaults` elsewhere; lists replace, they do not add up."""
-        return replace(defaults, **self._given())
+        given, below = self._given(), defaults._given()
+        if not below:
+            return self
+        return replace(defaults, **given) if given else defaults
 
     def sampling_params(self, extra_stops: Sequence[str] = ()) -> protocol.SamplingParams:
         """The wire's struct; `extra_stops` (of a template or a dtype) are added to the stops."""
@@ -81,8 +84,8 @@ class SamplingOptions:
         return protocol.LogprobParams(**self._logprob_fields())
 
     def _given(self) -> dict[str, Any]:
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value for name, value in values if value is not None}
+        # A frozen dataclass without slots keeps its fields, and nothing else, in its dict.
+        return {name: value for name, value in self.__dict__.items() if value is not None}
 
     def _wire_fields(self) -> dict[str, Any]:
         given = self._given()

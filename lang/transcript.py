@@ -120,7 +120,7 @@ class Transcript:
 
     def _add_part(self, part: Part) -> None:
         """Append, merging with a last part of the same kind: one stretch is tokenized as one."""
-        if part in (Text(""), Text("", markup=True)) or part == Tokens([]):
+        if not (part.text if isinstance(part, Text) else part.ids):
             return
         last = self.parts[-1] if self.parts else None
         if isinstance(part, Text) and isinstance(last, Text) and part.markup == last.markup:

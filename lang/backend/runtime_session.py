@@ -77,7 +77,6 @@ class RuntimeSession(Session):
 
         held = _Held(self._connection)
         done = await self._call(prompt, send, held)
-        held.size = log_size(prompt)
         first = done.outputs[0]
         if keep_output and first.token_ids:
             held.size += len(first.token_ids) - first.healed_chars
@@ -103,18 +102,20 @@ class RuntimeSession(Session):
 
         held = _Held(self._connection)
         scores = await self._call(prompt, send, held)
-        held.size = log_size(prompt)
         self._held = held
         return scores
 
     async def _call(self, prompt: list[protocol.Part], send: Send[Reply], held: _Held) -> Reply:
         base = self._held
         if base is not None:
+            rest = rest_of_log(prompt, base.size)
+            held.size = base.size + log_size(rest)
             try:
-                return await send(base.number, rest_of_log(prompt, base.size), held.number)
+                return await send(base.number, rest, held.number)
             except SessionLost:
                 # Refused before anything ran: nothing of it was shown.
                 self._held = None
+        held.size = log_size(prompt)
         return await send(None, prompt, held.number)
 
 
@@ -144,15 +145,14 @@ def log_size(parts: Sequence[protocol.Part]) -> int:
 
 def rest_of_log(parts: Sequence[protocol.Part], size: int) -> list[protocol.Part]:
     """What a log has behind its first `size` characters and ids."""
-    rest: list[protocol.Part] = []
-    for part in parts:
-        if isinstance(part, protocol.Text):
-            length = len(part.text)
-            if length > size:
-                rest.append(protocol.Text(part.text[size:], part.markup))
-        else:
-            length = len(part.ids)
-            if length > size:
-                rest.append(protocol.Tokens(part.ids[size:]))
-        size = max(0, size - length)
-    return rest
+    for index, part in enumerate(parts):
+        length = len(part.text) if isinstance(part, protocol.Text) else len(part.ids)
+        if length > size:
+            first: protocol.Part = (
+                protocol.Text(part.text[size:], part.markup)
+                if isinstance(part, protocol.Text)
+                else protocol.Tokens(part.ids[size:])
+            )
+            return [first, *parts[index + 1 :]]
+        size -= length
+    return []
