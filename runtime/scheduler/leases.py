@@ -10,6 +10,7 @@ import heapq
 import itertools
 import math
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,7 @@ from ..radix_cache.tree import RadixCache
 class _Lease:
     """A claim on the path to `node`, until `until_s` on the cache's clock.
 
-    num_running: sequences of a session that wait or run; while there are any it does not end.
-    num_calls: sequences that it had so far.
+    num_calls: sequences that a session had so far.
     """
 
     key: int
@@ -33,7 +33,6 @@ class _Lease:
     ttl_s: float
     until_s: float
     is_pin: bool
-    num_running: int = 0
     num_calls: int = 0
 
 
@@ -48,6 +47,9 @@ class LeaseTable:
         self._cache = cache
         self._sessions: dict[int, _Lease] = {}
         self._pins: dict[int, _Lease] = {}
+        # Sequences of a session that wait or run; while there are any its time does not run out.
+        # A session that is released and begins again counts those of its first life, too.
+        self._num_running: Counter[int] = Counter()
         # (when, order, lease): what was renewed since is put back when its turn comes.
         self._endings: list[tuple[float, int, _Lease]] = []
         self._order = itertools.count()
@@ -69,21 +71,23 @@ class LeaseTable:
         if lease is None:
             node = self._cache.match_prefix(namespace, np.empty(0, np.int32)).node
             lease = self._add(_Lease(session, node, 0, ttl_s, 0.0, is_pin=False))
-        lease.num_running += 1
+        self._num_running[session] += 1
         lease.num_calls += 1
         self._renew(lease, ttl_s)
 
     def end(self, session: int, namespace: str, tokens: TokenIds, *, last: bool) -> None:
         """A sequence of this session is over and left `tokens` in the tree. With `last` nobody
         will come back: the session ends and what only it used goes next."""
+        self._num_running[session] -= 1
+        if not self._num_running[session]:
+            del self._num_running[session]
         lease = self._sessions.get(session)
         if lease is None:
             return
-        lease.num_running -= 1
         match = self._cache.match_prefix(namespace, tokens)
         self._move(lease, match.node, len(match.slots))
         self._renew(lease, lease.ttl_s)
-        if last and lease.num_running == 0:
+        if last and session not in self._num_running:
             num_calls = lease.num_calls
             self.release(session)
             if match.node.parent is not None:
@@ -137,8 +141,9 @@ class LeaseTable:
             table = self._pins if lease.is_pin else self._sessions
             if table.get(lease.key) is not lease:
                 continue
-            if lease.num_running or lease.until_s > now_s:
-                until_s = max(lease.until_s, now_s + lease.ttl_s if lease.num_running else 0.0)
+            is_running = not lease.is_pin and lease.key in self._num_running
+            if is_running or lease.until_s > now_s:
+                until_s = max(lease.until_s, now_s + lease.ttl_s if is_running else 0.0)
                 heapq.heappush(self._endings, (until_s, next(self._order), lease))
                 continue
             num_ended += self.unpin(lease.key) if lease.is_pin else self.release(lease.key)

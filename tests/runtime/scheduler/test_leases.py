@@ -76,6 +76,17 @@ class TestSessions:
         assert office.leases.expire() == 1
         assert office.leases.num_sessions == 0
 
+    def test_a_session_that_began_again_while_an_old_call_ran_ends_all_the_same(self) -> None:
+        office = Office()
+        kept = office.put(0, 40)
+        office.leases.begin(7, "", 10)
+        office.leases.release(7)
+        office.leases.begin(7, "", 10)
+        for _ in range(2):
+            office.leases.end(7, "", kept, last=False)
+        office.now_s += 11
+        assert office.leases.expire() == 1
+
     def test_a_released_session_keeps_nothing(self) -> None:
         office = Office()
         kept = office.put(0, 40)
