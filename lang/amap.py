@@ -10,7 +10,8 @@ from .body import Body
 from .run_options import RunOptions
 
 if TYPE_CHECKING:
-    from .function import Function, Instance, OnError
+    from .declaration import Instance
+    from .function import Function, OnError
     from .state import ProgramState
 
     Records = Iterable[Instance] | AsyncIterable[Instance]

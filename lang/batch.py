@@ -26,7 +26,8 @@ from .run_options import RunOptions
 
 if TYPE_CHECKING:
     from .body import Body
-    from .function import Function, Instance, OnError
+    from .declaration import Instance
+    from .function import Function, OnError
     from .state import ProgramState
 
 # How far the instances may run ahead of the consumer of a generator.

@@ -10,66 +10,30 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from branchline.runtime.protocol import Part, SamplingParams
-
-from .backend.base import Backend, unwrap_backend
 from .body import Body, current_program
-from .config import backend_or_default
+from .declaration import Declaration, Instance, Return
 from .executor import StreamExecutor
 from .held import HeldExecutor
-from .loop import shared_loop
-from .parameters import Parameters
-from .pins import Pin, pin_parts
-from .prefix import constant_prefix
 from .retry import Retry
 from .run_options import RunOptions, batch_options
 from .state import ProgramState
 from .trace_graph import TraceError
-from .tracing import TracedState, refuse_while_tracing, trace_body, traces_calls
+from .tracing import refuse_while_tracing, traces_calls
 
 if TYPE_CHECKING:
     from .compiled import CompiledProgram
 
-Return = TypeVar("Return")
-Instance = Mapping[str, Any] | Sequence[Any]
 OnError = Literal["raise", "return"]
 
 
-class Function(Generic[Return]):
+class Function(Declaration[Return]):
     """A program. `func` is the Python function, whose first parameter is the state `s`."""
-
-    def __init__(
-        self,
-        func: Callable[..., Return],
-        num_api_spec_tokens: int | None = None,
-        bind_arguments: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.func = func
-        self.num_api_spec_tokens = num_api_spec_tokens
-        self.bind_arguments = dict(bind_arguments or {})
-        self.name: str = getattr(func, "__name__", type(func).__name__)
-        self.__doc__ = func.__doc__
-        self.__wrapped__ = func
-        self.parameters = Parameters(func, self.name)
-        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
-            raise TypeError(f"the program {self.name!r} must be a function without yield")
-        self.is_async = inspect.iscoroutinefunction(func)
-
-    @property
-    def arg_names(self) -> list[str]:
-        """The program's own parameters, without `s`."""
-        return self.parameters.names
-
-    @property
-    def arg_defaults(self) -> dict[str, Any]:
-        return self.parameters.defaults
 
     def run(self, *args: Any, **kwargs: Any) -> ProgramState:
         """Start one instance with the program's arguments and return its state.
@@ -238,14 +202,6 @@ class Function(Generic[Return]):
         self.parameters.require_known(kwargs)
         return Function(self.func, self.num_api_spec_tokens, {**self.bind_arguments, **kwargs})
 
-    def trace(self, *, backend: object = None, **kwargs: Any) -> TracedState:
-        """Run the body once, recording what it appends: a graph of nodes, nothing generated.
-
-        Arguments that are not given are symbolic: they can be appended, and anything else done to
-        them (or to an output) raises TraceError with the line.
-        """
-        return self._trace(backend, kwargs, with_calls=True)
-
     def compile(self, *, backend: object = None, **kwargs: Any) -> CompiledProgram:
         """The program traced once, as `trace` does it; its runs go to the runtime whole, and the
         body does not run again: what it does besides appending happens here, once.
@@ -257,46 +213,10 @@ class Function(Generic[Return]):
 
         program = self.bind(**kwargs) if kwargs else self
         try:
-            traced = program._trace(backend, {}, with_calls=False)
+            traced = program.trace_once(backend, {}, with_calls=False)
         except TraceError as error:
             return CompiledProgram(program, None, str(error))
         return CompiledProgram(program, traced, None)
-
-    def cache(self, backend: object = None) -> None:
-        """Compute the text that every instance of this program begins with, and leave it in the
-        runtime's cache. The body runs up to its first argument, call or fork."""
-        chosen = backend_or_default(backend)
-        parts = self._constant_prefix(chosen)
-        if parts:
-            nothing = SamplingParams(max_new_tokens=0)
-            shared_loop().run(chosen.generate(parts, nothing))
-
-    def pin(self, ttl: float = 600.0, backend: object = None) -> Pin:
-        """`cache`, and let the text be evicted last for `ttl` seconds. Raises ValueError when the
-        body begins with an argument, a call or a fork."""
-        chosen = backend_or_default(backend)
-        parts = self._constant_prefix(chosen)
-        if not parts:
-            raise ValueError(f"the program {self.name!r} begins with nothing that could be pinned")
-        return pin_parts(parts, ttl, chosen)
-
-    def _constant_prefix(self, chosen: Backend) -> list[Part]:
-        self._require_traceable({})
-        given = self.bind_arguments
-        return constant_prefix(self.func, self.arg_names, given, chosen).parts
-
-    def _trace(
-        self, backend: object, kwargs: Mapping[str, Any], *, with_calls: bool
-    ) -> TracedState:
-        self._require_traceable(kwargs)
-        chosen = None if backend is None else unwrap_backend(backend)
-        given = {**self.bind_arguments, **kwargs}
-        return trace_body(self.func, self.arg_names, given, chosen, with_calls=with_calls)
-
-    def _require_traceable(self, kwargs: Mapping[str, Any]) -> None:
-        self.parameters.require_known(kwargs)
-        if self.is_async:
-            raise TypeError(f"the program {self.name!r} is a coroutine; only plain bodies trace")
 
     def is_plannable(self, options: RunOptions) -> bool:
         """Whether instances may go to the runtime as plans."""
@@ -305,23 +225,6 @@ class Function(Generic[Return]):
     def body(self, arguments: inspect.BoundArguments, options: RunOptions) -> Body:
         """A fresh state with the Python function that will fill it, not started yet."""
         return Body(self.func, arguments, self._state(arguments, options), self.is_async)
-
-    def arguments_of(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> inspect.BoundArguments:
-        """The program's arguments for a call, with those of `bind` where it gives none."""
-        return self.parameters.bind(args, kwargs, self.bind_arguments)
-
-    def bound(self, item: Instance, where: str) -> inspect.BoundArguments:
-        """One record of a batch as the program's arguments."""
-        if isinstance(item, Mapping):
-            return self.arguments_of((), item)
-        if isinstance(item, list | tuple):
-            return self.arguments_of(item, {})
-        raise TypeError(
-            f"{where}: each item is a dict, list or tuple of the arguments of {self.name!r}; "
-            f"got {type(item).__name__}"
-        )
 
     def _body(
         self, args: Sequence[Any], kwargs: dict[str, Any], where: str

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from .backend.base import unwrap_backend
 from .batch import run_batch
 from .body import Body
+from .declaration import Instance
 from .executor import StreamExecutor
-from .function import Function, Instance
+from .function import Function
 from .group import ProgramStateGroup
 from .run_options import RunOptions
 from .sampling import NO_OPTIONS, SamplingOptions
