@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -27,27 +28,24 @@ from .random_models import write_model
 from .report import Report, arguments, finish, interleaved
 
 RECORD = {
-    "type": "object",
-    "properties": {
-        "invoice_number": {"type": "string", "pattern": "^[A-Z]{2,3}-[0-9]{3,5}$"},
-        "customer_name": {"type": "string", "maxLength": 12},
-        "issue_date": {"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"},
-        "shipping_method": {"enum": ["standard", "express", "pickup"]},
-        "quantity": {"type": "integer", "minimum": 1, "maximum": 99},
-        "total_amount": {"type": "string", "pattern": "^[0-9]{1,4}\\.[0-9]{2}$"},
-        "is_paid": {"type": "boolean"},
-    },
+    "invoice_number": {"type": "string", "pattern": "^[A-Z]{2,3}-[0-9]{3,5}$"},
+    "customer_name": {"type": "string", "maxLength": 12},
+    "issue_date": {"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"},
+    "shipping_method": {"enum": ["standard", "express", "pickup"]},
+    "quantity": {"type": "integer", "minimum": 1, "maximum": 99},
+    "total_amount": {"type": "string", "pattern": "^[0-9]{1,4}\\.[0-9]{2}$"},
+    "is_paid": {"type": "boolean"},
 }
-RECORD["required"] = list(RECORD["properties"])  # type: ignore[call-overload]
+SCHEMA = json.dumps({"type": "object", "properties": RECORD, "required": list(RECORD)})
 
 
 class Contest:
     """One model; what a setting makes of the same requests."""
 
-    def __init__(self, report: Report, name: str, model: str, options: bool) -> None:
+    def __init__(self, report: Report, name: str, model: str, quick: bool) -> None:
         self.report = report
         self.name = name
-        self.rounds, self.num_new = (3, 48) if options else (7, 96)
+        self.rounds, self.num_new = (3, 48) if quick else (7, 96)
         config = EngineConfig(model=model, kv_slots=16_384)
         self.runner = ModelRunner(config)
         self.tokenizer = Tokenizer.load(resolve_model(model))
@@ -58,7 +56,7 @@ class Contest:
 
     def forced(self, batch: int) -> None:
         """JSON extraction: characters per second, since the spelling may differ."""
-        constraint = JsonSchema(json.dumps(RECORD))
+        constraint = JsonSchema(SCHEMA)
         prompts = [f"{text}\n\nThe record as JSON:\n" for text in self.documents[:batch]]
         submits = self._submits(prompts, constraint, max_new_tokens=160)
         told: dict[str, dict[int, list[int]]] = {}
@@ -71,9 +69,8 @@ class Contest:
             seconds, told[way] = run(cores[way], submits)
             return seconds / sum(len(self.tokenizer.decode(ids)) for ids in told[way].values())
 
-        seconds, _ = interleaved(
-            {way: lambda way=way: seconds_per_char(way) for way in cores}, self.rounds
-        )
+        ways = {way: partial(seconds_per_char, way) for way in cores}
+        seconds, _ = interleaved(ways, self.rounds)
         stats = cores["on"].stats()
         same = sum(told["on"][sid] == told["off"][sid] for sid in told["on"])
         texts = {way: [self.tokenizer.decode(ids) for ids in told[way].values()] for way in told}
@@ -105,7 +102,7 @@ class Contest:
             seconds, told[way] = run(cores[way], submits)
             return seconds
 
-        seconds, _ = interleaved({way: lambda way=way: timed(way) for way in cores}, self.rounds)
+        seconds, _ = interleaved({way: partial(timed, way) for way in cores}, self.rounds)
         stats = cores["auto"].stats()
         same = sum(told["auto"][sid] == told["off"][sid] for sid in told["off"])
         self.report.add(

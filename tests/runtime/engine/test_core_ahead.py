@@ -126,18 +126,17 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_jumping_forward_leaves_the_text_and_saves_sampling(bench: Bench) -> None:
+def test_outputs_with_forced_tokens_are_spelled_as_the_tokenizer_does_more_often(
+    bench: Bench,
+) -> None:
     submits = bench.submits(list(CONSTRAINTS))
     plain = bench.answers(submits, jump_forward=False, speculation="off")
-    jumped = bench.answers(submits, jump_forward=True, speculation="off")
-    canonical = [bench.is_canonical(answer) for answer in plain]
+    jumped = bench.answers(submits, speculation="off")
     # Where the model itself splits a text otherwise than the tokenizer, it may go on otherwise.
-    for before, after, same in zip(plain, jumped, canonical, strict=True):
-        if same:
-            assert bench.text(after) == bench.text(before)
+    for before, after in zip(plain, jumped, strict=True):
+        if bench.is_canonical(before):
             assert after.token_ids == before.token_ids
-            assert after.finish == before.finish
-    assert sum(canonical) >= len(canonical) // 2
+    assert sum(map(bench.is_canonical, jumped)) > sum(map(bench.is_canonical, plain))
     num_tokens = sum(len(answer.token_ids) for answer in jumped)
     assert sum(answer.num_forced for answer in jumped) > 0.3 * num_tokens
     assert not any(answer.num_forced for answer in plain)
@@ -152,20 +151,6 @@ def test_outputs_with_forced_tokens_are_complete_and_valid(bench: Bench) -> None
             value = json.loads(bench.text(answer))
             assert list(value) == ["customer", "quantity", "shipping", "total"]
             assert len(answer.token_ids) <= budget
-
-
-def test_log_probabilities_of_forced_tokens_are_those_without_jumping(bench: Bench) -> None:
-    submits = bench.submits(list(CONSTRAINTS[:2]), logprobs=True)
-    plain = bench.answers(submits, jump_forward=False, speculation="off")
-    jumped = bench.answers(submits, speculation="off")
-    num_compared = 0
-    for before, after in zip(plain, jumped, strict=True):
-        if before.token_ids == after.token_ids:
-            num_compared += 1
-            expected = [entry.logprob for entry in before.logprobs]
-            assert [entry.logprob for entry in after.logprobs] == pytest.approx(expected, abs=1e-3)
-            assert sum(entry.forced for entry in after.logprobs) == after.num_forced > 0
-    assert num_compared > 0
 
 
 @pytest.mark.parametrize(
