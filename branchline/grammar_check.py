@@ -48,9 +48,6 @@ class GrammarReport:
         """Whether a generation with it would begin."""
         return self.refusal is None
 
-    def count(self, state: State) -> int:
-        return sum(keyword.state == state for keyword in self.keywords)
-
 
 def check_grammar(
     *,

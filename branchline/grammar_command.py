@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +23,7 @@ grammar = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-_COLOURS = {"enforced": "green", "described": "dim", "superset": "yellow", "refused": "red"}
+_COLOURS: dict[str, str] = {"enforced": "green", "described": "dim", "superset": "yellow", "refused": "red"}
 
 
 class Kind(StrEnum):
@@ -103,9 +104,10 @@ def _print(report: GrammarReport, every: bool) -> None:
         for one in shown:
             table.add_row(Text(one.pointer), Text(one.state, _COLOURS[one.state]), Text(one.reason))
         console.print(table)
-    counts = ", ".join(f"{count} {state}" for state in _COLOURS if (count := report.count(state)))
+    counts = Counter[str](one.state for one in report.keywords)
     if counts:
-        console.print(f"Keywords: {counts}.")
+        told = ", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state])
+        console.print(f"Keywords: {told}.")
     if report.refusal is None:
         console.print(
             f"[green]It can be used.[/green] The shortest output has {report.shortest} bytes."

@@ -38,6 +38,16 @@ class Matcher(ABC):
     finished: bool
     """An end token was accepted, or only an end token could follow."""
 
+    @property
+    @abstractmethod
+    def min_tokens_to_accept(self) -> int:
+        """So many tokens suffice to complete the output; 0 where it is complete."""
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the output is complete as it stands."""
+        return self.min_tokens_to_accept == 0
+
     @abstractmethod
     def fill_mask(self, row: MaskRow, remaining: int | None = None) -> None:
         """Write the allowed next tokens into `row`: int32 [ceil(vocab / 32)], bit i of the row

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
-from .charset import utf8_sequences
+from .charset import CharSet, utf8_sequences
 from .determinise import DEAD, MAX_STATES, Machine, Positions, alive_states, determinised
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, seq
 
@@ -122,7 +122,7 @@ def _trie(texts: list[bytes]) -> Machine:
                     )
             state = following
         accepting[state] = True
-    classes = [((byte, byte),) for byte in used]
+    classes: list[CharSet] = [((byte, byte),) for byte in used]
     return Machine(classes, [tuple(row) for row in rows], accepting)
 
 

@@ -39,6 +39,18 @@ _FLAT = rf"(?:{_ONE}{_TIMES}|[|^$])*"
 _GROUPED = rf"(?:{_ONE}{_TIMES}|\((?:\?:)?{_FLAT}\){_TIMES}|[|^$])*"
 _REGEX = rf"(?:{_ONE}{_TIMES}|\((?:\?:)?{_GROUPED}\){_TIMES}|[|^$])*"
 
+_GROUP = "[0-9a-fA-F]{1,4}"
+# Whole, or with `::` in place of one group or more; never with an IPv4 address inside.
+_IPV6 = "|".join(
+    [
+        f"{_GROUP}(?::{_GROUP}){{7}}",
+        f"(?:{_GROUP}:){{1,7}}:",
+        *(f"(?:{_GROUP}:){{1,{7 - after}}}(?::{_GROUP}){{{after}}}" for after in range(1, 7)),
+        f":(?::{_GROUP}){{1,7}}",
+        "::",
+    ]
+)
+
 PATTERNS: dict[str, str] = {
     "date": _DATE,
     "time": _CLOCK + _ZONE,
@@ -46,7 +58,7 @@ PATTERNS: dict[str, str] = {
     "duration": r"P(?:\d{1,4}D(?:T\d{1,2}H(?:\d{1,2}M(?:\d{1,2}S)?)?)?|T\d{1,4}[HMS]|\d{1,4}W)",
     "uuid": r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "ipv4": rf"{_OCTET}(?:\.{_OCTET}){{3}}",
-    "ipv6": r"[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){7}",
+    "ipv6": _IPV6,
     "hostname": _HOST,
     "email": rf"[A-Za-z0-9_+-]{{1,32}}(?:\.[A-Za-z0-9_+-]{{1,16}}){{0,3}}@{_LABEL}"
     rf"(?:\.{_LABEL}){{0,3}}\.[A-Za-z]{{2,12}}",

@@ -19,8 +19,8 @@ def fault(constraint: JsonSchema, text: str) -> str:
     schema: Any = json.loads(constraint.schema)
     try:
         value = json.loads(text)
-    except ValueError as error:
-        return f"it is not JSON: {error}"
+    except ValueError as broken:
+        return f"it is not JSON: {broken}"
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
     # With a registry of its own it never fetches a schema from the network.
     validator = kind(schema, registry=REGISTRY, format_checker=kind.FORMAT_CHECKER)

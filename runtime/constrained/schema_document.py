@@ -165,7 +165,7 @@ class Document:
         if "json-schema.org/" not in address:
             return False
         # Comes with jsonschema; it has no type hints.
-        from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+        from jsonschema_specifications import REGISTRY
 
         for name in (address, address + "#"):
             if name in REGISTRY:

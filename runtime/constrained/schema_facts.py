@@ -9,10 +9,12 @@ so that a goal becomes alternatives (`Branch`) without any of them being merged 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
 from typing import Any
 
+from . import schema_joins as joins
 from . import schema_plain as plain
+from . import schema_plain_arrays as of_arrays
+from . import schema_plain_objects as of_objects
 from .limits import GrammarLimits
 from .schema_branch import (
     Alternatives,
@@ -24,7 +26,6 @@ from .schema_branch import (
 )
 from .schema_check import (
     BY_TYPE,
-    list_of,
     refuse,
 )
 from .schema_conditions import noted
@@ -34,7 +35,6 @@ from .schema_report import Report
 KINDS = ("null", "boolean", "number", "string", "array", "object")
 _MAX_BRANCHES = 400
 _MAX_STEPS = 4_000
-_MAX_SUBSETS = 4
 
 
 class _TooManyError(Exception):
@@ -56,7 +56,7 @@ class Facts:
         self._parents: dict[int, int | None] = {}
         self._disjoint: dict[tuple[int, int], bool] = {}
         self._opened: set[Goal] = set()
-        self._loose = False
+        self.loose = False
         self._spent = 0
 
     def spend(self) -> None:
@@ -88,13 +88,13 @@ class Facts:
 
     def _loosely(self, goal: Goal, kind: str) -> list[Branch]:
         """The alternatives when oneOf is taken for anyOf."""
-        before, kept, self._loose, self._clauses = self._loose, self._clauses, True, {}
+        before, kept, self.loose, self._clauses = self.loose, self._clauses, True, {}
         try:
             return list(self._expanded(goal, kind))
         except _TooManyError as error:
             refuse(error.pointer, error.message)
         finally:
-            self._loose, self._clauses = before, kept
+            self.loose, self._clauses = before, kept
 
     def _expanded(self, goal: Goal, kind: str) -> Iterator[Branch]:
         start = Branch(kind)
@@ -201,7 +201,7 @@ class Facts:
         else:
             # One of the keywords must fail.
             if "$ref" in schema and not at.place.siblings:
-                yield self._not_references(at)
+                yield joins.not_references(self, at)
                 return
             yield [items for keyword in _NEGATIVE for items in _NEGATIVE[keyword](self, at)]
 
@@ -217,7 +217,7 @@ class Facts:
     def _positive(self, at: At, number: int) -> Iterator[Alternatives]:
         schema = at.schema
         if "$ref" in schema and not at.place.siblings:
-            yield [[self._target(at, "$ref")]]
+            yield [[self.target(at, "$ref")]]
             return
         self.report.visit(at.place.pointer, schema)
         if "unevaluatedProperties" in schema or "unevaluatedItems" in schema:
@@ -231,7 +231,7 @@ class Facts:
             if keyword in schema:
                 yield from rule(self, at)
 
-    def _target(self, at: At, keyword: str, holds: bool = True) -> Literal:
+    def target(self, at: At, keyword: str, holds: bool = True) -> Literal:
         """What a reference names, following references that are nothing else."""
         place, seen = at.place, set[int]()
         while True:
@@ -245,79 +245,7 @@ class Facts:
                 return self.document.number(False, place.pointer), holds, None
             seen.add(number)
 
-    # --- joining schemas ----------------------------------------------------------------------
-
-    def _references(self, at: At) -> Iterator[Alternatives]:
-        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
-            if keyword in at.schema:
-                yield [[self._target(at, keyword)]]
-
-    def _not_references(self, at: At) -> Alternatives:
-        return [
-            [self._target(at, keyword, holds=False)]
-            for keyword in ("$ref", "$dynamicRef", "$recursiveRef")
-            if keyword in at.schema
-        ]
-
-    def _parts(self, at: At, keyword: str, holds: bool = True) -> list[Literal]:
-        return [
-            self.inner(at, part, keyword, index, holds=holds)
-            for index, part in enumerate(list_of(at.schema, keyword, at.place.pointer))
-        ]
-
-    def _all_of(self, at: At) -> Iterator[Alternatives]:
-        yield [[*self._parts(at, "allOf")]]
-
-    def _extends(self, at: At) -> Iterator[Alternatives]:
-        given = at.schema["extends"]
-        parts = given if isinstance(given, list) else [given]
-        yield [[self.inner(at, part, "extends", i) for i, part in enumerate(parts)]]
-
-    def _any_of(self, at: At) -> Iterator[Alternatives]:
-        parts = self._parts(at, "anyOf")
-        sizes = [1]
-        if at.owner is not None and len(parts) <= _MAX_SUBSETS:
-            # Each branch that holds says which members it has evaluated.
-            sizes = [*range(len(parts), 0, -1)]
-        yield [[*chosen] for size in sizes for chosen in combinations(parts, size)]
-
-    def _one_of(self, at: At) -> Iterator[Alternatives]:
-        parts = self._parts(at, "oneOf")
-        alternatives: Alternatives = []
-        for index, part in enumerate(parts):
-            others = [other for i, other in enumerate(parts) if i != index]
-            rivals = [] if self._loose else [o for o in others if not self.disjoint(part, o)]
-            alternatives.append([part, *((other[0], False, None) for other in rivals)])
-        yield alternatives
-
-    def _not_one_of(self, at: At) -> Alternatives:
-        parts = self._parts(at, "oneOf") if "oneOf" in at.schema else []
-        if not parts:
-            return []
-        none: list[Item] = [(part[0], False, None) for part in parts]
-        two: Alternatives = [[one, other] for one, other in combinations(parts, 2)]
-        return [none, *two]
-
-    def _not(self, at: At) -> Iterator[Alternatives]:
-        yield [[self.inner(at, at.schema["not"], "not", holds=False)]]
-
-    def _disallow(self, at: At) -> Iterator[Alternatives]:
-        made = {"type": at.schema["disallow"]}
-        yield [[self.inner(at, made, "disallow", holds=False)]]
-
-    def _if(self, at: At) -> Iterator[Alternatives]:
-        holds = self.inner(at, at.schema["if"], "if")
-        then = self.inner(at, at.schema.get("then", True), "then")
-        other = self.inner(at, at.schema.get("else", True), "else")
-        yield [[holds, then], [(holds[0], False, None), other]]
-
-    def _not_if(self, at: At) -> Alternatives:
-        if "if" not in at.schema:
-            return []
-        holds = self.inner(at, at.schema["if"], "if")
-        then = self.inner(at, at.schema.get("then", True), "then", holds=False)
-        other = self.inner(at, at.schema.get("else", True), "else", holds=False)
-        return [[holds, then], [(holds[0], False, None), other]]
+    # --- what cannot be ---
 
     def disjoint(self, one: Literal, other: Literal) -> bool:
         """Whether surely no value satisfies both."""
@@ -373,38 +301,36 @@ def _once(rule: Callable[..., Iterator[Alternatives]], *words: str) -> dict[str,
 
 _POSITIVE: dict[str, Callable[[Facts, At], Iterator[Alternatives]]] = {
     "type": plain.types,
-    "disallow": Facts._disallow,
+    "disallow": joins.disallow,
     **_once(plain.constants, "enum", "const"),
-    **_once(Facts._references, "$ref", "$dynamicRef", "$recursiveRef"),
-    "allOf": Facts._all_of,
-    "extends": Facts._extends,
-    "anyOf": Facts._any_of,
-    "oneOf": Facts._one_of,
-    "not": Facts._not,
-    "if": Facts._if,
+    **_once(joins.references, "$ref", "$dynamicRef", "$recursiveRef"),
+    "allOf": joins.all_of,
+    "extends": joins.extends,
+    "anyOf": joins.any_of,
+    "oneOf": joins.one_of,
+    "not": joins.negation,
+    "if": joins.condition,
     **_once(plain.numbers, *sorted(BY_TYPE["number"])),
     **_once(plain.strings, *sorted(BY_TYPE["string"])),
-    **_once(plain.arrays, *sorted(BY_TYPE["array"])),
-    **_once(plain.objects, *sorted(BY_TYPE["object"])),
+    **_once(of_arrays.arrays, *sorted(BY_TYPE["array"])),
+    **_once(of_objects.objects, *sorted(BY_TYPE["object"])),
 }
 
 _NEGATIVE: dict[str, Callable[[Facts, At], Alternatives]] = {
     "type": plain.not_types,
     "enum": plain.not_constants,
-    "$ref": Facts._not_references,
-    "allOf": lambda facts, at: [
-        [part] for part in (facts._parts(at, "allOf", False) if "allOf" in at.schema else [])
-    ],
+    "$ref": joins.not_references,
+    "allOf": lambda facts, at: [[part] for part in joins.parts_of(facts, at, "allOf", False)],
     "anyOf": lambda facts, at: (
-        [[*facts._parts(at, "anyOf", False)]] if "anyOf" in at.schema else []
+        [[*joins.parts_of(facts, at, "anyOf", False)]] if "anyOf" in at.schema else []
     ),
-    "oneOf": Facts._not_one_of,
+    "oneOf": joins.not_one_of,
     "not": lambda facts, at: (
         [[facts.inner(at, at.schema["not"], "not")]] if "not" in at.schema else []
     ),
-    "if": Facts._not_if,
+    "if": joins.not_condition,
     "minimum": plain.not_numbers,
     "minLength": plain.not_strings,
-    "items": plain.not_arrays,
-    "properties": plain.not_objects,
+    "items": of_arrays.not_arrays,
+    "properties": of_objects.not_objects,
 }

@@ -21,7 +21,7 @@ from .vocabulary import INFINITE, Vocabulary
 # Grammars that recurse or count have no end of states; beyond this many they are forgotten.
 _MAX_KEPT = 50_000
 # So many places at once are read by no grammar that is meant to be: each doubles the next.
-_MAX_FRAMES = 20_000
+_MAX_FRAMES = 25_000
 _FREE = 1 << 30
 _NODE_BYTES, _FRAME_BYTES, _STATE_BYTES = 300, 350, 1_200
 

@@ -191,6 +191,10 @@ class XGrammarMatcher(Matcher):
         self._states: list[State] = [grammar.walker.start]
         self.finished = False
 
+    @property
+    def min_tokens_to_accept(self) -> int:
+        return self._states[-1].cost
+
     def fill_mask(self, row: MaskRow, remaining: int | None = None) -> None:
         engine = self._grammar.engine
         mask = row.reshape(1, -1)

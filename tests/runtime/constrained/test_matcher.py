@@ -19,6 +19,13 @@ PERSON = JsonSchema(
 )
 
 
+def test_a_matcher_tells_how_far_the_output_is_from_complete(compiler, tokenizer):
+    matcher = compiler.compile(Choices(["a", "abc"])).matcher()
+    assert (matcher.min_tokens_to_accept, matcher.is_accepting) == (1, False)
+    assert matcher.accept(tokenizer.encode_text("a")[0])
+    assert (matcher.min_tokens_to_accept, matcher.is_accepting) == (0, True)
+
+
 def test_rollback_returns_to_the_same_masks(compiler, tokenizer, allowed):
     matcher = compiler.compile(PERSON).matcher()
     seen = []

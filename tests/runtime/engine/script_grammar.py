@@ -44,6 +44,10 @@ class ScriptMatcher(Matcher):
         if self.script.breaks == (method, self.place):
             raise ZeroDivisionError(f"planted in {method}")
 
+    @property
+    def min_tokens_to_accept(self) -> int:
+        return len(self.script.allowed) - self.place
+
     def fill_mask(self, row: np.ndarray, remaining: int | None = None) -> None:
         self._perhaps_break("fill_mask")
         self.remaining.append(remaining)
