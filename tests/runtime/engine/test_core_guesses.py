@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from drafters import Oracle, Replay
@@ -10,7 +11,9 @@ from script_grammar import Script, ScriptCompiler, named
 from test_core_random import Traffic
 from world import Heard, World
 
+from branchline.runtime.engine.taking import Turn
 from branchline.runtime.protocol import LogprobParams
+from branchline.runtime.scheduler.kv import KVLedger
 from branchline.runtime.scheduler.sequence import Sequence
 
 Wishes = list[dict[str, object]]
@@ -177,3 +180,60 @@ def test_a_drafter_that_fails_costs_its_own_sequence_only() -> None:
     assert bad.failed.code == "internal"
     world.assert_right(good)
     world.assert_idle()
+
+
+def a_wrong_guess_counts_as_computed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Turn, "num_computed", property(lambda turn: turn.start + len(turn.staged)))
+
+
+def a_wrong_guess_is_taken(patch: pytest.MonkeyPatch) -> None:
+    add = Turn.add
+
+    def gullible(turn: Turn, token_id: int, *rest: object) -> None:
+        place = len(turn.token_ids)
+        add(turn, turn.staged[place] if place < len(turn.staged) else token_id, *rest)
+
+    patch.setattr(Turn, "add", gullible)
+
+
+def the_rows_of_guesses_are_shifted_by_one(patch: pytest.MonkeyPatch) -> None:
+    shifted = property(lambda turn: turn.row + max(len(turn.token_ids) - 1, 0))
+    patch.setattr(Turn, "next_row", shifted)
+
+
+def slots_of_wrong_guesses_are_freed_twice(patch: pytest.MonkeyPatch) -> None:
+    def trim(self: KVLedger, seq: Sequence) -> None:
+        self.allocator.free(seq.slots[seq.num_computed : seq.num_slots])
+
+    patch.setattr(KVLedger, "trim", trim)
+
+
+def slots_of_wrong_guesses_are_lost(patch: pytest.MonkeyPatch) -> None:
+    def trim(self: KVLedger, seq: Sequence) -> None:
+        seq.num_slots = seq.num_computed
+
+    patch.setattr(KVLedger, "trim", trim)
+
+
+def four_engines() -> None:
+    for seed in range(4):
+        Traffic(seed, False, drafter=Oracle(0.35, seed), speculation="always").run(500)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        a_wrong_guess_counts_as_computed,
+        a_wrong_guess_is_taken,
+        the_rows_of_guesses_are_shifted_by_one,
+        slots_of_wrong_guesses_are_freed_twice,
+        slots_of_wrong_guesses_are_lost,
+    ],
+    ids=lambda plant: plant.__name__,
+)
+def test_a_planted_bug_is_noticed(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises((RuntimeError, AssertionError, ValueError, KeyError, IndexError)):
+        four_engines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from service_desk import CONTEXT, END, Desk, generate, only_done, only_error
 
 from branchline.runtime.protocol import (
@@ -93,11 +94,26 @@ def test_n_sequences_get_seeds_of_their_own_and_come_back_in_order(desk: Desk) -
 def test_a_stop_string_is_cut_from_the_text_and_its_tokens(desk: Desk) -> None:
     desk.ask(generate(stop=[" is"]))
     [submit] = desk.submits()
-    done = only_done(
-        desk.step(desk.say(submit.sid, " the is", finish="stop", matched_stop=" is"))
-    )
+    done = only_done(desk.step(desk.say(submit.sid, " the is", finish="stop", matched_stop=" is")))
     assert done.outputs[0].text == " the"
     assert desk.tokenizer.decode(done.outputs[0].token_ids) == " the"
+
+
+def test_a_stop_string_below_the_least_length_stays_though_it_came_in_one_step(desk: Desk) -> None:
+    desk.ask(generate(stop=[" is"]))
+    [submit] = desk.submits()
+    news = desk.say(submit.sid, " is the is", finish="stop", matched_stop=" is")
+    assert only_done(desk.step(news)).outputs[0].text == " is the"
+
+
+def test_forced_and_guessed_tokens_are_counted(desk: Desk) -> None:
+    desk.ask(generate(n=2))
+    for submit in desk.submits():
+        desk.step(replace(desk.say(submit.sid, "hello"), num_forced=2))
+        last = replace(desk.say(submit.sid, " the", finish="length"), num_forced=1, drafts=(7, 4))
+        answers = desk.step(last)
+    usage = only_done(answers).usage
+    assert (usage.forced_tokens, usage.drafted_tokens, usage.accepted_tokens) == (6, 14, 8)
 
 
 def test_texts_of_log_probabilities_are_filled_in_where_asked_for(desk: Desk) -> None:
