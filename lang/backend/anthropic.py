@@ -161,4 +161,8 @@ class Anthropic(VendorBackend):
 
 def _calls(content: list[Any]) -> list[RawCall]:
     """The calls among the blocks of an answer."""
-    return [RawCall(b.name, json.dumps(b.input)) for b in content if b.type == "tool_use"]
+    return [
+        RawCall(block.name, json.dumps(block.input, ensure_ascii=False))
+        for block in content
+        if block.type == "tool_use"
+    ]

@@ -22,6 +22,8 @@ from .vendor_tools import OfferedTools, openai_messages, openai_tools, told_text
 
 # Models that take max_completion_tokens and refuse max_tokens.
 _REASONING = re.compile(r"(o\d|gpt-[5-9])")
+# Models that make one call at a time and refuse to be told so.
+_ONE_CALL = re.compile(r"o\d")
 _CHAT = Capabilities(regex=False, select=False, stop_regex=False, tool_calls=True)
 _COMPLETION = Capabilities(regex=False, dtype=True, json_schema=False, stop_regex=False)
 
@@ -116,10 +118,10 @@ class OpenAI(VendorBackend):
         self, request: dict[str, Any], tools: OfferedTools, on_chunk: OnChunk | None
     ) -> protocol.Done:
         """A turn that may call tools. It comes as one piece: half a call says nothing."""
+        may_limit = self._foreign or not _ONE_CALL.match(self._model.name)
+        asked = openai_tools(tools, _closed, may_limit=may_limit)
         try:
-            answer = await self.client.chat.completions.create(
-                **request, **openai_tools(tools, _closed)
-            )
+            answer = await self.client.chat.completions.create(**request, **asked)
         except self._api.OpenAIError as error:
             self.fail(error)
         output = self._output(answer.choices[0])

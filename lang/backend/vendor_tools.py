@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,8 @@ def turns_of(messages: Sequence[dict[str, str]]) -> list[Turn]:
         results = messages[place : place + len(raw)]
         if raw and all(one["role"] == TOOL_ROLE for one in results) and len(results) == len(raw):
             calls = tuple(
-                Call(f"call{len(turns):05d}x{number:02d}", call.name, call.arguments)
+                # Nine letters and digits: the ids that every server takes.
+                Call(f"c{len(turns):05d}{number:03d}", call.name, call.arguments)
                 for number, call in enumerate(raw)
             )
             turns.append(Turn(role, text, calls))
@@ -125,8 +126,11 @@ def openai_messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     return messages
 
 
-def openai_tools(tools: OfferedTools, closed: Any) -> dict[str, Any]:
-    """What a chat completion is asked for; `closed` tells schemas that the API can enforce."""
+def openai_tools(
+    tools: OfferedTools, closed: Callable[[object], bool], *, may_limit: bool
+) -> dict[str, Any]:
+    """What a chat completion is asked for. closed: tells schemas that the API can enforce.
+    may_limit: the model takes the word that it is to make one call."""
     functions = [
         {
             "name": spec.name,
@@ -139,13 +143,13 @@ def openai_tools(tools: OfferedTools, closed: Any) -> dict[str, Any]:
     choice: Any = tools.choice
     if choice not in ("auto", "required", "none"):
         choice = {"type": "function", "function": {"name": choice}}
-    asked = {
+    asked: dict[str, Any] = {
         "tools": [{"type": "function", "function": function} for function in functions],
         "tool_choice": choice,
     }
-    # With strict functions the API allows one call unless it is told otherwise, and only where
-    # calls are possible it takes the word.
-    return asked if choice == "none" else asked | {"parallel_tool_calls": tools.parallel}
+    if may_limit and not tools.parallel and choice != "none":
+        asked["parallel_tool_calls"] = False
+    return asked
 
 
 def anthropic_messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:

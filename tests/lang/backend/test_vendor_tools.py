@@ -86,7 +86,7 @@ def test_openai_gets_tools_calls_and_results_as_data(api: FakeApi) -> None:
     assert [tool["function"]["name"] for tool in first["tools"]] == ["weather", "add"]
     assert first["tools"][1]["function"]["strict"] is True
     assert first["tools"][0]["function"]["strict"] is False  # `day` may be left out
-    assert (first["tool_choice"], first["parallel_tool_calls"]) == ("auto", True)
+    assert first["tool_choice"] == "auto"
     # What the API shows by itself does not stand in the prompt.
     assert first["messages"][0] == {"role": "system", "content": "Be short."}
     told = second["messages"][2:]
@@ -153,6 +153,14 @@ def test_text_before_calls_stays_text(api: FakeApi, backend: Any) -> None:
     assistant = api.requests[1]["messages"][-2]
     assert "I shall add." in str(assistant["content"])
     assert "tool_call>" not in str(api.requests[1])
+
+
+def test_one_call_is_asked_for_unless_several_may_come(api: FakeApi) -> None:
+    told = []
+    for parallel in (False, True):
+        agent(parallel, backend=openai(api)).sync()
+        told.append(api.requests[-2].get("parallel_tool_calls"))
+    assert told == [False, None]
 
 
 @BACKENDS
