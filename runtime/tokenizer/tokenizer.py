@@ -154,8 +154,10 @@ class Tokenizer:
         if self.control_ids.isdisjoint(ids) or all(part.markup for part in run):
             return ids
         foreign = _foreign_spans(run)
+        control_ids = self.control_ids
         for index, (begin, end) in zip(ids, encoding.offsets, strict=True):
-            if not self._is_control(index, text[begin:end]):
+            # The look-up first: almost no token of a prompt is one.
+            if index not in control_ids or not self._is_control(index, text[begin:end]):
                 continue
             # Some control tokens swallow the white space beside them; that is not their text.
             end = begin + len(text[begin:end].rstrip())
