@@ -179,7 +179,7 @@ class PlayedFront:
 
     def _main(self) -> None:
         while True:
-            idle = not self._running or self.steps == 0
+            idle = not self._has_work() or self.steps == 0
             try:
                 errand = self._errands.get(block=idle)
             except queue.Empty:
@@ -192,6 +192,9 @@ class PlayedFront:
                 self.server.flush()
             with self._changed:
                 self._changed.notify_all()
+
+    def _has_work(self) -> bool:
+        return bool(self._running)
 
     def _post(self, message: ClientMessage) -> None:
         def take() -> None:

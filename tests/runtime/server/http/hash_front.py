@@ -1,0 +1,82 @@
+"""HTTP, service and engine core in one process, on the model of hashes: each answer proves that
+every KV slot it was made of was the right one. For tests of what needs many requests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from played_front import PlayedFront
+
+from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.errors import RequestError
+from branchline.runtime.memory.allocator import SlotIds
+from branchline.runtime.protocol import (
+    Drop,
+    EngineCommand,
+    EngineFlush,
+    EngineFlushed,
+    EnginePing,
+    EnginePong,
+    Failed,
+    StepEvents,
+    Submit,
+)
+from branchline.runtime.tokenizer import Tokenizer
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "engine"))
+
+from hash_runner import HashRunner
+
+
+class NoCompiler:
+    """For engines whose requests have no constraints."""
+
+    def compile(self, constraint: object, max_new_tokens: int) -> object:
+        raise AssertionError("nothing is to be compiled here")
+
+
+class HashFront(PlayedFront):
+    """See the module's text. The engine's bookkeeping is checked at idle, and raises."""
+
+    def __init__(self, tokenizer: Tokenizer, num_slots: int, **config: Any) -> None:
+        self.runner = HashRunner(num_slots, tokenizer.vocab_size)
+        self.core = EngineCore(
+            EngineConfig(**config), self.runner, tokenizer, NoCompiler(), strict=True
+        )
+        free = self.core.allocator.free
+
+        def free_and_poison(slots: SlotIds) -> None:
+            free(slots)
+            self.runner.poison(slots)
+
+        self.core.allocator.free = free_and_poison  # type: ignore[method-assign]
+        super().__init__(tokenizer, context=min(num_slots, self.runner.context_length))
+
+    def _has_work(self) -> bool:
+        return self.core.has_work
+
+    def _to_engine(self, command: EngineCommand) -> None:
+        match command:
+            case Submit(sid=sid):
+                try:
+                    self.core.submit(command)
+                except RequestError as error:
+                    failed = Failed(sid, error.code, error.message, error.pointer)
+                    self._tell(StepEvents(failed=[failed]))
+            case Drop(sid=sid):
+                self.core.drop(sid)
+            case EnginePing(seq=seq):
+                self._tell(EnginePong(seq, self.core.stats()))
+            case EngineFlush(seq=seq):
+                self._tell(EngineFlushed(seq, self.core.flush_cache()))
+
+    def _tell(self, event: StepEvents | EnginePong | EngineFlushed) -> None:
+        self._errands.put(lambda: self.service.on_engine_event(event))
+
+    def _step(self) -> None:
+        self.service.on_engine_event(self.core.step())
+        if not self.core.has_work:
+            self.core.check()

@@ -1,0 +1,160 @@
+"""Many prompts with common beginnings over HTTP, in a pool far too small for them (R4, S14)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hash_front import HashFront
+from hash_runner import continuation
+
+from branchline.runtime.server.http.quota import namespace_of
+from branchline.runtime.server.http.settings import digest
+from branchline.runtime.tokenizer import Tokenizer
+
+KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
+NUM_NODES = 2_000
+NUM_NEW = 3
+
+
+@contextmanager
+def serving(tokenizer: Tokenizer, num_slots: int, *keys: str, **config: Any) -> Iterator[HashFront]:
+    front = HashFront(tokenizer, num_slots, **config)
+    front.listen(*keys)
+    yield front
+    front.close()
+
+
+class Asker:
+    """A connection for each request."""
+
+    def __init__(self, front: HashFront, key: str = "none") -> None:
+        assert front.server is not None
+        self._address = front.server.url.removeprefix("http://")
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+
+    def ask(self, prompt: Sequence[int], num_new: int = NUM_NEW) -> dict[str, Any]:
+        sampling = {"temperature": 0, "ignore_eos": True, "max_new_tokens": num_new}
+        body = json.dumps({"input_ids": list(prompt), "sampling_params": sampling})
+        connection = http.client.HTTPConnection(self._address, timeout=120)
+        connection.request("POST", "/generate", body, self._headers)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        assert response.status == 200, answer
+        return dict(answer)
+
+    def num_cached(self, prompt: Sequence[int]) -> int:
+        return int(self.ask(prompt, 1)["meta_info"]["cached_tokens"])
+
+
+def random_tree(seed: int, num_nodes: int, vocab_size: int) -> list[list[int]]:
+    """The path to each node of a random tree; every node adds a few tokens to its parent's."""
+    rng = random.Random(seed)
+    paths: list[list[int]] = [[]]
+    while len(paths) <= num_nodes:
+        parent = paths[rng.randrange(len(paths))]
+        paths.append(parent + [rng.randrange(5, vocab_size) for _ in range(rng.randint(1, 20))])
+    rng.shuffle(paths)
+    return [path for path in paths if path]
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "lpm"])
+def test_every_node_of_a_large_tree_is_continued_exactly(tokenizer: Tokenizer, policy: str) -> None:
+    """R4: 2,000 nodes, 16 clients, a pool of a tenth of what all of them need."""
+    vocab_size = tokenizer.vocab_size
+    paths = random_tree(4, NUM_NODES, vocab_size)
+    num_distinct = len({tuple(path[:end]) for path in paths for end in range(1, len(path) + 1)})
+    with serving(tokenizer, num_distinct // 10, policy=policy) as front:
+        asker = Asker(front)
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(asker.ask, paths))
+        stats = front.core.stats()
+    wrong = [
+        path
+        for path, answer in zip(paths, answers, strict=True)
+        if answer["output_ids"] != continuation(path, NUM_NEW, vocab_size)
+    ]
+    assert wrong == []
+    assert stats["evicted_tokens"] > 0
+    # Most of each path was some other's: a cache that keeps nothing computes all of it.
+    assert stats["hit_tokens"] > 0.2 * sum(map(len, paths))
+
+
+def test_no_prompt_of_one_key_is_ever_found_by_another(tokenizer: Tokenizer) -> None:
+    """S14: 1,000 prompts, each asked for by both keys in turn."""
+    paths = random_tree(5, 500, tokenizer.vocab_size)
+    with serving(tokenizer, 50_000, *KEYS) as front:
+        first, second = (Asker(front, key) for key in KEYS)
+        seen: set[tuple[int, ...]] = set()
+        for path in paths:
+            first.ask(path)
+            # What the second key finds is what it asked for itself.
+            longest = next(
+                (end for end in range(len(path) - 1, 0, -1) if tuple(path[:end]) in seen), 0
+            )
+            assert second.num_cached(path) == longest
+            seen |= {tuple(path[:end]) for end in range(1, len(path) + 1)}
+
+
+def test_a_flood_of_one_key_leaves_another_what_its_quota_holds(tokenizer: Tokenizer) -> None:
+    """S14: a hot prefix of 400 tokens stays, however much the other key asks for."""
+    hot = [5 + index % 200 for index in range(400)]
+    mine = namespace_of(digest(KEYS[0].encode()))
+    quotas = {mine: 450}
+    with serving(tokenizer, 1_500, *KEYS, namespace_quotas=quotas) as front:
+        owner, flooder = (Asker(front, key) for key in KEYS)
+        owner.ask(hot)
+        for path in random_tree(6, 300, tokenizer.vocab_size):
+            flooder.ask(path)
+        assert front.core.stats()["evicted_tokens"] > 0
+        assert owner.num_cached(hot) == len(hot) - 1
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1_700)
+def test_times_do_not_tell_what_another_key_has_asked(tokenizer: Tokenizer) -> None:
+    """S14: whoever times answers finds its own prompts in the cache, and nobody else's.
+
+    Prints the area under the curve of telling 2,000 asked prompts from 2,000 new ones by time."""
+    rng = random.Random(14)
+
+    def prompt() -> list[int]:
+        return [rng.randrange(5, tokenizer.vocab_size) for _ in range(400)]
+
+    def area(known: list[float], new: list[float]) -> float:
+        """How often a known prompt was faster than a new one."""
+        ranked = sorted([(time_s, 0) for time_s in known] + [(time_s, 1) for time_s in new])
+        num_new, faster = len(new), 0
+        for _, is_new in ranked:
+            if is_new:
+                num_new -= 1
+            else:
+                faster += num_new
+        return faster / (len(known) * len(new))
+
+    with serving(tokenizer, 400_000, *KEYS) as front:
+        first, second = (Asker(front, key) for key in KEYS)
+
+        def timed(asker: Asker, asked: list[int]) -> float:
+            return float(asker.ask(asked, 1)["meta_info"]["e2e_latency"])
+
+        areas = {}
+        for who, asker in (("the same key", first), ("another key", second)):
+            known: list[float] = []
+            new: list[float] = []
+            for _ in range(2_000):
+                asked = prompt()
+                first.ask(asked, 1)
+                known.append(timed(asker, asked))
+                new.append(timed(asker, prompt()))
+            areas[who] = area(known, new)
+    print(areas)
+    assert areas["the same key"] >= 0.95
+    assert abs(areas["another key"] - 0.5) <= 0.03
