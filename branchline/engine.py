@@ -92,6 +92,12 @@ class Engine(Closing):
         """`generate` for coroutines."""
         return await direct.generate_async(self.endpoint, prompt, sampling_params, **options)
 
+    def encode(
+        self, prompt: str | Sequence[str], **options: Any
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """The embeddings of texts; arguments and answer are those of lang/direct.py's `encode`."""
+        return direct.encode(self.endpoint, prompt, **options)
+
     def get_tokenizer(self) -> Any:
         """The model's tokenizer as transformers loads it."""
         return direct.load_tokenizer(self.endpoint)

@@ -3,17 +3,18 @@ take and give them. Behind `Runtime.generate`, `Engine.generate` and their async
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal
 
-from branchline.runtime.protocol import Part, Text, Tokens
+from branchline.runtime.protocol import Done, EmbedParams, Part, Text, Tokens
 
 from . import ir
 from .api import gen
 from .backend.base import Backend
-from .errors import InvalidRequest
 from .function import Function
-from .meta import Meta
+from .loop import shared_loop
+from .meta import Meta, usage_meta
 from .state import ProgramState
 
 Prompt = str | Sequence[int]
@@ -103,12 +104,31 @@ async def stream(
         state.cancel()
 
 
-def refuse_embeddings(backend: Backend) -> NoReturn:
-    """What `encode` comes to: the models that are served here write text."""
-    raise InvalidRequest(
-        f"encode: {backend.model_info.name!r} is a language model and has no embeddings; serve an "
-        "embedding model elsewhere (sentence-transformers, for one)"
-    )
+def encode(
+    backend: Backend,
+    prompt: str | Sequence[str],
+    *,
+    pooling: Literal["mean", "last"] = "mean",
+    dimensions: int | None = None,
+) -> Answer | list[Answer]:
+    """What the model makes of a text, or of several: `{"embedding": [...], "meta_info"}`, vectors
+    of length 1. `pooling`: the mean of the last hidden states, or the last token's; `dimensions`
+    keeps the first so many. Raises InvalidRequest where the backend has no embeddings."""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    params = EmbedParams(pooling, dimensions)
+
+    async def embed() -> list[Done]:
+        asked = (backend.embed([Text(text)], params) for text in prompts)
+        return list(await asyncio.gather(*asked))
+
+    answers = [
+        {
+            "embedding": list(memoryview(done.embedding or b"").cast("f")),
+            "meta_info": usage_meta(done.rid, done.usage),
+        }
+        for done in shared_loop().run(embed())
+    ]
+    return answers[0] if isinstance(prompt, str) else answers
 
 
 def load_tokenizer(backend: Backend) -> Any:

@@ -99,9 +99,10 @@ class Runtime(Closing):
 
     add_request = async_generate
 
-    def encode(self, prompt: object) -> NoReturn:
-        """Raises InvalidRequest: no embedding models are served here."""
-        direct.refuse_embeddings(self.endpoint)
+    def encode(self, prompt: str | Sequence[str], **options: Any) -> str:
+        """The embeddings of texts; the answer of direct.py's `encode`, whose arguments these are,
+        as JSON text."""
+        return json.dumps(direct.encode(self.endpoint, prompt, **options))
 
     def start_profile(self) -> NoReturn:
         """Raises NotImplementedError, saying what to look at instead."""

@@ -81,6 +81,13 @@ class Backend(ABC):
         backends whose capabilities say `plans`."""
         raise InvalidRequest(f"{type(self).__name__} does not offer plans", pointer="plans")
 
+    async def embed(
+        self, prompt: list[protocol.Part], params: protocol.EmbedParams
+    ) -> protocol.Done:
+        """What the model makes of a prompt, as a vector (`Done.embedding`). Raises InvalidRequest
+        where a backend has none."""
+        raise InvalidRequest(f"{type(self).__name__} does not offer embeddings", pointer="embed")
+
     def session(self) -> Session:
         """What the calls of one new state go through. A backend that holds states overrides it."""
         return Session(self)

@@ -71,6 +71,17 @@ class ConnectionBackend(Closing, Backend):
             )
         )
 
+    async def embed(
+        self, prompt: list[protocol.Part], params: protocol.EmbedParams
+    ) -> protocol.Done:
+        request = protocol.Generate(
+            rid=self.connection.new_rid(),
+            prompt=prompt,
+            sampling=protocol.SamplingParams(max_new_tokens=0),
+            embed=params,
+        )
+        return await finish(self.connection, request, None)
+
     async def run_plan(
         self, plan: protocol.Plan, texts: list[list[str]]
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:

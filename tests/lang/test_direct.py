@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from pathlib import Path
 
 import pytest
-from scripted import Scripted, model_info
+from scripted import Scripted, model_info, text_of
 
 import branchline as bl
 from branchline.lang import direct
@@ -142,8 +143,28 @@ def test_a_runtime_caches_a_prefix(model: Scripted, runtime: Runtime) -> None:
     assert (call.text, call.sampling.max_new_tokens) == ("a long instruction", 0)
 
 
-def test_embeddings_are_refused_with_what_to_do(runtime: Runtime) -> None:
-    with pytest.raises(bl.InvalidRequest, match=r"'scripted' is a language model.*elsewhere"):
+class Embedding(Scripted):
+    """Whose vector of a text is its length and how it is pooled."""
+
+    async def embed(
+        self, prompt: list[protocol.Part], params: protocol.EmbedParams
+    ) -> protocol.Done:
+        length = len(text_of(prompt))
+        vector = struct.pack("<2f", length, params.pooling == "last")
+        return protocol.Done("rid", [], protocol.Usage(length, 0, 0), embedding=vector)
+
+
+def test_texts_are_embedded_in_order(runtime: Runtime) -> None:
+    runtime.endpoint = Embedding()  # type: ignore[assignment]
+    alone = json.loads(runtime.encode("four", pooling="last"))
+    assert alone["embedding"] == [4.0, 1.0]
+    assert alone["meta_info"]["prompt_tokens"] == 4
+    answers = json.loads(runtime.encode(["a", "abc"]))
+    assert [answer["embedding"] for answer in answers] == [[1.0, 0.0], [3.0, 0.0]]
+
+
+def test_a_backend_without_embeddings_refuses(runtime: Runtime) -> None:
+    with pytest.raises(bl.InvalidRequest, match="Scripted does not offer embeddings"):
         runtime.encode("text")
 
 
