@@ -34,7 +34,8 @@ from .engine_link import EngineLink
 from .flight import InFlight, Limits, Offload, run_inline
 from .flights import Flights
 from .history import History, Record
-from .requests import GenerateRequest, ScoreRequest, SequenceRequest, SequenceSpec
+from .requests import GenerateRequest, SequenceRequest, SequenceSpec
+from .scoring import ScoreRequest
 from .sessions import Sessions
 from .waiting import WaitingRoom
 

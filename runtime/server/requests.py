@@ -1,5 +1,5 @@
-"""Requests in flight, one class per kind: what goes to the engine for each and what comes back to
-the client. Held by service.py, which knows who asked and when it must end."""
+"""Requests in flight: what goes to the engine for each and what comes back to the client. Scoring
+is in scoring.py. Held by calls.py; service.py knows who asked and when it must end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ..constrained.jobs import Judge
 from ..errors import RequestError
 from ..protocol import (
     CacheMiss,
-    ChoiceScore,
     Chunk,
     Constraint,
     Done,
@@ -28,9 +27,6 @@ from ..protocol import (
     Output,
     Progress,
     SamplingParams,
-    Score,
-    Scores,
-    Text,
     TokenLogprob,
     Usage,
 )
@@ -173,7 +169,7 @@ class GenerateRequest(SequenceRequest):
         if index == 0 and progress.cached_tokens is not None:
             self._num_cached_tokens = progress.cached_tokens
             self._queue_s = progress.queue_s
-            self._cache_miss = _spelled(self._tokenizer, progress.cache_miss)
+            self._cache_miss = spelled(self._tokenizer, progress.cache_miss)
         if token_ids and self._first_token_s is None:
             self._first_token_s = time.monotonic() - self._arrived_s
         if progress.prompt_logprobs is not None:
@@ -305,94 +301,10 @@ class GenerateRequest(SequenceRequest):
         """The same log probabilities with the text of each token, where asked for."""
         if logprobs is None or not self._with_text:
             return logprobs
-        return _with_texts(self._tokenizer, logprobs)
+        return with_texts(self._tokenizer, logprobs)
 
 
-class ScoreRequest(SequenceRequest):
-    """The log probabilities of choices: one sequence per choice, or two with `unconditional`."""
-
-    def __init__(self, request: Score) -> None:
-        self._request = request
-        self.num_sequences = len(request.choices) * (2 if request.unconditional else 1)
-        self._num_prompt_tokens = 0
-        self._num_kept_tokens = 0
-        self._num_cached_tokens = 0
-        self._cache_miss: CacheMiss | None = None
-        self._queue_s: float | None = None
-        self._choice_ids: list[list[int]] = []
-        self._logprobs: list[list[TokenLogprob] | None] = [None] * self.num_sequences
-        self._num_unfinished = self.num_sequences
-        self._tokenizer: Tokenizer
-
-    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
-        """Tokenize each choice joined to the prompt, as the model would see it.
-
-        Where some choice merges with the end of the prompt into one token, the prompt's last
-        tokens are scored again with *every* choice: all scores are then conditional on the same
-        kept tokens and can be compared.
-        """
-        request = self._request
-        self._tokenizer = tokenizer
-        prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
-        self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
-        joined = [tokenizer.encode([*request.prompt, Text(choice)]) for choice in request.choices]
-        kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
-        scoring = SamplingParams(max_new_tokens=0)
-        for index, ids in enumerate(joined):
-            if len(ids) > context_limit:
-                raise RequestError(
-                    "context_length",
-                    f"the prompt with choice {index} has {len(ids)} tokens, but the context "
-                    f"holds {context_limit}; shorten the prompt",
-                    pointer=f"/choices/{index}",
-                )
-        self._num_prompt_tokens, self._num_kept_tokens = len(prompt_ids), kept
-        self._choice_ids = [ids[kept:] for ids in joined]
-        specs = [SequenceSpec(ids, scoring, LogprobParams(prompt_start=kept)) for ids in joined]
-        if request.unconditional:
-            start = LogprobParams(prompt_start=0)
-            specs += [SequenceSpec(ids, scoring, start) for ids in self._choice_ids]
-        return specs
-
-    def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
-        if index == 0 and progress.cached_tokens is not None:
-            self._num_cached_tokens = progress.cached_tokens
-            self._queue_s = progress.queue_s
-            self._cache_miss = _spelled(self._tokenizer, progress.cache_miss)
-        if progress.prompt_logprobs is not None:
-            self._logprobs[index] = progress.prompt_logprobs
-        if progress.finish is None:
-            return []
-        self._num_unfinished -= 1
-        return [] if self._num_unfinished else [self._scores()]
-
-    def _scores(self) -> Scores:
-        num_choices = len(self._choice_ids)
-        logprobs = [_with_texts(self._tokenizer, entry or []) for entry in self._logprobs]
-        return Scores(
-            rid=self._request.rid,
-            choices=[
-                ChoiceScore(
-                    token_ids=ids,
-                    logprobs=logprobs[index],
-                    unconditional=(
-                        logprobs[num_choices + index] if self._request.unconditional else None
-                    ),
-                )
-                for index, ids in enumerate(self._choice_ids)
-            ],
-            usage=Usage(
-                prompt_tokens=self._num_prompt_tokens,
-                completion_tokens=0,
-                cached_tokens=self._num_cached_tokens,
-                queue_s=self._queue_s,
-                cache_miss=self._cache_miss,
-            ),
-            prompt_tokens_kept=self._num_kept_tokens,
-        )
-
-
-def _with_texts(tokenizer: Tokenizer, logprobs: list[TokenLogprob]) -> list[TokenLogprob]:
+def with_texts(tokenizer: Tokenizer, logprobs: list[TokenLogprob]) -> list[TokenLogprob]:
     """The same log probabilities with the text of each token."""
 
     def word(token_id: int) -> str:
@@ -410,7 +322,7 @@ def _with_texts(tokenizer: Tokenizer, logprobs: list[TokenLogprob]) -> list[Toke
     ]
 
 
-def _spelled(tokenizer: Tokenizer, miss: CacheMiss | None) -> CacheMiss | None:
+def spelled(tokenizer: Tokenizer, miss: CacheMiss | None) -> CacheMiss | None:
     """The same with the text of its token."""
     if miss is None:
         return None
@@ -420,11 +332,3 @@ def _spelled(tokenizer: Tokenizer, miss: CacheMiss | None) -> CacheMiss | None:
 def _without_prompt(logprobs: LogprobParams | None) -> LogprobParams | None:
     """The prompt's log probabilities are the same for all n sequences: one computes them."""
     return None if logprobs is None else replace(logprobs, prompt_start=None)
-
-
-def _common_prefix(a: list[int], b: list[int]) -> int:
-    """How many leading ids are equal."""
-    for index, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return index
-    return min(len(a), len(b))

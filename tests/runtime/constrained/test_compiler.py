@@ -45,11 +45,11 @@ def test_threads_that_want_the_same_grammar_share_one_compilation(tokenizer, mon
     inner = compiler._engine.compile
     started, release, runs = threading.Event(), threading.Event(), []
 
-    def held(language):
+    def held(language, *others):
         runs.append(language)
         started.set()
         assert release.wait(30)
-        return inner(language)
+        return inner(language, *others)
 
     monkeypatch.setattr(compiler._engine, "compile", held)
     constraint = JsonSchema('{"type":"integer"}')
@@ -82,7 +82,7 @@ def test_a_refusal_is_the_same_the_second_time(compiler):
 def test_a_defect_is_not_remembered(tokenizer, monkeypatch):
     compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size)
     with monkeypatch.context() as patch:
-        patch.setattr(compiler._engine, "compile", lambda _language: 1 / 0)
+        patch.setattr(compiler._engine, "compile", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             compiler.compile(Choices(["a"]))
     assert compiler.compile(Choices(["a"])).min_tokens == 1
