@@ -7,7 +7,10 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +101,15 @@ def finish(
         options.json.write_text(json.dumps(report.as_dict(), indent=2) + "\n")
     if options.plot:
         plot(report, options.plot)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """A part of a benchmark, told on standard error with the time it took."""
+    print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    yield
+    print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
 
 
 def interleaved(
