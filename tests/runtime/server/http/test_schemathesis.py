@@ -18,29 +18,42 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_schema_conformance"
 )
-# It makes a few cases per second; on a machine without free cores the number is not reached.
-TIME_S = 1_600
 COUNTED = re.compile(r'branchline_http_requests_total\{route="([^"]*)",status="(\d+)"\} (\S+)')
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(TIME_S + 100)
-@pytest.mark.parametrize(("examples", "least"), [(25, 1_000), (400, 10_000)])
+@pytest.mark.timeout(1_700)
+@pytest.mark.parametrize(
+    ("phases", "examples", "least", "time_s"),
+    [
+        # Every bound and every kind of wrong value of every field, in turn.
+        pytest.param("coverage", 1, 1_000, 1_600, id="coverage"),
+        # Drawn at random, too: a few cases per second.
+        pytest.param("examples,coverage,fuzzing", 400, 10_000, 1_600, id="all"),
+    ],
+)
 def test_no_request_from_the_document_or_against_it_breaks_the_server(
-    front: PlayedFront, asker: Asker, tmp_path: Path, examples: int, least: int
+    front: PlayedFront,
+    asker: Asker,
+    tmp_path: Path,
+    phases: str,
+    examples: int,
+    least: int,
+    time_s: int,
 ) -> None:
-    """Positive and negative data, and the coverage phase, on all routes."""
+    """Positive and negative data on all routes. A machine without free cores may run out of time
+    after the least number, as long as nothing failed until then."""
     assert front.server is not None
     url = front.server.url
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--url", url]
-    command += ["--phases=examples,coverage,fuzzing", "--mode=all", f"--checks={CHECKS}"]
+    command += [f"--phases={phases}", "--mode=all", f"--checks={CHECKS}"]
     command += [f"--max-examples={examples}", "--seed=1", "--continue-on-failure", "--no-shrink"]
     command += ["--generation-database=none", "--warnings=off", "--no-color"]
     printed = tmp_path / "printed"
     with printed.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=tmp_path)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(TIME_S)
+            process.wait(time_s)
         ended = process.poll()
         process.kill()
         process.wait()
@@ -49,8 +62,7 @@ def test_no_request_from_the_document_or_against_it_breaks_the_server(
     print(f"{generated} requests, statuses {sorted({status for _, status in answers})}")
     failures = {route for (route, status), _ in answers.items() if status == 500}
     assert failures == set(), printed.read_text()[-6_000:]
-    assert ended is not None, f"time was up after {generated} requests, none of which failed"
-    assert ended == 0, printed.read_text()[-6_000:]
+    assert ended in (0, None), printed.read_text()[-6_000:]
     assert generated >= least
     assert asker.get("/ready").status == 200
 

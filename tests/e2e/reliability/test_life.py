@@ -1,0 +1,90 @@
+"""Runtimes that are started and ended again and again, kindly and not (R10, R11, R26): nightly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from asking import generate, num_running, request, spawn
+from processes import children, runs, seconds_until
+
+from branchline.lang.client import ZmqConnection
+from branchline.lang.errors import RuntimeUnavailable
+from branchline.lang.launch import RuntimeProcess
+
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1_700)]
+
+Start = Callable[..., RuntimeProcess]
+
+
+def test_two_hundred_starts_and_ends_leave_nothing(start: Start, temporary: Path) -> None:
+    """R26."""
+    ends_s: list[float] = []
+    for _ in range(200):
+        process = start(http="127.0.0.1:0")
+        [engine] = children(process.pid)
+        connection = ZmqConnection(process.address)
+        assert generate(connection, num_tokens=2).outputs
+        connection.close()
+        begun_s = time.monotonic()
+        os.kill(process.pid, signal.SIGTERM)
+        seconds_until(lambda process=process: not process.alive, 10)
+        ends_s.append(time.monotonic() - begun_s)
+        assert process.exit_status == 0
+        assert not runs(engine)
+        assert list(temporary.iterdir()) == []
+    print(f"ended after {statistics.median(ends_s):.2f} s, at most {max(ends_s):.2f} s")
+    assert max(ends_s) <= 2.0
+
+
+@pytest.mark.parametrize("victim", ["front", "engine"])
+def test_twenty_kills_leave_nothing_and_the_address_is_free_again(
+    start: Start, temporary: Path, victim: str
+) -> None:
+    """R10."""
+    address = f"ipc://{temporary}/here"
+    seen_s: list[float] = []
+    for _ in range(20):
+        process = start(bind=address)
+        connection = ZmqConnection(address)
+        [engine] = children(process.pid)
+        future = spawn(connection.complete(request(connection, num_tokens=3_500)))
+        seconds_until(lambda connection=connection: num_running(connection) == 1, 60)
+        killed_s = time.monotonic()
+        os.kill(process.pid if victim == "front" else engine, signal.SIGKILL)
+        with pytest.raises(RuntimeUnavailable):
+            future.result(60)
+        seen_s.append(time.monotonic() - killed_s)
+        seconds_until(lambda engine=engine: not runs(engine), 5)
+        connection.close()
+        process.close()
+        assert list(temporary.iterdir()) == []
+    print(f"{victim}: seen after {statistics.median(seen_s):.3f} s, at most {max(seen_s):.3f} s")
+    assert max(seen_s) <= 1.0
+
+
+def test_sigterm_completes_two_hundred_requests_that_run_or_wait(
+    start: Start, temporary: Path
+) -> None:
+    """R11: 100 run, 100 wait; none is cut, and a new one is refused."""
+    process = start(drain_s=120, max_running=100)
+    connection = ZmqConnection(process.address)
+    futures = [spawn(connection.complete(request(connection, num_tokens=300))) for _ in range(200)]
+    seconds_until(lambda: num_running(connection) == 200, 60)
+    os.kill(process.pid, signal.SIGTERM)
+    refused_s = time.monotonic()
+    while True:
+        try:
+            generate(connection, num_tokens=1)
+        except RuntimeUnavailable:
+            break
+        assert time.monotonic() - refused_s < 1.0
+    assert [len(f.result(300).outputs[0].token_ids) for f in futures] == [300] * 200
+    seconds_until(lambda: not process.alive, 5)
+    assert process.exit_status == 0
+    connection.close()

@@ -1,0 +1,98 @@
+"""S11: good and broken constraints of every kind, side by side in the same batches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+
+import jsonschema
+import pytest
+from asking import request, run, spawn
+
+from branchline.lang.client import ZmqConnection
+from branchline.lang.errors import GrammarError
+from branchline.lang.launch import RuntimeProcess
+from branchline.runtime.protocol import Choices, Constraint, Ebnf, Generate, JsonSchema, Regex
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"enum": ["fox", "dog"]}, "n": {"type": "integer"}},
+    "required": ["name", "n"],
+    "additionalProperties": False,
+}
+NAMES = ["fox", "dog", "cat"]
+GOOD: list[Constraint | None] = [
+    None,
+    JsonSchema(json.dumps(SCHEMA)),
+    Regex("[a-c]{3}-[0-9]{2}"),
+    Choices(NAMES),
+    Ebnf('root ::= "yes" | "no" [0-9]'),
+]
+BROKEN: list[Constraint] = [
+    JsonSchema("{"),
+    JsonSchema('{"type": "alien"}'),
+    JsonSchema('{"$ref": "http://127.0.0.1:9/schema.json"}'),
+    JsonSchema('{"type": "integer", "minimum": 3, "maximum": 2}'),
+    Regex("(a"),
+    Regex("a{2000}{2000}"),
+    Regex("(?<=a)b"),
+    Ebnf("root ::= missing"),
+    Ebnf("no root at all"),
+]
+
+
+def holds(constraint: Constraint | None, text: str) -> bool:
+    match constraint:
+        case JsonSchema():
+            jsonschema.validate(json.loads(text), SCHEMA)
+            return True
+        case Regex(pattern=pattern):
+            return re.fullmatch(pattern, text) is not None
+        case Choices(choices=choices):
+            return text in choices
+        case Ebnf():
+            return re.fullmatch("yes|no[0-9]", text) is not None
+        case _:
+            return bool(text)
+
+
+# A good grammar may run out of its time where other processes have the cores.
+@pytest.mark.nightly
+@pytest.mark.timeout(1_700)
+@pytest.mark.parametrize("number", [150, 10_000])
+def test_broken_constraints_harm_no_good_one_beside_them(
+    runtime: RuntimeProcess, connection: ZmqConnection, number: int
+) -> None:
+    pid = runtime.pid
+    restarts = run(connection.info()).stats["front_engine_restarts"]
+    ends = Counter[str]()
+
+    async def ask(index: int, room: asyncio.Semaphore) -> None:
+        good = index % 2 == 0
+        kinds = GOOD if good else BROKEN
+        constraint = kinds[index // 2 % len(kinds)]
+        asked = request(connection, num_tokens=40, temperature=1.0, seed=index, ignore_eos=False)
+        sent = Generate(asked.rid, asked.prompt, asked.sampling, constraint)
+        async with room:
+            try:
+                done = await connection.complete(sent)
+            except GrammarError:
+                assert not good, constraint
+                ends["refused"] += 1
+            else:
+                assert good, constraint
+                assert holds(constraint, done.outputs[0].text), (constraint, done.outputs[0].text)
+                ends["right"] += 1
+
+    async def ask_all() -> None:
+        room = asyncio.Semaphore(32)
+        async with asyncio.TaskGroup() as group:
+            for index in range(number):
+                group.create_task(ask(index, room))
+
+    spawn(ask_all()).result(1_600)
+    assert ends == {"right": number // 2, "refused": number // 2}
+    assert runtime.pid == pid
+    assert run(connection.info()).stats["front_engine_restarts"] == restarts
