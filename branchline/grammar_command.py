@@ -23,7 +23,12 @@ grammar = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-_COLOURS: dict[str, str] = {"enforced": "green", "described": "dim", "superset": "yellow", "refused": "red"}
+_COLOURS: dict[str, str] = {
+    "enforced": "green",
+    "described": "dim",
+    "superset": "yellow",
+    "refused": "red",
+}
 
 
 class Kind(StrEnum):

@@ -9,8 +9,6 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 
-import msgspec
-
 from ..errors import RequestError
 from ..protocol import (
     Choices,
@@ -42,8 +40,8 @@ _Key = bytes
 
 # What a failed or trivial entry is counted with.
 _ENTRY_BYTES = 4_096
-_SMALL_BYTES = 1_024
-_LARGE_NUMBER = re.compile(rb"[0-9]{3}|[eE][0-9+]")
+_SMALL_CHARS = 2_048
+_LARGE_NUMBER = re.compile(r"[0-9]{4}|[0-9][eE][0-9+]")
 
 
 def build_language(
@@ -84,15 +82,16 @@ def _choice(text: str) -> Expr:
 
 
 def _key(constraint: Constraint) -> _Key:
-    return hashlib.sha256(msgspec.msgpack.encode(constraint)).digest()
+    # Not as msgpack: a text may hold half a surrogate pair, which is refused later by its place.
+    return hashlib.sha256(repr(constraint).encode("utf-8", "surrogatepass")).digest()
 
 
 def _is_small(constraint: Constraint) -> bool:
     """Whether taking it apart surely takes milliseconds: it is short and counts to no large
     number."""
-    data = msgspec.msgpack.encode(constraint)
+    text = repr(constraint)
     return isinstance(constraint, Choices) or (
-        len(data) <= _SMALL_BYTES and _LARGE_NUMBER.search(data) is None
+        len(text) <= _SMALL_CHARS and _LARGE_NUMBER.search(text) is None
     )
 
 

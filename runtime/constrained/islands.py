@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ..errors import RequestError
-from ..protocol import Constraint, Islands
+from ..protocol import Choices, Constraint, Ebnf, Islands, JsonSchema, Regex
 from . import charset
 from .control_tokens import TEXT, TextOnly
 from .expr import EMPTY, Expr, Language, Ref, Repeat, alt, chars, lit, seq
@@ -35,6 +35,7 @@ def islands_language(constraint: Islands, build: Build, mark: Mark) -> Language:
     text_only = TextOnly()
     bodies: list[Expr] = []
     for index, island in enumerate(constraint.islands):
+        _check_content(island.content, index)
         try:
             inner = text_only.language(build(island.content), f"{index} ")
         except RequestError as error:
@@ -66,6 +67,15 @@ def islands_language(constraint: Islands, build: Build, mark: Mark) -> Language:
     else:
         rules[f"{last} 0"] = EMPTY
     return Language(Ref("text 0 0"), rules)
+
+
+def _check_content(content: Choices | Regex | JsonSchema | Ebnf, index: int) -> None:
+    """Refuse what holds for whole outputs only."""
+    if isinstance(content, JsonSchema) and content.on_unsupported != "refuse":
+        field = f"islands/{index}/content/on_unsupported"
+        _refuse("an island is not checked when it is there; leave on_unsupported", field)
+    if content.backend != "auto":
+        _refuse("an output has one grammar backend", f"islands/{index}/content/backend")
 
 
 def _check_triggers(triggers: Sequence[str], begins: Sequence[str]) -> None:

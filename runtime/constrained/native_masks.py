@@ -83,7 +83,8 @@ class NativeMasks:
 
     @property
     def memory_size_bytes(self) -> int:
-        return int(self.dfa.table.nbytes) + _CACHE_BYTES
+        rows = 2 * (self._vocab_size // 8) * self.dfa.dead
+        return int(self.dfa.table.nbytes) + min(rows, _CACHE_BYTES)
 
     def row(self, state: int) -> Row:
         """Which tokens may follow: int32 [ceil(vocab / 32)], not to be written."""

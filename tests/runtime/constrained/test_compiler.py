@@ -21,7 +21,7 @@ def test_an_equal_constraint_is_compiled_once(tokenizer):
 
 
 def test_the_cache_stays_under_its_bytes_and_forgets_the_oldest(tokenizer):
-    limit = 1_000_000
+    limit = 150_000
     compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, GrammarLimits(cache_bytes=limit))
     first = compiler.compile(Regex("first"))
     for index in range(40):

@@ -84,6 +84,16 @@ def test_free_text_is_exactly_the_text_without_the_trigger(text, trigger):
         (Islands([NUMBER, Island("<n>x", Regex("a"))]), "holds '<n>'", "/constraint/triggers"),
         (Islands([NUMBER], min_islands=3, max_islands=2), "below", "/constraint/max_islands"),
         (
+            Islands([Island("<f>", JsonSchema("{}", on_unsupported="validate"))]),
+            "not checked",
+            "/constraint/islands/0/content/on_unsupported",
+        ),
+        (
+            Islands([Island("<f>", Regex("a", "native"))]),
+            "one grammar backend",
+            "/constraint/islands/0/content/backend",
+        ),
+        (
             Islands([Island("<f>", JsonSchema('{"minLength":-1}'))]),
             "'<f>'",
             "/constraint/islands/0/content#/minLength",

@@ -29,7 +29,7 @@ RECORD = JsonSchema(
             },
             "required": ["name"],
             "$defs": {
-                "node": {"type": "array", "items": {"$ref": "#/$defs/node"}, "maxItems": 200}
+                "node": {"type": "array", "items": {"$ref": "#/$defs/node"}, "maxItems": 2000}
             },
         }
     )
