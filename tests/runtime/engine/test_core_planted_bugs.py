@@ -14,7 +14,7 @@ from branchline.runtime.radix_cache import tree
 from branchline.runtime.radix_cache.node import Node
 from branchline.runtime.radix_cache.tree import Match, RadixCache
 from branchline.runtime.scheduler.kv import KVLedger
-from branchline.runtime.scheduler.scheduler import Chunk, Scheduler
+from branchline.runtime.scheduler.scheduler import Scheduler
 from branchline.runtime.scheduler.sequence import Sequence
 from branchline.runtime.scheduler.waiting import WaitingQueue
 
@@ -143,16 +143,15 @@ def eviction_takes_the_oldest_leased_node(patch: Patch) -> None:
 
 
 def the_newest_token_is_taken_for_computed(patch: Patch) -> None:
-    settle = Scheduler.settle
+    confirm = Scheduler.confirm
 
-    def hasty(self: Scheduler, chunk: Chunk) -> None:
-        settle(self, chunk)
-        seq = chunk.seq
-        if chunk.reaches_end and seq.num_generated > 3 and self.kv.num_available(None):
+    def hasty(self: Scheduler, seq: Sequence, num_computed: int) -> None:
+        confirm(self, seq, num_computed)
+        if seq.num_generated > 3 and self.kv.num_available(None):
             self.kv.grow([seq], 1)
             seq.num_computed += 1
 
-    patch.setattr(Scheduler, "settle", hasty)
+    patch.setattr(Scheduler, "confirm", hasty)
 
 
 def a_slot_is_handed_out_twice(patch: Patch) -> None:
