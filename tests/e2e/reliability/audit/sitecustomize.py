@@ -35,7 +35,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 def _is_harmless(event: str, arguments: tuple[object, ...]) -> bool:
     """Reading is allowed, and so is importing modules when they are first needed."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(1).f_back
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
