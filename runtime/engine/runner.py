@@ -6,7 +6,6 @@ Owned by the engine core, which alone calls `forward`.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,9 +17,11 @@ from ..kernels.cpu.build import KernelBuildError
 from ..kernels.cpu.library import DTYPES, CpuKernels, load_kernels
 from ..kernels.torch_attention import TorchAttention
 from ..memory.allocator import SlotIds
+from ..memory.available import available_bytes
 from ..memory.kv_pool import KVPool
 from ..models.config import ModelConfig, read_config
 from ..models.errors import ModelLoadError
+from ..models.loader import weight_files
 from ..models.registry import load_model
 from ..models.resolve import resolve_model
 from .batch import ForwardBatch
@@ -55,7 +56,10 @@ class ModelRunner:
         self.device = _device(config.device)
         self.dtype = _dtype(config, self.model_config, self.device)
         self.context_length = _context_length(config, self.model_config)
-        self.num_slots = _num_slots(config, self.model_config, self.dtype, self.device)
+        weight_bytes = sum(path.stat().st_size for path in weight_files(model_dir))
+        self.num_slots = _num_slots(
+            config, self.model_config, self.dtype, self.device, weight_bytes
+        )
         self.vocab_size = self.model_config.vocab_size
         self.hidden_size = self.model_config.hidden_size
         self.eos_token_ids = self.model_config.eos_token_ids
@@ -191,7 +195,11 @@ def _context_length(config: EngineConfig, model: ModelConfig) -> int:
 
 
 def _num_slots(
-    config: EngineConfig, model: ModelConfig, dtype: torch.dtype, device: torch.device
+    config: EngineConfig,
+    model: ModelConfig,
+    dtype: torch.dtype,
+    device: torch.device,
+    weight_bytes: int,
 ) -> int:
     if config.kv_slots is not None:
         return config.kv_slots
@@ -200,7 +208,8 @@ def _num_slots(
         free_bytes = torch.cuda.mem_get_info(device)[0]
         budget = int(free_bytes * config.kv_memory_fraction)
     else:
-        free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        # The weights are still to come.
+        free_bytes = max(0, available_bytes() - weight_bytes)
         budget = min(int(free_bytes * config.kv_memory_fraction), MAX_CPU_KV_BYTES)
     num_slots = budget // slot_bytes
     if num_slots < 1:

@@ -6,7 +6,10 @@ formats (.bin, .pt, .pth, .ckpt) can run code and are refused.
 
 from __future__ import annotations
 
+import ctypes
 import json
+import mmap
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,7 +76,8 @@ class Weights:
 
     def take(self, name: str, shape: Sequence[int]) -> torch.Tensor:
         """Tensor `name`, which must have `shape`, as a copy in the dtype and on the device asked
-        for. A copy, because a mapped file that someone truncates later would end the process."""
+        for. A copy, because a mapped file that someone truncates later would end the process; the
+        pages that it was read from are given back at once, so that weights are held once."""
         shard = self._shards.pop(name, None)
         if shard is None:
             raise ModelLoadError(f"{self._model_dir}: tensor {name!r} is missing")
@@ -89,7 +93,9 @@ class Weights:
                 f"supported are {', '.join(_FLOAT_TYPES)}"
             )
         tensor: torch.Tensor = shard.get_tensor(name)
-        return tensor.to(device=self._device, dtype=self._dtype, copy=True)
+        copy = tensor.to(device=self._device, dtype=self._dtype, copy=True)
+        _give_back(tensor)
+        return copy
 
     def take_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
         """Several tensors stacked along their first dimension, for a fused linear layer."""
@@ -109,6 +115,20 @@ class Weights:
                 f"{self._model_dir}: {len(left)} unexpected tensors ({shown}); the weights do not "
                 "belong to this config.json"
             )
+
+
+def _give_back(mapped: torch.Tensor) -> None:
+    """Take the whole pages of a tensor that nobody reads again out of the process's memory. Without
+    this the mapped file stays resident beside the copies until the last tensor is read."""
+    if not sys.platform.startswith("linux"):
+        return
+    start = -(-mapped.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (mapped.data_ptr() + mapped.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if start < end:
+        # An error would only mean that the pages stay for now.
+        ctypes.CDLL(None).madvise(
+            ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED
+        )
 
 
 def weight_files(model_dir: Path) -> list[Path]:

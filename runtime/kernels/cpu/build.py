@@ -6,14 +6,16 @@ compiler and nothing else, no headers of torch or Python, so that a build takes 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +25,7 @@ import torch
 
 SOURCE: Final = Path(__file__).parent / "src"
 _NAME: Final = "kernels.so"
-_TIMEOUT_S: Final = 300.0
+_TIMEOUT_S: Final = 900.0
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
 _FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden")
 # Floating point traps and errno are not looked at; the order of sums stays as written.
@@ -74,10 +76,27 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
     if target.is_file():
         _check_ours(target)
         return target
+    target.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(target.parent.parent.with_suffix(".lock")):
+        if target.is_file():
+            _check_ours(target)
+        else:
+            _compile(target, tell, extra_flags)
+    return target
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One build at a time: processes that start together wait for the first one's library."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(target: Path, tell: Callable[[str], None], extra_flags: Sequence[str]) -> None:
     command = _compiler()
     units = _units()
     tell(f"building the CPU kernels with {command} (once, some seconds) ...")
-    target.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix="building-") as name:
         folder = Path(name)
 
@@ -95,10 +114,9 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
         _call([command, "-shared", *extra_flags, *objects, *link, "-o", str(folder / _NAME)])
         target.parent.mkdir(mode=0o700, exist_ok=True)
         (folder / _NAME).chmod(0o755)
-        # Two processes may build at once; each leaves a whole file.
+        # Whoever looks meanwhile sees no file or a whole one.
         os.replace(folder / _NAME, target)
     tell(f"built {target}")
-    return target
 
 
 def _units() -> list[_Unit]:

@@ -5,6 +5,8 @@ Called when a model is loaded; what is rounded here is all that quantization los
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,6 +23,7 @@ STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4")  # numbered as i
 # weight and its packed form.
 _ROWS: Final = 2048
 _LARGEST_INT8: Final = 127.0
+_PAGES_FROM: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
     unit = {"bf16": 32, "int8": 64, "int4": group}[storage]
     padded, blocks = -(-inputs // unit) * unit, -(-outputs // 16)
     per_word = {"bf16": 2, "int8": 4, "int4": 8}[storage]
-    words = torch.empty(blocks, padded // per_word, 16, dtype=torch.int32)
+    words = _own_pages(blocks, padded // per_word, 16)
     scales: torch.Tensor | None = None
     if storage == "int8":
         scales = torch.empty(blocks * 16)
@@ -94,6 +97,16 @@ def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
             scales[here] = scale.unflatten(0, (-1, 16)).transpose(1, 2)
         words[here] = codes.unflatten(0, (-1, 16)).transpose(1, 2)
     return Packed(storage, outputs, inputs, group, words, scales)
+
+
+def _own_pages(*shape: int) -> torch.Tensor:
+    """int32 `shape` in pages of its own. On malloc's heap packed weights lie between what is freed
+    after packing, and a model takes twice its size (measured: 2.0 GB resident for 1 GB)."""
+    size = 4 * math.prod(shape)
+    if size < _PAGES_FROM:
+        return torch.empty(shape, dtype=torch.int32)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=torch.int32).view(shape)
 
 
 def round_to_int8(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.runner import ModelRunner
 from branchline.runtime.models.errors import ModelLoadError
-from branchline.runtime.models.loader import weight_files
+from branchline.runtime.models.loader import Weights, weight_files
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -157,3 +158,18 @@ def test_a_broken_index_is_refused(checkpoint: Path, text: str) -> None:
     (checkpoint / INDEX).write_text(text)
     with pytest.raises(ModelLoadError, match="is not a safetensors index"):
         load(checkpoint)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_was_taken_is_not_held_a_second_time_by_the_mapped_file(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2048, 4096)}, tmp_path / "model.safetensors")  # 32 MiB
+
+    def mapped_kib() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("RssFile:")[2].split()[0])
+
+    with Weights(tmp_path, torch.float32, torch.device("cpu")) as weights:
+        before = mapped_kib()
+        taken = weights.take("w", (2048, 4096))
+        assert mapped_kib() - before < 8 * 1024
+    assert (taken == 1).all()
