@@ -1,0 +1,89 @@
+"""What a CPU can do at most, and what a decode step spends outside of the kernels; for cpu.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from branchline.runtime import protocol
+from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.kernels.cpu.attention import CpuAttention
+
+ALLOWED_EXTRA_BYTES = 250_000_000
+
+
+def limits() -> tuple[float, float]:
+    """Bytes per second that all threads read, and bfloat16 operations per second."""
+    numbers = torch.ones(64 * 1024**2, dtype=torch.float32)
+    a, b = (torch.randn(1024, 1024).bfloat16() for _ in range(2))
+
+    def best(run: Callable[[], object]) -> float:
+        times = []
+        for _ in range(8):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return numbers.nbytes / best(numbers.sum), 2 * 1024**3 / best(lambda: a @ b)
+
+
+class _Timed:
+    """A library whose calls add to `inside_s`."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self.inside_s = 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        function = getattr(self._library, name)
+
+        def call(*arguments: object) -> object:
+            start = time.perf_counter()
+            result = function(*arguments)
+            self.inside_s += time.perf_counter() - start
+            return result
+
+        setattr(self, name, call)
+        return call
+
+
+def kernel_share(core: EngineCore, prompt: list[int], steps: int) -> tuple[float, float] | None:
+    """Seconds of one decode step at batch 1 and of the kernels in it: the least of `steps`, each.
+    None where torch computes."""
+    attention = core.runner.attention
+    if not isinstance(attention, CpuAttention):
+        return None
+    kernels = attention.kernels
+    timed, library = _Timed(kernels.library), kernels.library
+    sampling = protocol.SamplingParams(max_new_tokens=steps, temperature=0.0, ignore_eos=True)
+    core.submit(protocol.Submit(2**40, prompt, sampling))
+    core.step()
+    whole, inside = [], []
+    kernels.library = timed
+    try:
+        while core.has_work:
+            timed.inside_s, start = 0.0, time.perf_counter()
+            core.step()
+            whole.append(time.perf_counter() - start)
+            inside.append(timed.inside_s)
+    finally:
+        kernels.library = library
+    return min(whole), min(inside)
+
+
+def memory(model: Path) -> tuple[float, str]:
+    """What a process with the model may take (weights, used KV, 250 MB) over what it took."""
+    command = [sys.executable, "-m", "bench.peak_memory", str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    found = json.loads(done.stdout.splitlines()[-1])
+    allowed = found["weights"] + found["kv"] + ALLOWED_EXTRA_BYTES
+    detail = f"{found['peak'] / 1e6:.0f} MB resident at most, weights {found['weights'] / 1e6:.0f}"
+    return allowed / found["peak"], detail
