@@ -150,10 +150,14 @@ class OutputText:
         return count
 
     def _ends_inside_character(self, count: int) -> bool:
-        # An unfinished character has at most three bytes, so at most three tokens.
-        last_ids = self._token_ids[max(0, count - 3) : count]
-        tail = self._tokenizer.bytes_of(last_ids, self._skip_special_tokens)[-3:]
-        for back, byte in enumerate(reversed(tail), start=1):
+        # An unfinished character has at most three bytes; tokens without any may stand in between.
+        tail = b""
+        for place in range(count - 1, -1, -1):
+            last = self._token_ids[place : place + 1]
+            tail = self._tokenizer.bytes_of(last, self._skip_special_tokens) + tail
+            if len(tail) >= 3:
+                break
+        for back, byte in enumerate(reversed(tail[-3:]), start=1):
             if byte < 0x80:
                 return False
             if byte >= 0xC0:
