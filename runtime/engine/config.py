@@ -50,6 +50,8 @@ class EngineConfig:
     namespace_quotas: cached tokens per namespace that requests of others can never evict.
     cache_file: the radix tree with its KV is loaded from here at the start and saved here at the
         end; None does neither.
+    host_cache_tokens: evicted tokens whose KV is kept in the host's memory, to be put back instead
+        of computed again; 0 keeps none. For pools on a device, or smaller than the memory.
     cache_events: changes of the radix tree to keep for those who ask; 0 keeps none.
     max_pinned_fraction: of the KV pool, how much pins may hold.
     jump_forward: what a grammar leaves no choice for is taken without being sampled.
@@ -82,6 +84,7 @@ class EngineConfig:
     grammar_backend: GrammarBackend = "auto"
     namespace_quotas: Mapping[str, int] = field(default_factory=dict)
     max_pinned_fraction: float = 0.5
+    host_cache_tokens: int = 0
     cache_events: int = 0
     cache_file: str | None = None
 
@@ -122,8 +125,10 @@ class EngineConfig:
             raise ValueError(
                 f"max_pinned_fraction must be from 0 to 1, not {self.max_pinned_fraction!r}"
             )
-        if isinstance(self.cache_events, bool) or self.cache_events < 0:
-            raise ValueError(f"cache_events must be 0 or more, not {self.cache_events!r}")
+        for name in ("cache_events", "host_cache_tokens"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be 0 or more, not {value!r}")
         for name, quota in self.namespace_quotas.items():
             if isinstance(quota, bool) or not isinstance(quota, int) or quota < 0:
                 raise ValueError(

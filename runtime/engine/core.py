@@ -18,6 +18,7 @@ from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeN
 from ..radix_cache import snapshot
 from ..radix_cache.dump import dump
 from ..radix_cache.events import EventLog
+from ..radix_cache.host_tier import HostTier
 from ..radix_cache.node import Node
 from ..radix_cache.tree import RadixCache
 from ..scheduler.config import SchedulerConfig
@@ -90,6 +91,9 @@ class EngineCore:
         self.cache_events = EventLog(config.cache_events)
         if config.cache_events:
             self.cache.listeners.append(self.cache_events)
+        self.tier = HostTier(config.host_cache_tokens, self.runner.read_kv, self.runner.write_kv)
+        if config.host_cache_tokens:
+            self.cache.spill = self.tier.take
         self.leases = LeaseTable(
             self.cache, int(self.allocator.num_slots * config.max_pinned_fraction)
         )
@@ -102,6 +106,7 @@ class EngineCore:
             self.allocator,
             self.cache,
             max_logit_rows=max(1, _MAX_LOGPROB_BYTES // (4 * self.runner.vocab_size)),
+            tier=self.tier if config.host_cache_tokens else None,
         )
         self._intake = Intake(
             self.tokenizer,
@@ -196,7 +201,9 @@ class EngineCore:
 
     def flush_cache(self) -> int:
         """Forget every cached token that no running sequence uses; how many they were."""
-        return self.cache.flush()
+        freed = self.cache.flush()
+        self.tier.clear()
+        return freed
 
     def save_cache(self, path: Path) -> int:
         """Write every cached prefix with its KV to a file; how many tokens they are."""
@@ -221,6 +228,8 @@ class EngineCore:
             "cache_nodes": self.cache.num_nodes,
             "evicted_tokens": self.cache.num_evicted_total,
             "hit_tokens": self.scheduler.num_hit_tokens,
+            "host_tokens": self.tier.num_tokens,
+            "restored_tokens": self.tier.num_restored,
             "retractions": self.scheduler.num_retractions,
             "grammars_compiled": self._compiling.num_compiled,
             "grammar_compile_seconds": self._compiling.compile_s,

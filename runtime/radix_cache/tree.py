@@ -30,6 +30,11 @@ class TreeListener(Protocol):
         """Only the first `start` of `tokens` are cached any more."""
 
 
+# Keeps what is about to be evicted: the namespace, all tokens up to there, where the evicted ones
+# begin, and their slots.
+Spill = Callable[[str, bytes, int, SlotIds], None]
+
+
 class RadixCache:
     """Prefixes of token sequences, each token with the KV slot that holds its keys and values.
 
@@ -50,6 +55,7 @@ class RadixCache:
         self.allocator = allocator
         self.clock = clock
         self.listeners: list[TreeListener] = []
+        self.spill: Spill | None = None
         self.roots: dict[str, Root] = {}
         self.order = EvictionOrder(quotas or {})
         self.num_tokens = 0
@@ -182,9 +188,11 @@ class RadixCache:
             size = len(node.slots)
             most = wanted if node.domain is own else min(wanted, node.domain.num_for_others)
             kept = max(0, size - most)
-            if self.listeners:
+            if self.listeners or self.spill is not None:
                 name, path = path_of(node)
                 start = len(path) // TOKEN_BYTES - size + kept
+                if self.spill is not None:
+                    self.spill(name, path, start, node.slots[kept:])
                 for listener in self.listeners:
                     listener.evicted(name, path, start)
             if not kept:

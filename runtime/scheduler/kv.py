@@ -5,8 +5,12 @@ Every slot has one owner. All moves between owners are here.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..memory.allocator import SlotAllocator
-from ..radix_cache.tree import RadixCache
+from ..radix_cache.host_tier import HostTier
+from ..radix_cache.node import TokenIds
+from ..radix_cache.tree import Match, RadixCache
 from .sequence import Sequence
 
 
@@ -20,9 +24,12 @@ class KVLedger:
     """Gives slots to sequences, evicting cached prefixes when none are free, and files what
     sequences computed in the tree."""
 
-    def __init__(self, allocator: SlotAllocator, cache: RadixCache) -> None:
+    def __init__(
+        self, allocator: SlotAllocator, cache: RadixCache, tier: HostTier | None = None
+    ) -> None:
         self.allocator = allocator
         self.cache = cache
+        self._tier = tier
 
     def num_available(self, namespace: str | None) -> int:
         """Slots that can be had for a namespace (None: for several together) without taking any
@@ -34,10 +41,32 @@ class KVLedger:
         tokens = seq.ids[: seq.max_match]
         match = self.cache.match_prefix(seq.namespace, tokens)
         self.cache.lock(match.node)
+        if self._tier is not None:
+            match = self._bring_back(self._tier, seq.namespace, tokens, match)
         self.cache.count_hit(match.node)
         seq.node = match.node
         seq.add_slots(match.slots)
         seq.num_leased = seq.num_computed = seq.num_slots
+
+    def _bring_back(self, tier: HostTier, namespace: str, tokens: TokenIds, match: Match) -> Match:
+        """Put back what the host holds of the tokens behind `match`, whose node is leased; the
+        lease passes to the node of the match that is returned."""
+        while True:
+            start = len(match.slots)
+            length = min(tier.num_next(namespace, tokens, start), self.num_available(namespace))
+            if length > self.allocator.num_free:
+                self.cache.evict(length - self.allocator.num_free, namespace)
+                # What was evicted just now may have driven the piece out of the host's memory.
+                length = min(length, tier.num_next(namespace, tokens, start))
+            slots = self.allocator.allocate(length) if length else None
+            if slots is None:
+                return match
+            tier.restore(namespace, tokens, start, slots)
+            whole = tokens[: start + length]
+            self.cache.unlock(match.node)
+            self.cache.insert(namespace, whole, np.concatenate([match.slots, slots]))
+            match = self.cache.match_prefix(namespace, whole)
+            self.cache.lock(match.node)
 
     def grow(self, seqs: list[Sequence], num_each: int) -> None:
         """Give each sequence slots for its next `num_each` tokens.

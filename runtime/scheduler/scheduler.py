@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..memory.allocator import SlotAllocator
 from ..radix_cache.history import EvictionHistory
+from ..radix_cache.host_tier import HostTier
 from ..radix_cache.node import TOKEN_BYTES
 from ..radix_cache.tree import RadixCache
 from .config import SchedulerConfig
@@ -54,9 +55,10 @@ class Scheduler:
         cache: RadixCache,
         *,
         max_logit_rows: int,
+        tier: HostTier | None = None,
     ) -> None:
         self.config = config
-        self.kv = KVLedger(allocator, cache)
+        self.kv = KVLedger(allocator, cache, tier)
         self.waiting = WaitingQueue(config, cache)
         self.running: list[Sequence] = []
         self.num_retractions = 0

@@ -205,6 +205,13 @@ def build_parser() -> argparse.ArgumentParser:
         "the end",
     )
     cache.add_argument(
+        "--host-cache-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="evicted tokens to keep in the host's memory, below a KV cache on a device",
+    )
+    cache.add_argument(
         "--namespace-quota",
         action="append",
         default=[],
