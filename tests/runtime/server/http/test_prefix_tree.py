@@ -18,6 +18,8 @@ from branchline.runtime.server.http.quota import namespace_of
 from branchline.runtime.server.http.settings import digest
 from branchline.runtime.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.timeout(600)
+
 KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
 NUM_NODES = 2_000
 NUM_SHARED = 300
@@ -66,7 +68,6 @@ def random_tree(seed: int, num_nodes: int, vocab_size: int) -> list[list[int]]:
     return [path for path in paths if path]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("policy", [pytest.param("fcfs", marks=pytest.mark.nightly), "lpm"])
 def test_every_node_of_a_large_tree_is_continued_exactly(tokenizer: Tokenizer, policy: str) -> None:
     """R4: 2,000 nodes, 16 clients, a pool of a tenth of what all of them need."""
