@@ -7,6 +7,8 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "kernels.h"
 #include "linear.h"
 #include "vec.h"
@@ -132,9 +134,8 @@ inline void pack_inputs_amx(const Linear& a, int64_t block) {
 // sums[2 r + c]: 16 x 16 of row block r and output block c. x, w: the first tiles of the first
 // blocks; x_next, w_next: bytes from one block's to the next one's.
 template <bool IS_INT8, int TERMS, int R, int C>
-inline void multiply(
-    const char* x, int64_t x_next, const char* w, int64_t w_next, int steps, float (*sums)[256]
-) {
+inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_next, int steps,
+                     float (*sums)[256]) {
     _tile_zero(0);
     if constexpr (C == 2) _tile_zero(1);
     if constexpr (R == 2) _tile_zero(2);
@@ -189,17 +190,38 @@ inline void product(const Linear& a, int64_t block, int output_block) {
     }
 }
 
-template <class T, bool IS_INT8, int C>
-inline void product_of_all_rows(const Linear& a, int output_block) {
-    const int64_t blocks = (a.rows + 15) / 16;
-    int64_t block = 0;
-    for (; block + 2 <= blocks; block += 2) product<T, IS_INT8, 2, C>(a, block, output_block);
-    if (block < blocks) product<T, IS_INT8, 1, C>(a, block, output_block);
+// Inputs, and weights, that are used together: both stay in 2 MiB of L2.
+constexpr int64_t kChunkBytes = 768 * 1024;
+
+// Weights in bfloat16 or int8. A chunk of rows meets a chunk of outputs, so that both come from L2
+// again and again, and results are written in runs along their rows. (Cutting the inputs, too, so
+// that one side stays in L1, was measured: storing and loading the sums costs more than it saves.)
+template <class T, bool IS_INT8>
+inline void linear_in_chunks(const Linear& a, int begin, int end) {
+    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes, row_blocks = (a.rows + 15) / 16;
+    const int64_t many_rows = std::max<int64_t>(1, kChunkBytes / (2 * strip * terms_of<T>(a))) * 2;
+    const int many_pairs = int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
+    for (int64_t first = 0; first < row_blocks; first += many_rows) {
+        const int64_t last = std::min(first + many_rows, row_blocks);
+        for (int pairs = begin; pairs < end; pairs += many_pairs) {
+            const int pairs_end = std::min(pairs + many_pairs, end);
+            for (int64_t block = first; block < last; block += 2) {
+                const bool two_rows = block + 1 < row_blocks;
+                for (int pair = pairs; pair < pairs_end; ++pair) {
+                    const bool two = pair * 32 + 16 < a.outputs;
+                    const auto run =
+                        two_rows ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
+                                 : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
+                    run(a, block, 2 * pair);
+                }
+            }
+        }
+    }
 }
 
-// --- int4: tiles in bfloat16 are made a group of inputs at a time ------------------------------
+// --- int4: tiles in bfloat16 are made of 128 inputs at a time ----------------------------------
 
-constexpr int kMostSteps = 4;       // of a group: 128 inputs
+constexpr int kSteps = 4;           // of 32 inputs: one, two or four groups
 constexpr int kInt4RowBlocks = 8;   // that share what was unpacked; their sums take 16 KiB
 
 // Four words of 16 outputs each are one tile: 8 inputs per word, in the tiles' order.
@@ -225,83 +247,97 @@ inline void unpack_int4(const char* words, bf16* tile) {
     }
 }
 
+// Adds to the totals what the groups in `steps` tiles from tile `step` on give. All products come
+// before all sums: what a tile was stored to can be read only after some time.
 template <int TERMS, int R, int C>
-inline void add_group(const Linear& a, int64_t block, int group, int steps, const bf16* tiles,
-                      const vf* scales, float (*totals)[256]) {
+inline void add_groups(const Linear& a, int64_t block, int step, int steps, const bf16* tiles,
+                       const vf (*scales)[C], float (*totals)[256]) {
     const int64_t x_next = int64_t(tiles_of_row(a)) * TERMS * kTileBytes;
     const char* x = static_cast<const char*>(a.packed_x) + block * x_next +
-                    int64_t(group) * steps * TERMS * kTileBytes;
-    alignas(64) float sums[4][256];
-    multiply<false, TERMS, R, C>(x, x_next, reinterpret_cast<const char*>(tiles),
-                                 kMostSteps * kTileBytes, steps, sums);
+                    int64_t(step) * TERMS * kTileBytes;
+    const int group_steps = a.group / 32, groups = steps / group_steps;
+    alignas(64) float sums[kSteps][4][256];
+    for (int g = 0; g < groups; ++g)
+        multiply<false, TERMS, R, C>(
+            x + int64_t(g) * group_steps * TERMS * kTileBytes, x_next,
+            reinterpret_cast<const char*>(tiles + g * group_steps * kTile), kSteps * kTileBytes,
+            group_steps, sums[g]);
     for (int r = 0; r < R; ++r) {
         const int rows = rows_of_block(a, block + r);
         for (int c = 0; c < C; ++c) {
             float* total = totals[2 * r + c];
-            for (int i = 0; i < rows; ++i)
-                store(total + i * 16, load(total + i * 16) + load(sums[2 * r + c] + i * 16) * scales[c]);
+            for (int i = 0; i < rows; ++i) {
+                vf sum = load(total + i * 16);
+                for (int g = 0; g < groups; ++g)
+                    sum += load(sums[g][2 * r + c] + i * 16) * scales[g][c];
+                store(total + i * 16, sum);
+            }
         }
     }
 }
 
+// For the row blocks [first, end).
 template <class T, int C>
-inline void int4_outputs(const Linear& a, int output_block) {
+inline void int4_outputs(const Linear& a, int64_t first, int64_t end, int output_block) {
     constexpr int terms = sizeof(T) == 4 ? 3 : 1;
-    const int steps = a.group / 32, groups = tiles_of_row(a) / steps;
-    const int64_t words = int64_t(tiles_of_row(a)) * 256;  // bytes of 16 outputs
+    const int all_steps = tiles_of_row(a), group_steps = a.group / 32;
+    const int64_t words = int64_t(all_steps) * 256;  // bytes of 16 outputs
+    const int64_t groups = all_steps / group_steps;
     const char* weight = static_cast<const char*>(a.weight) + output_block * words;
-    const bf16* scales = static_cast<const bf16*>(a.scales) + int64_t(output_block) * groups * 16;
-    alignas(64) bf16 tiles[2 * kMostSteps * kTile];
+    const bf16* scales = static_cast<const bf16*>(a.scales) + output_block * groups * 16;
+    alignas(64) bf16 tiles[2 * kSteps * kTile];
     alignas(64) float totals[2 * kInt4RowBlocks][256];
-    const int64_t blocks = (a.rows + 15) / 16;
-    for (int64_t first = 0; first < blocks; first += kInt4RowBlocks) {
-        const int64_t end = first + kInt4RowBlocks < blocks ? first + kInt4RowBlocks : blocks;
-        std::memset(totals, 0, size_t(end - first) * 2 * sizeof totals[0]);
-        for (int group = 0; group < groups; ++group) {
-            vf scale[C];
-            for (int c = 0; c < C; ++c) {
-                scale[c] = load(scales + (int64_t(c) * groups + group) * 16);
-                for (int s = 0; s < steps; ++s)
-                    unpack_int4(weight + c * words + (int64_t(group) * steps + s) * 256,
-                                tiles + (c * kMostSteps + s) * kTile);
-            }
-            int64_t block = first;
-            for (; block + 2 <= end; block += 2)
-                add_group<terms, 2, C>(a, block, group, steps, tiles, scale,
-                                       totals + 2 * (block - first));
-            if (block < end)
-                add_group<terms, 1, C>(a, block, group, steps, tiles, scale,
-                                       totals + 2 * (block - first));
+    std::memset(totals, 0, size_t(end - first) * 2 * sizeof totals[0]);
+    for (int step = 0; step < all_steps; step += kSteps) {
+        const int steps = std::min(kSteps, all_steps - step);
+        vf scale[kSteps][C];
+        for (int c = 0; c < C; ++c) {
+            for (int s = 0; s < steps; ++s)
+                unpack_int4(weight + c * words + int64_t(step + s) * 256,
+                            tiles + (c * kSteps + s) * kTile);
+            for (int g = 0; g < steps / group_steps; ++g)
+                scale[g][c] = load(scales + (c * groups + step / group_steps + g) * 16);
         }
-        for (int64_t block = first; block < end; ++block)
-            for (int c = 0; c < C; ++c)
-                put_sums<T>(a, totals[2 * (block - first) + c], rows_of_block(a, block), block * 16,
-                            (output_block + c) * 16);
+        int64_t block = first;
+        for (; block + 2 <= end; block += 2)
+            add_groups<terms, 2, C>(a, block, step, steps, tiles, scale,
+                                    totals + 2 * (block - first));
+        if (block < end)
+            add_groups<terms, 1, C>(a, block, step, steps, tiles, scale,
+                                    totals + 2 * (block - first));
+    }
+    for (int64_t block = first; block < end; ++block)
+        for (int c = 0; c < C; ++c)
+            put_sums<T>(a, totals[2 * (block - first) + c], rows_of_block(a, block), block * 16,
+                        (output_block + c) * 16);
+}
+
+template <class T>
+inline void linear_int4(const Linear& a, int begin, int end) {
+    const int64_t row_blocks = (a.rows + 15) / 16;
+    for (int64_t first = 0; first < row_blocks; first += kInt4RowBlocks) {
+        const int64_t last = std::min(first + kInt4RowBlocks, row_blocks);
+        for (int pair = begin; pair < end; ++pair) {
+            if (pair * 32 + 16 < a.outputs)
+                int4_outputs<T, 2>(a, first, last, 2 * pair);
+            else
+                int4_outputs<T, 1>(a, first, last, 2 * pair);
+        }
     }
 }
 
 // --- all rows ----------------------------------------------------------------------------------
 
-template <class T, int C>
-inline void outputs_amx(const Linear& a, int output_block) {
-    if (a.storage == kInt4)
-        int4_outputs<T, C>(a, output_block);
-    else if (a.storage == kInt8)
-        product_of_all_rows<T, true, C>(a, output_block);
-    else
-        product_of_all_rows<T, false, C>(a, output_block);
-}
-
-// All rows for the pairs [begin, end) of blocks of 16 outputs.
+// For the pairs [begin, end) of blocks of 16 outputs.
 template <class T>
 inline void linear_amx(const Linear& a, int begin, int end) {
     const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
-    for (int pair = begin; pair < end; ++pair) {
-        if (pair * 32 + 16 < a.outputs)
-            outputs_amx<T, 2>(a, 2 * pair);
-        else
-            outputs_amx<T, 1>(a, 2 * pair);
-    }
+    if (a.storage == kInt4)
+        linear_int4<T>(a, begin, end);
+    else if (a.storage == kInt8)
+        linear_in_chunks<T, true>(a, begin, end);
+    else
+        linear_in_chunks<T, false>(a, begin, end);
 }
 
 }  // namespace
