@@ -75,6 +75,35 @@ def test_a_schema_holds_over_http_too(served: RuntimeProcess, native: bl.Runtime
     assert isinstance(state.value("pet"), Pet)
 
 
+@bl.tool
+def paint(item: Literal["fox", "dog"], layers: Literal[1, 2] = 1) -> str:
+    """Paint an item."""
+    return f"{item} has {layers}"
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+def test_tools_go_through_the_api(
+    served: RuntimeProcess, native: bl.RuntimeEndpoint, vendor: str
+) -> None:
+    @bl.function
+    def agent(s: bl.ProgramState) -> None:
+        s += bl.user("stars")
+        s += bl.assistant(bl.tool_call("calls", [paint], choice="required", max_tokens=64))
+        s.run_tools()
+        s += bl.assistant(bl.gen("answer", max_tokens=4))
+
+    backend: bl.OpenAI | bl.Anthropic = over_http(served, native, chat=True)
+    if vendor == "anthropic":
+        name = native.model_info.name
+        backend = bl.Anthropic(name, base_url=served.http_url, api_key=KEY, max_retries=0)
+    state = agent(backend=backend)
+    (call,) = state.value("calls")
+    assert call.name == "paint"
+    result = f"{call.arguments['item']} has {call.arguments.get('layers', 1)}"
+    assert {"role": "tool", "content": result} in state.messages()
+    assert state.messages()[-1]["role"] == "assistant"
+
+
 def test_select_by_echo_scores_as_the_runtime_does(
     served: RuntimeProcess, native: bl.RuntimeEndpoint
 ) -> None:
