@@ -53,7 +53,7 @@ class Packed:
             values = words.view(torch.int8) * self.scales[ids, None]
         else:
             scales = self.scales[block, :, lane].float()
-            values = (_nibbles(words).unflatten(1, (-1, self.group)) * scales[..., None]).flatten(1)
+            values = (_grouped(_nibbles(words), self.group) * scales[..., None]).flatten(1)
         return values[:, : self.inputs].to(dtype)
 
 
@@ -94,8 +94,8 @@ def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
             assert scales is not None
             values, scale = round_to_int4(rows, group)
             codes = _words(values)
-            scales[here] = scale.unflatten(0, (-1, 16)).transpose(1, 2)
-        words[here] = codes.unflatten(0, (-1, 16)).transpose(1, 2)
+            scales[here] = scale.view(-1, 16, scale.shape[1]).transpose(1, 2)
+        words[here] = codes.view(-1, 16, codes.shape[1]).transpose(1, 2)
     return Packed(storage, outputs, inputs, group, words, scales)
 
 
@@ -123,11 +123,15 @@ def round_to_int4(rows: torch.Tensor, group: int) -> tuple[torch.Tensor, torch.T
     A group's value of the largest magnitude becomes -8: one more step than a symmetric range has.
     Then the scale is fitted to the rounded values by least squares.
     """
-    groups = rows.float().unflatten(1, (-1, group))
+    groups = _grouped(rows.float(), group)
     largest = groups.gather(2, groups.abs().argmax(2, keepdim=True))
     scale = _fitted(groups, (largest / -8).to(torch.bfloat16).float())
     codes = _codes(groups, scale)
     return codes.to(torch.int8).flatten(1), scale.squeeze(2).to(torch.bfloat16)
+
+
+def _grouped(rows: torch.Tensor, group: int) -> torch.Tensor:
+    return rows.reshape(len(rows), -1, group)
 
 
 def _fitted(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -144,14 +148,14 @@ def _codes(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 def _words(values: torch.Tensor) -> torch.Tensor:
     """-8 ... 7 as int8 [rows, inputs] to int32 [rows, inputs / 8]: input 2 i + j of a word in bits
     16 j + 4 i, plus 8."""
-    nibbles = (values + 8).to(torch.uint8).unflatten(1, (-1, 4, 2))  # [.., i, j]
+    nibbles = (values + 8).to(torch.uint8).view(len(values), -1, 4, 2)  # [.., i, j]
     pairs = nibbles[:, :, ::2] | nibbles[:, :, 1::2] << 4  # [.., i / 2, j]: the bytes of half j
     return pairs.transpose(2, 3).flatten(2).view(torch.int32).flatten(1)
 
 
 def _nibbles(words: torch.Tensor) -> torch.Tensor:
     """What `_words` packed, as float32 [rows, inputs]."""
-    halves = words.contiguous().view(torch.uint8).unflatten(1, (-1, 2, 2))  # [.., j, i / 2]
+    halves = words.contiguous().view(torch.uint8).view(len(words), -1, 2, 2)  # [.., j, i / 2]
     pairs = torch.stack((halves & 15, halves >> 4), -1)  # [.., j, i / 2, i % 2]
     return pairs.flatten(3).transpose(2, 3).flatten(1).float() - 8
 

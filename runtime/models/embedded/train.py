@@ -31,7 +31,7 @@ from .tokenization import MAX_LENGTH, save_tokenizer, train_tokenizer
 
 TOKENIZER_SAMPLES = 40_000
 WARMUP_STEPS = 30
-DECAY_FROM = 0.55  # share of the budget after which the rate falls to zero
+DECAY_FROM = 0.35  # share of the budget after which the rate falls to zero
 
 
 @dataclass

@@ -3,6 +3,7 @@ native_fields.py."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ...protocol import Part, Text, Tokens
@@ -15,7 +16,11 @@ PromptField = str | list[str | int | list[int]]
 
 
 def prompts_of(
-    given: PromptField, name: str, *, markup: bool, most: int = MAX_PROMPTS
+    given: str | Sequence[str | int | list[int]],
+    name: str,
+    *,
+    markup: bool,
+    most: int = MAX_PROMPTS,
 ) -> list[list[Part]]:
     """The prompts, at most so many. Raises ApiError with the field's `name`.
 
