@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def table() -> dict[int, tuple[int, str]]:
@@ -37,3 +39,9 @@ def seconds_until(condition: Callable[[], bool], at_most_s: float) -> float:
         assert taken_s < at_most_s, f"still not so after {taken_s:.1f} s"
         time.sleep(0.005)
     return time.monotonic() - start_s
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory of a process that is not swapped out."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
