@@ -8,12 +8,15 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
+from typing import Final
 
 from ..errors import RequestError
 from ..protocol import Error, FrontMessage
 from .answered import Answered
 from .engine_link import EngineLink
 from .flight import Client, InFlight
+
+_MIN_DEADLINES: Final = 1_024
 
 
 class Flights:
@@ -34,6 +37,7 @@ class Flights:
         self._numbers = itertools.count()
         # (when, order, request); those that ended before are passed over.
         self._deadlines: list[tuple[float, int, InFlight]] = []
+        self._max_deadlines = _MIN_DEADLINES
         self.counters: dict[str, float] = dict.fromkeys(
             (
                 "requests",
@@ -98,7 +102,16 @@ class Flights:
         self.clients[client_id].requests[rid] = flight
         if timeout_s < float("inf"):
             heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
+            if len(self._deadlines) > self._max_deadlines:
+                self._forget_deadlines()
         return flight
+
+    def _forget_deadlines(self) -> None:
+        """Those of ended requests: ten minutes of them would be hundreds of thousands. Next when
+        there are twice as many as are left, so each is looked at twice or so in its life."""
+        self._deadlines = [entry for entry in self._deadlines if not entry[2].ended]
+        heapq.heapify(self._deadlines)
+        self._max_deadlines = max(_MIN_DEADLINES, 2 * len(self._deadlines))
 
     def end(self, flight: InFlight, message: FrontMessage) -> None:
         """Answer it, for the last time."""

@@ -14,8 +14,8 @@ import branchline as bl
 from branchline.lang.launch import RuntimeProcess
 
 NUM_DOCUMENTS = 10_000
-# By then the KV pool is full, and so are the tables of last answers and requests.
-NUM_WARM = 3_000
+# By then the KV pool is full, and so is the table of the last 4,096 answers.
+NUM_WARM = 5_000
 MAX_GROWTH = 1.05
 
 
