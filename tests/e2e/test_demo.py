@@ -77,7 +77,7 @@ def test_every_record_of_the_demo_validates(demo: Any) -> None:
 
 def test_more_than_half_of_the_fields_of_the_demo_are_right(demo: Any) -> None:
     summary, _ = demo
-    assert summary["exact_fields_pct"] >= 55.0
+    assert summary["exact_fields_pct"] >= 75.0
 
 
 @pytest.fixture(scope="module")
