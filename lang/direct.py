@@ -136,7 +136,7 @@ def load_tokenizer(backend: Backend) -> Any:
     or on the hub."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(backend.model_info.path, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(backend.model_info.path)
 
 
 def _prompts(prompt: Any, input_ids: Any) -> tuple[list[Prompt], bool]:

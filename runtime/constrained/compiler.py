@@ -41,7 +41,8 @@ _Key = bytes
 # What a failed or trivial entry is counted with.
 _ENTRY_BYTES = 4_096
 _SMALL_CHARS = 2_048
-_LARGE_NUMBER = re.compile(r"[0-9]{4}|[0-9][eE][0-9+]")
+# A length of 200 beside a pattern can take half a second.
+_LARGE_NUMBER = re.compile(r"[0-9]{3}|[0-9][eE][0-9+]")
 
 
 def build_language(

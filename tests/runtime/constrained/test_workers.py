@@ -15,8 +15,17 @@ from branchline.runtime.constrained.workers import Workers
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Ebnf, Island, Islands, JsonSchema, Regex
 
-# Over 12,000 states before it is refused.
-HEAVY = JsonSchema('{"type":"string","pattern":"[ab]*a[ab]{12}","maxLength":5000}')
+# Seconds of work in large automata, none of which reaches a limit of its own.
+HEAVY = JsonSchema(
+    json.dumps(
+        {
+            "properties": {
+                str(i): {"type": "string", "pattern": "[ab]*a[ab]{11}", "maxLength": 200 + i}
+                for i in range(20)
+            }
+        }
+    )
+)
 LIGHT = Regex("a+")
 RECORD = JsonSchema(
     json.dumps(

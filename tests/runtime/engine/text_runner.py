@@ -38,6 +38,13 @@ class TextRunner:
         self._lone_quotes = lone_quotes
         self._tokens = np.zeros(num_slots, np.int64)
 
+    def read_kv(self, slots: np.ndarray) -> dict[str, torch.Tensor]:
+        """It keeps nothing: the next token follows from the text so far."""
+        return {}
+
+    def write_kv(self, slots: np.ndarray, kv: dict[str, torch.Tensor]) -> None:
+        """As `read_kv`."""
+
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
         self.num_calls += 1
         self._tokens[batch.new_slots.numpy()] = batch.token_ids.numpy()
