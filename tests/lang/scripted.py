@@ -62,7 +62,8 @@ def logprob_of(character: str) -> float:
 class Scripted(Backend):
     """`reply(prompt)` is what the model would say next; `fail(prompt)` may give an error to raise.
 
-    While `hold(prompt)` is true a call waits for `release()`. `started` counts calls begun.
+    While `hold(prompt)` is true a call waits for `release()`. `started` counts calls begun, `ended`
+    those that wait no more.
     """
 
     reply: Callable[[str], str] = default_reply
@@ -78,6 +79,7 @@ class Scripted(Backend):
     most_running: int = 0
     flushes: int = 0
     started: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def __post_init__(self) -> None:
         self._gate = asyncio.Event()
@@ -106,6 +108,7 @@ class Scripted(Backend):
             raise
         finally:
             self.running -= 1
+            self.ended.release()
         if (error := self.fail(call.text)) is not None:
             raise error
 

@@ -234,4 +234,5 @@ def test_cancelling_ends_the_plans_calls(planner: ScriptedPlans) -> None:
     )
     [state] = list(states)
     assert isinstance(state.error(), bl.TimeoutExceeded)
+    assert planner.ended.acquire(timeout=30)
     assert len(planner.cancelled) == 1
