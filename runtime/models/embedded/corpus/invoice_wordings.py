@@ -46,6 +46,11 @@ PARTY_CLAUSES = (
     "Billed by {vendor}, payable by {customer}.", "{customer} has to pay {vendor}.", "Hello {customer}! This is the bill from {vendor}.", "A bill by {vendor}, addressed to {customer}.", "{vendor} wrote this bill for {customer}.", "This bill comes from {vendor}. It is meant for {customer}.",
     "Issuer {vendor}, recipient {customer}.", "Bill to {customer}. Issued by {vendor}.", "We at {vendor} thank our customer {customer}.", "For our customer {customer}. {vendor}, sales office.", "Our client {customer} receives this bill from us, {vendor}.", "{vendor} invoice to {customer}.",
     "You, {customer}, ordered from us, {vendor}.", "Payment goes from {customer} to {vendor}.", "The company {vendor} asks {customer} for payment.", "Creditor: {vendor}. Debtor: {customer}.", "{customer} owes the sum below to {vendor}.", "Sold to {customer} by {vendor}.", "Goods supplied by {vendor} and charged to {customer}.",
+    "{vendor} wants to be paid by {customer}.", "{customer} gets this from {vendor}.", "{vendor} has delivered, {customer} pays.", "Claim of {vendor} on {customer}.",
+    "Between {vendor} as seller and {customer} as buyer.", "{customer} will pay {vendor} for the goods below.", "For {customer}, by {vendor}.", "By {vendor} to the attention of {customer}.",
+    "Sent to {customer} by {vendor}, accounts office.", "{vendor} writes to {customer} about a payment.", "{customer} received goods of {vendor}.", "Money is due from {customer} to {vendor}.",
+    "This paper of {vendor} asks {customer} to pay.", "The supplier {vendor} and the client {customer} agreed on this.", "On behalf of {vendor} I bill you, {customer}.", "We, {vendor}, have delivered to you, {customer}.",
+    "Our books at {vendor} show you, {customer}, as the buyer.", "Demand by {vendor}, to be met by {customer}.", "{vendor} -> {customer}", "{vendor} | {customer}",
 )
 NUMBER_CLAUSES = (
     "The invoice number is {number}.", "Invoice {number}.", "Invoice [no.|number|#] {number}.", "Our invoice has the number {number}.", "[Bill|Document] [no.|number] {number}.", "This invoice is numbered {number}.", "Please quote the invoice number {number}.", "The number of this [invoice|bill] is {number}.",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import values
+from . import layouts, values
 from .scene import Fact
 from .writer import Writer
 
@@ -192,7 +192,7 @@ def money(w: Writer, currency: str, style: int, amount: str) -> str:
 
 def block(w: Writer, lines: Lines, currency: str, style: int) -> str:
     """The lines as a list or a table, one below the other, all in one layout."""
-    row = w.template(ROWS)
+    row = layouts.item_row(w, ROWS) if not w.heldout and w.chance(0.6) else w.template(ROWS)
     mark = w.pick(("", "", "- ", "- ", "* ", "• ", "#"))
     texts = []
     for number, (name, count, price) in enumerate(lines.rows, 1):
@@ -209,7 +209,8 @@ def block(w: Writer, lines: Lines, currency: str, style: int) -> str:
 
 def phrase(w: Writer, lines: Lines, currency: str, style: int) -> str:
     """The lines as one prose enumeration."""
-    form = w.template(PHRASES)
+    composed = not w.heldout and w.chance(0.6)
+    form = layouts.item_phrase(w, PHRASES) if composed else w.template(PHRASES)
     texts = [form.format(n=n, q=q, p=money(w, currency, style, p)) for n, q, p in lines.rows]
     if len(texts) == 1:
         return texts[0]

@@ -76,6 +76,12 @@ NOTES = (
     "For the file: {customer} called on order {order}, the {product}.", "Service note. {customer} owns the {product}, bought with order {order}.", "Noted for {customer}, order {order}: it concerns the {product}.", "{customer} would like an answer on order {order}; product: {product}.",
     "[Visitor|Customer|Client]: {customer}. Order: {order}. Product: {product}.", "Support request from {customer}, {product}, order ID {order}.", "Voicemail from {customer} about the {product}, order {order}.", "The buyer {customer} of the {product} (order {order}) left a message.",
     "Hotline: {customer} mentioned order {order} with the {product}.", "We got word from {customer}, whose order {order} was a {product}.",
+    "{customer} telephoned. Order {order}, the {product}.", "{customer} asks about the {product}, order {order}.", "{customer} stopped by because of the {product}. Order {order}.", "{customer} complains about order {order} and the {product} in it.",
+    "{customer} mailed us on order {order}. It is the {product}.", "{customer} waits for our answer about the {product} ({order}).", "{customer} left a note on the {product}, number {order}.", "{customer} spoke to {agent} about the {product} of order {order}.",
+    "{agent} took a call by {customer} on the {product}, order {order}.", "We talked with {customer} about order {order}, one {product}.", "In the shop {customer} showed us the {product} of order {order}.", "Again {customer} on order {order}, again the {product}.",
+    "Today's call: {customer}, {product}, {order}.", "Reported by {customer} for order {order}: something about the {product}.", "Order {order} ({customer}), the {product}.", "{product} / {customer} / {order}.",
+    "The owner of the {product}, {customer}, wrote. The order is {order}.", "Mr or Ms {customer} has a point about the {product} in {order}.", "{customer} sent a message. Order {order}; product {product}.", "A word from {customer} on the {product} from {order}.",
+    "{customer} needs us. It is the {product} of {order}.", "{customer} ordered the {product} as {order} and now writes to us.",
 )
 NAME_LABELS = (
     "Customer", "Name", "From", "Client", "Sender", "Contact", "Customer name", "Reported by", "Full name", "Customer's name", "Client name", "Submitted by", "Requester", "Caller", "Written by", "Contact person", "Your name", "Account holder", "Sent by", "Buyer", "Raised by",

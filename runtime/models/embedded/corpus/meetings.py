@@ -5,7 +5,7 @@
 # ruff: noqa: E501
 from __future__ import annotations
 
-from . import values
+from . import layouts, values
 from .cues import STATUS_CUES, plain
 from .meeting_wordings import (
     ACTION_HEADINGS,
@@ -119,7 +119,8 @@ def meeting(w: Writer) -> Scene:
     for _ in range(w.pick((0, 1, 1, 2))):
         notes.insert(w.rng.randint(0, len(notes)), w.say(DISTRACTIONS, **fill))
     if w.chance(0.5):
-        row = w.template(ACTION_ROWS)
+        composed = not w.heldout and w.chance(0.5)
+        row = layouts.action_row(w, ACTION_ROWS) if composed else w.template(ACTION_ROWS)
         mark = w.pick(("- ", "* ", "", "• ", "[ ] ", "#"))
         rows = [row.format(owner=o, task=t, due=d) for o, t, d in actions]
         listed = [f"{i}. {text}" if mark == "#" else mark + text for i, text in enumerate(rows, 1)]

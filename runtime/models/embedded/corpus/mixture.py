@@ -27,8 +27,8 @@ SCENES: tuple[tuple[Callable[[Writer], Scene], int], ...] = (
     (support_mail, 4), (invoice, 5), (order, 5), (meeting, 5), (varied, 5), (lookup, 4),
 )
 TASKS: tuple[tuple[str, float], ...] = (
-    ("extraction", 0.42), ("tools", 0.22), ("classification", 0.16), ("reading", 0.13),
-    ("dialogue", 0.07),
+    ("extraction", 0.46), ("tools", 0.21), ("classification", 0.14), ("reading", 0.13),
+    ("dialogue", 0.06),
 )
 
 
