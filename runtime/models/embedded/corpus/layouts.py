@@ -54,7 +54,7 @@ PRICES_AFTER = (
     "priced at {p}", "priced {p} each", "costing {p}", "costing {p} each", "at {p} per piece",
     "at {p} per unit", "at {p} a piece", "at a price of {p}", "for {p} per unit", "for {p} a unit",
     "with a price of {p}", "sold at {p}", "at the price of {p} each", "charged at {p}", "- {p}",
-    "[{p}]", "({p} per piece)", "(price {p})", "(one costs {p})", "worth {p} each", 
+    "[{p}]", "({p} per piece)", "(price {p})", "(one costs {p})", "worth {p} each",
     "which cost {p}",
     "at {p} for one", "valued at {p} a piece", "to be had for {p}", "billed at {p} each",
 )
