@@ -17,6 +17,7 @@ from .forms import (
     OnUnsupported,
     Reading,
     SchemaOptions,
+    Separators,
     form_of,
     only_form,
 )
@@ -56,6 +57,9 @@ def gen(
     reading: Reading | None = None,
     any_order: bool | None = None,
     on_unsupported: OnUnsupported | None = None,
+    separators: Separators | None = None,
+    indent: int | None = None,
+    max_whitespace: int | None = None,
     seed: int | None = None,
     skip_special_tokens: bool | None = None,
     token_healing: bool | None = None,
@@ -72,7 +76,9 @@ def gen(
     engine makes the masks. A schema's `reading` is "closed" (no members but the declared ones) or
     "specification", with `any_order` members of small objects come in any order, and
     `on_unsupported="validate"` checks keywords that cannot be enforced when the value is there
-    (and generates again, a few times) where they are otherwise refused. With `n` > 1 the variable
+    (and generates again, a few times) where they are otherwise refused. Its JSON is compact unless
+    `separators` and `indent` (as `json.dumps` takes them) say otherwise, or `max_whitespace` leaves
+    so much white space at a place to the model. With `n` > 1 the variable
     is a list and the text goes on with its first. `token_healing=True` is for prompts that end
     inside a token ("http:"): the output may then begin with any token that spells their end.
     `skip_special_tokens=False` leaves the model's control tokens in the text. A call that has no
@@ -94,7 +100,7 @@ def gen(
     form_name = only_form(forms, where)
     if choices:
         return select(name, choices, temperature or 0.0, choices_method or token_length_normalized)
-    options = SchemaOptions(reading, any_order, on_unsupported)
+    options = SchemaOptions(reading, any_order, on_unsupported, separators, indent, max_whitespace)
     form = form_of(where, form_name, forms.get(form_name or ""), grammar_backend, options)
 
     sampling = SamplingOptions(

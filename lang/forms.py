@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from branchline.runtime import protocol
 
 from . import ir
@@ -17,6 +19,7 @@ from .values import ValueKind
 GrammarBackend = protocol.GrammarBackend
 Reading = Literal["closed", "specification"]
 OnUnsupported = Literal["refuse", "validate"]
+Separators = tuple[str, str]
 DType = type[int] | type[float] | type[bool] | type[str] | Literal["int", "float", "bool", "str"]
 
 _DTYPES: dict[str, tuple[ValueKind, str, tuple[str, ...]]] = {
@@ -24,6 +27,12 @@ _DTYPES: dict[str, tuple[ValueKind, str, tuple[str, ...]]] = {
     "float": ("float", ir.REGEX_FLOAT, (" ", "\n")),
     "bool": ("bool", ir.REGEX_BOOL, ()),
     "str": ("string", ir.REGEX_STR, ()),
+}
+_FIELDS = {field.name: field.type for field in msgspec.structs.fields(protocol.JsonSchema)}
+_LAYOUT = {
+    "separators": (_FIELDS["separators"], "a comma and a colon with up to four spaces around each"),
+    "indent": (_FIELDS["indent"], "a number of spaces from 0 to 8"),
+    "max_whitespace": (_FIELDS["max_whitespace"], "a number of characters from 0 to 32"),
 }
 
 
@@ -34,6 +43,9 @@ class SchemaOptions:
     reading: Reading | None = None
     any_order: bool | None = None
     on_unsupported: OnUnsupported | None = None
+    separators: Separators | None = None
+    indent: int | None = None
+    max_whitespace: int | None = None
 
     def given(self, where: str) -> dict[str, Any]:
         """The fields that are not None, checked."""
@@ -42,7 +54,25 @@ class SchemaOptions:
             if value is not None and value not in get_args(kind):
                 allowed = " or ".join(map(repr, get_args(kind)))
                 raise ValueError(f"{where}: {name}={value!r}: expected {allowed}")
-        return {name: value for name, value in vars(self).items() if value is not None}
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        for name in ("separators", "indent", "max_whitespace"):
+            if name in fields:
+                fields[name] = _layout_field(name, fields[name], where)
+        if fields.get("max_whitespace") and ("separators" in fields or "indent" in fields):
+            raise ValueError(
+                f"{where}: max_whitespace leaves white space to the model; give it without "
+                "separators and indent"
+            )
+        return fields
+
+
+def _layout_field(name: str, value: object, where: str) -> Any:
+    """A field of a text's layout as the wire takes it."""
+    kind, allowed = _LAYOUT[name]
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        raise ValueError(f"{where}: {name}={value!r}: expected {allowed}") from None
 
 
 class Island:

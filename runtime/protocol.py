@@ -116,14 +116,25 @@ class Regex(_Message, tag="regex", frozen=True):
     backend: GrammarBackend = "auto"
 
 
+# `$` alone would take a line feed at the end.
+Separators = tuple[
+    Annotated[str, Meta(pattern=r"^ {0,4}, {0,4}$(?!\n)")],
+    Annotated[str, Meta(pattern=r"^ {0,4}: {0,4}$(?!\n)")],
+]
+"""A comma and a colon with up to four spaces on either side, as `json.dumps` takes them."""
+
+
 class JsonSchema(_Message, tag="json_schema", frozen=True):
-    """The output is compact JSON that validates against this JSON Schema (given as JSON text).
+    """The output is JSON that validates against this JSON Schema (given as JSON text).
 
     reading: "closed" takes a schema as a request for what it declares (no undeclared members
     unless `additionalProperties` asks for them; a keyword implies its type), "specification" takes
     it to the letter. any_order: members of small objects may come in any order.
     on_unsupported: what cannot be enforced while generating is refused, or with "validate" checked
     when the value is there; a value that fails is generated again, a few times.
+    separators, indent: of the JSON text, as `json.dumps` takes them, but compact by default.
+    max_whitespace: instead of them, so many characters of white space may stand behind an opening
+    bracket, a comma or a colon, and before a closing bracket.
     """
 
     schema: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
@@ -131,6 +142,9 @@ class JsonSchema(_Message, tag="json_schema", frozen=True):
     reading: Literal["closed", "specification"] = "closed"
     any_order: bool = False
     on_unsupported: Literal["refuse", "validate"] = "refuse"
+    separators: Separators | None = None
+    indent: Annotated[int, Meta(ge=0, le=8)] | None = None
+    max_whitespace: Annotated[int, Meta(ge=0, le=32)] = 0
 
 
 class Ebnf(_Message, tag="grammar", frozen=True):
@@ -674,6 +688,16 @@ FrontMessage = (
 # --- front process -> engine process -------------------------------------------------------
 
 
+class NextCall(Struct, forbid_unknown_fields=True, frozen=True):
+    """A call that goes on from the one before it: its prompt is that one's, the output without an
+    end token, and `input_ids`."""
+
+    input_ids: list[int]
+    sampling: SamplingParams
+    constraint: Constraint | None = None
+    logprobs: LogprobParams | None = None
+
+
 class Submit(_Message, tag="submit", frozen=True):
     """One sequence to run. The front process makes `n` of these for a request with n > 1 and one
     per choice for a Score; `sid` is the front's own number, never a client's id.
@@ -683,6 +707,8 @@ class Submit(_Message, tag="submit", frozen=True):
     priority: higher goes first under the policy "priority". session: the front's number of the
     program whose call this is, 0 for none: what it leaves in the cache is evicted late until
     `session_ttl_s` after its last call, or an EngineRelease. ends_session: no call will follow.
+    then: calls of the same program that follow each other from here; the sequence goes on with the
+    next one where that is possible (`Progress.goes_on`), else it ends, and they are forgotten.
     """
 
     sid: int
@@ -696,6 +722,7 @@ class Submit(_Message, tag="submit", frozen=True):
     session_ttl_s: float = 60.0
     ends_session: bool = False
     embed: EmbedParams | None = None
+    then: list[NextCall] = []
 
 
 class Drop(_Message, tag="drop", frozen=True):
@@ -795,6 +822,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s`,
     `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
     when the whole prompt was cached. `embedding` comes with the last, where it was asked for.
+    With `goes_on` the call has finished but not its sequence: what follows is the next call's.
     """
 
     sid: int
@@ -809,6 +837,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     embedding: bytes | None = None
     num_forced: int = 0
     drafts: tuple[int, int] | None = None
+    goes_on: bool = False
 
 
 class Failed(Struct, forbid_unknown_fields=True, frozen=True):

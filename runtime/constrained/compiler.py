@@ -27,6 +27,7 @@ from .expr import EMPTY, Expr, Language, alt, lit
 from .gbnf import gbnf_language
 from .islands import islands_language
 from .jobs import Build, Try
+from .json_layout import Layout
 from .language_codec import decode_language
 from .limits import GrammarLimits
 from .regex import fullmatch
@@ -69,6 +70,7 @@ def build_language(
         closed=constraint.reading == "closed",
         any_order=constraint.any_order,
         lenient=constraint.on_unsupported == "validate",
+        layout=Layout(constraint.separators, constraint.indent, constraint.max_whitespace),
     )
     return schema_language(constraint.schema, limits, reading)
 
@@ -144,6 +146,14 @@ class GrammarCompiler:
         if max_new_tokens is not None:
             grammar.require_budget(max_new_tokens)
         return grammar
+
+    def ready(self, constraint: Constraint, max_new_tokens: int | None = None) -> Grammar | None:
+        """What `compile` gives or raises, without compiling: None where that was not done yet."""
+        with self._lock:
+            future = self._entries.get(_key(constraint))
+        if future is None or not future.done():
+            return None
+        return self.compile(constraint, max_new_tokens)
 
     def _cached(self, constraint: Constraint) -> Grammar:
         key = _key(constraint)

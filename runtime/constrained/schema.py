@@ -1,8 +1,9 @@
 """JSON Schema to a language of JSON texts, exact or refused; called by compiler.py.
 
 A schema is taken apart into alternatives per type (schema_facts.py), and each becomes the
-expression of the compact JSON texts that satisfy it. Where JSON Schema leaves a choice that does
-not matter to a reader, one way is taken: properties come in the order in which they are declared.
+expression of the compact JSON texts that satisfy it, which json_layout.py lays out at the end.
+Where JSON Schema leaves a choice that does not matter to a reader, one way is taken: properties
+come in the order in which they are declared.
 In the closed reading, which is for generating, an object that declares properties has no others
 unless `additionalProperties` is given, and a keyword that speaks of one type implies it.
 """
@@ -10,7 +11,7 @@ unless `additionalProperties` is given, and a keyword that speaks of one type im
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RequestError
@@ -20,6 +21,7 @@ from .automaton import Automaton
 from .automaton_expr import to_expr
 from .charset import CharSet
 from .expr import Expr, Language, Ref, alt
+from .json_layout import Layout
 from .limits import GrammarLimits
 from .schema_arrays import array_expr
 from .schema_branch import Branch, Goal
@@ -41,17 +43,20 @@ class Reading:
     any_order: members of objects with few properties may come in any order.
     lenient: what cannot be enforced makes the language larger (the report names it) instead of
     being refused.
+    layout: separators and white space of the texts.
     """
 
     closed: bool = True
     any_order: bool = False
     lenient: bool = False
+    layout: Layout = field(default_factory=Layout)
 
 
 def schema_language(source: str, limits: GrammarLimits, reading: Reading | None = None) -> Language:
     """The language of a JSON Schema given as JSON text. Raises RequestError("grammar")."""
     document = load(source, limits)
-    builder = SchemaBuilder(document, limits, reading or Reading())
+    reading = reading or Reading()
+    builder = SchemaBuilder(document, limits, reading)
     try:
         root = builder.value(frozenset({builder.facts.literal(document, "#")}))
     except (TypeError, AttributeError, ValueError, KeyError, IndexError):
@@ -59,7 +64,8 @@ def schema_language(source: str, limits: GrammarLimits, reading: Reading | None 
         # which. If it finds nothing, the defect is ours and is reported as such.
         refuse_malformed(document)
         raise
-    return Language(root, builder.rules, builder.report.entries)
+    compact = Language(root, builder.rules, builder.report.entries)
+    return reading.layout.laid_out(compact, limits)
 
 
 class SchemaBuilder:

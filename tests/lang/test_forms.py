@@ -24,6 +24,14 @@ SCHEMA = {"type": "integer"}
             JsonSchema('{"type":"integer"}', on_unsupported="validate"),
         ),
         (
+            bl.gen("x", json_schema=SCHEMA, separators=(", ", ": "), indent=2),
+            JsonSchema('{"type":"integer"}', separators=(", ", ": "), indent=2),
+        ),
+        (
+            bl.gen("x", schema=int, max_whitespace=8),
+            JsonSchema('{"type":"integer"}', max_whitespace=8),
+        ),
+        (
             bl.gen("x", islands=bl.Island("<n>", "</n>", regex="[0-9]+")),
             Islands([Island("<n>", Regex("[0-9]+"), "</n>")]),
         ),
@@ -50,6 +58,12 @@ def test_an_argument_gives_its_constraint(expr, constraint):
         ({"grammar_backend": "native"}, "grammar_backend goes with"),
         ({"regex": "a", "any_order": True}, "any_order goes with json_schema or schema"),
         ({"schema": int, "reading": "open"}, "expected 'closed' or 'specification'"),
+        ({"regex": "a", "indent": 2}, "indent goes with json_schema or schema"),
+        ({"schema": int, "separators": (";", ":")}, "expected a comma and a colon"),
+        ({"schema": int, "separators": ","}, "expected a comma and a colon"),
+        ({"schema": int, "indent": 9}, "indent=9: expected a number of spaces from 0 to 8"),
+        ({"schema": int, "max_whitespace": -1}, "expected a number of characters from 0 to 32"),
+        ({"schema": int, "max_whitespace": 2, "indent": 2}, "leaves white space to the model"),
     ],
 )
 def test_arguments_that_make_no_form_are_refused_by_name(arguments, told):

@@ -3,10 +3,10 @@ Used by openai_fields.py and native_fields.py."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ...protocol import (
     Choices,
@@ -17,6 +17,7 @@ from ...protocol import (
     Islands,
     JsonSchema,
     Regex,
+    Separators,
 )
 from .errors import refuse
 
@@ -33,7 +34,7 @@ class JsonObjectFormat(Struct, tag_field="type", tag="json_object", forbid_unkno
 
 
 class JsonSchemaSpec(Struct, forbid_unknown_fields=True):
-    """A JSON Schema. It is enforced whatever `strict` says. The last four fields are ours, see
+    """A JSON Schema. It is enforced whatever `strict` says. The last seven fields are ours, see
     `protocol.JsonSchema`."""
 
     schema: msgspec.Raw
@@ -44,6 +45,9 @@ class JsonSchemaSpec(Struct, forbid_unknown_fields=True):
     any_order: bool = False
     on_unsupported: Literal["refuse", "validate"] = "refuse"
     backend: GrammarBackend = "auto"
+    separators: Separators | None = None
+    indent: Annotated[int, Meta(ge=0, le=8)] | None = None
+    max_whitespace: Annotated[int, Meta(ge=0, le=32)] = 0
 
     def constraint(self) -> JsonSchema:
         return JsonSchema(
@@ -52,6 +56,9 @@ class JsonSchemaSpec(Struct, forbid_unknown_fields=True):
             self.reading,
             self.any_order,
             self.on_unsupported,
+            self.separators,
+            self.indent,
+            self.max_whitespace,
         )
 
 

@@ -137,6 +137,18 @@ def test_without_a_limit_the_answer_may_fill_the_context(front: PlayedFront, ask
             JsonSchema("{}", on_unsupported="validate"),
         ),
         (
+            {"type": "json_schema", "json_schema": {"schema": {}, "separators": [", ", ": "]}},
+            JsonSchema("{}", separators=(", ", ": ")),
+        ),
+        (
+            {"type": "json_schema", "json_schema": {"schema": {}, "indent": 2}},
+            JsonSchema("{}", indent=2),
+        ),
+        (
+            {"type": "json_schema", "json_schema": {"schema": {}, "max_whitespace": 4}},
+            JsonSchema("{}", max_whitespace=4),
+        ),
+        (
             {"type": "grammar", "grammar": 'root ::= "a"', "backend": "native"},
             Ebnf('root ::= "a"', "native"),
         ),
