@@ -50,6 +50,8 @@ class SamplingState:
         self.seen = TokenCounts(prompt_ids if self.penalized else ())
         # A stream of its own makes a seeded sequence independent of what runs beside it.
         self._random = random.Random(params.seed)
+        # Names the stream where tokens are drawn on a device, which computes its own numbers.
+        self.noise_seed = random.getrandbits(63) if params.seed is None else params.seed
 
     def append(self, token_id: int, *, sampled: bool = True) -> None:
         """Count one more generated token. One that was not sampled uses up a random number all the
