@@ -23,9 +23,11 @@ _MAX_HUNG: Final = 8
 
 
 class Compiler(Protocol):
-    """What is needed of `GrammarCompiler`: blocking, and safe to call from several threads."""
+    """What is needed of `GrammarCompiler`: `compile` blocks, `ready` does not; both may be called
+    from several threads."""
 
     def compile(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar: ...
+    def ready(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar | None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +79,10 @@ class GrammarThreads:
         self._todo.put(job)
         if self._num_threads < _NUM_THREADS:
             self._add_thread()
+
+    def ready(self, constraint: Constraint, max_new_tokens: int) -> Grammar | None:
+        """The grammar, if nothing has to be compiled for it."""
+        return self._compiler.ready(constraint, max_new_tokens)
 
     def drop(self, sid: int) -> None:
         """Forget a sequence; what is compiled for it may still enter the compiler's cache."""

@@ -40,12 +40,17 @@ from .intake import Intake
 from .loading import load_compiler, load_runner, load_tokenizer
 from .reporting import failure_of, progress_of
 from .speculating import Drafter, PromptLookup, Speculator
+from .succession import Succession
 from .taking import Taker, Turn
 
 _log = logging.getLogger(__name__)
 
 # Rows of logits of one step for log probabilities of prompts take at most so many bytes.
 _MAX_LOGPROB_BYTES = 128 * 1024**2
+_COUNTED = (
+    *("steps", "finished", "failed"),
+    *("prompt_tokens", "computed_tokens", "generated_tokens", "forced_tokens"),
+)
 # How long a step that has nothing but grammars to wait for waits for one.
 _GRAMMAR_WAIT_S = 0.002
 
@@ -130,21 +135,11 @@ class EngineCore:
             num_real_tokens=vocab_size, num_columns=self.runner.vocab_size, blame=self._blame
         )
         self._taker = Taker(self._chooser, self._blame, jump_forward=config.jump_forward)
+        self._succession = Succession(self._intake, self._compiling, self._taker.look_ahead)
         self._speculator = Speculator(
             drafter or PromptLookup(), config.speculation, config.draft_tokens
         )
-        self._counts = dict.fromkeys(
-            (
-                "steps",
-                "prompt_tokens",
-                "computed_tokens",
-                "generated_tokens",
-                "forced_tokens",
-                "finished",
-                "failed",
-            ),
-            0,
-        )
+        self._counts = dict.fromkeys(_COUNTED, 0)
 
     # --- commands ---------------------------------------------------------------------------
 
@@ -279,13 +274,11 @@ class EngineCore:
 
     def step(self) -> StepEvents:
         """Advance every sequence that can run by one forward pass, and report what came of it."""
-        lost: list[Sequence]
+        lost: list[Sequence] = []
         try:
             self._advance()
             self.leases.expire()
-            if self.strict:
-                lost = []
-            else:
+            if not self.strict:
                 lost = self._auditor.after_step(self._runnable(), idle=not self._sequences)
         except Exception as error:
             if self.strict:
@@ -376,9 +369,15 @@ class EngineCore:
         finish: Finish | None,
         num_forced: int = 0,
     ) -> None:
-        self._progress.append(progress_of(seq, token_ids, logprobs, finish, num_forced))
-        if finish is not None:
-            self._counts["finished"] += 1
+        heir = None if finish is None else self._succession.heir_of(seq, finish)
+        news = progress_of(seq, token_ids, logprobs, finish, num_forced, goes_on=heir is not None)
+        self._progress.append(news)
+        self._counts["finished"] += finish is not None
+        if heir is not None:
+            self._counts["prompt_tokens"] += heir.prompt_len
+            self._sequences[seq.sid] = heir
+            self.scheduler.succeed(seq, heir)
+        elif finish is not None:
             del self._sequences[seq.sid]
             self.scheduler.finish(seq)
             self._leave_session(seq)

@@ -88,6 +88,7 @@ class Intake:
             priority=submit.priority,
             session=submit.session,
             ends_session=submit.ends_session,
+            then=submit.then,
             embed=submit.embed,
             sampling_state=sampling.SamplingState(
                 params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs

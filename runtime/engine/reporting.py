@@ -19,6 +19,8 @@ def progress_of(
     logprobs: list[TokenLogprob] | None,
     finish: Finish | None,
     num_forced: int,
+    *,
+    goes_on: bool,
 ) -> Progress:
     """The sequence's news; what is told once comes with the first."""
     is_first = not seq.reported
@@ -39,6 +41,7 @@ def progress_of(
         embedding=None if finish is None else embedding_of(seq),
         num_forced=num_forced,
         drafts=None if finish is None else (seq.pace.num_guessed, seq.pace.num_right),
+        goes_on=goes_on,
     )
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from ..protocol import (
@@ -17,6 +18,7 @@ from ..protocol import (
     Error,
     FrontMessage,
     Generate,
+    NextCall,
     Plan,
     PlanCall,
     PlanInstance,
@@ -48,7 +50,8 @@ class PlanRun:
 class PlanDesk:
     """See the module's text.
 
-    ask: makes a call; its answer comes to `on_reply`, perhaps before `ask` returns.
+    ask: makes a call, told how to learn which calls will follow it; its answer comes to `on_reply`,
+    perhaps before `ask` returns.
     cancel: gives a call up; nothing comes for it any more.
     """
 
@@ -56,7 +59,7 @@ class PlanDesk:
         self,
         tokenizer: Tokenizer,
         *,
-        ask: Callable[[Generate | Score], None],
+        ask: Callable[[Generate | Score, Callable[[], list[NextCall]]], None],
         cancel: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -120,7 +123,8 @@ class PlanDesk:
                 else:
                     run, request = self._outbox.popleft()
                     if not run.dropped:
-                        self._ask(request)
+                        branch = self._runs[request.rid][1]
+                        self._ask(request, partial(run.instance.ahead, branch))
         finally:
             self._busy = False
 

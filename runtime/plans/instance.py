@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..errors import RequestError
 from ..protocol import (
     Done,
     Error,
     Generate,
+    NextCall,
     Plan,
     PlanArgument,
     PlanFork,
@@ -20,17 +22,16 @@ from ..protocol import (
     PlanOutput,
     PlanPart,
     PlanSelect,
-    SamplingParams,
     Score,
     Scores,
     Text,
     Tokens,
 )
+from .ahead import COMPUTE_ONLY, calls_ahead
 from .choices import decide
 from .prompt import Prompt, Speller
 
 Reply = Done | Scores | Error
-_COMPUTE_ONLY = SamplingParams(max_new_tokens=0)
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +65,7 @@ class Instance:
         self._texts = texts
         self._name = name
         self._namespace = namespace
+        self._speller = speller
         self._branches: dict[int, _Branch] = {}
         self._runnable: deque[_Branch] = deque()
         self._calls: list[Generate | Score] = []
@@ -89,6 +91,12 @@ class Instance:
             self._take(branch, reply)
             self._runnable.append(branch)
         return self._run()
+
+    def ahead(self, number: int) -> list[NextCall]:
+        """The calls of branch `number` that will follow its present one, as far as that is sure."""
+        branch = self._branches[number]
+        made, behind = branch.ops[branch.place], islice(branch.ops, branch.place + 1, None)
+        return calls_ahead(made, behind, self._texts, self._written, self._speller)
 
     def take_failures(self) -> list[tuple[int, Error]]:
         """Calls that could not even be made: branch and reason. Each is told once."""
@@ -122,13 +130,14 @@ class Instance:
                     branch.prompt.append(part)
                 case PlanArgument(index=index):
                     branch.prompt.append(Text(self._texts[index]))
-                case PlanOutput(branch=number, call=call):
-                    source = self._branches.get(number)
-                    if source is None or len(source.outputs) <= call:
+                case PlanOutput(branch=number) as op:
+                    text = self._written(op)
+                    if text is None:
+                        source = self._branches.get(number)
                         if source is not None and source.ended:
                             self._end(branch, failed=True)
                         return
-                    branch.prompt.append(Text(source.outputs[call]))
+                    branch.prompt.append(Text(text))
                 case PlanGenerate() as op:
                     self._generate(branch, op)
                     return
@@ -138,7 +147,7 @@ class Instance:
                 case PlanFork(branches=numbers):
                     if len(numbers) > 1 and branch.prompt.fresh:
                         # What the branches share is computed once, before any of them.
-                        self._generate(branch, PlanGenerate(_COMPUTE_ONLY))
+                        self._generate(branch, COMPUTE_ONLY)
                         return
                     for number in numbers:
                         self._start(number, branch.prompt.branch())
@@ -154,6 +163,11 @@ class Instance:
                             branch.prompt.extend(child.prompt.added())
             branch.place += 1
         self._end(branch)
+
+    def _written(self, op: PlanOutput) -> str | None:
+        """What a call wrote; None before it has ended."""
+        source = self._branches.get(op.branch)
+        return source.outputs[op.call] if source and op.call < len(source.outputs) else None
 
     def _take(self, branch: _Branch, reply: Done | Scores) -> None:
         """Append what a call wrote. Its prompt is computed now."""

@@ -11,7 +11,7 @@ from ..protocol import Part, Text, Tokens
 from ..tokenizer import Tokenizer
 
 # Longer stretches go to the service as text, which tokenizes them beside its loop.
-_MAX_CHARS: Final = 8_192
+MAX_CHARS: Final = 8_192
 
 
 class Speller:
@@ -84,7 +84,7 @@ class Prompt:
 
     def tokens(self) -> list[Part]:
         """The prompt as ids, but for texts so long that they are better tokenized elsewhere."""
-        if not self._open or sum(len(part.text) for part in self._open) > _MAX_CHARS:
+        if not self._open or sum(len(part.text) for part in self._open) > MAX_CHARS:
             return self.parts()
         ids = self._speller.spell(self._open, at_start=not self._closed)
         return _joined([*self._closed, Tokens(ids)])

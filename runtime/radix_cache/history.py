@@ -35,8 +35,11 @@ class EvictionHistory:
         if len(self._evicted_s) > self._capacity:
             self._evicted_s.popitem(last=False)
 
-    def explain(self, namespace: str, tokens: TokenIds, num_matched: int, node: Node) -> CacheMiss:
-        """Why no more than the first `num_matched` tokens, which end with `node`, were cached."""
+    def explain(
+        self, namespace: str, tokens: TokenIds, num_matched: int, node: Node | None
+    ) -> CacheMiss:
+        """Why no more than the first `num_matched` tokens were cached, which end with `node`, or
+        with none because their sequence has not filed them yet."""
         evicted_s = self._evicted_s.get(
             _key(namespace, tokens[: num_matched + 1].tobytes(), num_matched)
         )
@@ -45,7 +48,7 @@ class EvictionHistory:
             token_id=int(tokens[num_matched]),
             reason="new" if evicted_s is None else "evicted",
             evicted_ago_s=None if evicted_s is None else max(0.0, self._clock() - evicted_s),
-            cached_instead=list(node.children)[:_MAX_INSTEAD],
+            cached_instead=[] if node is None else list(node.children)[:_MAX_INSTEAD],
         )
 
 

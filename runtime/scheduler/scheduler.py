@@ -111,6 +111,24 @@ class Scheduler:
         if seq.num_slots > num_computed:
             self.kv.trim(seq)
 
+    def succeed(self, seq: Sequence, heir: Sequence) -> None:
+        """`seq` ended; `heir` begins with its tokens and goes on in its place, with what it has
+        computed and what it holds."""
+        heir.arrival, heir.preemptions = seq.arrival, seq.preemptions
+        # The last token of a prompt is computed in any case: its logits decide what follows.
+        self.confirm(seq, min(seq.num_computed, heir.max_match))
+        heir.node, heir.slots = seq.node, seq.slots
+        heir.num_slots, heir.num_leased = seq.num_slots, seq.num_leased
+        heir.num_computed = heir.cached_tokens = seq.num_computed
+        heir.queue_s = 0.0
+        self.num_hit_tokens += heir.num_computed
+        if heir.num_computed < heir.max_match:
+            heir.cache_miss = self._history.explain(
+                heir.namespace, heir.ids, heir.num_computed, None
+            )
+        self.running[self.running.index(seq)] = heir
+        self.waiting.wake(seq, gone=True)
+
     def finish(self, seq: Sequence, *, keep: bool = True) -> None:
         """A sequence ended or was dropped, running or waiting; free what it holds. With `keep` all
         that it computed stays in the tree as cache."""

@@ -17,6 +17,7 @@ from ..protocol import (
     Constraint,
     EmbedParams,
     LogprobParams,
+    NextCall,
     SamplingParams,
     TokenLogprob,
 )
@@ -46,7 +47,7 @@ class Sequence:
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
     fits. priority: higher goes first, where the policy looks at it. session: whose call it is, 0
-    for nobody's; ends_session: none will follow.
+    for nobody's; ends_session: none will follow. then: the calls that it goes on with.
     queue_s: how long it waited before it was first admitted.
     state_sum: [hidden], the sum of what is pooled, where its prompt is to be embedded.
 
@@ -70,6 +71,7 @@ class Sequence:
     priority: int = 0
     session: int = 0
     ends_session: bool = False
+    then: list[NextCall] = field(default_factory=list)
     matcher: Matcher | None = None
     given: list[int] = field(default_factory=list)
     num_forced: int = 0

@@ -22,6 +22,7 @@ from ..protocol import (
     FinishReason,
     FrontMessage,
     Generate,
+    NextCall,
     Part,
     Progress,
     Score,
@@ -48,7 +49,8 @@ _NO_END: Final = float("inf")
 @dataclass(slots=True, eq=False)
 class _Call:
     """A call and its sequences. lease: the engine's session that its first sequence belongs to, 0
-    for none; own_lease: it ends with the call unless the call is kept as a session."""
+    for none; own_lease: it ends with the call unless the call is kept as a session. ahead: tells
+    which calls will follow it."""
 
     flight: InFlight
     message: Generate | Score
@@ -58,6 +60,7 @@ class _Call:
     own_lease: bool
     num_waiting: int
     num_unfinished: int
+    ahead: Callable[[], list[NextCall]]
     sids: list[int] = field(default_factory=list)
 
 
@@ -90,6 +93,8 @@ class Calls:
         self._offload = offload
         self._clock = clock
         self._sequences: dict[int, tuple[_Call, int]] = {}
+        # By lease: the sequence that has gone on with the next call, which is taken in at once.
+        self._gone_on: dict[int, int] = {}
         self._judges = Workers(GrammarLimits())
         self.waiting = WaitingRoom(limits.max_waiting_sequences)
         self.sessions = Sessions(
@@ -101,10 +106,15 @@ class Calls:
         return len(self._sequences)
 
     def start(
-        self, client_id: bytes, message: Generate | Score, digest: bytes | None, lease: int = 0
+        self,
+        client_id: bytes,
+        message: Generate | Score,
+        digest: bytes | None,
+        lease: int = 0,
+        ahead: Callable[[], list[NextCall]] = list,
     ) -> None:
         """Take a call in. lease: the engine's session that it belongs to, where that is known.
-        Raises RequestError."""
+        ahead: tells which calls of that session will follow. Raises RequestError."""
         timeout_s = self._limits.request_timeout_s
         if message.base is not None:
             held = self.sessions.prompt(client_id, message.base, self._clock())
@@ -118,14 +128,19 @@ class Calls:
             validate.check_score(message, self._bounds)
             request = ScoreRequest(message)
             num_encodings = len(message.choices)
+        sid = self._gone_on.pop(lease, None)
         number = request.num_sequences
-        self.waiting.enter(number)
+        num_waiting = number if sid is None else 0
+        self.waiting.enter(num_waiting)
         flight = self._flights.open(client_id, message.rid, timeout_s, digest)
         record = self._history.begin(client_id, message, number)
         own_lease = message.keep_as is not None
         lease = next(self._numbers) if own_lease else lease
-        call = _Call(flight, message, request, record, lease, own_lease, number, number)
+        call = _Call(flight, message, request, record, lease, own_lease, num_waiting, number, ahead)
         flight.on_end = partial(self._release, call)
+        if sid is not None:
+            call.sids.append(sid)
+            self._sequences[sid] = (call, 0)
 
         def prepare() -> list[SequenceSpec] | RequestError:
             try:
@@ -135,9 +150,9 @@ class Calls:
             except Exception as error:
                 return _defect(error)
 
-        run = (
-            run_inline if _size(message.prompt) * num_encodings <= _INLINE_CHARS else self._offload
-        )
+        is_short = _size(message.prompt) * num_encodings <= _INLINE_CHARS
+        # Of a prompt that the engine has there is nothing to tokenize.
+        run = run_inline if is_short or sid is not None else self._offload
         run(prepare, lambda result: self._submit(call, result))
 
     def on_progress(self, progress: Progress) -> None:
@@ -153,6 +168,8 @@ class Calls:
         if progress.finish is not None:
             del self._sequences[progress.sid]
             self.waiting.note_finish(self._clock())
+            if progress.goes_on:
+                self._gone_on[call.lease] = progress.sid
         try:
             messages = call.request.progress(index, progress)
             doubt = None if progress.finish is None else call.request.doubt(index)
@@ -221,10 +238,13 @@ class Calls:
             self._flights.abort(call.flight, specs)
             return
         self._history.submitted(call.record, call.sids, specs[0].input_ids)
-        for index, spec in enumerate(specs):
-            self._send(call, index, spec)
+        if not call.sids:
+            for index, spec in enumerate(specs):
+                self._send(call, index, spec, call.ahead())
 
-    def _send(self, call: _Call, index: int, spec: SequenceSpec) -> None:
+    def _send(
+        self, call: _Call, index: int, spec: SequenceSpec, then: list[NextCall] | None = None
+    ) -> None:
         """Run a sequence."""
         sid = next(self._numbers)
         call.sids.append(sid)
@@ -240,6 +260,7 @@ class Calls:
                 session=0 if index else call.lease,
                 session_ttl_s=_NO_END,
                 embed=spec.embed,
+                then=then or [],
             )
         )
 
@@ -257,8 +278,12 @@ class Calls:
         self.waiting.leave(call.num_waiting)
         call.num_waiting = 0
         for sid in call.sids:
-            if self._sequences.pop(sid, None) is not None:
+            # One that has gone on is the next call's by now.
+            if sid in self._sequences and self._sequences[sid][0] is call:
+                del self._sequences[sid]
                 self._engine.send(Drop(sid=sid))
+        if (gone_on := self._gone_on.pop(call.lease, None)) is not None:
+            self._engine.send(Drop(sid=gone_on))  # with a call that nobody makes
         if call.own_lease and call.sids:
             self._release_lease(call.lease)
 

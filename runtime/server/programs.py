@@ -12,6 +12,7 @@ from ..plans.desk import PlanDesk
 from ..protocol import (
     FrontMessage,
     Generate,
+    NextCall,
     PlanCall,
     PlanDone,
     PlanInstance,
@@ -99,7 +100,7 @@ class Programs:
         flight.on_end = release
         self._desk.begin(run)
 
-    def _ask(self, message: Generate | Score) -> None:
+    def _ask(self, message: Generate | Score, ahead: Callable[[], list[NextCall]]) -> None:
         flights = self._flights
         flights.count("requests")
         name, branch, _ = message.rid.split(".")
@@ -108,7 +109,7 @@ class Programs:
             leases[branch] = next(self._numbers)
         try:
             flights.check_open(PLANS, message.rid)
-            self._calls.start(PLANS, message, None, leases[branch])
+            self._calls.start(PLANS, message, None, leases[branch], ahead)
         except RequestError as error:
             flights.refuse(PLANS, message.rid, error)
 

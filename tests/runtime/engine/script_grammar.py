@@ -93,6 +93,11 @@ class ScriptCompiler:
 
     scripts: dict[str, Script | Exception]
     gate: threading.Event = field(default_factory=threading.Event)
+    compiled: set[str] = field(default_factory=set)
+
+    def ready(self, constraint: Choices, max_new_tokens: int) -> Grammar | None:
+        known = constraint.choices[0] in self.compiled
+        return self.compile(constraint, max_new_tokens) if known else None
 
     def compile(self, constraint: Choices, max_new_tokens: int) -> Grammar:
         name = constraint.choices[0]
@@ -102,6 +107,7 @@ class ScriptCompiler:
         if isinstance(script, Exception):
             raise script
         script.require_budget(max_new_tokens)
+        self.compiled.add(name)
         return script
 
 

@@ -8,7 +8,7 @@ import pytest
 from hash_runner import HashRunner
 from world import Heard, World
 
-from branchline.runtime.protocol import LogprobParams
+from branchline.runtime.protocol import LogprobParams, NextCall, SamplingParams
 
 # Small engines reach the corners, large ones the numbers: together a good 100,000 tokens.
 SMALL = [(seed, False, 1_000) for seed in range(16)]
@@ -37,7 +37,18 @@ def random_wishes(rng: random.Random, prompt_len: int) -> dict[str, object]:
     if rng.random() < 0.1:
         wishes["logprobs"] = LogprobParams(prompt_start=rng.randint(0, prompt_len))
     wishes["namespace"] = rng.choice(["", "", "", "a"])
+    if rng.random() < 0.3:
+        wishes["then"] = [random_call(rng) for _ in range(rng.randint(1, 4))]
     return wishes
+
+
+def random_call(rng: random.Random) -> NextCall:
+    ids = [rng.randint(1, 60) for _ in range(rng.choice([0, 1, 2, 12]))]
+    length = rng.choice([0, 1, 3, 10, 40])
+    stop = [rng.randint(1, 60)] if rng.random() < 0.2 else []
+    return NextCall(
+        ids, SamplingParams(max_new_tokens=length, temperature=0.0, stop_token_ids=stop)
+    )
 
 
 class Traffic:
@@ -56,6 +67,7 @@ class Traffic:
         )
         self.known: list[list[int]] = []
         self.live: list[Heard] = []
+        self.num_gone_on = 0
 
     def arrive(self) -> None:
         prompt = random_prompt(self.rng, self.known)
@@ -77,6 +89,9 @@ class Traffic:
         for heard in [heard for heard in self.live if heard.over]:
             self.world.assert_right(heard)
             self.live.remove(heard)
+            if heard.heir is not None:
+                self.live.append(heard.heir)
+                self.num_gone_on += 1
             self.known.append((heard.submit.input_ids + heard.token_ids)[:70])
 
     def run(self, num_tokens: int) -> None:
@@ -105,11 +120,12 @@ def test_random_traffic_is_exact_and_leaks_nothing(seed: int, large: bool, num_t
 
 def test_the_random_traffic_reaches_retraction_eviction_and_hits() -> None:
     """Without these the test above would prove little."""
-    reached = {"retractions": 0.0, "evicted_tokens": 0.0, "hit_tokens": 0.0}
+    reached = {"retractions": 0.0, "evicted_tokens": 0.0, "hit_tokens": 0.0, "gone on": 0.0}
     for seed in range(4):
         traffic = Traffic(seed, large=False)
         traffic.run(800)
         stats = traffic.world.core.stats()
+        stats["gone on"] = traffic.num_gone_on
         for name in reached:
             reached[name] += stats[name]
     assert min(reached.values()) >= 5, reached

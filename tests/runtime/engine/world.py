@@ -13,6 +13,7 @@ from branchline.runtime.protocol import (
     CacheMiss,
     Failed,
     LogprobParams,
+    NextCall,
     Progress,
     SamplingParams,
     StepEvents,
@@ -26,7 +27,7 @@ MAX_QUIET_STEPS = 300
 
 @dataclass
 class Heard:
-    """What the events told of one sequence."""
+    """What the events told of one call. heir: the next call, with which its sequence went on."""
 
     submit: Submit
     token_ids: list[int] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Heard:
     num_progress: int = 0
     num_forced: int = 0
     drafts: tuple[int, int] | None = None
+    heir: Heard | None = None
 
     @property
     def over(self) -> bool:
@@ -100,6 +102,7 @@ class World:
         session: int = 0,
         session_ttl_s: float = 60.0,
         ends_session: bool = False,
+        then: list[NextCall] | None = None,
         **sampling: object,
     ) -> Heard:
         self._next_sid += 1
@@ -117,6 +120,7 @@ class World:
             session,
             session_ttl_s,
             ends_session,
+            then=then or [],
         )
         self.core.submit(submit)
         heard = self.heard[submit.sid] = Heard(submit)
@@ -154,6 +158,8 @@ class World:
         heard.drafts = progress.drafts
         heard.finish = progress.finish
         heard.matched_stop = progress.matched_stop
+        if progress.goes_on:
+            heard.heir = self.heard[progress.sid] = Heard(heir_of(heard))
 
     def drop(self, heard: Heard) -> None:
         self.core.drop(heard.submit.sid)
@@ -210,6 +216,22 @@ class World:
         stats = self.core.stats()
         assert stats["free_slots"] + stats["cached_tokens"] == stats["num_slots"]
         assert stats["evictable_tokens"] == stats["cached_tokens"]
+
+
+def heir_of(heard: Heard) -> Submit:
+    """The call that follows one that has ended, as it would be submitted by itself."""
+    before, (call, *then) = heard.submit, heard.submit.then
+    ends_with_stop = heard.token_ids[-1:] == [heard.matched_stop]
+    said = heard.token_ids[:-1] if ends_with_stop else heard.token_ids
+    return Submit(
+        before.sid,
+        [*before.input_ids, *said, *call.input_ids],
+        call.sampling,
+        call.constraint,
+        call.logprobs,
+        before.namespace,
+        then=then,
+    )
 
 
 def stop_in_last(text: str, num_new: int, stops: list[str]) -> str | None:

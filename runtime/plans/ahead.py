@@ -1,0 +1,83 @@
+"""Which calls of a branch follow the one that is made now, whatever it says: the engine then makes
+them without asking. Called by instance.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..errors import RequestError
+from ..protocol import (
+    JsonSchema,
+    NextCall,
+    PlanArgument,
+    PlanFork,
+    PlanGenerate,
+    PlanOp,
+    PlanOutput,
+    PlanPart,
+    SamplingParams,
+    Text,
+)
+from .prompt import MAX_CHARS, Speller
+
+COMPUTE_ONLY: Final = PlanGenerate(SamplingParams(max_new_tokens=0))
+# The last of so many is followed by others when its own time has come.
+_MAX_CALLS: Final = 64
+
+
+def calls_ahead(
+    made: PlanOp,
+    ops: Iterable[PlanOp],
+    texts: list[str],
+    written: Callable[[PlanOutput], str | None],
+    speller: Speller,
+) -> list[NextCall]:
+    """The calls that follow `made`, the call that a branch makes now, in the `ops` behind it.
+    written: what an earlier call wrote, None where that is not known yet.
+
+    They end before what needs something else first: a text to come, a selection, other branches.
+    """
+    calls: list[NextCall] = []
+    stretch: list[Text] = []
+    leads_on = isinstance(made, PlanGenerate) and _is_plain(made) and made.keep
+    for op in ops:
+        if not leads_on or len(calls) == _MAX_CALLS:
+            break
+        match op:
+            case PlanPart(part=Text() as text):
+                stretch.append(text)
+            case PlanArgument(index=index):
+                stretch.append(Text(texts[index]))
+            case PlanOutput() if (known := written(op)) is not None:
+                stretch.append(Text(known))
+            case PlanGenerate() if (call := _call(op, stretch, speller)) is not None:
+                calls.append(call)
+                stretch = []
+                leads_on = op.keep
+            case PlanFork(branches=[_, _, *_]) if any(text.text for text in stretch):
+                # What the branches share is computed before they start.
+                call = _call(COMPUTE_ONLY, stretch, speller)
+                return calls if call is None else [*calls, call]
+            case _:
+                break
+    return calls
+
+
+def _call(op: PlanGenerate, stretch: list[Text], speller: Speller) -> NextCall | None:
+    """`op` behind an output and a stretch of text; None where its prompt is more than that."""
+    wants_prompt = op.logprobs is not None and op.logprobs.prompt_start is not None
+    if not _is_plain(op) or wants_prompt or sum(len(part.text) for part in stretch) > MAX_CHARS:
+        return None
+    try:
+        ids = speller.spell(stretch, at_start=False)
+    except RequestError:
+        return None  # told when the call is made
+    return NextCall(ids, op.sampling, op.constraint, op.logprobs)
+
+
+def _is_plain(op: PlanGenerate) -> bool:
+    """Whether its prompt and its one output are what is generated, as it is generated."""
+    judged = isinstance(op.constraint, JsonSchema) and op.constraint.on_unsupported == "validate"
+    return op.sampling.n == 1 and not op.sampling.token_healing and not judged
