@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from ctypes import c_float, c_int, c_int64, c_void_p
@@ -24,6 +25,8 @@ from .packing import pack, storage_of
 
 # Forces a level: for measurements, and for machines whose widest vectors are slow.
 LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
+# More flags for the compiler: a sanitizer, debug symbols.
+FLAGS_VARIABLE: Final = "BRANCHLINE_CPU_FLAGS"
 LEVELS: Final = ("amx", "avx512", "avx2", "portable")
 DTYPES: Final = (torch.float32, torch.bfloat16)
 _EVERYTHING: Final = 2**63 - 1
@@ -215,7 +218,7 @@ def load_kernels(level: str | None = None, *, quantization: Quantization = "none
 
     Raises KernelBuildError.
     """
-    library = _load(build(_tell))
+    library = _load(build(_tell, shlex.split(os.environ.get(FLAGS_VARIABLE, ""))))
     level = level or os.environ.get(LEVEL_VARIABLE) or available_levels(library)[0]
     try:
         return CpuKernels(library, level, quantization)

@@ -270,58 +270,49 @@ inline void block_of_many(
 
 // --- one item --------------------------------------------------------------------------------
 
-template <class T>
-inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
-    const int dim = a.head_dim, padded = round_up(dim), group = a.heads / a.kv_heads;
-    const int num_rows = item.count * group, stride = round_up(num_rows);
-    const bool few = num_rows <= kFewRows;
-    scratch.reserve(padded);
+// The positions that each row of an item sees, and the span of all of them.
+struct Sight {
+    int low[kMaxRows], high[kMaxRows];
+    int begin, end;
+};
 
-    const float factor = 1.4426950408889634f / __builtin_sqrtf(float(dim));  // base 2
-    int low[kMaxRows], high[kMaxRows];  // positions that a row sees
-    int begin = item.end, end = item.begin;
-    if (!few) std::memset(scratch.q, 0, sizeof(float) * padded * stride);
-    for (int r = 0; r < stride; ++r) {
+inline Sight sight_of(const Attend& a, const Item& item, int num_rows, int group) {
+    Sight sight;
+    sight.begin = item.end, sight.end = item.begin;
+    for (int r = 0; r < round_up(num_rows); ++r) {
         const Query& query = a.queries[item.first + (r < num_rows ? r / group : 0)];
         const int64_t first = query.position - a.window + 1;
-        low[r] = first > item.begin ? int(first) : item.begin;
-        high[r] = query.position < item.end ? query.position : item.end - 1;
+        sight.low[r] = first > item.begin ? int(first) : item.begin;
+        sight.high[r] = query.position < item.end ? query.position : item.end - 1;
         if (r >= num_rows) continue;
-        begin = low[r] < begin ? low[r] : begin;
-        end = high[r] + 1 > end ? high[r] + 1 : end;
-        const T* q = static_cast<const T*>(a.q) + query.token * a.q_stride +
-                     int64_t(kv_head * group + r % group) * dim;
-        if (few) {
-            float* row = scratch.q + r * padded;
-            convert(q, row, dim);
-            for (int d = 0; d < padded; d += W) store(row + d, load(row + d) * factor);
-        } else {
-            for (int d = 0; d < dim; ++d) scratch.q[d * stride + r] = scalar(q + d) * factor;
-        }
+        sight.begin = sight.low[r] < sight.begin ? sight.low[r] : sight.begin;
+        sight.end = sight.high[r] + 1 > sight.end ? sight.high[r] + 1 : sight.end;
     }
-    std::memset(scratch.out, 0, sizeof(float) * padded * num_rows);
-    float most[kMaxRows], total[kMaxRows];
-    for (int r = 0; r < kMaxRows; ++r) most[r] = kNegInf, total[r] = 0.f;
+    return sight;
+}
 
-    const int64_t head = kv_head * a.num_slots * dim;
-    const T* k = static_cast<const T*>(a.k) + head;
-    const T* v = static_cast<const T*>(a.v) + head;
-    Rows rows;
-    for (int at = begin; at < end; at += kBlock) {
-        const int keys = end - at < kBlock ? end - at : kBlock;
-        find_rows(k, v, item.slots + at, keys, dim, padded, rows);
-        int first[kMaxRows], last[kMaxRows];
-        bool masked = false;
-        for (int r = 0; r < stride; ++r) {
-            first[r] = low[r] - at, last[r] = high[r] - at;
-            masked |= first[r] > 0 || last[r] < keys - 1;
-        }
-        if (few)
-            block_of_few(rows, keys, num_rows, padded, first, last, most, total);
-        else
-            block_of_many(rows, keys, num_rows, dim, padded, first, last, masked, most, total);
+// What the rows see of the keys at..at + keys; whether one of them sees less than all.
+inline bool look_at(const Sight& sight, int at, int keys, int num_rows, int* first, int* last) {
+    bool masked = false;
+    for (int r = 0; r < round_up(num_rows); ++r) {
+        first[r] = sight.low[r] - at, last[r] = sight.high[r] - at;
+        masked |= first[r] > 0 || last[r] < keys - 1;
     }
+    return masked;
+}
 
+template <class T>
+inline const T* query_row(const Attend& a, const Item& item, int kv_head, int group, int r) {
+    const Query& query = a.queries[item.first + r / group];
+    return static_cast<const T*>(a.q) + query.token * a.q_stride +
+           int64_t(kv_head * group + r % group) * a.head_dim;
+}
+
+// The item's results from scratch.out: final ones divided by their sum, others as partial rows.
+template <class T>
+inline void put_rows(const Attend& a, const Item& item, int kv_head, int num_rows,
+                     const float* most, const float* total) {
+    const int dim = a.head_dim, padded = round_up(dim), group = a.heads / a.kv_heads;
     for (int r = 0; r < num_rows; ++r) {
         const int query = r / group, row_head = kv_head * group + r % group;
         const float* from = scratch.out + r * padded;
@@ -337,6 +328,50 @@ inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
             a.partial_sum[row] = total[r];
         }
     }
+}
+
+// What scores are multiplied with: softmax is in base 2.
+inline float score_factor(int dim) { return 1.4426950408889634f / __builtin_sqrtf(float(dim)); }
+
+template <class T>
+inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
+    const int dim = a.head_dim, padded = round_up(dim), group = a.heads / a.kv_heads;
+    const int num_rows = item.count * group, stride = round_up(num_rows);
+    const bool few = num_rows <= kFewRows;
+    scratch.reserve(padded);
+
+    const float factor = score_factor(dim);
+    if (!few) std::memset(scratch.q, 0, sizeof(float) * padded * stride);
+    for (int r = 0; r < num_rows; ++r) {
+        const T* q = query_row<T>(a, item, kv_head, group, r);
+        if (few) {
+            float* row = scratch.q + r * padded;
+            convert(q, row, dim);
+            for (int d = 0; d < padded; d += W) store(row + d, load(row + d) * factor);
+        } else {
+            for (int d = 0; d < dim; ++d) scratch.q[d * stride + r] = scalar(q + d) * factor;
+        }
+    }
+    std::memset(scratch.out, 0, sizeof(float) * padded * num_rows);
+    float most[kMaxRows], total[kMaxRows];
+    for (int r = 0; r < kMaxRows; ++r) most[r] = kNegInf, total[r] = 0.f;
+
+    const int64_t head = kv_head * a.num_slots * dim;
+    const T* k = static_cast<const T*>(a.k) + head;
+    const T* v = static_cast<const T*>(a.v) + head;
+    const Sight sight = sight_of(a, item, num_rows, group);
+    Rows rows;
+    for (int at = sight.begin; at < sight.end; at += kBlock) {
+        const int keys = sight.end - at < kBlock ? sight.end - at : kBlock;
+        find_rows(k, v, item.slots + at, keys, dim, padded, rows);
+        int first[kMaxRows], last[kMaxRows];
+        const bool masked = look_at(sight, at, keys, num_rows, first, last);
+        if (few)
+            block_of_few(rows, keys, num_rows, padded, first, last, most, total);
+        else
+            block_of_many(rows, keys, num_rows, dim, padded, first, last, masked, most, total);
+    }
+    put_rows<T>(a, item, kv_head, num_rows, most, total);
 }
 
 template <class T>

@@ -5,11 +5,16 @@
 #include "linear.h"
 #ifdef BL_AMX
 #include "amx.h"
+#include "attention_amx.h"
 #endif
 
 namespace {
 
 void attend(const Attend& a, const Item& item, int kv_head) {
+#ifdef BL_AMX
+    if (a.is_bf16 && item.count * (a.heads / a.kv_heads) > kFewRows)
+        return attend_rows_amx(a, item, kv_head);
+#endif
     a.is_bf16 ? attend_rows<bf16>(a, item, kv_head) : attend_rows<float>(a, item, kv_head);
 }
 
