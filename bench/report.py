@@ -21,17 +21,21 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `goal` is the least value wanted; None where there is no goal."""
+    """One figure. `goal` is the least value wanted, or the greatest with `at_most`; None where
+    there is no goal."""
 
     metric: str
     value: float
     unit: str
     goal: float | None = None
     detail: str = ""
+    at_most: bool = False
 
     @property
     def met(self) -> bool | None:
-        return None if self.goal is None else self.value >= self.goal
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
 
 
 @dataclass
@@ -49,8 +53,9 @@ class Report:
         *,
         goal: float | None = None,
         detail: str = "",
+        at_most: bool = False,
     ) -> None:
-        self.rows.append(Row(metric, value, unit, goal, detail))
+        self.rows.append(Row(metric, value, unit, goal, detail, at_most))
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -65,7 +70,8 @@ class Report:
         for column in ("metric", "value", "unit", "goal", "detail"):
             table.add_column(column, justify="right" if column in ("value", "goal") else "left")
         for row in self.rows:
-            goal = "" if row.goal is None else f">= {row.goal:g}"
+            bound = "<=" if row.at_most else ">="
+            goal = "" if row.goal is None else f"{bound} {row.goal:g}"
             colour = {None: "", True: "[green]", False: "[red]"}[row.met]
             table.add_row(row.metric, f"{colour}{row.value:,.2f}", row.unit, goal, row.detail)
         Console().print(table)

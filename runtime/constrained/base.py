@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
+from .allowance import Allowance
 from .schema_report import Entry
 
 MaskRow = npt.NDArray[np.int32]
@@ -58,6 +59,12 @@ class Matcher(ABC):
 
         Raises RequestError("grammar") when no token is allowed.
         """
+
+    def try_mask(self, row: MaskRow, remaining: int | None, allowance: Allowance) -> bool:
+        """`fill_mask` as far as the allowance lasts; False where it did not: asked again, it goes
+        on where it stopped. By default it costs nothing worth counting."""
+        self.fill_mask(row, remaining)
+        return True
 
     @abstractmethod
     def accept(self, token_id: int) -> bool:

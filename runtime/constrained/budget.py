@@ -8,10 +8,14 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
+from .allowance import Allowance
 from .vocabulary import INFINITE, PLAIN_BYTES, Vocabulary
 from .walker import State, Walker
 
-_MAX_KEPT_STATES = 256
+_KEPT_BYTES = 32 * 1024 * 1024
+# NumPy looks at so many tokens while the walker looks at one place.
+_TOKENS_PER_PLACE = 64
+_BLOCK = 512
 
 TokenIds = npt.NDArray[np.int64]
 Costs = npt.NDArray[np.int32]
@@ -21,64 +25,119 @@ class TokenCosts:
     """For a state, the least tokens needed to finish after each token.
 
     The answer belongs to the state whatever the budget, so it is kept for the states that were
-    asked for last: sequences of one grammar pass through the same ones.
+    asked for last: sequences of one grammar pass through the same ones. Where an allowance does
+    not last, what was found is kept, too, and None is returned.
     """
 
     def __init__(self, walker: Walker, vocabulary: Vocabulary) -> None:
         self._walker = walker
         self._vocabulary = vocabulary
-        self._kept: OrderedDict[int, tuple[State, TokenIds, Costs]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, bool], _Costing] = OrderedDict()
+        self._kept_bytes = 0
 
-    def unaffordable(self, state: State, allowed: TokenIds, budget: int) -> TokenIds:
+    def unaffordable(
+        self, state: State, allowed: TokenIds, budget: int, allowance: Allowance | None = None
+    ) -> TokenIds | None:
         """Those of the tokens after which more than `budget` tokens are needed to finish.
 
         allowed: ids in ascending order, at least those that the grammar allows in this state.
         """
-        kept = self._kept.get(id(state))
-        if kept is None or kept[1].shape != allowed.shape or (kept[1] != allowed).any():
-            kept = (state, allowed, self._costs(state, allowed))
-            self._kept[id(state)] = kept
-            if len(self._kept) > _MAX_KEPT_STATES:
-                self._kept.popitem(last=False)
-        return allowed[kept[2] > budget]
+        costs = self._costs(state, allowed, False, allowance)
+        return None if costs is None else allowed[costs > budget]
 
-    def overrunning(self, state: State, allowed: TokenIds) -> TokenIds:
+    def overrunning(
+        self, state: State, allowed: TokenIds, allowance: Allowance | None = None
+    ) -> TokenIds | None:
         """Those of the tokens that repeat something too often. One repetition takes a byte at
         least, so only tokens longer than the repetitions that are left can."""
         suspects = allowed[self._vocabulary.lengths[allowed] > state.slack]
-        return suspects[self._costs(state, suspects) >= INFINITE]
+        costs = self._costs(state, suspects, True, allowance)
+        return None if costs is None else suspects[costs >= INFINITE]
 
-    def _costs(self, state: State, ids: TokenIds) -> Costs:
+    def _costs(
+        self, state: State, ids: TokenIds, long_only: bool, allowance: Allowance | None
+    ) -> Costs | None:
         """int32 [ids]: tokens needed after each token, INFINITE for one that is forbidden."""
-        costs = np.full(ids.shape, INFINITE, dtype=np.int32)
-        rest = np.arange(ids.shape[0])
-        if rest.size > 256 and self._loops(state):
-            plain = self._vocabulary.plain[ids]
-            costs[plain] = state.cost
-            rest = rest[~plain]
-        # In the order of their bytes, tokens share the states of their common beginning.
-        rest = rest[np.argsort(self._vocabulary.ranks[ids[rest]])]
-        step, token_bytes = self._walker.step, self._vocabulary.token_bytes
-        path: list[State | None] = [state]
-        previous = b""
-        for place in rest.tolist():
-            data = token_bytes[ids[place]]
-            shared = 0
-            limit = min(len(path) - 1, len(data))
-            while shared < limit and data[shared] == previous[shared]:
-                shared += 1
-            del path[shared + 1 :]
-            here = path[-1]
-            for position in range(shared, len(data)):
-                if here is None:
-                    break
-                here = step(here, data[position])
-                path.append(here)
-            previous = data
-            if here is not None and data:
-                costs[place] = here.cost
-        return costs
+        key = (id(state), long_only)
+        found = self._kept.get(key)
+        if found is None or not np.array_equal(found.ids, ids):
+            if found is not None:
+                self._kept_bytes -= found.num_bytes
+            found = self._kept[key] = _Costing(self._walker, self._vocabulary, state, ids)
+            self._kept_bytes += found.num_bytes
+            if allowance is not None:
+                allowance.spend(ids.size // _TOKENS_PER_PLACE)
+            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                _, oldest = self._kept.popitem(last=False)
+                self._kept_bytes -= oldest.num_bytes
+        return found.costs if found.go_on(allowance) else None
 
-    def _loops(self, state: State) -> bool:
-        """Whether plain characters lead back to the state, as inside an unbounded string."""
-        return all(self._walker.step(state, byte) is state for byte in PLAIN_BYTES)
+
+class _Costing:
+    """The costs after each of some tokens, found piece by piece. It holds the state, whose id would
+    be given to another one once it is gone."""
+
+    def __init__(self, walker: Walker, vocabulary: Vocabulary, state: State, ids: TokenIds) -> None:
+        self.ids = ids
+        self.costs: Costs = np.full(ids.shape, INFINITE, dtype=np.int32)
+        self._step = walker.step
+        self._token_bytes = vocabulary.token_bytes
+        self._path: list[State | None] = [state]
+        self._previous = b""
+        self._done = 0
+        wanted = np.zeros(len(vocabulary.token_bytes), dtype=np.bool_)
+        wanted[ids] = True
+        if ids.size > 256 and _loops(walker, state):
+            self.costs[vocabulary.plain[ids]] = state.cost
+            wanted &= ~vocabulary.plain
+        # In the order of their bytes, tokens share the states of their common beginning.
+        self._ordered = vocabulary.order[wanted[vocabulary.order]]
+        places = np.zeros(len(wanted), dtype=np.int64)
+        places[ids] = np.arange(ids.size)
+        self._places = places[self._ordered]
+
+    @property
+    def num_bytes(self) -> int:
+        return 2 * self.ids.nbytes + self.costs.nbytes + self._ordered.nbytes
+
+    def go_on(self, allowance: Allowance | None) -> bool:
+        """Work as long as it is allowed; whether all costs are there."""
+        while self._done < self._ordered.size:
+            if allowance is not None and allowance.is_spent:
+                return False
+            block = slice(self._done, self._done + _BLOCK)
+            for token, place in zip(
+                self._ordered[block].tolist(), self._places[block].tolist(), strict=True
+            ):
+                looked_at, cost = self._walked(self._token_bytes[token])
+                self.costs[place] = cost
+                self._done += 1
+                if allowance is not None:
+                    allowance.spend(looked_at)
+                    if allowance.is_spent:
+                        break
+        return True
+
+    def _walked(self, data: bytes) -> tuple[int, int]:
+        """How many places were looked at, and the cost after the token of these bytes."""
+        path, previous = self._path, self._previous
+        shared = 0
+        limit = min(len(path) - 1, len(data), len(previous))
+        while shared < limit and data[shared] == previous[shared]:
+            shared += 1
+        del path[shared + 1 :]
+        here = path[-1]
+        looked_at = 1
+        for position in range(shared, len(data)):
+            if here is None:
+                break
+            looked_at += len(here.frames)
+            here = self._step(here, data[position])
+            path.append(here)
+        self._previous = data
+        return looked_at, INFINITE if here is None or not data else here.cost
+
+
+def _loops(walker: Walker, state: State) -> bool:
+    """Whether plain characters lead back to the state, as inside an unbounded string."""
+    return all(walker.step(state, byte) is state for byte in PLAIN_BYTES)

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .allowance import Allowance
+
 BitMask = npt.NDArray[np.int32]
 
 
@@ -40,3 +42,6 @@ class Compiled(Protocol):
 
     def handle(self) -> Handle:
         """A handle at the start."""
+
+    def prepare(self, handle: Handle, allowance: Allowance) -> bool:
+        """Find what the handle's next mask needs; False where the allowance did not last."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..errors import RequestError
 from . import charset
 from .expr import EMPTY, NEVER, Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, lit, seq
+from .left_recursion import nullable_rules
 from .limits import GrammarLimits
 
 MAX_INDENTED = 8
@@ -106,7 +107,7 @@ class _Writer:
         self._source = language.rules
         self._limits = limits
         self._done: dict[tuple[int, _Spot], dict[_Spot, Expr]] = {}
-        self._empty = _rules_with_empty_text(language.rules)
+        self._empty = nullable_rules(language.rules)
         self.rules: dict[str, Expr] = {}
         found = self._lay(language.root, _Spot())
         self.root = alt(found.values())
@@ -232,27 +233,3 @@ class _Writer:
 
 def _same(texts: list[Expr], items: tuple[Expr, ...]) -> bool:
     return len(texts) == len(items) and all(a is b for a, b in zip(texts, items, strict=True))
-
-
-def _rules_with_empty_text(rules: dict[str, Expr]) -> frozenset[str]:
-    """The rules that the empty text matches."""
-    found: set[str] = set()
-
-    def empty(expr: Expr) -> bool:
-        match expr:
-            case Lit(data):
-                return not data
-            case Chars():
-                return False
-            case Seq(items):
-                return all(map(empty, items))
-            case Alt(items):
-                return any(map(empty, items))
-            case Repeat(item, low, _):
-                return low == 0 or empty(item)
-            case Ref(name):
-                return name in found
-
-    while more := {name for name, body in rules.items() if name not in found and empty(body)}:
-        found |= more
-    return frozenset(found)

@@ -1,5 +1,6 @@
-"""Left recursion out of a grammar's rules; used by gbnf.py. The walker goes down a rule before it
-reads a byte, so a rule that begins with itself would never arrive."""
+"""Left recursion out of a grammar's rules; used by gbnf.py, and by json_layout.py for which rules
+may be empty. The walker goes down a rule before it reads a byte, so a rule that begins with itself
+would never arrive."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from .expr import NEVER, Alt, Expr, Lit, Ref, Repeat, Seq, alt, seq
 def without_left_recursion(rules: dict[str, Expr]) -> dict[str, Expr]:
     """The same language with `a ::= a x | y` written as `a ::= y x*`. Raises RequestError where a
     rule begins with itself by way of others or of parts that may be empty."""
-    nullable = _nullable(rules)
+    nullable = nullable_rules(rules)
     result = {name: _direct(name, body) for name, body in rules.items()}
     following = {name: list(_first(body, nullable)) for name, body in result.items()}
     done: set[str] = set()
@@ -56,7 +57,7 @@ def _count(body: Expr) -> int:
     return len(body.items) if isinstance(body, Alt) else 1
 
 
-def _nullable(rules: dict[str, Expr]) -> set[str]:
+def nullable_rules(rules: dict[str, Expr]) -> set[str]:
     """The rules that match the empty text."""
     found: set[str] = set()
     while True:

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from .allowance import Allowance
 from .byte_dfa import ByteDfa
-from .handle import BitMask
+from .handle import BitMask, Handle
 from .vocabulary import PLAIN_BYTES, Vocabulary
 
 _CACHE_BYTES = 8 * 1024 * 1024
+# Tokens walked at a time where there is an allowance; and NumPy looks at so many bytes while the
+# walker looks at one place.
+_BLOCK = 8_192
+_BYTES_PER_PLACE = 32
+_MAX_BEGUN = 16
 
 Row = npt.NDArray[np.int32]
+TokenIds = npt.NDArray[np.int64]
 
 
 class TokenColumns:
@@ -28,7 +36,7 @@ class TokenColumns:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         lengths = vocabulary.lengths
-        order = np.argsort(vocabulary.ranks, kind="stable")
+        order = vocabulary.order
         self.ids = order[lengths[order] > 0]  # int64 [tokens]
         self.lengths = lengths[self.ids]  # int32 [tokens]
         self.plain = vocabulary.plain[self.ids]  # bool [tokens]
@@ -40,21 +48,31 @@ class TokenColumns:
 
     def allowed(self, dfa: ByteDfa, state: int) -> npt.NDArray[np.int64]:
         """Ids of the tokens that `state` can take whole."""
+        taken, alive = self.begun(dfa, state)
+        return np.concatenate([taken, self.walked(dfa, state, alive)[0]])
+
+    def begun(self, dfa: ByteDfa, state: int) -> tuple[TokenIds, TokenIds]:
+        """Ids of tokens that are taken without a walk, and places of those to be walked."""
         steps = dfa.table[state, dfa.byte_class]  # int32 [256]
-        pieces: list[npt.NDArray[np.int64]] = []
         if bool((steps[np.frombuffer(PLAIN_BYTES, dtype=np.uint8)] == state).all()):
-            # Plain text leads back here: such tokens need no walk.
-            pieces.append(self.ids[self.plain])
+            # Plain text leads back here.
             alive = np.flatnonzero(~self.plain & (steps[self.flat[self.starts]] != dfa.dead))
-        else:
-            ranges = [
-                np.arange(self.firsts[byte], self.firsts[byte + 1])
-                for byte in np.flatnonzero(steps != dfa.dead).tolist()
-            ]
-            alive = np.concatenate(ranges) if ranges else np.empty(0, dtype=np.int64)
+            return self.ids[self.plain], alive
+        ranges = [
+            np.arange(self.firsts[byte], self.firsts[byte + 1])
+            for byte in np.flatnonzero(steps != dfa.dead).tolist()
+        ]
+        none = np.empty(0, dtype=np.int64)
+        return none, np.concatenate(ranges) if ranges else none
+
+    def walked(self, dfa: ByteDfa, state: int, alive: TokenIds) -> tuple[TokenIds, int]:
+        """Of the tokens at some places, the ids of those that are taken, and how many bytes were
+        looked at."""
+        pieces = [np.empty(0, dtype=np.int64)]
         states = np.full(alive.shape, state, dtype=np.int32)
-        column = 0
+        column = looked_at = 0
         while alive.size:
+            looked_at += alive.size
             states = dfa.table[states, dfa.byte_class[self.flat[self.starts[alive] + column]]]
             column += 1
             kept = states != dfa.dead
@@ -62,7 +80,15 @@ class TokenColumns:
             pieces.append(self.ids[alive[ended]])
             kept &= ~ended
             alive, states = alive[kept], states[kept]
-        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+        return np.concatenate(pieces), looked_at
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A row in the making: ids that it allows, and places of tokens not walked yet."""
+
+    taken: list[TokenIds]
+    alive: TokenIds
 
 
 class NativeMasks:
@@ -79,6 +105,7 @@ class NativeMasks:
         self._vocab_size = len(vocabulary.token_bytes)
         self._lock = threading.Lock()
         self._rows: OrderedDict[int, Row] = OrderedDict()
+        self._begun: dict[int, _Begun] = {}
         self._distinct: dict[bytes, tuple[Row, int]] = {}
 
     @property
@@ -93,13 +120,40 @@ class NativeMasks:
             if found is not None:
                 self._rows.move_to_end(state)
                 return found
-        row = self._computed(state)
+        row = self._packed(state, [self._columns.allowed(self.dfa, state)])
         with self._lock:
             return self._keep(state, row)
 
-    def _computed(self, state: int) -> Row:
+    def prepare(self, handle: Handle, allowance: Allowance) -> bool:
+        """Find the row of the handle's state, block by block."""
+        assert isinstance(handle, NativeHandle)
+        state = handle.state
+        if state == NativeHandle.END or state in self._rows:
+            return True
+        begun = self._begun.get(state)
+        if begun is None:
+            taken, alive = self._columns.begun(self.dfa, state)
+            begun = self._begun[state] = _Begun([taken], alive)
+            if len(self._begun) > _MAX_BEGUN:  # whoever wanted it is gone
+                del self._begun[next(iter(self._begun))]
+            allowance.spend(len(self._columns.ids) // _BYTES_PER_PLACE)
+        while begun.alive.size:
+            if allowance.is_spent:
+                return False
+            block, begun.alive = begun.alive[:_BLOCK], begun.alive[_BLOCK:]
+            found, looked_at = self._columns.walked(self.dfa, state, block)
+            begun.taken.append(found)
+            allowance.spend(looked_at // _BYTES_PER_PLACE)
+        row = self._packed(state, begun.taken)
+        self._begun.pop(state, None)
+        with self._lock:
+            self._keep(state, row)
+        return True
+
+    def _packed(self, state: int, taken: list[TokenIds]) -> Row:
         bits = np.zeros(-(-self._vocab_size // 32) * 32, dtype=np.uint8)
-        bits[self._columns.allowed(self.dfa, state)] = 1
+        for ids in taken:
+            bits[ids] = 1
         if self.dfa.accepting[state]:
             bits[self._eos] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
@@ -134,6 +188,10 @@ class NativeHandle:
     def __init__(self, masks: NativeMasks, states: list[int]) -> None:
         self._masks = masks
         self._states = states
+
+    @property
+    def state(self) -> int:
+        return self._states[-1]
 
     def fill_next_token_bitmask(self, bitmask: BitMask, index: int = 0, /) -> bool:
         row = self._masks.row(self._states[-1])

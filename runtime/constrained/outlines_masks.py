@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import RequestError
+from .allowance import Allowance
 from .byte_dfa import inlined
 from .charset import CharSet
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
-from .handle import BitMask
+from .handle import BitMask, Handle
 from .vocabulary import Vocabulary
 
 _END = -1
@@ -68,6 +69,10 @@ class OutlinesMasks:
     def memory_size_bytes(self) -> int:
         # An edge is two integers in a hash map.
         return 32 * sum(map(len, self.index.get_transitions().values()))
+
+    def prepare(self, handle: Handle, allowance: Allowance) -> bool:
+        """All of it was found when the index was built."""
+        return True
 
     def handle(self) -> OutlinesHandle:
         return OutlinesHandle(self, [self.index.get_initial_state()])

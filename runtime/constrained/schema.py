@@ -135,7 +135,7 @@ class SchemaBuilder:
         for branch in branches:
             listed = self.values.constants(branch)
             if listed is not None:
-                constants += [value for value in listed if self.values.holds(branch, value)]
+                constants += listed
             elif kind != "null" or not branch.excluded:
                 options.append(_WRITERS[kind](self, branch))
         try:
@@ -168,7 +168,7 @@ class SchemaBuilder:
         for branch in self.facts.branches(goal, "string"):
             listed = self.values.constants(branch)
             if listed is not None:
-                machine = automaton.words(v for v in listed if self.values.holds(branch, v))
+                machine = automaton.words(listed)
             else:
                 machine = string_automaton(self, branch)
             result = machine if result is None else automaton.either(result, machine)

@@ -16,6 +16,9 @@ from .schema_strings import format_pattern
 if TYPE_CHECKING:
     from .schema import SchemaBuilder
 
+# All values of the kinds that have few.
+_FEW: dict[str, list[Any]] = {"null": [None], "boolean": [True, False]}
+
 
 class Values:
     def __init__(self, builder: SchemaBuilder) -> None:
@@ -29,24 +32,28 @@ class Values:
         return any(self.holds(branch, value) for branch in branches)
 
     def constants(self, branch: Branch) -> list[Any] | None:
-        """The values to choose from, where they are listed; they may break other conditions."""
-        return branch.constants
+        """The values that satisfy a branch which lists them; None where it does not."""
+        if branch.constants is None:
+            return None
+        denied = {exact(other) for other, _ in branch.excluded}
+        return [
+            value
+            for value in branch.constants
+            if exact(value) not in denied and self._fits(branch, value)
+        ]
 
     def listed(self, goal: Goal) -> list[Any] | None:
         """All values that satisfy a goal, each once; None where they are not listed."""
         found: dict[str, Any] = {}
         for kind in KINDS:
             for branch in self._builder.branches(goal, kind):
-                values = branch.constants
-                if values is None and kind == "null":
-                    values = [None]
-                if values is None and kind == "boolean":
-                    values = [True, False]
+                values = self.constants(branch)
+                if values is None and kind in _FEW:
+                    values = [value for value in _FEW[kind] if self.holds(branch, value)]
                 if values is None:
                     return None
                 for value in values:
-                    if self.holds(branch, value):
-                        found.setdefault(exact(value), value)
+                    found.setdefault(exact(value), value)
         return list(found.values())
 
     def holds(self, branch: Branch, value: Any) -> bool:
@@ -56,6 +63,10 @@ class Values:
             return False
         if any(exact(value) == exact(other) for other, _ in branch.excluded):
             return False
+        return self._fits(branch, value)
+
+    def _fits(self, branch: Branch, value: Any) -> bool:
+        """Whether a value satisfies the conditions of its kind."""
         if branch.kind == "number":
             return _number(branch, value)
         if branch.kind == "string":

@@ -21,7 +21,7 @@ from .walker import State, Walker
 REJOINED_TOKENS = 8
 """So much of the text is tokenized again."""
 _MAX_KEPT = 512
-# Tokens that are tried in a state, at about 1 us each; more are taken to reach on.
+# Tokens that are tried at a place, at about 1 us each; more are taken to reach on.
 _MAX_TRIED = 256
 
 
@@ -125,19 +125,24 @@ class Speller:
         key = (id(state), suffix)
         kept = self._settled_ends.get(key)
         if kept is None:
-            settled = not any(self._reaches(suffix[begin:], state) for begin in range(len(suffix)))
+            settled = self._ends_tokens(suffix, state)
             kept = self._settled_ends[key] = (state, settled)
             if len(self._settled_ends) > _MAX_KEPT:
                 self._settled_ends.popitem(last=False)
         return kept[1]
 
-    def _reaches(self, suffix: bytes, state: State) -> bool:
-        """Whether a token that begins with `suffix` may go on as the text does in `state`."""
-        tokens = self._vocabulary.longer(suffix)
-        tried = tokens[:_MAX_TRIED]
-        return len(tokens) > len(tried) or any(
-            self._walker.walk(state, token[len(suffix) :]) is not None for token in tried
-        )
+    def _ends_tokens(self, suffix: bytes, state: State) -> bool:
+        """Whether no token that begins within `suffix` may go on as the text does in `state`."""
+        left = _MAX_TRIED
+        for begin in range(len(suffix)):
+            tokens = self._vocabulary.longer(suffix[begin:])
+            left -= len(tokens)
+            if left < 0:
+                return False
+            reach = len(suffix) - begin
+            if any(self._walker.walk(state, token[reach:]) is not None for token in tokens):
+                return False
+        return True
 
 
 def _whole_characters(data: bytes) -> bytes:

@@ -19,14 +19,14 @@ PLAIN_BYTES = bytes(byte for byte in range(0x20, 0x7F) if chr(byte) not in '"\\'
 class Vocabulary:
     """Bytes of each token, empty for tokens that a grammar never allows.
 
-    lengths, ranks, plain: per token the number of its bytes, its place in the order of their
-    bytes, and whether all of them are plain.
+    lengths, plain: per token the number of its bytes, and whether all of them are plain. order:
+    the ids in the order of their bytes.
     """
 
     token_bytes: list[bytes]
     max_length: int = field(init=False)
     lengths: npt.NDArray[np.int32] = field(init=False)
-    ranks: npt.NDArray[np.int32] = field(init=False)
+    order: npt.NDArray[np.int64] = field(init=False)
     plain: npt.NDArray[np.bool_] = field(init=False)
     _known: frozenset[bytes] = field(init=False)
     _sorted: list[bytes] = field(init=False)
@@ -34,12 +34,10 @@ class Vocabulary:
     def __post_init__(self) -> None:
         tokens = self.token_bytes
         order = sorted(range(len(tokens)), key=tokens.__getitem__)
-        ranks = np.empty(len(tokens), dtype=np.int32)
-        ranks[order] = np.arange(len(tokens), dtype=np.int32)
         plain = [bool(data) and not data.translate(None, PLAIN_BYTES) for data in tokens]
         for name, value in (
             ("lengths", np.array([len(data) for data in tokens], dtype=np.int32)),
-            ("ranks", ranks),
+            ("order", np.array(order, dtype=np.int64)),
             ("plain", np.array(plain, dtype=np.bool_)),
             ("_known", frozenset(data for data in tokens if data)),
             ("_sorted", [tokens[index] for index in order if tokens[index]]),

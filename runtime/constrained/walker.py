@@ -22,6 +22,7 @@ from .vocabulary import INFINITE, Vocabulary
 _MAX_KEPT = 50_000
 # So many places at once are read by no grammar that is meant to be: each doubles the next.
 _MAX_FRAMES = 25_000
+_MAX_FORCED = 512
 _FREE = 1 << 30
 _NODE_BYTES, _FRAME_BYTES, _STATE_BYTES = 300, 350, 1_200
 
@@ -135,17 +136,24 @@ class Walker:
     def _settle_costs(self) -> None:
         """Least tokens of every node. Rules may refer to each other in circles, so a node is
         computed again whenever something inside it became cheaper."""
-        parents: dict[int, list[Node]] = {}
-        for node in self._nodes:
+        parents: dict[int, list[int]] = {}
+        for place, node in enumerate(self._nodes):
             for item in node.items:
-                parents.setdefault(id(item), []).append(node)
-        pending = deque(self._nodes)
+                parents.setdefault(id(item), []).append(place)
+        # Each at most once: of ten thousand alternatives, every one would bring its parent along.
+        pending = deque(range(len(self._nodes)))
+        waits = [True] * len(self._nodes)
         while pending:
-            node = pending.popleft()
+            place = pending.popleft()
+            waits[place] = False
+            node = self._nodes[place]
             cost = min(self._cost(node), INFINITE)
             if cost < node.cost:
                 node.cost = cost
-                pending += parents.get(id(node), [])
+                for parent in parents.get(id(node), []):
+                    if not waits[parent]:
+                        waits[parent] = True
+                        pending.append(parent)
 
     def _cost(self, node: Node) -> int:
         if node.kind == "bytes":
@@ -237,11 +245,11 @@ class Walker:
         return state
 
     def forced(self, state: State) -> bytes:
-        """The bytes that must follow, as far as there is no choice and the text is not
-        complete."""
+        """The bytes that must follow, as far as there is no choice and the text is not complete;
+        no more of them than take a millisecond."""
         forced = bytearray()
         seen: set[int] = set()
-        while not state.accepting and id(state) not in seen:
+        while len(forced) < _MAX_FORCED and not state.accepting and id(state) not in seen:
             seen.add(id(state))
             options = {
                 frame.node.data[frame.low]

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import RequestError
 from ..protocol import GrammarBackend
 from ..tokenizer import Tokenizer
+from .allowance import Allowance
 from .base import NOTHING_FORCED, Forced, Grammar, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
 from .byte_dfa import byte_dfa
@@ -38,6 +39,7 @@ from .walker import State, Walker
 _MAX_AUTO_STATES = 3_000
 # Characters of EBNF x tokens that compile in under 0.3 s whatever they say.
 _SURE_TO_END = 50_000_000
+_NONE: TokenIds = np.empty(0, dtype=np.int64)
 
 
 class XGrammarEngine:
@@ -149,6 +151,10 @@ class _XGrammarMasks:
     def memory_size_bytes(self) -> int:
         return int(self._compiled.memory_size_bytes)
 
+    def prepare(self, handle: Handle, allowance: Allowance) -> bool:
+        """Nothing: xgrammar's masks cannot be found in parts."""
+        return True
+
     def handle(self) -> Handle:
         handle: Handle = self._xgrammar.GrammarMatcher(self._compiled)
         return handle
@@ -196,7 +202,15 @@ class XGrammarMatcher(Matcher):
         return self._states[-1].cost
 
     def fill_mask(self, row: MaskRow, remaining: int | None = None) -> None:
-        engine = self._grammar.engine
+        self._fill(row, remaining, None)
+
+    def try_mask(self, row: MaskRow, remaining: int | None, allowance: Allowance) -> bool:
+        if not self._grammar.compiled.prepare(self._handle, allowance):
+            return False
+        return self._fill(row, remaining, allowance)
+
+    def _fill(self, row: MaskRow, remaining: int | None, allowance: Allowance | None) -> bool:
+        engine, costs = self._grammar.engine, self._grammar.costs
         mask = row.reshape(1, -1)
         if self._handle.is_terminated():
             raise RequestError("grammar", "the output is complete; no token may follow")
@@ -204,13 +218,18 @@ class XGrammarMatcher(Matcher):
         self._handle.fill_next_token_bitmask(mask, 0)
         _clear_from(row, engine.vocab_size)
         state = self._states[-1]
+        forbidden: TokenIds | None = _NONE
         if remaining is not None and remaining <= self._grammar.walker.most:
             ids = self._allowed(row)
-            self._forbid(row, self._grammar.costs.unaffordable(state, ids, remaining - 1))
+            forbidden = costs.unaffordable(state, ids, remaining - 1, allowance)
         elif state.slack < engine.vocabulary.max_length:
-            self._forbid(row, self._grammar.costs.overrunning(state, self._allowed(row)))
+            forbidden = costs.overrunning(state, self._allowed(row), allowance)
+        if forbidden is None:
+            return False
+        self._forbid(row, forbidden)
         if not row.any():
             raise RequestError("grammar", "no token of the vocabulary continues the output")
+        return True
 
     def _allowed(self, row: MaskRow) -> TokenIds:
         """The ids that a row allows, end tokens left out."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 
@@ -21,6 +23,7 @@ class ForwardBatch:
     context_slots: per sequence, the slots of all its tokens so far in order, the new ones last:
         [context_len].
     logit_rows: [rows], the indices into `tokens` for which logits (or last states) are wanted.
+    host_slots: `context_slots` once more, for the host; None where nobody has them.
     """
 
     token_ids: torch.Tensor
@@ -29,3 +32,4 @@ class ForwardBatch:
     query_lens: list[int]
     context_slots: list[torch.Tensor]
     logit_rows: torch.Tensor
+    host_slots: list[npt.NDArray[np.int64]] | None = None

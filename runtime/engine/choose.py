@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..constrained.allowance import Allowance
 from ..errors import RequestError
 from ..protocol import TokenLogprob
 from ..sampling import Sampled, sample
@@ -22,10 +23,11 @@ _Mask = npt.NDArray[np.int32]
 
 
 class Choice(NamedTuple):
-    """A token that was sampled for a sequence, with its log probability if that was asked for."""
+    """A token that was sampled for a sequence, with its log probability if that was asked for.
+    None: its mask needs another step."""
 
     seq: Sequence
-    token_id: int
+    token_id: int | None
     logprob: TokenLogprob | None
 
 
@@ -34,6 +36,7 @@ class Chooser:
 
     num_real_tokens: of the tokenizer. num_columns: of the logits; checkpoints pad them, and a
     padding column must never be sampled.
+    allowance: what the masks of a step may cost; None for as much as they take.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Chooser:
     ) -> None:
         self._blame = blame
         self._num_words = -(-num_columns // 32)
+        self.allowance: Allowance | None = None
         self.num_masks = 0
+        self.num_unfinished_masks = 0
         self.mask_s = 0.0
         self._rows = np.empty((0, self._num_words), np.int32)
         self._real = None
@@ -51,25 +56,28 @@ class Chooser:
             self._real = np.packbits(bits, bitorder="little").view(np.int32)
 
     def choose(self, seqs: list[Sequence], logits: torch.Tensor) -> list[Choice]:
-        """One token for each of `seqs` that did not fail. logits: [seqs, columns]."""
+        """One token, or none yet, for each of `seqs` that did not fail. logits: [seqs, columns]."""
         masks: list[_Mask | None] = [self._real] * len(seqs)
         rows = list(range(len(seqs)))
+        unfinished: list[Choice] = []
         if any(seq.matcher is not None for seq in seqs):
-            rows = self._fill_masks(seqs, masks)
+            rows = self._fill_masks(seqs, masks, unfinished)
             if len(rows) < len(seqs):
                 seqs = [seqs[row] for row in rows]
                 masks = [masks[row] for row in rows]
                 logits = logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
         if not seqs:
-            return []
+            return unfinished
         try:
             sampled = sample(logits, [seq.sampling_state for seq in seqs], masks)
         except Exception:
             _log.exception("sampling %d sequences failed; trying them one by one", len(seqs))
-            return self._choose_singly(seqs, masks, logits)
-        return self._choices(seqs, sampled)
+            return unfinished + self._choose_singly(seqs, masks, logits)
+        return unfinished + self._choices(seqs, sampled)
 
-    def _fill_masks(self, seqs: list[Sequence], masks: list[_Mask | None]) -> list[int]:
+    def _fill_masks(
+        self, seqs: list[Sequence], masks: list[_Mask | None], unfinished: list[Choice]
+    ) -> list[int]:
         """Ask the grammars what may follow; the rows for which something may."""
         if len(self._rows) < len(seqs):
             self._rows = np.empty((2 * len(seqs), self._num_words), np.int32)
@@ -79,7 +87,11 @@ class Chooser:
             if seq.matcher is not None:
                 mask = self._rows[row]
                 try:
-                    seq.matcher.fill_mask(mask, seq.num_remaining)
+                    if self.allowance is None:
+                        seq.matcher.fill_mask(mask, seq.num_remaining)
+                    elif not seq.matcher.try_mask(mask, seq.num_remaining, self.allowance):
+                        unfinished.append(Choice(seq, None, None))
+                        continue
                     if not mask.any():
                         raise RequestError(
                             "grammar",
@@ -92,6 +104,7 @@ class Chooser:
                 masks[row] = mask
                 self.num_masks += 1
             rows.append(row)
+        self.num_unfinished_masks += len(unfinished)
         self.mask_s += time.perf_counter() - started_s
         return rows
 

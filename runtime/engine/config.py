@@ -39,7 +39,7 @@ class EngineConfig:
         inputs rounded as they come) or "int4" (a scale per 32, 64 or 128 inputs).
     context_length: longest sequence in tokens; None is the model's own.
     kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
-        memory holds, and on a CPU at most `MAX_CPU_KV_BYTES`.
+        memory holds, and on a CPU at most 2 GiB.
     max_running: sequences that run at the same time.
     chunk_tokens: new tokens per step, over all sequences.
     num_threads: of torch on the CPU; None leaves torch's own choice.

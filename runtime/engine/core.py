@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
@@ -41,7 +42,8 @@ from .loading import load_compiler, load_runner, load_tokenizer
 from .reporting import failure_of, progress_of
 from .speculating import Drafter, PromptLookup, Speculator
 from .succession import Succession
-from .taking import Taker, Turn
+from .taking import Taker
+from .turn import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -230,6 +232,8 @@ class EngineCore:
             "grammar_compile_seconds": self._compiling.compile_s,
             "masks": self._chooser.num_masks,
             "mask_seconds": self._chooser.mask_s,
+            "unfinished_masks": self._chooser.num_unfinished_masks,
+            "most_mask_work": self._taker.held.most_spent,
             "drafted_tokens": self._speculator.num_guessed,
             "accepted_tokens": self._speculator.num_right,
             "sessions": self.leases.num_sessions,
@@ -299,7 +303,7 @@ class EngineCore:
     def _advance(self) -> None:
         self._receive_grammars()
         scheduled = self.scheduler.schedule()
-        if not scheduled:
+        if not scheduled and not self._taker.held:
             return
         self._counts["steps"] += 1
         self._counts["computed_tokens"] += sum(chunk.end - chunk.start for chunk in scheduled)
@@ -311,6 +315,7 @@ class EngineCore:
                 self.scheduler.settle(chunk)
             for seq in pool(computed):
                 self._report(seq, [], None, Finish("length"))
+        turns, rows = list[Turn](), torch.empty(0, 0)
         if chunks := [chunk for chunk in scheduled if not chunk.seq.embed]:
             positions = [logit_positions(chunk) for chunk in chunks]
             is_decode = all(chunk.start == chunk.seq.num_tokens - 1 for chunk in chunks)
@@ -321,12 +326,13 @@ class EngineCore:
                 self._speculator.note_step(num_tokens, time.perf_counter() - started_s)
             for chunk in computed.chunks:
                 self.scheduler.settle(chunk)
-            turns = split_rows(computed)
-            try:
-                self._taker.take(turns, computed.rows)
-            finally:  # what was taken is told even where the step fails
-                for turn in turns:
-                    self._conclude(turn, len(turns))
+            turns, rows = split_rows(computed), computed.rows
+        turns, rows = self._taker.held.join(turns, rows)
+        try:
+            self._taker.take(turns, rows)
+        finally:  # what was taken is told even where the step fails
+            for turn in turns:
+                self._conclude(turn, len(turns))
 
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run."""
@@ -348,14 +354,15 @@ class EngineCore:
         seq = turn.seq
         if not turn.failed:
             self.scheduler.confirm(seq, turn.num_computed)
-            self._speculator.learn(turn)
+            if not turn.is_held:
+                self._speculator.learn(turn)
         if not turn.token_ids and turn.finish is None:
             return
         self._counts["generated_tokens"] += len(turn.token_ids)
         self._counts["forced_tokens"] += turn.num_forced
         logprobs = turn.logprobs if seq.logprobs is not None and turn.token_ids else None
         self._report(seq, turn.token_ids, logprobs, turn.finish, turn.num_forced)
-        if turn.finish is None and not turn.failed:
+        if turn.finish is None and not turn.failed and not turn.is_held:
             try:
                 self._speculator.propose(seq, num_running)
             except Exception as error:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from ..device.base import Device
 from ..memory.allocator import SlotIds
 from ..protocol import TokenLogprob
 from ..sampling import token_logprobs
@@ -18,7 +19,7 @@ from ..scheduler.scheduler import Chunk
 from ..scheduler.sequence import Sequence
 from .batch import ForwardBatch
 from .inputs import build_batch
-from .taking import Turn
+from .turn import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Runner(Protocol):
     @property
     def architecture(self) -> str: ...
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> Device: ...
     @property
     def execution(self) -> dict[str, str]: ...
     @property
@@ -61,7 +62,7 @@ class Computed(NamedTuple):
 
 def compute(
     forward: Callable[[ForwardBatch], torch.Tensor],
-    device: torch.device,
+    device: Device,
     chunks: list[Chunk],
     positions: list[range],
     blame: Callable[[Sequence, Exception], None],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 
 import numpy as np
-import torch
 
+from ..device.base import Device
 from ..scheduler.scheduler import Chunk
 from .batch import ForwardBatch
 
@@ -28,9 +28,7 @@ def logit_positions(chunk: Chunk) -> range:
     return range(seq.num_tokens - 1 + num_skipped, end)
 
 
-def build_batch(
-    chunks: Items[Chunk], positions: Items[range], device: torch.device
-) -> ForwardBatch:
+def build_batch(chunks: Items[Chunk], positions: Items[range], device: Device) -> ForwardBatch:
     """`chunks` as a ForwardBatch with a row of logits for each of `positions`."""
     query_lens = [chunk.end - chunk.start for chunk in chunks]
     if len(chunks) == sum(query_lens):
@@ -48,18 +46,15 @@ def build_batch(
         shift = offset - chunk.start
         rows.extend([position + shift for position in wanted])
         offset += length
-    return ForwardBatch(
-        token_ids=_tensor(token_ids, device),
-        positions=_tensor(places, device),
-        new_slots=_tensor(new_slots, device),
-        query_lens=query_lens,
-        context_slots=[_tensor(chunk.seq.slots[: chunk.end], device) for chunk in chunks],
-        logit_rows=_tensor(np.array(rows, np.int64), device),
+    contexts = [chunk.seq.slots[: chunk.end] for chunk in chunks]
+    ids, where, into, wanted_rows, *slots = device.put(
+        [token_ids, places, new_slots, np.array(rows, np.int64), *contexts]
     )
-
-
-def _tensor(
-    array: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device
-) -> torch.Tensor:
-    # On the CPU the tensor is the array: nothing is copied, and forward returns before it changes.
-    return torch.from_numpy(array).to(device)
+    return ForwardBatch(
+        token_ids=ids,
+        positions=where,
+        new_slots=into,
+        query_lens=query_lens,
+        context_slots=slots,
+        logit_rows=wanted_rows,
+    )

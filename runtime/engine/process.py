@@ -49,6 +49,7 @@ from ..protocol import (
     encode,
     engine_commands,
 )
+from ..standard_error import unfailing_stderr
 from ..views import EngineQuery, EngineView
 from .config import EngineConfig
 from .heartbeat import Heartbeat
@@ -160,6 +161,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config", required=True, help="EngineConfig as JSON")
     parser.add_argument("--heartbeat", required=True, type=Path, help="a Pulse's file")
     given = parser.parse_args(argv)
+    unfailing_stderr()
     die_with_parent(given.parent_pid)
     # Ctrl-C in a terminal reaches the front process, which ends this one politely.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -194,7 +196,7 @@ def _hang_s(core: Core, heartbeat: Heartbeat, config: EngineConfig) -> float:
     """How long the loop may stand still. Models whose steps may take long beat in every layer,
     where the layers are a list of ours."""
     runner = getattr(core, "runner", None)
-    if runner is None or runner.device.type != "cpu":
+    if runner is None or runner.device.is_asynchronous:
         return _HANG_COMPILING_S
     if runner.model_config.num_parameters * config.chunk_tokens < _LONG_STEP:
         return _HANG_S

@@ -13,7 +13,7 @@ from ..constrained.base import Matcher
 from ..scheduler.drafting import StepCost, look_up
 from ..scheduler.sequence import Sequence
 from .config import Speculation
-from .taking import Turn
+from .turn import Turn
 
 
 class Drafter(Protocol):

@@ -10,7 +10,6 @@ is taken, too, and ends the turn. So what is taken does not depend on what was g
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 
@@ -20,62 +19,8 @@ from ..sampling import token_logprobs
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import Finish
 from .choose import Chooser
-
-
-@dataclass(slots=True, eq=False)
-class Turn:
-    """What one sequence takes in a step.
-
-    row: of the logits behind its last own token; those behind the staged ones come next.
-    staged: the tokens that were computed ahead. start: tokens that it had before.
-    num_confirmed: how many of the staged ones it took. num_guessed: how many of them were guesses
-    of the drafter. is_open: it may take another one.
-    """
-
-    seq: Sequence
-    row: int
-    staged: list[int]
-    start: int = field(init=False)
-    num_guessed: int = field(init=False)
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    num_forced: int = 0
-    num_confirmed: int = 0
-    finish: Finish | None = None
-    failed: bool = False
-    is_open: bool = True
-
-    def __post_init__(self) -> None:
-        self.start = self.seq.num_tokens
-        seq = self.seq
-        self.num_guessed = max(len(self.staged) - len(seq.given) + seq.num_drafted, 0)
-        if not self.seq.num_remaining:  # it was only to be computed
-            self.is_open = False
-            self.finish = Finish("length")
-
-    @property
-    def num_right(self) -> int:
-        """How many of the guesses it took."""
-        return max(self.num_confirmed - (len(self.staged) - self.num_guessed), 0)
-
-    @property
-    def num_computed(self) -> int:
-        """How many tokens of the sequence have their keys and values."""
-        return self.start + self.num_confirmed
-
-    @property
-    def next_row(self) -> int:
-        return self.row + len(self.token_ids)
-
-    def add(self, token_id: int, logprob: TokenLogprob | None, finish: Finish | None) -> None:
-        place = len(self.token_ids)
-        self.token_ids.append(token_id)
-        if logprob is not None:
-            self.logprobs.append(logprob)
-        agrees = self.is_open and place < len(self.staged) and self.staged[place] == token_id
-        self.num_confirmed += agrees
-        self.finish = finish
-        self.is_open = agrees and finish is None
+from .holding import Held
+from .turn import Turn
 
 
 class Taker:
@@ -94,9 +39,17 @@ class Taker:
         self._chooser = chooser
         self._blame = blame
         self._jump_forward = jump_forward
+        self.held = Held()
 
     def take(self, turns: list[Turn], logits: torch.Tensor) -> None:
         """Let each sequence take its tokens. logits: [rows, vocab]."""
+        self._chooser.allowance = self.held.allowance(turns)
+        try:
+            self._take(turns, logits)
+        finally:
+            self.held.keep(turns, logits, self._chooser.allowance)
+
+    def _take(self, turns: list[Turn], logits: torch.Tensor) -> None:
         while True:
             for turn in turns:
                 if turn.seq.num_forced and turn.is_open:
@@ -111,6 +64,9 @@ class Taker:
                 choice = chosen.get(turn.seq.sid)
                 if choice is None:
                     turn.failed, turn.is_open = True, False
+                elif choice.token_id is None:
+                    turn.is_held, turn.is_open = True, False
+                    turn.seq.give([], None)
                 else:
                     self._take_sampled(turn, choice.token_id, choice.logprob, logits)
 

@@ -97,7 +97,7 @@ class RMSNorm:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if self._ops is not None:
             return self._ops.rms_norm(x, self.weight, self.eps)
-        if x.is_cuda:
+        if x.device.type != "cpu":
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         return rms_norm_cpu(x, self.scaled_weight, self.eps_root)
 

@@ -15,11 +15,13 @@ LAYERED: Final = "--layered"
 def main(argv: list[str]) -> int:
     # Until the front catches it, Ctrl-C ends this process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from ..standard_error import unfailing_stderr
     from .front import Front
     from .layers import layered
     from .options import UsageError, parse, ready_fd_of
     from .report import report_failure
 
+    unfailing_stderr()
     try:
         if argv[:1] == [LAYERED]:
             argv = layered(argv[1:], os.environ)

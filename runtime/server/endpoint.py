@@ -123,6 +123,12 @@ class Endpoint:
             folder = path.parent.stat()
         except OSError as error:
             raise EndpointError(f"cannot listen at ipc://{path}: {error.strerror}") from None
+        if folder.st_uid not in (0, os.geteuid()):
+            # Whoever owns a folder may put a socket of their own in the place of ours.
+            raise EndpointError(
+                f"cannot listen at ipc://{path}: {path.parent} belongs to another user (uid "
+                f"{folder.st_uid}); choose a directory of your own"
+            )
         if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
             raise EndpointError(
                 f"cannot listen at ipc://{path}: every user may replace files in {path.parent}; "

@@ -20,7 +20,9 @@ CONFIG_VARIABLE: Final = "BRANCHLINE_CONFIG"
 _TABLE: Final = "serve"
 _PREFIX: Final = "BRANCHLINE_SERVE_"
 # Tables of the same file that other commands read.
-_OTHER_TABLES: Final = frozenset({"demo", "run", "chat", "bench", "doctor"})
+OTHER_TABLES: Final = frozenset(
+    {"demo", "run", "chat", "bench", "grammar", "doctor", "build-kernels"}
+)
 
 Value = str | int | float | bool | list[str]
 
@@ -33,7 +35,7 @@ def layered(argv: list[str], environ: Mapping[str, str]) -> list[str]:
     actions = options_by_name()
     lower: dict[str, list[str]] = {}
     if config:
-        for key, value in read_table(Path(config), _TABLE, _OTHER_TABLES).items():
+        for key, value in read_table(Path(config), _TABLE, OTHER_TABLES).items():
             name = key.replace("_", "-")
             place = f"{config}: [{_TABLE}] {key}"
             lower[name] = _arguments(actions, name, value, place)

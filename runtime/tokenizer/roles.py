@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .template import ChatTemplate, Message, RoleMarkup, TemplateError
+from .sandbox import TemplateError
+from .template import ChatTemplate, Message, RoleMarkup
 from .tools import TOOL_RESULT
 
 # Letters and digits only: templates trim, split and search in contents.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..protocol import EXAMPLE_ARGUMENTS, EXAMPLE_TOOL
-from .template import ChatTemplate, TemplateError
+from .sandbox import TemplateError
+from .template import ChatTemplate
 
 if TYPE_CHECKING:
     from .roles import ChatMarkup

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from branchline import doctor
 from branchline.cli import app
 from branchline.records import UsageError
+from branchline.runtime.server.layers import OTHER_TABLES, read_table
 from branchline.serve_command import ServeCommand
 from branchline.settings import default_map
 
@@ -92,6 +93,16 @@ def test_values_of_nested_commands_are_nested(tmp_path: Path) -> None:
     file.write_text("[bench.serve]\nprompt-words = 5\n")
     group = typer.main.get_group(app)
     assert default_map(group, file) == {"bench": {"serve": {"prompt_words": 5}}}
+
+
+def test_one_file_has_tables_for_the_server_and_every_other_command(tmp_path: Path) -> None:
+    import typer.main
+
+    commands = typer.main.get_group(app).commands
+    file = tmp_path / "branchline.toml"
+    file.write_text("".join(f"[{name}]\n" for name in commands))
+    assert read_table(file, "serve", OTHER_TABLES) == {}
+    assert commands.keys() - {"serve"} == OTHER_TABLES
 
 
 def test_doctor_tells_what_is_there() -> None:

@@ -122,7 +122,7 @@ def test_a_generation_block_is_transparent():
     ],
 )
 def test_a_hostile_template_ends_in_an_error(source, monkeypatch):
-    monkeypatch.setattr("branchline.runtime.tokenizer.template.MAX_RENDER_S", 0.2)
+    monkeypatch.setattr("branchline.runtime.tokenizer.sandbox.MAX_RENDER_S", 0.2)
     with pytest.raises(TemplateError):
         ChatTemplate(source, {}).render([])
 

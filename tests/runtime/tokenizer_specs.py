@@ -94,8 +94,32 @@ def unigram() -> dict:
     return json.loads(model.to_str())
 
 
+def byte_level_split() -> dict:
+    """As Llama 3 and Qwen 2: words by a pattern of their own, composed characters, and a space that
+    the tokenizer does not put in front."""
+    model = tokenizers.Tokenizer.from_str(json.dumps(byte_level()))
+    words = r"(?i:'s|'t|'re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+"
+    model.normalizer = normalizers.NFC()
+    model.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(tokenizers.Regex(words), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return json.loads(model.to_str())
+
+
+def byte_level_spaced() -> dict:
+    """As RoBERTa and BART: byte level, with a space put in front of every text."""
+    model = tokenizers.Tokenizer.from_str(json.dumps(byte_level()))
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return json.loads(model.to_str())
+
+
 SPECS = {
     "byte level": byte_level(),
+    "byte level, split": byte_level_split(),
+    "byte level, spaced": byte_level_spaced(),
     "byte fallback": byte_fallback(),
     "byte fallback, legacy": byte_fallback(legacy=True),
     "unigram": unigram(),

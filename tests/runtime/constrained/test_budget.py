@@ -110,3 +110,19 @@ def test_text_that_the_tokens_cannot_spell_is_refused():
     assert walker.start.cost >= INFINITE
     walker = Walker(build_language(Choices(["abc", "ab"]), GrammarLimits()), vocabulary)
     assert walker.start.cost == 2
+
+
+@pytest.mark.parametrize("backend", ["xgrammar", "native"])
+def test_a_mask_that_is_found_in_pieces_is_the_same(backend, compiler, tokenizer):
+    num_words = -(-(tokenizer.vocab_size + 40) // 32)
+    grammar = compiler.compile(Regex("([a-z]+|[^a-z]{2,9} ){1,3}!", backend))
+    whole, pieces = np.zeros(num_words, np.int32), np.zeros(num_words, np.int32)
+    for remaining in (None, grammar.min_tokens + 1, grammar.min_tokens):
+        fresh = compiler.compile(Regex("([a-z]+|[^a-z]{2,9} ){1,3}!", backend))
+        fresh = type(fresh)(fresh.engine, fresh.compiled, fresh.walker)
+        matcher, num_asked = fresh.matcher(), 0
+        while not matcher.try_mask(pieces, remaining, Allowance(1)):
+            num_asked += 1
+        grammar.matcher().fill_mask(whole, remaining)
+        assert (whole == pieces).all()
+        assert num_asked or remaining is None

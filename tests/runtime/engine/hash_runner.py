@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
+from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.batch import ForwardBatch
 
 _MASK = 2**64 - 1
@@ -57,7 +58,7 @@ class HashRunner:
     hidden_size = 0
     architecture = "HashChain"
     fingerprint = "hash-chain"
-    device = torch.device("cpu")
+    device = CpuDevice()
 
     def __init__(self, num_slots: int, vocab_size: int = 61, context_length: int = 10_000) -> None:
         self.num_slots = num_slots

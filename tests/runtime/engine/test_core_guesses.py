@@ -11,7 +11,7 @@ from script_grammar import Script, ScriptCompiler, named
 from test_core_random import Traffic
 from world import Heard, World
 
-from branchline.runtime.engine.taking import Turn
+from branchline.runtime.engine.turn import Turn
 from branchline.runtime.protocol import LogprobParams
 from branchline.runtime.scheduler.kv import KVLedger
 from branchline.runtime.scheduler.sequence import Sequence

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from branchline.runtime.engine import runner as runner_module
+from branchline.runtime.device import cpu as cpu_module
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.runner import ModelRunner
@@ -77,8 +77,8 @@ def test_a_chunk_in_the_middle_of_a_prompt_has_no_logits(model_dir: str) -> None
 def test_auto_dtype_of_a_big_model_follows_the_hardware(
     model_dir: str, monkeypatch: pytest.MonkeyPatch, hardware: bool, expected: torch.dtype
 ) -> None:
-    monkeypatch.setattr(runner_module, "_FLOAT32_PARAMETERS", 1_000)
-    monkeypatch.setattr(runner_module, "_has_bfloat16_arithmetic", lambda: hardware)
+    monkeypatch.setattr(cpu_module, "_FLOAT32_PARAMETERS", 1_000)
+    monkeypatch.setattr(cpu_module, "_has_bfloat16_arithmetic", lambda: hardware)
     assert ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4)).dtype is expected
 
 
@@ -89,7 +89,7 @@ def test_auto_dtype_of_a_small_model_on_a_cpu_is_float32(model_dir: str) -> None
 def test_the_pool_takes_its_share_of_memory(
     model_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "MAX_CPU_KV_BYTES", 1_000_000)
+    monkeypatch.setattr(cpu_module, "MAX_KV_BYTES", 1_000_000)
     runner = ModelRunner(EngineConfig(model_dir, device="cpu"))
     assert runner.num_slots == 1_000_000 // KVPool.bytes_per_slot(2, 2, 8, torch.float32)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.tokenizer import Tokenizer
 
@@ -17,7 +18,7 @@ class TextRunner:
 
     architecture = "Text"
     fingerprint = "text"
-    device = torch.device("cpu")
+    device = CpuDevice()
     hidden_size = 0
     context_length = 4_096
 

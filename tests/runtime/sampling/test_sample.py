@@ -92,6 +92,14 @@ def test_greedy_is_the_highest_allowed_logit() -> None:
     assert sample(logits, states, masks).token_ids == expected
 
 
+def test_of_equal_logits_the_first_allowed_token_is_greedy_alone_and_in_a_batch() -> None:
+    logits = torch.zeros(3, VOCAB)
+    masks = [pack([7, 9, 69]), None, pack([9, 69])]
+    states = [make_state(temperature=0.0) for _ in masks]
+    assert sample(logits.clone(), states, masks).token_ids == [7, 0, 9]
+    assert sample(logits[2:].clone(), states[2:], masks[2:]).token_ids == [9]
+
+
 def test_masked_tokens_are_never_drawn() -> None:
     state, mask = make_state(temperature=100.0, seed=0), pack([0, 31, 32, 69])
     drawn = {sample(random_logits(1, i), [state], [mask]).token_ids[0] for i in range(200)}

@@ -123,6 +123,23 @@ def test_a_folder_where_anyone_may_replace_files_is_refused(listen: Listen, tmp_
         listen(f"ipc://{folder}/s")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_folder_of_another_user_is_refused(listen: Listen, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(0o755)
+    os.chown(folder, 65_534, 65_534)
+    with pytest.raises(EndpointError, match="belongs to another user"):
+        listen(f"ipc://{folder}/s")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_socket_planted_as_a_symlink_is_not_followed(listen: Listen, tmp_path: Path) -> None:
+    (tmp_path / "s").symlink_to(tmp_path / "victim")
+    with pytest.raises(EndpointError, match="no socket"):
+        listen(f"ipc://{tmp_path}/s")
+    assert not (tmp_path / "victim").exists()
+
+
 @pytest.mark.parametrize(
     "bind",
     [

@@ -18,13 +18,16 @@
 namespace {
 
 constexpr int kRowTiles = kMaxRows / 16;
-constexpr int kKeyTiles = kBlock / 16;   // of scores
-constexpr int kKeySteps = kBlock / 32;   // of the products with V
+constexpr int kTileBlock = 128;              // keys between two updates of the running maximum
+constexpr int kKeyTiles = kTileBlock / 16;   // of scores
+constexpr int kKeySteps = kTileBlock / 32;   // of the products with V
 
 // Tiles of one thread, kept between calls.
 struct TileScratch {
     char *q = nullptr, *keys = nullptr, *values = nullptr, *weights = nullptr;
-    float* scores = nullptr;  // [key tile pairs][row tile pairs][2][2][16 keys][16 rows]
+    // Products, [pairs of tiles][pairs of tiles][2][2][16][16]: scores of keys and rows, then sums of
+    // rows and dims. Whole blocks are made first, as a stored tile can be read only after some time.
+    float* products = nullptr;
     int dim = 0;
 
     void reserve(int head_dim) {
@@ -32,14 +35,14 @@ struct TileScratch {
         std::free(q);
         const int steps = (head_dim + 31) / 32, columns = (head_dim + 15) / 16;
         const int tiles = (kRowTiles + kKeyTiles) * steps + columns * kKeySteps +
-                          kRowTiles * kKeySteps + kRowTiles * kKeyTiles;
+                          kRowTiles * kKeySteps + kRowTiles * std::max(kKeyTiles, columns + 1);
         q = static_cast<char*>(std::aligned_alloc(64, size_t(tiles) * kTileBytes));
         if (q == nullptr) throw std::bad_alloc();
         dim = head_dim;
         keys = q + kRowTiles * steps * kTileBytes;
         values = keys + kKeyTiles * steps * kTileBytes;
         weights = values + columns * kKeySteps * kTileBytes;
-        scores = reinterpret_cast<float*>(weights + kRowTiles * kKeySteps * kTileBytes);
+        products = reinterpret_cast<float*>(weights + kRowTiles * kKeySteps * kTileBytes);
     }
     ~TileScratch() { std::free(q); }
 };
@@ -111,9 +114,9 @@ inline void pack_queries(const Attend& a, const Item& item, int kv_head, int num
 }
 
 // Keys as left sides, [key tiles][steps of 32 dims].
-inline void pack_keys(const bf16* k, const int64_t* slots, int keys, int dim) {
-    const int steps = (dim + 31) / 32, rows = (keys + 15) / 16 * 16;
-    for (int n = 0; n < rows; ++n) {
+inline void pack_keys(const bf16* k, const int64_t* slots, int keys, int dim, int key_steps) {
+    const int steps = (dim + 31) / 32;
+    for (int n = 0; n < key_steps * 32; ++n) {
         const bf16* row = n < keys ? k + slots[n] * dim : nullptr;
         char* to = tile_scratch.keys + n / 16 * steps * kTileBytes + n % 16 * 64;
         for (int s = 0; s < steps; ++s)
@@ -138,64 +141,75 @@ inline void pack_values(const bf16* v, const int64_t* slots, int keys, int dim, 
     }
 }
 
-// R x C tiles of products into sums, as many as there are.
-inline void multiply_up_to(bool two_rows, bool two_columns, const char* x, const char* w,
-                           int64_t next, int steps, float (*sums)[256]) {
-    const auto run = two_rows ? (two_columns ? multiply<false, 1, 2, 2> : multiply<false, 1, 2, 1>)
-                              : (two_columns ? multiply<false, 1, 1, 2> : multiply<false, 1, 1, 1>);
-    run(x, next, w, next, steps, sums);
-}
-
-inline float* score_row(int n, int row_tile, int row_pairs) {
-    const int tile = n / 16;
-    return tile_scratch.scores + ((tile / 2 * row_pairs + row_tile / 2) * 4 + tile % 2 * 2 +
-                                  row_tile % 2) * 256 + n % 16 * 16;
-}
-
-inline void scores_of_tiles(int key_tiles, int row_tiles, int steps) {
+// x tiles times w tiles, `steps` of them in a row, into the scratch's products.
+inline void multiply_all(const char* x, int x_tiles, const char* w, int w_tiles, int steps) {
     const int64_t next = int64_t(steps) * kTileBytes;
-    const int row_pairs = (row_tiles + 1) / 2;
-    for (int n = 0; n < key_tiles; n += 2)
-        for (int r = 0; r < row_tiles; r += 2)
-            multiply_up_to(n + 1 < key_tiles, r + 1 < row_tiles, tile_scratch.keys + n * next,
-                           tile_scratch.q + r * next, next, steps,
-                           reinterpret_cast<float(*)[256]>(score_row(n * 16, r, row_pairs)));
+    auto* to = reinterpret_cast<float(*)[256]>(tile_scratch.products);
+    for (int r = 0; r < x_tiles; r += 2) {
+        const bool two_rows = r + 1 < x_tiles;
+        for (int c = 0; c < w_tiles; c += 2, to += 4) {
+            const bool two = c + 1 < w_tiles;
+            const auto run = two_rows ? (two ? multiply<false, 1, 2, 2> : multiply<false, 1, 2, 1>)
+                                      : (two ? multiply<false, 1, 1, 2> : multiply<false, 1, 1, 1>);
+            run(x + r * next, next, w + c * next, next, steps, to);
+        }
+    }
+}
+
+// 2^x for x <= 0 to 4e-6 relative, which rounding to bfloat16 hides; 0 at -inf.
+inline vf exp2_roughly(vf x) {
+    const vf r = (vf)_mm512_maskz_reduce_ps(kAll, (__m512)x, _MM_FROUND_TO_NEG_INF);
+    vf p = r * 1.353415e-2f + 5.201150e-2f;
+    p = p * r + 0.24144273f;
+    p = p * r + 0.69300384f;
+    p = p * r + 1.00000259f;
+    return (vf)_mm512_maskz_scalef_ps(kAll, (__m512)p, (__m512)x);
+}
+
+// The largest score of each of 16 rows; where MASKED, scores that a row may not see become -inf.
+// scores: those of 32 keys are two tiles, `next` further on are those of the next 32.
+template <bool MASKED>
+inline vf largest_scores(float* scores, int64_t next, int key_steps, vi first, vi last) {
+    vf best[4];
+    for (vf& part : best) part = splat(kNegInf);
+    for (int s = 0; s < key_steps; ++s) {
+        for (int i = 0; i < 32; ++i) {
+            float* at = scores + s * next + i / 16 * 512 + i % 16 * 16;
+            vf score = load(at);
+            if constexpr (MASKED) {
+                const vi n = vi{} + (s * 32 + i);
+                score = ((n < first) | (n > last)) ? splat(kNegInf) : score;
+                store(at, score);
+            }
+            best[i % 4] = (vf)_mm512_maskz_max_ps(kAll, (__m512)best[i % 4], (__m512)score);
+        }
+    }
+    return vmax(vmax(best[0], best[1]), vmax(best[2], best[3]));
 }
 
 // From scores to weights, in bfloat16, [row tiles][key steps]; `shrink` is what earlier sums are
 // multiplied with.
-inline void weigh(int keys, int key_steps, int row_tiles, const int* low, const int* high,
-                  bool masked, float factor, float* most, float* total, float* shrink) {
-    const int row_pairs = (row_tiles + 1) / 2;
-    const vf zero = {};
+inline void weigh(int key_steps, int row_tiles, const int* low, const int* high, bool masked,
+                  float factor, float* most, float* total, float* shrink) {
+    const int64_t next = (row_tiles + 1) / 2 * 1024;
     for (int tile = 0; tile < row_tiles; ++tile) {
         const int r = tile * 16;
         vi first, last;
         std::memcpy(&first, low + r, sizeof first);
         std::memcpy(&last, high + r, sizeof last);
-        vf best = splat(kNegInf);
-        for (int n = 0; n < keys; ++n) {
-            float* scores = score_row(n, tile, row_pairs);
-            vf score = load(scores);
-            if (masked) {
-                const vi at = vi{} + n;
-                score = ((at < first) | (at > last)) ? splat(kNegInf) : score;
-                store(scores, score);
-            }
-            best = vmax(best, score);
-        }
+        float* scores = tile_scratch.products + tile / 2 * 1024 + tile % 2 * 256;
+        const vf best = masked ? largest_scores<true>(scores, next, key_steps, first, last)
+                               : largest_scores<false>(scores, next, key_steps, first, last);
         const vf before = load(most + r), now = vmax(before, best * factor);
-        const vf base = now == splat(kNegInf) ? zero : now;
+        const vf base = now == splat(kNegInf) ? vf{} : now;
         const vf less = exp2(before - base);
         vf sums = load(total + r) * less;
         for (int s = 0; s < key_steps; ++s) {
             __m512i words[16];
             for (int j = 0; j < 16; ++j) {
-                const int n = s * 32 + j * 2;
-                const vf even = n < keys
-                    ? exp2(load(score_row(n, tile, row_pairs)) * factor - base) : zero;
-                const vf odd = n + 1 < keys
-                    ? exp2(load(score_row(n + 1, tile, row_pairs)) * factor - base) : zero;
+                const float* at = scores + s * next + j / 8 * 512 + j % 8 * 32;
+                const vf even = exp2_roughly(load(at) * factor - base);
+                const vf odd = exp2_roughly(load(at + 16) * factor - base);
                 sums += even + odd;
                 // To the nearest, for numbers that are not negative.
                 const vu low_half = ((vu)even + 0x8000u) >> 16;
@@ -212,24 +226,16 @@ inline void weigh(int keys, int key_steps, int row_tiles, const int* low, const 
     }
 }
 
-// out = out * shrink + weights x values, rows of `padded`.
-inline void add_values(int row_tiles, int padded, int key_steps, const float* shrink) {
-    const int64_t next = int64_t(key_steps) * kTileBytes;
-    const int column_tiles = padded / 16;
-    alignas(64) float sums[4][256];
-    for (int r = 0; r < row_tiles; r += 2) {
-        const int rows = std::min(2, row_tiles - r);
-        for (int c = 0; c < column_tiles; c += 2) {
-            const int columns = std::min(2, column_tiles - c);
-            multiply_up_to(rows == 2, columns == 2, tile_scratch.weights + r * next,
-                           tile_scratch.values + c * next, next, key_steps, sums);
-            for (int i = 0; i < rows * 16; ++i) {
-                float* out = scratch.out + (r * 16 + i) * padded + c * 16;
-                for (int j = 0; j < columns; ++j)
-                    store(out + j * 16, load(out + j * 16) * shrink[r * 16 + i] +
-                                            load(sums[i / 16 * 2 + j] + i % 16 * 16));
-            }
-        }
+// out = out * shrink + products, rows of `padded`.
+inline void add_products(int row_tiles, int padded, const float* shrink) {
+    const int column_tiles = padded / 16, column_pairs = (column_tiles + 1) / 2;
+    for (int r = 0; r < row_tiles * 16; ++r) {
+        float* out = scratch.out + r * padded;
+        const float* from = tile_scratch.products + r / 32 * column_pairs * 1024 +
+                            r / 16 % 2 * 512 + r % 16 * 16;
+        for (int c = 0; c < column_tiles; ++c)
+            store(out + c * 16, load(out + c * 16) * shrink[r] +
+                                    load(from + c / 2 * 1024 + c % 2 * 256));
     }
 }
 
@@ -248,16 +254,16 @@ inline void attend_rows_amx(const Attend& a, const Item& item, int kv_head) {
     const bf16* k = static_cast<const bf16*>(a.k) + head;
     const bf16* v = static_cast<const bf16*>(a.v) + head;
     const Sight sight = sight_of(a, item, num_rows, group);
-    for (int at = sight.begin; at < sight.end; at += kBlock) {
-        const int keys = std::min(kBlock, sight.end - at), key_steps = (keys + 31) / 32;
+    for (int at = sight.begin; at < sight.end; at += kTileBlock) {
+        const int keys = std::min(kTileBlock, sight.end - at), key_steps = (keys + 31) / 32;
         int first[kMaxRows], last[kMaxRows];
-        const bool masked = look_at(sight, at, keys, num_rows, first, last);
-        pack_keys(k, item.slots + at, keys, dim);
+        const bool masked = look_at(sight, at, keys, num_rows, first, last) || keys % 32 != 0;
+        pack_keys(k, item.slots + at, keys, dim, key_steps);
         pack_values(v, item.slots + at, keys, dim, key_steps);
-        scores_of_tiles((keys + 15) / 16, row_tiles, (dim + 31) / 32);
-        weigh(keys, key_steps, row_tiles, first, last, masked, score_factor(dim), most, total,
-              shrink);
-        add_values(row_tiles, padded, key_steps, shrink);
+        multiply_all(tile_scratch.keys, key_steps * 2, tile_scratch.q, row_tiles, (dim + 31) / 32);
+        weigh(key_steps, row_tiles, first, last, masked, score_factor(dim), most, total, shrink);
+        multiply_all(tile_scratch.weights, row_tiles, tile_scratch.values, padded / 16, key_steps);
+        add_products(row_tiles, padded, shrink);
     }
     put_rows<bf16>(a, item, kv_head, num_rows, most, total);
 }

@@ -5,13 +5,62 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+
+from branchline.runtime.engine.batch import ForwardBatch
+from branchline.runtime.kernels.triton.attention import TritonAttention
+from branchline.runtime.kernels.triton.work import Machine
+from branchline.runtime.memory.kv_pool import LayerKV
 
 
 @pytest.fixture
 def device() -> torch.device:
     """Where the kernels run: the CPU in the interpreter, else the GPU."""
     return torch.device("cuda" if os.environ["TRITON_INTERPRET"] == "0" else "cpu")
+
+
+@pytest.fixture
+def attend(device: torch.device) -> Callable[..., torch.Tensor]:
+    """attend(step, window, soft_cap=, shares=, processors=, fixed_split=): a step of `steps`
+    through the interface's parts, into an output full of NaN: [tokens, heads * head_dim] on the
+    CPU. shares: some keys must have been read once for several sequences."""
+
+    def attend(
+        step: Any,
+        window: int | None = None,
+        soft_cap: float | None = None,
+        shares: bool = False,
+        **options: Any,
+    ) -> torch.Tensor:
+        _, heads, head_dim = step.q.shape
+        machine = Machine(heads, step.k.shape[1], head_dim, **({"processors": 8} | options))
+        attention = TritonAttention(machine, soft_cap)
+        layer_kv = LayerKV(step.layer_kv.heads.to(device))
+        plan = attention.plan(batch_on(device, step.batch))
+        q, k, v = (x.to(device) for x in (step.q, step.k, step.v))
+        attention.store_kv(k, v, layer_kv, plan)
+        out = torch.full_like(q, torch.nan)
+        attention.decode_attention(q, layer_kv, plan, window, out)
+        attention.extend_attention(q, layer_kv, plan, window, out)
+        step.layer_kv.heads.copy_(layer_kv.heads)
+        work = plan.decode(window)
+        assert (work is not None and len(work.launches) > 1) == shares
+        return out.flatten(1).cpu()
+
+    return attend
+
+
+def batch_on(device: torch.device, batch: ForwardBatch) -> ForwardBatch:
+    return dataclasses.replace(
+        batch,
+        positions=batch.positions.to(device),
+        new_slots=batch.new_slots.to(device),
+        context_slots=[slots.to(device) for slots in batch.context_slots],
+        host_slots=[slots.numpy() for slots in batch.context_slots],
+    )
