@@ -1,0 +1,1 @@
+"""Where a model computes: one file per kind of device behind the interface of `base.py`."""

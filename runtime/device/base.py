@@ -1,0 +1,81 @@
+"""What the engine asks of the device that a model computes on; each kind is a file beside this one.
+
+Nothing else in the runtime names a vendor's part of torch. A device of another make is a subclass
+of `Device` and an entry in `select.py`; tests/runtime/device/ holds the tests that it must pass.
+Imports torch and numpy only, so that bench.gpu runs on a machine that has no more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from ..kernels.base import Attention, LayerOps
+
+Replay = Callable[[], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What computes a layer. description: in words, for whoever asks the engine.
+
+    attention: made for (query heads, KV heads, head_dim). ops: fused operators, if there are any.
+    """
+
+    description: str
+    attention: Callable[[int, int, int], Attention[Any]]
+    ops: LayerOps | None = None
+
+
+class Device(ABC):
+    """One device. torch_device: where its tensors live.
+
+    captures: a decode step can be captured once and replayed (`capture`).
+    is_asynchronous: work is queued, and the host goes on before it is done.
+    """
+
+    torch_device: torch.device
+    captures: bool = False
+    is_asynchronous: bool = False
+
+    @abstractmethod
+    def default_dtype(self, num_parameters: int) -> torch.dtype:
+        """The fastest type for weights and KV of a model of this size."""
+
+    @abstractmethod
+    def kv_budget(self, fraction: float, weight_bytes: int) -> int:
+        """Bytes for keys and values: `fraction` of what is free beside weights that take
+        `weight_bytes` and are still to come."""
+
+    @abstractmethod
+    def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        """The kernels for `EngineConfig`'s attention_backend and quantization. Raises
+        ModelLoadError where this device has none such."""
+
+    @abstractmethod
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
+        """Arrays [n] of the host, of one type, as tensors of the device: in one copy, and without
+        waiting for it. The caller leaves them alone until the step that uses them is over."""
+
+    @abstractmethod
+    def fetch(self, tensor: torch.Tensor) -> Replay:
+        """Begin to copy a tensor to the host; the function that is returned waits for that copy,
+        and for nothing that was queued behind it, and gives the copy."""
+
+    def capture(self, run: Replay) -> Replay:
+        """Run `run` and note the work that it queues; the function that is returned does the same
+        work again, on the same memory, and returns the same tensor. Only where `captures`."""
+        raise NotImplementedError(f"{self.torch_device} captures nothing")
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Wait until all queued work is done."""
+
+    def describe(self) -> str:
+        """Its name in words."""
+        return str(self.torch_device)

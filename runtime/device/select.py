@@ -1,0 +1,37 @@
+"""The device that a configuration names; used by the model runner."""
+
+from __future__ import annotations
+
+import torch
+
+from ..models.errors import ModelLoadError
+from .accelerator import Accelerator
+from .base import Device
+from .cpu import CpuDevice
+from .cuda import CudaDevice
+
+
+def open_device(name: str) -> Device:
+    """The device `name`: "auto", or a name that torch knows. Raises ModelLoadError when it is not
+    there."""
+    there = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return _made(there or torch.device("cpu"))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelLoadError(
+            f"device {name!r} is not known to torch; give 'auto', 'cpu' or 'cuda'"
+        ) from None
+    if device.type != "cpu" and (there is None or there.type != device.type):
+        found = "no GPU" if there is None else f"{there.type!r} only"
+        raise ModelLoadError(
+            f"device {name!r} was asked for, but torch finds {found}; use 'auto' or 'cpu'"
+        )
+    return _made(device)
+
+
+def _made(device: torch.device) -> Device:
+    if device.type == "cpu":
+        return CpuDevice()
+    return CudaDevice(device) if device.type == "cuda" else Accelerator(device)

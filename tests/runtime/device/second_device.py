@@ -1,0 +1,196 @@
+"""A second device that really is another one for torch: its tensors are "second:0", what mixes them
+with the host's fails as on a GPU, and every time the host waits for it is counted.
+
+It computes with the CPU's operators on data that only this file reaches. It captures as GPUs do:
+the operators that ran are noted with the memory that they worked on, and a replay runs these again
+on that memory. Nothing of Python's runs again, so a number of the host's that found its way into a
+captured step stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch.utils import _pytree as pytree
+from torch.utils import backend_registration
+
+from branchline.runtime.device.base import Device, Kernels, Replay
+from branchline.runtime.device.cpu import TORCH_KERNELS
+
+NAME = "second"
+HOST = torch.device("cpu")
+aten = torch.ops.aten
+# What tells the host something that only the device knows.
+_READS = (aten._local_scalar_dense.default, aten.equal.default)
+# Their results' sizes depend on what tensors hold: the host waits inside of them.
+_WAITS = (aten.nonzero.default, aten.masked_select.default, aten._unique2.default)
+
+
+class Machine:
+    """waits: the operators for which the host waited. tape: of the capture under way."""
+
+    waits: list[str]
+    tape: list[tuple[Any, Any, Any, Any]] | None = None
+
+
+Machine.waits = []
+
+
+class SecondTensor(torch.Tensor):
+    """A tensor of the second device; `inside` is the memory that it stands for."""
+
+    inside: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, inside: torch.Tensor) -> SecondTensor:
+        made: SecondTensor = torch.Tensor._make_wrapper_subclass(
+            cls,
+            inside.shape,
+            strides=inside.stride(),
+            storage_offset=inside.storage_offset(),
+            dtype=inside.dtype,
+            device=torch.device(NAME, 0),
+        )
+        made.inside = inside
+        return made
+
+    def tolist(self) -> Any:
+        return self.cpu().tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return run(op, *args, **(kwargs or {}))
+
+
+def run(op: Any, *args: Any, **kwargs: Any) -> Any:
+    """One operator on the second device, or between it and the host."""
+    if op in (aten.copy_.default, aten._copy_from.default):
+        src, dst = args[:2] if op is aten._copy_from.default else (args[1], args[0])
+        return copy(src, dst)
+    if op is aten._to_copy.default and kwargs.get("device", HOST).type == "cpu":
+        if "device" in kwargs:
+            wait(op)
+            return op(args[0].inside, **kwargs).clone()
+    elif op in _READS:
+        wait(op)
+        return op(*inside(args), **kwargs)
+    elif op in _WAITS:
+        wait(op)
+    refuse_mixing(op, args, kwargs)
+    if "device" in kwargs:
+        kwargs["device"] = HOST
+    args, kwargs = inside(args), inside(kwargs)
+    result = op(*args, **kwargs)
+    if Machine.tape is not None:
+        Machine.tape.append((op, args, kwargs, result))
+    return pytree.tree_map_only(torch.Tensor, SecondTensor, result)
+
+
+def copy(src: torch.Tensor, dst: torch.Tensor) -> torch.Tensor:
+    if isinstance(src, SecondTensor) != isinstance(dst, SecondTensor) and Machine.tape is not None:
+        raise RuntimeError("a copy between host and device cannot be captured")
+    if not isinstance(dst, SecondTensor):
+        wait("copy to the host")
+    inside(dst).copy_(inside(src))
+    if Machine.tape is not None:
+        Machine.tape.append((aten.copy_.default, (inside(dst), inside(src)), {}, inside(dst)))
+    return dst
+
+
+def wait(what: Any) -> None:
+    if Machine.tape is not None:
+        raise RuntimeError(f"{what} makes the host wait, which cannot be captured")
+    Machine.waits.append(str(what))
+
+
+def inside(tree: Any) -> Any:
+    return pytree.tree_map_only(SecondTensor, lambda tensor: tensor.inside, tree)
+
+
+def refuse_mixing(op: Any, args: Any, kwargs: Any) -> None:
+    for leaf in pytree.tree_leaves((args, kwargs)):
+        if isinstance(leaf, torch.Tensor) and not isinstance(leaf, SecondTensor) and leaf.dim():
+            raise RuntimeError(f"{op}: expected all tensors on the same device, one is on the host")
+
+
+def replay(tape: list[tuple[Any, Any, Any, Any]]) -> None:
+    for op, args, kwargs, before in tape:
+        after = op(*args, **kwargs)
+        used = {t.untyped_storage().data_ptr() for t in tensors((args, kwargs))}
+        for old, new in zip(tensors(before), tensors(after), strict=True):
+            if old.untyped_storage().data_ptr() not in used:
+                old.copy_(new)
+
+
+def tensors(tree: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+class _Hook(backend_registration._DummyPrivateUse1Hook):
+    def is_available(self) -> bool:
+        return False  # "auto" keeps to the CPU in all other tests of this process
+
+
+backend_registration._setup_privateuseone_for_python_backend(NAME, hook=_Hook())
+_fallback = torch.library.Library("_", "IMPL")
+_fallback.fallback(run, "PrivateUse1")
+_copies = torch.library.Library("aten", "IMPL")
+_copies.impl("_copy_from", lambda *args: run(aten._copy_from.default, *args), "PrivateUse1")
+
+
+class SecondDevice(Device):
+    """events: "fetch" when a copy to the host begins, "wait" when the host waits for it, "replay"
+    when captured work is queued again."""
+
+    torch_device = torch.device(NAME, 0)
+    captures = True
+    is_asynchronous = True
+
+    def __init__(self, kernels: Kernels = TORCH_KERNELS) -> None:
+        self.events: list[str] = []
+        self.num_captures = 0
+        self._kernels = kernels
+
+    def default_dtype(self, num_parameters: int) -> torch.dtype:
+        return torch.float32
+
+    def kv_budget(self, fraction: float, weight_bytes: int) -> int:
+        return 1_000_000
+
+    def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        return self._kernels
+
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
+        return [SecondTensor(torch.from_numpy(array.copy())) for array in arrays]
+
+    def fetch(self, tensor: torch.Tensor) -> Replay:
+        self.events.append("fetch")
+        copied = inside(tensor).clone()
+
+        def wait_for_it() -> torch.Tensor:
+            self.events.append("wait")
+            return copied
+
+        return wait_for_it
+
+    def synchronize(self) -> None:
+        """It queues nothing."""
+
+    def capture(self, run: Replay) -> Replay:
+        self.num_captures += 1
+        Machine.tape = []
+        try:
+            result = run()
+            tape = Machine.tape
+        finally:
+            Machine.tape = None
+
+        def again() -> torch.Tensor:
+            self.events.append("replay")
+            replay(tape)
+            return result
+
+        return again
