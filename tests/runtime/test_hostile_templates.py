@@ -1,0 +1,92 @@
+"""Templates of hostile models end in an error, soon and small (S12)."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import pytest
+from templates import BOMBS, ESCAPES
+
+from branchline.runtime.tokenizer.sandbox import MAX_RENDER_S
+from branchline.runtime.tokenizer.template import ChatTemplate, TemplateError
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+# What an escape would show: names of classes, modules and files.
+INSIDES = ("<class", "<module", "<function", "<built-in", "uid=", "root:", "0x", "__")
+
+
+@pytest.fixture(scope="module")
+def events() -> list[str]:
+    """What this process runs, opens and starts from now on; an audit hook stays."""
+    seen: list[str] = []
+    watched = ("os.system", "subprocess.Popen", "open", "socket.connect", "import", "os.exec")
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event in watched:
+            seen.append(f"{event} {arguments}"[:200])
+
+    sys.addaudithook(hook)
+    return seen
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(ESCAPES) >= 60
+    assert len(BOMBS) >= 40
+
+
+@pytest.mark.parametrize("source", ESCAPES)
+def test_no_way_leads_out_of_the_sandbox(source: str, events: list[str]) -> None:
+    events.clear()
+    try:
+        text = ChatTemplate(source, {}).render(MESSAGES)
+    except TemplateError:
+        text = ""
+    assert [event for event in events if "jinja" not in event] == []
+    assert not any(inside in text for inside in INSIDES), text
+    assert MESSAGES == [{"role": "user", "content": "hello"}]
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_ends_within_its_time_and_memory(name: str) -> None:
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun_s = time.thread_time()
+    with pytest.raises(TemplateError):
+        ChatTemplate(BOMBS[name], {}).render(MESSAGES)
+    taken_s = time.thread_time() - begun_s
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
+    # Processor time; twice the bound, because the clock is looked at between steps.
+    assert taken_s <= 2 * MAX_RENDER_S
+    assert grown_kib < 64 * 1024
+
+
+def test_what_is_seen_would_be_seen(events: list[str]) -> None:
+    """Planted: the hook sees a file that is opened."""
+    events.clear()
+    with open("/dev/null"):
+        pass
+    assert any("open" in event for event in events)
+
+
+HARMLESS = {
+    "{% for m in messages %}{{ loop.index }}/{{ loop.length }}{% if not loop.last %},{% endif %}"
+    "{% endfor %}": "1/1",
+    "{{ messages|map(attribute='role')|join(', ') }}": "user",
+    "{{ 'a' ~ 1 ~ none ~ [1, 2] }}": "a1None[1, 2]",
+    "{{ 'Today: {} {name}'.format(1, name='x') }}": "Today: 1 x",
+    "{{ 'a-b-a'.replace('a', 'c', 1)|replace('-', '+') }}": "c+b+a",
+    "{{ '-'.join(['x', 'y']) + 'z' * 3 }}": "x-yzzz",
+    "{{ {'b': [1, 2.5]}|tojson(indent=1) }}": '{\n "b": [\n  1,\n  2.5\n ]\n}',
+    "{% set n = namespace(k=0) %}{% for a, b in [(1, 2), (3, 4)] %}{% set n.k = n.k + a * b %}"
+    "{% endfor %}{{ n.k }}": "14",
+    "{% for m in messages if m.role == 'user' %}{{ m['content'][::-1] }}{% endfor %}": "olleh",
+    "{{ ('a\nb'|indent(2)) ~ (2 ** 10)|string }}": "a\n  b1024",
+    "{% for k, v in {'x': 1}|dictsort %}{{ k }}{{ v|round(1) }}{% endfor %}": "x1",
+    "{% for a in [] %}x{% else %}none{% endfor %}{{ [3, 1]|sort|first }}": "none1",
+}
+
+
+@pytest.mark.parametrize("source", HARMLESS)
+def test_what_real_templates_do_still_works(source: str) -> None:
+    assert ChatTemplate(source, {}).render(MESSAGES) == HARMLESS[source]
