@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from branchline.runtime.constrained.allowance import Allowance
 from branchline.runtime.constrained.budget import TokenCosts
-from branchline.runtime.constrained.compiler import build_language
+from branchline.runtime.constrained.compiler import GrammarCompiler, build_language
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.vocabulary import INFINITE, Vocabulary
 from branchline.runtime.constrained.walker import Walker
@@ -94,8 +96,6 @@ def test_costs_after_each_token_are_those_of_walking_it(tokenizer):
     walker = Walker(build_language(JsonSchema(json.dumps(INVOICE)), GrammarLimits()), vocabulary)
     costs = TokenCosts(walker, vocabulary)
     state = walker.walk(walker.start, b'{"number":"AB-1234","note":"')
-    import numpy as np
-
     ids = np.flatnonzero(vocabulary.lengths)
     for budget in (10, 15, 20, 25):
         refused = set(costs.unaffordable(state, ids, budget).tolist())
@@ -113,16 +113,21 @@ def test_text_that_the_tokens_cannot_spell_is_refused():
 
 
 @pytest.mark.parametrize("backend", ["xgrammar", "native"])
-def test_a_mask_that_is_found_in_pieces_is_the_same(backend, compiler, tokenizer):
-    num_words = -(-(tokenizer.vocab_size + 40) // 32)
+@pytest.mark.parametrize("extra", [None, 1, 0])
+def test_a_mask_that_is_found_in_pieces_is_the_same(
+    backend, extra, compiler, tokenizer, monkeypatch
+):
+    monkeypatch.setattr("branchline.runtime.constrained.native_masks._BLOCK", 64)
     grammar = compiler.compile(Regex("([a-z]+|[^a-z]{2,9} ){1,3}!", backend))
-    whole, pieces = np.zeros(num_words, np.int32), np.zeros(num_words, np.int32)
-    for remaining in (None, grammar.min_tokens + 1, grammar.min_tokens):
-        fresh = compiler.compile(Regex("([a-z]+|[^a-z]{2,9} ){1,3}!", backend))
-        fresh = type(fresh)(fresh.engine, fresh.compiled, fresh.walker)
-        matcher, num_asked = fresh.matcher(), 0
-        while not matcher.try_mask(pieces, remaining, Allowance(1)):
-            num_asked += 1
-        grammar.matcher().fill_mask(whole, remaining)
-        assert (whole == pieces).all()
-        assert num_asked or remaining is None
+    remaining = None if extra is None else grammar.min_tokens + extra
+    whole, pieces = np.zeros((2, grammar.engine.row_size), np.int32)
+    matcher, num_asked = grammar.matcher(), 1
+    while not matcher.try_mask(pieces, remaining, Allowance(1)):
+        num_asked += 1
+    # Nothing that was kept on the way may answer for the whole.
+    fresh = GrammarCompiler(tokenizer, tokenizer.vocab_size + 40)
+    fresh.compile(Regex("([a-z]+|[^a-z]{2,9} ){1,3}!", backend)).matcher().fill_mask(
+        whole, remaining
+    )
+    assert (whole == pieces).all()
+    assert num_asked > 1 or (backend, extra) != ("xgrammar", 0)
