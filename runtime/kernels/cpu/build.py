@@ -35,7 +35,7 @@ _LEVELS: Final = {
     "portable": (16, ()),
     "avx2": (32, ("-mavx2", "-mfma")),
     "avx512": (64, _AVX512),
-    "amx": (64, (*_AVX512, "-mamx-tile", "-mamx-bf16", "-mamx-int8", "-DBL_AMX")),
+    "amx": (64, (*_AVX512, "-mamx-tile", "-mamx-bf16", "-mamx-int8", "-mavx512bf16", "-DBL_AMX")),
 }
 
 

@@ -9,12 +9,13 @@ import math
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 import torch.nn.functional as F
 
-from ...engine.config import Quantization
+if TYPE_CHECKING:
+    from ...engine.config import Quantization
 
 Storage = Literal["bf16", "int8", "int4"]
 STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4")  # numbered as in src/kernels.h

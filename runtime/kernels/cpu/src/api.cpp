@@ -80,7 +80,9 @@ const Level* bl_level(const char* name) {
                         __builtin_cpu_supports("avx512dq");
     if (std::strcmp(name, "avx512") == 0 && avx512) return &level_avx512;
 #ifdef BL_AMX
-    if (std::strcmp(name, "amx") == 0 && avx512 && may_use_tiles()) return &level_amx;
+    if (std::strcmp(name, "amx") == 0 && avx512 && __builtin_cpu_supports("avx512bf16") &&
+        may_use_tiles())
+        return &level_amx;
 #endif
 #endif
     return nullptr;

@@ -128,13 +128,11 @@ inline void add_rows_of_few(
         add_values_of_few<R, 1>(rows, keys, column, padded, weights, scale, out);
 }
 
-inline void block_of_few(
-    const Rows& rows, int keys, int num_rows, int padded, const int* low, const int* high,
-    float* most, float* total
+// From scores to weights in their place; `scale` is what earlier sums are multiplied with.
+inline void weigh_few(
+    float* scores, int keys, int num_rows, const int* low, const int* high, float* most,
+    float* total, float* scale
 ) {
-    float* scores = scratch.scores;
-    float scale[kFewRows];
-    scores_of_few(rows, keys, num_rows, padded, scores);
     const int end = (keys + W - 1) / W * W;
     for (int r = 0; r < num_rows; ++r) {
         float* row = scores + r * kBlock;
@@ -156,6 +154,16 @@ inline void block_of_few(
         total[r] = total[r] * scale[r] + sum(added);
         most[r] = new_most;
     }
+}
+
+inline void block_of_few(
+    const Rows& rows, int keys, int num_rows, int padded, const int* low, const int* high,
+    float* most, float* total
+) {
+    float* scores = scratch.scores;
+    float scale[kFewRows];
+    scores_of_few(rows, keys, num_rows, padded, scores);
+    weigh_few(scores, keys, num_rows, low, high, most, total, scale);
     int r = 0;
     for (; r + 4 <= num_rows; r += 4)
         add_rows_of_few<4>(rows, keys, padded, scores + r * kBlock, scale + r,

@@ -6,14 +6,16 @@
 #ifdef BL_AMX
 #include "amx.h"
 #include "attention_amx.h"
+#include "attention_bf16.h"
 #endif
 
 namespace {
 
 void attend(const Attend& a, const Item& item, int kv_head) {
 #ifdef BL_AMX
-    if (a.is_bf16 && item.count * (a.heads / a.kv_heads) > kFewRows)
-        return attend_rows_amx(a, item, kv_head);
+    const bool few = item.count * (a.heads / a.kv_heads) <= kPairRows;
+    if (a.is_bf16)
+        return few ? attend_few_bf16(a, item, kv_head) : attend_rows_amx(a, item, kv_head);
 #endif
     a.is_bf16 ? attend_rows<bf16>(a, item, kv_head) : attend_rows<float>(a, item, kv_head);
 }
