@@ -1,0 +1,90 @@
+"""A plan of fixed size at a fixed place, for decode steps that are captured once and replayed.
+
+Made by whoever captures; `load` puts the work of the next step in. What a step does not need of the
+room is zeros, which the kernels leave at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import torch
+
+from ...engine.batch import ForwardBatch
+from .decode import most_pieces
+from .plan import TritonPlan
+from .work import DeviceWork, Machine, Work, launches_of, new_partials, num_entries, split_tables
+
+# Parts of a sequence that reads with others, on average over all; a step with more shares nothing.
+_PARTS: Final = 8
+
+
+class DecodeRoom(TritonPlan):
+    """Room for steps of up to as many sequences as `batch` has, with one new token each.
+
+    batch: at the addresses that the captured step reads; what its tensors hold does not matter.
+    longest: keys of a sequence. windows: of the model's layers. shares: room for keys that are
+    read once for several sequences, which takes a launch more in every layer; without it any step
+    is served, too.
+    """
+
+    def __init__(
+        self,
+        batch: ForwardBatch,
+        machine: Machine,
+        *,
+        longest: int,
+        windows: Iterable[int | None],
+        shares: bool,
+    ) -> None:
+        super().__init__(batch, machine)
+        most = len(batch.new_slots)
+        pieces = most_pieces(most, longest, machine)
+        self._rows = [pieces, _PARTS * most] * shares + [pieces, most, most]
+        self._num_partials = pieces + _PARTS * most * shares
+        block_ms = [machine.shared_block_m] * shares + [machine.block_m(1)]
+        device = batch.positions.device
+        partials = new_partials(self._num_partials, machine, device)
+        self._flat: dict[int | None, torch.Tensor] = {}
+        for window in windows:
+            flat = torch.zeros(num_entries(self._rows), dtype=torch.int64, device=device)
+            tables = split_tables(flat, self._rows)
+            launches = launches_of(tables, block_ms)
+            self._flat[window] = flat
+            self._decode[window] = DeviceWork(launches, tables[-1], self._num_partials, partials)
+        self._loaded = batch
+
+    def load(self, batch: ForwardBatch) -> None:
+        """Put in the work of a step, without waiting for the device. Its `context_slots` are read
+        where they are; what else it holds is the caller's to copy."""
+        most = len(self.batch.new_slots)
+        if max(batch.query_lens) > 1 or len(batch.query_lens) > most:
+            raise ValueError(
+                f"there is room for {most} sequences with one new token each, not for "
+                f"{len(batch.query_lens)} with up to {max(batch.query_lens)}"
+            )
+        plan = TritonPlan(batch, self.machine)
+        for window, flat in self._flat.items():
+            work = plan.make_decode(window)
+            if not self._fits(work):
+                work = plan.make_decode(window, shares=False)
+            host = torch.zeros(flat.shape, dtype=torch.int64, pin_memory=flat.is_cuda)
+            given = work.tables
+            tables = split_tables(host, self._rows)[-len(given) :]
+            for table, rows in zip(tables, given, strict=True):
+                table[: len(rows)] = torch.from_numpy(rows)
+            flat.copy_(host, non_blocking=True)
+        # The step that is under way still reads the slots of the batch before.
+        self._loaded = batch
+
+    def _fits(self, work: Work) -> bool:
+        given = work.tables
+        return (
+            len(given) <= len(self._rows)
+            and work.num_partials <= self._num_partials
+            and all(
+                len(table) <= rows
+                for table, rows in zip(given, self._rows[-len(given) :], strict=True)
+            )
+        )
