@@ -19,12 +19,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..kernels.base import LayerOps
+from ..memory.pages import trim_heap
 from .errors import ModelLoadError
 
 _PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt")
 _FLOAT_TYPES: Final = ("F32", "F16", "BF16")
 _SINGLE: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
+_TRIM_EVERY: Final = 32 * 2**20  # bytes of tensors
 
 
 class Weights:
@@ -47,6 +49,7 @@ class Weights:
         self._device = device
         self._files = ExitStack()
         self._shards: dict[str, Any] = {}
+        self._taken = 0  # bytes since the heap was trimmed
         try:
             for path in weight_files(model_dir):
                 self._open(path)
@@ -59,6 +62,7 @@ class Weights:
 
     def __exit__(self, *exc_info: object) -> None:
         self._files.close()
+        trim_heap()
 
     def _open(self, path: Path) -> None:
         try:
@@ -66,6 +70,7 @@ class Weights:
             names = list(shard.keys())
         except (SafetensorError, OSError) as error:
             raise ModelLoadError(f"{path} is not a readable safetensors file: {error}") from None
+        _refuse_names_given_twice(path)
         for name in names:
             if name in self._shards:
                 raise ModelLoadError(f"{path}: tensor {name!r} is also in another file")
@@ -93,6 +98,11 @@ class Weights:
                 f"supported are {', '.join(_FLOAT_TYPES)}"
             )
         tensor: torch.Tensor = shard.get_tensor(name)
+        self._taken += tensor.nbytes
+        if self._taken > _TRIM_EVERY:
+            # What was packed since left its copies behind.
+            trim_heap()
+            self._taken = 0
         copy = tensor.to(device=self._device, dtype=self._dtype, copy=True)
         _give_back(tensor)
         return copy
@@ -185,3 +195,17 @@ def _check_inside(model_dir: Path, name: str) -> None:
             f"{model_dir / name} is a link to {target}, outside of the model directory; put the "
             "file itself there, or give the directory that holds it"
         )
+
+
+def _refuse_names_given_twice(path: Path) -> None:
+    """The library takes the last of two; another reader of the same file takes the first."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ModelLoadError(f"{path} is not a readable safetensors file: a name stands twice")
+        return found
+
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        json.loads(file.read(length), object_pairs_hook=once)
