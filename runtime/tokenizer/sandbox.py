@@ -17,8 +17,8 @@ import jinja2.ext
 import jinja2.filters
 from jinja2 import nodes
 from jinja2.parser import Parser
-from jinja2.runtime import Namespace
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
 MAX_RENDERED_CHARS: Final = 1024 * 1024
@@ -177,7 +177,7 @@ class _Bounded(NodeTransformer):
         return _filtered(node, _WEIGHED) if node.ctx == "load" else node
 
 
-def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
