@@ -4,7 +4,6 @@ without compiling, by whoever wants to check a constraint early."""
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -26,12 +25,13 @@ from .control_tokens import ControlTokens
 from .expr import EMPTY, Expr, Language, alt, lit
 from .gbnf import gbnf_language
 from .islands import islands_language
-from .jobs import Build, Try
+from .jobs import Build, Shape, Try
 from .json_layout import Layout
 from .language_codec import decode_language
 from .limits import GrammarLimits
 from .regex import fullmatch
 from .schema import Reading, schema_language
+from .shaping import decode_shaped
 from .tagged import Mark, tagged_language
 from .workers import Workers
 from .xgrammar_engine import XGrammarEngine
@@ -41,9 +41,6 @@ _Key = bytes
 
 # What a failed or trivial entry is counted with.
 _ENTRY_BYTES = 4_096
-_SMALL_CHARS = 2_048
-# A length of 200 beside a pattern can take half a second.
-_LARGE_NUMBER = re.compile(r"[0-9]{3}|[0-9][eE][0-9+]")
 
 
 def build_language(
@@ -89,15 +86,6 @@ def _key(constraint: Constraint) -> _Key:
     return hashlib.sha256(repr(constraint).encode("utf-8", "surrogatepass")).digest()
 
 
-def _is_small(constraint: Constraint) -> bool:
-    """Whether taking it apart surely takes milliseconds: it is short and counts to no large
-    number."""
-    text = repr(constraint)
-    return isinstance(constraint, Choices) or (
-        len(text) <= _SMALL_CHARS and _LARGE_NUMBER.search(text) is None
-    )
-
-
 def _format_texts(constraint: Tagged | Islands) -> set[str]:
     """The texts of a format, in which control tokens may be named."""
     if isinstance(constraint, Tagged):
@@ -112,7 +100,8 @@ class GrammarCompiler:
 
     backend: which engine makes the masks of constraints that do not say. Regexes and choices go to
     the native engine by default, where they fit it, and everything else to xgrammar.
-    workers: where constraints are taken apart and tried that might take long; without, here.
+    workers: where constraints are taken apart and shaped; without, here, which holds up whatever
+    else the interpreter runs.
 
     Thread-safe; threads that ask for the same constraint at once wait for one compilation.
     Refused constraints are remembered as well.
@@ -179,6 +168,8 @@ class GrammarCompiler:
             future.set_result(grammar)
         except RequestError as error:
             future.set_exception(error)
+            # One that might be served another time is not remembered.
+            size = size if error.code == "grammar" else 0
         except RecursionError:
             future.set_exception(RequestError("grammar", "the constraint nests too deeply"))
         except BaseException as error:
@@ -195,7 +186,6 @@ class GrammarCompiler:
 
     def _compiled(self, constraint: Constraint) -> Grammar:
         workers = self._workers
-        attempt = None
         if isinstance(constraint, Tagged | Islands):
             engine, backend = self._engine_of_tags(), self._backend
             controls = engine.controls
@@ -205,19 +195,25 @@ class GrammarCompiler:
             backend = "xgrammar" if backend == "auto" else backend
         else:
             engine, backend, marks = self._engine, self._backend_of(constraint), {}
-        if workers is not None:
-            token_bytes = engine.vocabulary.token_bytes
+        if workers is None:
+            language = build_language(constraint, self.limits, lambda text: marks.get(text, text))
+            return engine.compile(language, backend)
+        if backend == "outlines":
+            job = Build(constraint, self.limits, marks)
+            return engine.compile(decode_language(workers.run(job)), backend)
+        token_bytes = engine.vocabulary.token_bytes
 
-            def attempt(source: str) -> bytes:
-                return workers.run(Try(source, token_bytes))
+        def attempt(source: str) -> bytes:
+            return workers.run(Try(source, token_bytes))
 
-        return engine.compile(self._language(constraint, marks), backend, attempt)
+        data = workers.run(Shape(constraint, self.limits, marks, backend, token_bytes))
+        return engine.finish(decode_shaped(data), attempt)
 
-    def _language(self, constraint: Constraint, marks: dict[str, str]) -> Language:
-        """Taken apart here where that cannot take long, otherwise in a process of its own."""
-        if self._workers is None or _is_small(constraint):
-            return build_language(constraint, self.limits, lambda text: marks.get(text, text))
-        return decode_language(self._workers.run(Build(constraint, self.limits, marks)))
+    def warm(self) -> None:
+        """Start a process, so that the first constraint does not wait for it."""
+        if self._workers is not None:
+            token_bytes = self._engine.vocabulary.token_bytes
+            self._workers.run(Shape(Choices(["a"]), self.limits, {}, "native", token_bytes))
 
     def _engine_of_tags(self) -> XGrammarEngine:
         with self._tag_engine_lock:

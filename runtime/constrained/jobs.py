@@ -8,7 +8,7 @@ from typing import IO
 
 import msgspec
 
-from ..protocol import Constraint, JsonSchema
+from ..protocol import Constraint, GrammarBackend, JsonSchema
 from .limits import GrammarLimits
 
 _SIZE = struct.Struct(">I")
@@ -22,12 +22,25 @@ class Build(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
     marks: dict[str, str] = {}
 
 
+class Shape(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
+    """Take a constraint apart and make of it all that needs no engine (shaping.py)."""
+
+    constraint: Constraint
+    limits: GrammarLimits
+    marks: dict[str, str]
+    backend: GrammarBackend
+    token_bytes: list[bytes] | None
+    """The vocabulary; None for one that the process was sent before."""
+    vocabulary: int = 0
+    """Which one that is; workers.py sees to it."""
+
+
 class Try(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
     """Compile a grammar in xgrammar's EBNF, to see whether that ends in time."""
 
     source: str
     token_bytes: list[bytes] | None
-    """The vocabulary; None for that of the last such job."""
+    vocabulary: int = 0
 
 
 class Judge(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
@@ -40,7 +53,7 @@ class Judge(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
 class Job(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """cpu_s, memory_bytes: what it may take; 0 for no limit."""
 
-    work: Build | Try | Judge
+    work: Build | Shape | Try | Judge
     cpu_s: float
     memory_bytes: int
 

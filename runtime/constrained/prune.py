@@ -4,15 +4,15 @@ the engine before it writes EBNF."""
 from __future__ import annotations
 
 from .expr import EMPTY, NEVER, Alt, Expr, Language, Ref, Repeat, Seq, alt, seq
-from .walker import Walker
+from .nodes import NodeGraph
 
 
-def prune(language: Language, walker: Walker) -> Language:
+def prune(language: Language, graph: NodeGraph) -> Language:
     """The same language without dead alternatives and rules. The root must be alive."""
     done: dict[int, Expr] = {}
 
     def keep(expr: Expr) -> Expr:
-        if not walker.alive(expr):
+        if not graph.alive(expr):
             return NEVER
         if id(expr) not in done:
             done[id(expr)] = rebuilt(expr)
@@ -23,10 +23,10 @@ def prune(language: Language, walker: Walker) -> Language:
             case Seq(items):
                 return seq(*map(keep, items))
             case Alt(items):
-                return alt(keep(item) for item in items if walker.alive(item))
+                return alt(keep(item) for item in items if graph.alive(item))
             case Repeat(item, low, high, counted_outside):
                 return (
-                    Repeat(keep(item), low, high, counted_outside) if walker.alive(item) else EMPTY
+                    Repeat(keep(item), low, high, counted_outside) if graph.alive(item) else EMPTY
                 )
             case _:
                 return expr

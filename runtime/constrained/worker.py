@@ -13,36 +13,61 @@ import resource
 import signal
 import sys
 import traceback
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from ..errors import RequestError
 from .compiler import build_language
-from .jobs import MEMORY, Build, Job, Judge, Reply, Try, read_message, write_message
+from .jobs import MEMORY, Build, Job, Judge, Reply, Shape, Try, read_message, write_message
 from .language_codec import encode_language
+from .shaping import shaped
+from .tagged import Mark
+from .vocabulary import Vocabulary
 
 
 def main() -> None:
     """Serve until the other end closes."""
     jobs, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not stand between replies
-    state: dict[str, Any] = {}
+    known: dict[int, _Known] = {}
     decoder = msgspec.msgpack.Decoder(Job)
     while (data := read_message(jobs)) is not None:
-        write_message(replies, msgspec.msgpack.encode(_served(decoder.decode(data), state)))
+        write_message(replies, msgspec.msgpack.encode(_served(decoder.decode(data), known)))
 
 
-def _served(job: Job, state: dict[str, Any]) -> Reply:
-    if isinstance(job.work, Try):
-        _prepare(job.work, state)
+class _Known:
+    """A vocabulary that was sent, and what was made of it."""
+
+    def __init__(self, token_bytes: list[bytes]) -> None:
+        self._token_bytes = token_bytes
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._token_bytes)
+
+    @cached_property
+    def xgrammar(self) -> Any:
+        import xgrammar
+
+        info = xgrammar.TokenizerInfo(
+            self._token_bytes, xgrammar.VocabType.RAW, vocab_size=len(self._token_bytes)
+        )
+        # Nothing is kept: each grammar is tried once.
+        return xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
+
+
+def _served(job: Job, known: dict[int, _Known]) -> Reply:
+    if isinstance(job.work, Shape | Try):
+        _prepare(job.work, known)
     if isinstance(job.work, Judge):
         import jsonschema  # noqa: F401  its import is not the job's time
     before = _limit_memory(job.memory_bytes)
     # Its signal ends the process where nobody handles it.
     signal.setitimer(signal.ITIMER_PROF, job.cpu_s)
     try:
-        return Reply(_done(job.work, state))
+        return Reply(_done(job.work, known))
     except RequestError as error:
         return Reply(error=(error.code, error.message, error.pointer))
     except RecursionError:
@@ -57,14 +82,17 @@ def _served(job: Job, state: dict[str, Any]) -> Reply:
         _restore_memory(before)
 
 
-def _done(work: Build | Try | Judge, state: dict[str, Any]) -> bytes:
+def _done(work: Build | Shape | Try | Judge, known: dict[int, _Known]) -> bytes:
     match work:
         case Build(constraint=constraint, limits=limits, marks=marks):
-            mark = (lambda text: marks[text]) if marks else (lambda text: text)
-            return encode_language(build_language(constraint, limits, mark))
+            return encode_language(build_language(constraint, limits, _mark(marks)))
+        case Shape(constraint=constraint, limits=limits, marks=marks, backend=backend):
+            language = build_language(constraint, limits, _mark(marks))
+            vocabulary = known[work.vocabulary].vocabulary
+            return shaped(language, vocabulary, limits, backend).encoded()
         case Try(source=source):
             try:
-                state["xgrammar"].compile_grammar(source)
+                known[work.vocabulary].xgrammar.compile_grammar(source)
             except (RuntimeError, ValueError) as error:
                 if "bad_alloc" in str(error):
                     raise
@@ -76,16 +104,16 @@ def _done(work: Build | Try | Judge, state: dict[str, Any]) -> bytes:
             return fault(constraint, text).encode()
 
 
-def _prepare(work: Try, state: dict[str, Any]) -> None:
-    """What a trial needs and others do not; not on the job's time."""
-    import xgrammar
+def _mark(marks: dict[str, str]) -> Mark:
+    return lambda text: marks.get(text, text)
 
+
+def _prepare(work: Shape | Try, known: dict[int, _Known]) -> None:
+    """What a job needs of its vocabulary; not on the job's time."""
     if work.token_bytes is not None:
-        info = xgrammar.TokenizerInfo(
-            work.token_bytes, xgrammar.VocabType.RAW, vocab_size=len(work.token_bytes)
-        )
-        # Nothing is kept: each grammar is tried once.
-        state["xgrammar"] = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
+        known[work.vocabulary] = _Known(work.token_bytes)
+    vocabulary = known[work.vocabulary]
+    _ = vocabulary.xgrammar if isinstance(work, Try) else vocabulary.vocabulary
 
 
 def _limit_memory(num_bytes: int) -> tuple[int, int] | None:

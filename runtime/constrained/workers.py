@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..errors import RequestError
-from .jobs import MEMORY, Build, Job, Judge, Reply, Try, read_message, write_message
+from .jobs import MEMORY, Build, Job, Judge, Reply, Shape, Try, read_message, write_message
 from .limits import GrammarLimits
 
 # A busy machine gives a process a fraction of its time, and one that starts has much to import.
@@ -34,14 +34,21 @@ class Workers:
         self.num_started = 0
         self.num_killed = 0
 
-    def run(self, work: Build | Try | Judge) -> bytes:
+    def run(self, work: Build | Shape | Try | Judge) -> bytes:
         """The result of a job. Blocks. Raises RequestError: what the job found wrong, or
         ("grammar", naming the limit) where it was ended."""
         limits = self._limits
         with self._lock:
             worker = self._idle.pop() if self._idle else None
             self.num_started += worker is None
-        worker = worker or _Worker()
+        try:
+            worker = worker or _Worker()
+        except OSError as error:
+            raise RequestError(
+                "overloaded",
+                f"cannot start a process for the constraint ({error.strerror}); retry later",
+                retry_after_s=1.0,
+            ) from None
         job = Job(work, limits.max_compile_s, limits.max_compile_bytes)
         reply = worker.ask(job, _START_S + _PATIENCE * limits.max_compile_s)
         if isinstance(reply, Reply):
@@ -96,15 +103,16 @@ class _Worker:
             start_new_session=True,
         )
         self._decoder = msgspec.msgpack.Decoder(Reply)
-        # The vocabulary that the process has; it is not sent again.
-        self._token_bytes: list[bytes] | None = None
+        # The vocabularies that the process has, by id; they are not sent again.
+        self._sent: dict[int, list[bytes]] = {}
 
     def ask(self, job: Job, patience_s: float) -> Reply | str:
         """The reply, or why there is none: "time", or what the process died of."""
-        if isinstance(job.work, Try):
-            known, self._token_bytes = self._token_bytes, job.work.token_bytes
-            if known is not None and known is self._token_bytes:
-                job = replace(job, work=replace(job.work, token_bytes=None))
+        if isinstance(job.work, Shape | Try) and job.work.token_bytes is not None:
+            key = id(job.work.token_bytes)
+            token_bytes = None if key in self._sent else job.work.token_bytes
+            self._sent[key] = job.work.token_bytes
+            job = replace(job, work=replace(job.work, token_bytes=token_bytes, vocabulary=key))
         late = threading.Event()
 
         def give_up() -> None:

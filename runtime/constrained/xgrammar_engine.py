@@ -20,23 +20,18 @@ from ..tokenizer import Tokenizer
 from .allowance import Allowance
 from .base import NOTHING_FORCED, Forced, Grammar, MaskRow, Matcher
 from .budget import TokenCosts, TokenIds
-from .byte_dfa import byte_dfa
 from .control_tokens import ControlTokens
-from .determinise import MAX_STATES
-from .ebnf import write_ebnf
 from .expr import Language
 from .handle import Compiled, Handle
 from .limits import GrammarLimits
 from .native_masks import NativeMasks, TokenColumns
 from .outlines_masks import OutlinesEngine
-from .prune import prune
 from .schema_report import Entry
+from .shaping import Shaped, alive, shaped
 from .spelling import REJOINED_TOKENS, Speller
-from .vocabulary import INFINITE, Vocabulary
+from .vocabulary import Vocabulary
 from .walker import State, Walker
 
-# Larger automata are made for those who ask for them: 0.1 s of Python each.
-_MAX_AUTO_STATES = 3_000
 # Characters of EBNF x tokens that compile in under 0.3 s whatever they say.
 _SURE_TO_END = 50_000_000
 _NONE: TokenIds = np.empty(0, dtype=np.int64)
@@ -96,37 +91,25 @@ class XGrammarEngine:
 
         Raises RequestError("grammar") when nothing satisfies the language, this tokenizer cannot
         spell it, or the engine refuses it."""
-        walker = Walker(language, self.vocabulary)
-        if walker.start.cost >= INFINITE:
-            raise RequestError(
-                "grammar",
-                "nothing satisfies this constraint: its conditions contradict each other, or it "
-                "refers to itself without end, or the model's tokens cannot spell it",
-            )
-        compiled = self._compiled(prune(language, walker), backend, attempt)
-        return XGrammar(self, compiled, walker, language.report)
-
-    def _compiled(
-        self,
-        language: Language,
-        backend: GrammarBackend,
-        attempt: Callable[[str], object] | None,
-    ) -> Compiled:
         if backend == "outlines":
-            return self._outlines.compile(language)
-        if backend in ("native", "auto"):
-            max_states = MAX_STATES if backend == "native" else _MAX_AUTO_STATES
-            try:
-                dfa = byte_dfa(language, max_states)
-                return NativeMasks(dfa, self._columns, self.eos_ids, self.vocabulary)
-            except RequestError:
-                if backend == "native":
-                    raise
-        source = write_ebnf(language, self.vocab_size, self._limits)
-        if attempt is not None and len(source) * self.vocab_size > _SURE_TO_END:
-            attempt(source)
+            pruned, graph = alive(language, self.vocabulary)
+            compiled = self._outlines.compile(pruned)
+            return XGrammar(self, compiled, Walker.over(graph), language.report)
+        return self.finish(shaped(language, self.vocabulary, self._limits, backend), attempt)
+
+    def finish(self, shape: Shaped, attempt: Callable[[str], object] | None = None) -> XGrammar:
+        """The grammar of what was shaped, with this engine's vocabulary. It takes hardly any
+        Python: the threads that come here share the interpreter with the engine's loop."""
+        walker = Walker.over(shape.graph)
+        return XGrammar(self, self._masks(shape, attempt), walker, shape.report)
+
+    def _masks(self, shape: Shaped, attempt: Callable[[str], object] | None) -> Compiled:
+        if shape.dfa is not None:
+            return NativeMasks(shape.dfa, self._columns, self.eos_ids, self.vocabulary)
+        if attempt is not None and len(shape.source) * self.vocab_size > _SURE_TO_END:
+            attempt(shape.source)
         try:
-            return _XGrammarMasks(self._xgrammar, self._compiler.compile_grammar(source))
+            return _XGrammarMasks(self._xgrammar, self._compiler.compile_grammar(shape.source))
         except (RuntimeError, ValueError) as error:
             message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
             raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from ..models.resolve import resolve_model
 from ..tokenizer import Tokenizer
 from .compiling import Compiler
@@ -25,4 +27,9 @@ def load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -
     from ..constrained.workers import Workers
 
     limits = GrammarLimits()
-    return GrammarCompiler(tokenizer, vocab_size, limits, config.grammar_backend, Workers(limits))
+    compiler = GrammarCompiler(
+        tokenizer, vocab_size, limits, config.grammar_backend, Workers(limits)
+    )
+    # Beside whatever else is loaded.
+    threading.Thread(target=compiler.warm, name="grammar-warm", daemon=True).start()
+    return compiler

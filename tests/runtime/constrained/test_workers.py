@@ -8,12 +8,14 @@ import signal
 import pytest
 
 from branchline.runtime.constrained.compiler import GrammarCompiler, build_language
-from branchline.runtime.constrained.jobs import Build, Judge, Try
+from branchline.runtime.constrained.jobs import Build, Judge, Shape, Try
 from branchline.runtime.constrained.language_codec import decode_language, encode_language
 from branchline.runtime.constrained.limits import GrammarLimits
+from branchline.runtime.constrained.shaping import decode_shaped
+from branchline.runtime.constrained.walker import Walker
 from branchline.runtime.constrained.workers import Workers
 from branchline.runtime.errors import RequestError
-from branchline.runtime.protocol import Ebnf, Island, Islands, JsonSchema, Regex
+from branchline.runtime.protocol import Choices, Ebnf, Island, Islands, JsonSchema, Regex
 
 # Seconds of work in large automata, none of which reaches a limit of its own.
 HEAVY = JsonSchema(
@@ -88,10 +90,18 @@ def test_a_refusal_keeps_its_place_on_the_way(workers):
     assert caught.value.pointer == "#/properties/a/minLength"
 
 
-def test_a_grammar_is_tried_with_its_vocabulary_and_with_that_of_the_time_before(workers):
-    token_bytes = [bytes([byte]) for byte in range(256)]
-    for source in ('root ::= "a"', 'root ::= "b"'):
-        assert workers.run(Try(source, token_bytes)) == b""
+def test_a_vocabulary_is_sent_once_and_known_beside_others(workers):
+    limits = GrammarLimits()
+    single = [bytes([byte]) for byte in range(256)]
+    double = [*single, b"aa"]
+    costs = []
+    for token_bytes in (single, double, single, double):
+        data = workers.run(Shape(Choices(["aa"]), limits, {}, "native", token_bytes))
+        costs.append(Walker.over(decode_shaped(data).graph).start.cost)
+        assert workers.run(Try('root ::= "a"', token_bytes)) == b""
+    assert costs == [2, 1, 2, 1]
+    (worker,) = workers._idle
+    assert [*worker._sent.values()].count(single) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,240 @@
+"""A language as nodes over bytes, with the least tokens that each takes; walked by walker.py.
+
+Building them takes Python a while, so it is done in a process of its own where there is one
+(shaping.py). They cross as bytes, and a node is read from those when a walk first meets it: what is
+left to the engine's process does not grow with the grammar.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from .charset import utf8_sequences
+from .ebnf import counted_by_walker
+from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
+from .vocabulary import INFINITE, Vocabulary
+
+_NODE_BYTES = 300
+
+
+class Node:
+    """A grammar expression over bytes, with the least tokens that it takes."""
+
+    __slots__ = (
+        "cost",
+        "counted",
+        "data",
+        "high",
+        "items",
+        "kind",
+        "low",
+        "suffix_costs",
+        "unread",
+    )
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind  # "bytes", "set", "seq", "alt" or "repeat"
+        self.cost = INFINITE
+        self.items: tuple[Node, ...] = ()
+        self.unread: Callable[[], tuple[Node, ...]] | None = None
+        self.data = b""  # "bytes": the text; "set": the members
+        self.suffix_costs: list[int] = []
+        self.low = 0
+        self.high: int | None = None
+        self.counted = False
+
+    def parts(self) -> tuple[Node, ...]:
+        """What it is made of."""
+        if self.unread is not None:
+            self.items, self.unread = self.unread(), None
+        return self.items
+
+
+class NodeGraph:
+    """The nodes of one language.
+
+    most: at any point of any text, at most this many tokens are needed to finish.
+    """
+
+    def __init__(self, language: Language, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._nodes: list[Node] = []
+        self._compiled: dict[int, Node] = {}
+        self._rules = {name: self._node("alt") for name in language.rules}
+        for name, body in language.rules.items():
+            self._rules[name].items = (self._compile(body),)
+        self.root = self._compile(language.root)
+        self._settle_costs()
+        self.most = self._most()
+
+    @property
+    def num_bytes(self) -> int:
+        return _NODE_BYTES * len(self._nodes)
+
+    def alive(self, expr: Expr) -> bool:
+        """Whether anything matches this part of the language."""
+        return self._compiled[id(expr)].cost < INFINITE
+
+    def encoded(self) -> bytes:
+        """All nodes that the root leads to, for `StoredGraph`."""
+        places = {id(self.root): 0}
+        order = [self.root]
+        ends = array("Q", [0])
+        pieces: list[bytes] = []
+        for node in order:
+            for item in node.items:
+                if id(item) not in places:
+                    places[id(item)] = len(order)
+                    order.append(item)
+            inner = [places[id(item)] for item in node.items]
+            told = (node.kind, node.cost, node.data, node.suffix_costs)
+            counts = (node.low, node.high, node.counted)
+            pieces.append(msgspec.msgpack.encode((*told, *counts, inner)))
+            ends.append(ends[-1] + len(pieces[-1]))
+        return msgspec.msgpack.encode((self.most, ends.tobytes(), b"".join(pieces)))
+
+    def _node(self, kind: str, *items: Node) -> Node:
+        node = Node(kind)
+        node.items = items
+        self._nodes.append(node)
+        return node
+
+    def _compile(self, expr: Expr) -> Node:
+        known = self._compiled.get(id(expr))
+        if known is not None:
+            return known
+        match expr:
+            case Lit(data):
+                node = self._node("bytes")
+                node.data = data
+                node.suffix_costs = self._vocabulary.suffix_costs(data)
+            case Chars(charset):
+                options = [
+                    self._node("seq", *(self._byte_set(low, high) for low, high in sequence))
+                    for sequence in utf8_sequences(charset)
+                ]
+                node = self._node("alt", *options)
+            case Seq(items):
+                node = self._node("seq", *map(self._compile, items))
+            case Alt(items):
+                node = self._node("alt", *map(self._compile, items))
+            case Ref(name):
+                node = self._rules[name]
+            case Repeat(item, low, high):
+                node = self._node("repeat", self._compile(item))
+                node.low, node.high = low, high
+                node.counted = counted_by_walker(expr)
+        self._compiled[id(expr)] = node
+        return node
+
+    def _byte_set(self, low: int, high: int) -> Node:
+        node = self._node("set")
+        node.data = bytes(range(low, high + 1))
+        return node
+
+    def _settle_costs(self) -> None:
+        """Least tokens of every node. Rules may refer to each other in circles, so a node is
+        computed again whenever something inside it became cheaper."""
+        parents: dict[int, list[int]] = {}
+        for place, node in enumerate(self._nodes):
+            for item in node.items:
+                parents.setdefault(id(item), []).append(place)
+        # Each at most once: of ten thousand alternatives, every one would bring its parent along.
+        pending = deque(range(len(self._nodes)))
+        waits = [True] * len(self._nodes)
+        while pending:
+            place = pending.popleft()
+            waits[place] = False
+            node = self._nodes[place]
+            cost = min(self._cost(node), INFINITE)
+            if cost < node.cost:
+                node.cost = cost
+                for parent in parents.get(id(node), []):
+                    if not waits[parent]:
+                        waits[parent] = True
+                        pending.append(parent)
+
+    def _cost(self, node: Node) -> int:
+        if node.kind == "bytes":
+            return node.suffix_costs[0]
+        if node.kind == "set":
+            single = any(self._vocabulary.has_byte(byte) for byte in node.data)
+            return 1 if single else INFINITE - 1
+        if node.kind == "seq":
+            return sum(item.cost for item in node.items)
+        if node.kind == "alt":
+            return min((item.cost for item in node.items), default=INFINITE)
+        return node.low * node.items[0].cost
+
+    def _most(self) -> int:
+        """Most tokens that the rest of a text can need, from any place in it; INFINITE where
+        nodes nest without end."""
+        found: dict[int, int] = {}
+        pending = [self.root]
+        while pending:
+            node = pending[-1]
+            if id(node) not in found:
+                found[id(node)] = INFINITE  # what a node that contains itself meets
+                pending += [item for item in node.items if id(item) not in found]
+            else:
+                pending.pop()
+                found[id(node)] = self._most_within(node, found)
+        return min(found[id(self.root)], INFINITE)
+
+    def _most_within(self, node: Node, found: dict[int, int]) -> int:
+        if node.kind == "bytes":
+            return max(node.suffix_costs)
+        if node.kind == "seq":
+            most = after = 0
+            for item in reversed(node.items):
+                most = max(most, found[id(item)] + after)
+                after += item.cost
+            return most
+        alive = [item for item in node.items if item.cost < INFINITE]
+        if node.kind == "alt":
+            return max((found[id(item)] for item in alive), default=0)
+        if node.kind == "repeat" and alive:
+            item = alive[0]
+            return max(found[id(item)], item.cost) + max(node.low - 1, 0) * item.cost
+        return min(node.cost, INFINITE) if node.kind == "set" else 0
+
+
+class StoredGraph:
+    """The nodes that `NodeGraph.encoded` wrote, each read when it is first met."""
+
+    def __init__(self, data: bytes) -> None:
+        self.most, ends, self._data = _HEAD.decode(data)
+        self._ends = array("Q", ends)
+        self._nodes: dict[int, Node] = {}
+        self.root = self._node(0)
+
+    @property
+    def num_bytes(self) -> int:
+        # Half of the nodes are met in the end, or more.
+        return len(self._data) + _NODE_BYTES * (len(self._ends) - 1)
+
+    def _node(self, place: int) -> Node:
+        node = self._nodes.get(place)
+        if node is None:
+            told = _NODE.decode(self._data[self._ends[place] : self._ends[place + 1]])
+            node = self._nodes[place] = Node(told[0])
+            _, node.cost, node.data, node.suffix_costs, node.low, node.high, node.counted, _ = told
+            node.unread = partial(self._read, told[-1])
+        return node
+
+    def _read(self, places: list[int]) -> tuple[Node, ...]:
+        return tuple(map(self._node, places))
+
+
+_HEAD: msgspec.msgpack.Decoder[tuple[int, bytes, bytes]] = msgspec.msgpack.Decoder(
+    tuple[int, bytes, bytes]
+)
+_NODE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    tuple[str, int, bytes, list[int], int, int | None, bool, list[int]]
+)

@@ -1,0 +1,92 @@
+"""From a language to what an engine for masks takes, as far as it is Python's work: in a worker
+process where there is one (worker.py), otherwise where it is asked for (xgrammar_engine.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from ..errors import RequestError
+from ..protocol import GrammarBackend
+from .byte_dfa import ByteDfa, byte_dfa
+from .determinise import MAX_STATES
+from .ebnf import write_ebnf
+from .expr import Language
+from .limits import GrammarLimits
+from .nodes import NodeGraph, StoredGraph
+from .prune import prune
+from .schema_report import Entry
+from .vocabulary import INFINITE, Vocabulary
+
+# Larger automata are made for those who ask for them: 0.1 s of Python each.
+_MAX_AUTO_STATES = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """graph: for the walker. For the masks an automaton, or without one a grammar in xgrammar's
+    EBNF."""
+
+    graph: NodeGraph | StoredGraph
+    report: tuple[Entry, ...]
+    dfa: ByteDfa | None
+    source: str = ""
+
+    def encoded(self) -> bytes:
+        """For `decode_shaped`, in another process."""
+        assert isinstance(self.graph, NodeGraph)
+        report = [(entry.pointer, entry.state, entry.reason) for entry in self.report]
+        dfa = self.dfa
+        tables = None
+        if dfa is not None:
+            table = dfa.table.astype(np.int32)
+            parts = (table, dfa.byte_class, dfa.accepting)
+            tables = (table.shape[1], *(part.tobytes() for part in parts))
+        return msgspec.msgpack.encode((self.graph.encoded(), report, tables, self.source))
+
+
+def decode_shaped(data: bytes) -> Shaped:
+    graph, report, tables, source = msgspec.msgpack.decode(data)
+    dfa = None
+    if tables is not None:
+        num_classes, table, byte_class, accepting = tables
+        dfa = ByteDfa(
+            np.frombuffer(table, dtype=np.int32).reshape(-1, num_classes),
+            np.frombuffer(byte_class, dtype=np.uint8),
+            np.frombuffer(accepting, dtype=np.bool_),
+        )
+    return Shaped(StoredGraph(graph), tuple(Entry(*entry) for entry in report), dfa, source)
+
+
+def shaped(
+    language: Language, vocabulary: Vocabulary, limits: GrammarLimits, backend: GrammarBackend
+) -> Shaped:
+    """backend: "auto" takes the native engine where a small automaton will do, otherwise xgrammar.
+
+    Raises RequestError("grammar") when nothing satisfies the language, this vocabulary cannot
+    spell it, or the backend does not take it."""
+    language, graph = alive(language, vocabulary)
+    if backend in ("native", "auto"):
+        try:
+            most = MAX_STATES if backend == "native" else _MAX_AUTO_STATES
+            return Shaped(graph, language.report, byte_dfa(language, most))
+        except RequestError:
+            if backend == "native":
+                raise
+    source = write_ebnf(language, len(vocabulary.token_bytes), limits)
+    return Shaped(graph, language.report, None, source)
+
+
+def alive(language: Language, vocabulary: Vocabulary) -> tuple[Language, NodeGraph]:
+    """The language without what nothing can match, and its nodes."""
+    graph = NodeGraph(language, vocabulary)
+    if graph.root.cost >= INFINITE:
+        raise RequestError(
+            "grammar",
+            "nothing satisfies this constraint: its conditions contradict each other, or it "
+            "refers to itself without end, or the model's tokens cannot spell it",
+        )
+    pruned = prune(language, graph)
+    return Language(pruned.root, pruned.rules, language.report), graph
