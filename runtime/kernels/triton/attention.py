@@ -6,7 +6,7 @@ computes them, `merge.py` puts partial results together. `torch_attention.py` is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -42,18 +42,13 @@ class TritonAttention(Attention[TritonPlan]):
         return TritonPlan(batch, self.machine)
 
     def fixed_plan(
-        self,
-        batch: ForwardBatch,
-        longest: int,
-        windows: Iterable[int | None],
-        *,
-        shares: bool = False,
+        self, batch: ForwardBatch, keys: int, windows: Sequence[int | None], *, shares: bool
     ) -> DecodeRoom:
-        """A plan for a captured step: `refill` puts other work in. See `DecodeRoom`."""
-        return DecodeRoom(batch, self.machine, longest=longest, windows=windows, shares=shares)
+        return DecodeRoom(batch, self.machine, keys, windows, shares=shares)
 
-    def refill(self, plan: DecodeRoom, batch: ForwardBatch) -> None:
-        """Let `plan` be the plan of `batch`."""
+    def refill(self, plan: TritonPlan, batch: ForwardBatch) -> None:
+        if not isinstance(plan, DecodeRoom):
+            raise TypeError(f"a {type(plan).__name__} has no room for another step")
         plan.load(batch)
 
     def store_kv(

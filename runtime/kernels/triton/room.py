@@ -23,24 +23,22 @@ _PARTS: Final = 8
 class DecodeRoom(TritonPlan):
     """Room for steps of up to as many sequences as `batch` has, with one new token each.
 
-    batch: at the addresses that the captured step reads; what its tensors hold does not matter.
-    longest: keys of a sequence. windows: of the model's layers. shares: room for keys that are
-    read once for several sequences, which takes a launch more in every layer; without it any step
-    is served, too.
+    Its arguments are those of `Attention.fixed_plan`. shares: costs a launch in every layer; where
+    what a step shares does not fit, or without that room, every sequence reads for itself.
     """
 
     def __init__(
         self,
         batch: ForwardBatch,
         machine: Machine,
-        *,
-        longest: int,
+        keys: int,
         windows: Iterable[int | None],
+        *,
         shares: bool,
     ) -> None:
         super().__init__(batch, machine)
         most = len(batch.new_slots)
-        pieces = most_pieces(most, longest, machine)
+        pieces = most_pieces(most, keys, machine)
         self._rows = [pieces, _PARTS * most] * shares + [pieces, most, most]
         self._num_partials = pieces + _PARTS * most * shares
         block_ms = [machine.shared_block_m] * shares + [machine.block_m(1)]
