@@ -14,6 +14,8 @@ None. An implementation never reads a slot outside the batch's `context_slots`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import torch
@@ -50,6 +52,43 @@ class LinearOp(Protocol):
         """The weight's rows `ids: [tokens]` as [tokens, in]: an embedding."""
 
 
+# A weight [out, in] and a bias [out] or none.
+Projection = tuple[torch.Tensor | LinearOp, torch.Tensor | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerParts:
+    """A pre-norm decoder layer: x + out(attention(qkv(norm(x)))), then x + down(silu(gate) * up)
+    of norm(x); norms are RMS norms with `eps`."""
+
+    input_norm: torch.Tensor
+    qkv: Projection
+    head_norm: HeadNorm | None
+    window: int | None
+    out: Projection
+    post_norm: torch.Tensor
+    gate_up: Projection
+    down: Projection
+    eps: float
+
+
+class LayerStack(Protocol):
+    """All layers of a model in one call."""
+
+    def __call__(
+        self,
+        x: torch.Tensor,
+        layers_kv: Sequence[LayerKV],
+        plan: object,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        /,
+    ) -> bool:
+        """Take `x: [tokens, hidden]` through the layers in place, storing keys and values; False
+        where this step is not one for it, and then nothing is done. cos, sin: as in
+        `Attention.attend_qkv`."""
+
+
 class LayerOps(Protocol):
     """Operators of a layer that a backend has fused; where there are none, layers use torch."""
 
@@ -63,6 +102,9 @@ class LayerOps(Protocol):
         """`weight: [out, in]` in the order its products want; None where torch is to do them.
         vocabulary: an embedding or the weight of logits."""
 
+    def stack(self, layers: Sequence[LayerParts], /) -> LayerStack | None:
+        """The layers in one call, where a backend has that for such layers."""
+
 
 class Attention(ABC, Generic[Plan]):
     """One way of computing attention; `Plan` is what it prepares once per step for all layers."""
@@ -70,6 +112,24 @@ class Attention(ABC, Generic[Plan]):
     @abstractmethod
     def plan(self, batch: ForwardBatch) -> Plan:
         """Index tensors and masks of one step."""
+
+    def fixed_plan(
+        self, batch: ForwardBatch, keys: int, windows: Sequence[int | None], *, shares: bool
+    ) -> Plan | None:
+        """A plan whose tensors keep their places and sizes: what computes by it can be captured
+        and replayed. None where an implementation has none such.
+
+        batch: decoding sequences, of which `new_slots` and `positions` keep their places, too.
+        keys: of the longest sequence that a step may have. windows: of the model's layers. shares:
+        make room for reading once what several sequences share.
+        """
+        return None
+
+    def refill(self, plan: Plan, batch: ForwardBatch) -> None:
+        """Put a step into a plan of `fixed_plan`, without waiting for the device. The step may
+        have fewer sequences than the plan's batch; what the rows behind them become is nobody's
+        concern."""
+        raise NotImplementedError(f"{type(self).__name__} has no fixed plans")
 
     @abstractmethod
     def store_kv(self, k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, plan: Plan) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from ..engine.batch import ForwardBatch
-from ..kernels.base import Attention, HeadNorm
+from ..kernels.base import Attention, HeadNorm, LayerParts
 from ..memory.kv_pool import KVPool, LayerKV
 from .config import ModelConfig
-from .layers import GatedMLP, RMSNorm, RotaryTable, Vocabulary
+from .layers import GatedMLP, Linear, RMSNorm, RotaryTable, Vocabulary
 from .loader import Weights
 
 
@@ -23,10 +23,12 @@ class StepContext:
 
     __slots__ = ("attention", "cos", "plan", "sin")
 
-    def __init__(self, rotary: RotaryTable, batch: ForwardBatch, attention: Attention[Any]) -> None:
+    def __init__(
+        self, rotary: RotaryTable, batch: ForwardBatch, attention: Attention[Any], plan: object
+    ) -> None:
         self.cos, self.sin = rotary.rows(batch.positions)
         self.attention = attention
-        self.plan = attention.plan(batch)
+        self.plan = attention.plan(batch) if plan is None else plan
 
     def attend(
         self,
@@ -42,7 +44,15 @@ class StepContext:
 
 
 class AttentionBlock(ABC):
-    """A family's self-attention; stores the new tokens' keys and values on the way."""
+    """A family's self-attention; stores the new tokens' keys and values on the way.
+
+    qk_norm: per head before the rotation, if a family has it. window: tokens seen, None for all.
+    """
+
+    qkv_proj: Linear
+    o_proj: Linear
+    window: int | None
+    qk_norm: HeadNorm | None = None
 
     @abstractmethod
     def __init__(self, weights: Weights, name: str, config: ModelConfig, layer: int) -> None: ...
@@ -79,6 +89,20 @@ class DecoderLayer:
         x = self.self_attn.add_to(x, self.input_layernorm(x), layer_kv, step)
         return self.mlp.add_to(x, self.post_attention_layernorm(x))
 
+    def parts(self) -> LayerParts:
+        """What `LayerOps.stack` wants to know."""
+        return LayerParts(
+            input_norm=self.input_layernorm.weight,
+            qkv=(self.self_attn.qkv_proj.weight, self.self_attn.qkv_proj.bias),
+            head_norm=self.self_attn.qk_norm,
+            window=self.self_attn.window,
+            out=(self.self_attn.o_proj.weight, self.self_attn.o_proj.bias),
+            post_norm=self.post_attention_layernorm.weight,
+            gate_up=(self.mlp.gate_up.weight, self.mlp.gate_up.bias),
+            down=(self.mlp.down.weight, self.mlp.down.bias),
+            eps=self.input_layernorm.eps,
+        )
+
 
 class CausalLM:
     """A decoder with a language head. Subclasses set `attention_block`."""
@@ -101,21 +125,34 @@ class CausalLM:
             DecoderLayer(weights, config, layer, self.attention_block)
             for layer in range(config.num_layers)
         ]
+        self.stack = (
+            None if weights.ops is None else weights.ops.stack([p.parts() for p in self.layers])
+        )
         self.norm = RMSNorm(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
         self.rotary = RotaryTable(config.rope, config.head_dim, max_positions, dtype, device)
 
     def forward(
-        self, batch: ForwardBatch, kv_pool: KVPool, attention: Attention[Any]
+        self,
+        batch: ForwardBatch,
+        kv_pool: KVPool,
+        attention: Attention[Any],
+        plan: object = None,
     ) -> torch.Tensor:
-        """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`."""
-        return self.vocabulary.logits(self.last_states(batch, kv_pool, attention))
+        """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`. plan: of
+        `attention` for this step, where the caller has made it."""
+        return self.vocabulary.logits(self.last_states(batch, kv_pool, attention, plan))
 
     def last_states(
-        self, batch: ForwardBatch, kv_pool: KVPool, attention: Attention[Any]
+        self,
+        batch: ForwardBatch,
+        kv_pool: KVPool,
+        attention: Attention[Any],
+        plan: object = None,
     ) -> torch.Tensor:
         """What the logits are made of, [rows, hidden] behind the last norm; stores as forward."""
-        step = StepContext(self.rotary, batch, attention)
+        step = StepContext(self.rotary, batch, attention, plan)
         x = self.vocabulary.embed(batch.token_ids)
-        for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
-            x = layer(x, layer_kv, step)
+        if self.stack is None or not self.stack(x, kv_pool.layers, step.plan, step.cos, step.sin):
+            for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
+                x = layer(x, layer_kv, step)
         return self.norm(x.index_select(0, batch.logit_rows))

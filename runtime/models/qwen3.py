@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from ..kernels.base import HeadNorm
 from ..memory.kv_pool import LayerKV
 from .config import ModelConfig
 from .decoder import AttentionBlock, CausalLM, StepContext
@@ -34,7 +35,7 @@ class Qwen3Attention(AttentionBlock):
         # One row per rotated head, so that q and k are normalised by one call.
         q_norm = weights.take(f"{name}.q_norm.weight", (dim,)).expand(heads, dim)
         k_norm = weights.take(f"{name}.k_norm.weight", (dim,)).expand(kv_heads, dim)
-        self.qk_norm = (torch.cat((q_norm, k_norm)), config.rms_norm_eps)
+        self.qk_norm: HeadNorm | None = (torch.cat((q_norm, k_norm)), config.rms_norm_eps)
 
     def add_to(
         self, residual: torch.Tensor, x: torch.Tensor, layer_kv: LayerKV, step: StepContext

@@ -15,22 +15,9 @@ from ...memory.kv_pool import LayerKV
 from ..base import Attention, HeadNorm
 from ..torch_attention import merge
 from .library import CpuKernels
+from .plan import CpuPlan
 
 _DECODE, _EXTEND = 1, 2
-
-
-class CpuPlan:
-    """A step's work in the library's own memory, and the batch whose slots it reads."""
-
-    __slots__ = ("batch", "handle", "handles")
-
-    def __init__(self, batch: ForwardBatch, handle: int, handles: list[int]) -> None:
-        self.batch = batch
-        self.handle = handle
-        self.handles = handles
-
-    def __del__(self) -> None:
-        self.handles.append(self.handle)
 
 
 class CpuAttention(Attention[CpuPlan]):

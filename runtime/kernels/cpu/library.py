@@ -19,9 +19,12 @@ import torch
 
 from ...engine.config import Quantization
 from ...memory.kv_pool import LayerKV
+from ..base import LayerParts
 from .build import KernelBuildError, build
 from .linear import PackedLinear
 from .packing import pack, storage_of
+from .plan import EVERYTHING
+from .stack import CpuStack, is_packed
 
 # Forces a level: for measurements, and for machines whose widest vectors are slow.
 LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
@@ -29,7 +32,6 @@ LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
 FLAGS_VARIABLE: Final = "BRANCHLINE_CPU_FLAGS"
 LEVELS: Final = ("amx", "avx512", "avx2", "portable")
 DTYPES: Final = (torch.float32, torch.bfloat16)
-_EVERYTHING: Final = 2**63 - 1
 
 # Argument types in short: p an address, l a 64-bit integer, i an integer, f a float.
 _SIGNATURES: Final = {
@@ -44,6 +46,8 @@ _SIGNATURES: Final = {
     "bl_silu_mul": (None, "plippii"),
     "bl_linear_rows": (c_int64, "p"),
     "bl_linear": (c_int, "pliiiipppppiiii"),
+    "bl_layers": (c_int, "pplpipppppliiiffii"),
+    "bl_layers_bytes": (c_int64, "lpi"),
 }
 _TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int, "f": c_float}
 
@@ -61,10 +65,10 @@ class CpuKernels:
         self.level = level
         self.quantization = quantization
         self.library = library
-        self._level = library.bl_level(level.encode())
-        if not self._level:
+        self.level_address = library.bl_level(level.encode())
+        if not self.level_address:
             raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
-        self.linear_rows = int(library.bl_linear_rows(self._level))
+        self.linear_rows = int(library.bl_linear_rows(self.level_address))
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """x / rms(x) * weight over the last dimension, in x's dtype."""
@@ -72,7 +76,7 @@ class CpuKernels:
         out = torch.empty_like(x)
         size = x.shape[-1]
         self.library.bl_rms_norm(
-            self._level,
+            self.level_address,
             x.numel() // size,
             size,
             x.data_ptr(),
@@ -90,7 +94,7 @@ class CpuKernels:
         rows, size = gate_up.shape[0], gate_up.shape[1] // 2
         out = gate_up.new_empty(rows, size)
         self.library.bl_silu_mul(
-            self._level,
+            self.level_address,
             rows,
             size,
             gate_up.data_ptr(),
@@ -113,6 +117,10 @@ class CpuKernels:
             return None
         return PackedLinear(self, pack(weight, storage, group))
 
+    def stack(self, layers: Sequence[LayerParts]) -> CpuStack | None:
+        """The layers in one call, where all their products are packed."""
+        return CpuStack(self, layers) if layers and all(map(is_packed, layers)) else None
+
     def linear(
         self,
         x: torch.Tensor,
@@ -129,7 +137,7 @@ class CpuKernels:
         if not out.is_contiguous() or (adds and out.dtype is not x.dtype):
             raise ValueError(f"out must be contiguous {x.dtype}, not {out.dtype}")
         if rows and self.library.bl_linear(
-            self._level,
+            self.level_address,
             rows,
             weight.inputs,
             weight.outputs,
@@ -162,7 +170,7 @@ class CpuKernels:
             raise ValueError(f"qkv must be contiguous {layer_kv.heads.dtype}, not {qkv.dtype}")
         keys, values = layer_kv.addresses
         self.library.bl_rope_store(
-            self._level,
+            self.level_address,
             qkv.shape[0],
             qkv.data_ptr(),
             _checked(cos, qkv.dtype).data_ptr(),
@@ -195,7 +203,7 @@ class CpuKernels:
             raise ValueError(f"q has strides {q.stride()} and {q.dtype}; heads must be contiguous")
         keys, values = layer_kv.addresses
         self.library.bl_attend(
-            self._level,
+            self.level_address,
             plan,
             which,
             q.data_ptr(),
@@ -204,7 +212,7 @@ class CpuKernels:
             values,
             layer_kv.heads.shape[1],
             out.data_ptr(),
-            _EVERYTHING if window is None else window,
+            EVERYTHING if window is None else window,
             heads,
             layer_kv.heads.shape[0] // 2,
             head_dim,

@@ -61,6 +61,9 @@ char* linear_buffer(size_t size) {
     return buffer.bytes;
 }
 
+// A whole number of cache lines.
+int64_t part_bytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
 int threads_for(int64_t work, int threads) { return work < kMinWork ? 1 : threads; }
 
 }  // namespace
@@ -212,6 +215,55 @@ int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int sto
         }
     }
     return 0;
+}
+
+// All layers of a step, x: [tokens, hidden] in place. buffer: at least bl_layers_bytes. The other
+// arguments are as above. 0, or 1 when memory ran out.
+int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layers, int count,
+              void* x, void* buffer, const void* cos, const void* sin, const int64_t* new_slots,
+              int64_t num_slots, int heads, int kv_heads, int head_dim, float eps, float head_eps,
+              int is_bf16, int threads) {
+    const int64_t element = is_bf16 ? 2 : 4;
+    const int all_heads = heads + 2 * kv_heads;
+    for (int i = 0; i < count; ++i) {
+        const Layer& layer = layers[i];
+        const int hidden = layer.qkv.inputs, inner = layer.down.inputs;
+        char* at = static_cast<char*>(buffer);
+        const auto part = [&](int64_t columns) {
+            char* begin = at;
+            at += part_bytes(tokens * columns * element);
+            return begin;
+        };
+        char *normed = part(hidden), *qkv = part(layer.qkv.outputs);
+        char *attended = part(layer.out.inputs);
+        char *gate_up = part(layer.gate_up.outputs), *gated = part(inner);
+        const auto multiply = [&](const Projection& p, const void* from, void* to, int adds) {
+            return bl_linear(level, tokens, p.inputs, p.outputs, p.storage, p.group, from, p.weight,
+                             p.scales, p.bias, to, is_bf16, adds, 0, threads);
+        };
+        bl_rms_norm(level, tokens, hidden, x, layer.input_norm, normed, eps, is_bf16, threads);
+        if (multiply(layer.qkv, normed, qkv, 0)) return 1;
+        bl_rope_store(level, tokens, qkv, cos, sin, layer.head_norm, head_eps, layer.k, layer.v,
+                      new_slots, num_slots, heads, kv_heads, head_dim, is_bf16, threads);
+        bl_attend(level, plan, 3, qkv, int64_t(all_heads) * head_dim, layer.k, layer.v, num_slots,
+                  attended, layer.window, heads, kv_heads, head_dim, is_bf16, threads);
+        if (multiply(layer.out, attended, x, 1)) return 1;
+        bl_rms_norm(level, tokens, hidden, x, layer.post_norm, normed, eps, is_bf16, threads);
+        if (multiply(layer.gate_up, normed, gate_up, 0)) return 1;
+        bl_silu_mul(level, tokens, inner, gate_up, gated, is_bf16, threads);
+        if (multiply(layer.down, gated, x, 1)) return 1;
+    }
+    return 0;
+}
+
+// Of the buffer of bl_layers.
+int64_t bl_layers_bytes(int64_t tokens, const Layer* layer, int is_bf16) {
+    const int64_t element = is_bf16 ? 2 : 4;
+    int64_t bytes = 0;
+    for (const int columns : {layer->qkv.inputs, layer->qkv.outputs, layer->out.inputs,
+                              layer->gate_up.outputs, layer->down.inputs})
+        bytes += part_bytes(tokens * columns * element);
+    return bytes;
 }
 
 }  // extern "C"

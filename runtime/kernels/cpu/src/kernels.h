@@ -68,6 +68,20 @@ struct Linear {
     bool is_bf16, adds, out_is_float;
 };
 
+// A linear layer as stack.py describes it; the fields are those of Linear.
+struct Projection {
+    const void *weight, *scales, *bias;
+    int32_t inputs, outputs, storage, group;
+};
+
+// A decoder layer: norms, projections, its part of the KV pool. head_norm may be null.
+struct Layer {
+    const void *input_norm, *post_norm, *head_norm;
+    Projection qkv, out, gate_up, down;
+    void *k, *v;
+    int64_t window;
+};
+
 struct Level {
     const char* name;
     void (*attend)(const Attend&, const Item&, int kv_head);

@@ -20,7 +20,7 @@ import ctypes, torch
 from branchline.runtime.kernels.cpu.library import load_kernels
 kernels = load_kernels("portable")
 x, weight, out = torch.ones(1, 80), torch.ones(80), torch.empty(1, 64)
-kernels.library.bl_rms_norm(kernels._level, 1, 80, x.data_ptr(), weight.data_ptr(), out.data_ptr(),
+kernels.library.bl_rms_norm(kernels.level_address, 1, 80, x.data_ptr(), weight.data_ptr(), out.data_ptr(),
                             1e-5, False, 1)
 """
 

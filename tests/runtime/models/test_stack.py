@@ -1,0 +1,67 @@
+"""All layers in one call give what layer by layer gives, to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from branchline.runtime.kernels.cpu.library import LEVEL_VARIABLE, LEVELS
+
+# (sequence, new tokens): a cold prompt beside another, decoding beside an extension, a long one.
+STEPS = [
+    [("a", list(range(5, 25))), ("b", [7])],
+    [("a", [30]), ("b", [31, 32, 33]), ("c", [34])],
+    [("a", [35]), ("b", [36]), ("c", [37])],
+    [("d", list(range(100)))],
+]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_call_gives_what_layer_by_layer_gives(
+    pair: Any, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEVEL_VARIABLE, level)
+    stacked, plain = pair.driver(dtype="bfloat16"), pair.driver(dtype="bfloat16")
+    if stacked.runner.model.stack is None:
+        pytest.skip(f"no C++ kernels at level {level} here")
+    taken = []
+    stack = stacked.runner.model.stack
+    stacked.runner.model.stack = lambda *step: taken.append(stack(*step)) or taken[-1]
+    plain.runner.model.stack = None
+    for parts in STEPS:
+        for ours, expected in zip(stacked.step(*parts), plain.step(*parts), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+    assert taken[:3] == [True] * 3
+
+
+def test_steps_that_torch_multiplies_faster_go_layer_by_layer(
+    make_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEVEL_VARIABLE, "portable")
+    driver = make_pair("llama").driver(dtype="bfloat16")
+    if driver.runner.model.stack is None:
+        pytest.skip("no C++ kernels here")
+    model = driver.runner.model
+    x = torch.zeros(65, 64, dtype=torch.bfloat16)
+    assert not model.stack(x, driver.runner.kv_pool.layers, None, x, x)
+
+
+def test_weights_that_stay_with_torch_are_not_stacked(make_pair: Any) -> None:
+    assert make_pair("llama").driver(dtype="float32").runner.model.stack is None
+
+
+def test_a_step_of_another_type_is_refused(make_pair: Any) -> None:
+    driver = make_pair("llama").driver(dtype="bfloat16")
+    model = driver.runner.model
+    if model.stack is None:
+        pytest.skip("no C++ kernels here")
+    seen: list[Any] = []
+    stack = model.stack
+    model.stack = lambda x, kv, plan, cos, sin: (
+        seen.append((kv, plan, cos, sin)) or stack(x, kv, plan, cos, sin)
+    )
+    driver.step(("a", [1]))
+    with pytest.raises(ValueError, match=r"torch\.bfloat16, x in torch\.float32"):
+        stack(torch.zeros(1, 64), *seen[0])
