@@ -14,7 +14,7 @@ import torch
 from ..constrained.allowance import Allowance
 from ..errors import RequestError
 from ..protocol import TokenLogprob
-from ..sampling import Sampled, sample
+from ..sampling import RowSampler, Sampled, SamplingState, sample, sample_by
 from ..scheduler.sequence import Sequence
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Chooser:
     num_real_tokens: of the tokenizer. num_columns: of the logits; checkpoints pad them, and a
     padding column must never be sampled.
     allowance: what the masks of a step may cost; None for as much as they take.
+    sampler: draws where the logits are; None where the device has none.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Chooser:
         self._blame = blame
         self._num_words = -(-num_columns // 32)
         self.allowance: Allowance | None = None
+        self.sampler: RowSampler | None = None
         self.num_masks = 0
         self.num_unfinished_masks = 0
         self.mask_s = 0.0
@@ -69,7 +71,7 @@ class Chooser:
         if not seqs:
             return unfinished
         try:
-            sampled = sample(logits, [seq.sampling_state for seq in seqs], masks)
+            sampled = self._sample(logits, [seq.sampling_state for seq in seqs], masks)
         except Exception:
             _log.exception("sampling %d sequences failed; trying them one by one", len(seqs))
             return unfinished + self._choose_singly(seqs, masks, logits)
@@ -115,12 +117,19 @@ class Chooser:
         choices: list[Choice] = []
         for row, seq in enumerate(seqs):
             try:
-                sampled = sample(logits[row : row + 1], [seq.sampling_state], [masks[row]])
+                sampled = self._sample(logits[row : row + 1], [seq.sampling_state], [masks[row]])
             except Exception as error:
                 self._blame(seq, error)
             else:
                 choices += self._choices([seq], sampled)
         return choices
+
+    def _sample(
+        self, logits: torch.Tensor, states: list[SamplingState], masks: list[_Mask | None]
+    ) -> Sampled:
+        if self.sampler is None:
+            return sample(logits, states, masks)
+        return sample_by(self.sampler, logits, states, masks)
 
     def _choices(self, seqs: list[Sequence], sampled: Sampled) -> list[Choice]:
         choices = []

@@ -2,15 +2,17 @@
 
 from .logprobs import prompt_logprobs, token_logprobs
 from .params import check, check_logprobs
-from .sample import Sampled, sample
+from .sample import RowSampler, Sampled, sample, sample_by
 from .state import SamplingState
 
 __all__ = [
+    "RowSampler",
     "Sampled",
     "SamplingState",
     "check",
     "check_logprobs",
     "prompt_logprobs",
     "sample",
+    "sample_by",
     "token_logprobs",
 ]

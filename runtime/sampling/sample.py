@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,38 @@ def sample(
         chosen = _draw(scores, [states[i] for i in random_rows], random_rows)
         for row, token_id in zip(random_rows, chosen, strict=True):
             token_ids[row] = token_id
+    return Sampled(token_ids, _logprobs(logits, states, token_ids), failures)
+
+
+class RowSampler(Protocol):
+    """Draws on a device, as `runtime/kernels/triton/sampler.py` does."""
+
+    def load(
+        self, states: Sequence[SamplingState], masks: Sequence[TokenMask | None] | None = None, /
+    ) -> None:
+        """What the rows' next tokens depend on."""
+
+    def launch(self, logits: torch.Tensor, /) -> torch.Tensor:
+        """A token per row, int64 [rows]: NOTHING_ALLOWED or NOT_FINITE where there is none."""
+
+
+NOTHING_ALLOWED: Final = -1
+NOT_FINITE: Final = -2
+
+
+def sample_by(
+    sampler: RowSampler,
+    logits: torch.Tensor,
+    states: Sequence[SamplingState],
+    masks: Sequence[TokenMask | None] | None = None,
+) -> Sampled:
+    """`sample` by a device's own kernels: the same tokens at temperature 0, and the same
+    distribution otherwise, from a random stream of its own."""
+    sampler.load(states, masks)
+    drawn: list[int] = sampler.launch(logits).tolist()
+    highest = {NOTHING_ALLOWED: -math.inf, NOT_FINITE: math.nan}
+    failures = _failures([highest.get(token, 0.0) for token in drawn])
+    token_ids = [-1 if row in failures else token for row, token in enumerate(drawn)]
     return Sampled(token_ids, _logprobs(logits, states, token_ids), failures)
 
 

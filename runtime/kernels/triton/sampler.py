@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import triton
 
-from ...protocol import MAX_LOGIT_BIAS
-from ...sampling.logits import TokenMask
-from ...sampling.state import SamplingState
 from . import sampling, scores
 
-NOTHING_ALLOWED: Final[int] = sampling.NOTHING_ALLOWED.value
-NOT_FINITE: Final[int] = sampling.NOT_FINITE.value
+if TYPE_CHECKING:
+    from ...sampling.logits import TokenMask
+    from ...sampling.state import SamplingState
+
+MOST_BIASES: Final = 1_024  # of one row, as the protocol allows
 
 _BLOCK: Final = 1024
 _TILE: Final = 2048
@@ -31,7 +31,8 @@ class DeviceSampler:
     """Tokens for up to `max_rows` rows of logits over `vocab_size` tokens.
 
     All buffers stay where they are, and which steps a row needs is decided on the device: what
-    `launch` launches can be captured in a graph and replayed after every `load`.
+    `launch` launches can be captured in a graph and replayed after every `load` of as many rows or
+    fewer.
 
     block: tokens of the vocabulary per program, a power of two from 32 on.
     """
@@ -53,10 +54,10 @@ class DeviceSampler:
         self._numbers = buffer(max_rows, width)
         self._integers = buffer(max_rows, width, dtype=torch.int64)
         self._masks = buffer(max_rows, self._words, dtype=torch.int32)
-        self._bias_ids = buffer(max_rows * MAX_LOGIT_BIAS, dtype=torch.int32)
-        self._biases = buffer(max_rows * MAX_LOGIT_BIAS)
+        self._bias_ids = buffer(max_rows * MOST_BIASES, dtype=torch.int32)
+        self._biases = buffer(max_rows * MOST_BIASES)
         self._seen = buffer(max_rows, vocab_size, dtype=torch.int32)
-        self._counters = _Counters(self._seen)
+        self._slots = _Slots(max_rows)
         # Between the kernels: of each chunk, of each row, and the candidates.
         self._of_chunks = [buffer(max_rows, self._chunks) for _ in range(3)]
         self._best_ids = buffer(max_rows, self._chunks, dtype=torch.int32)
@@ -74,7 +75,8 @@ class DeviceSampler:
         """Copy what the rows' next tokens depend on to the device, without waiting for it.
 
         masks: packed as in `sampling.sample`. in_flight: for each row how many tokens were drawn
-        here that its state does not know yet; none by default.
+        here that its state does not know yet; none by default. A row with none counts its tokens
+        as its state does; the others count on from what they drew.
         """
         rows = len(states)
         if rows > len(self.tokens):
@@ -83,10 +85,17 @@ class DeviceSampler:
         packed, mask_rows = self._packed(states, [None] * rows if masks is None else masks)
         last_bias = np.cumsum([len(state.bias_ids) for state in states])
 
-        numbers = np.zeros((rows, self._numbers.shape[1]), np.float32)
-        integers = np.zeros((rows, self._integers.shape[1]), np.int64)
+        # Rows behind the loaded ones, which a graph for more may compute, draw greedily and count
+        # nothing.
+        numbers = np.zeros(self._numbers.shape, np.float32)
+        integers = np.zeros(self._integers.shape, np.int64)
+        integers[:, [scores.SEEN.value, scores.MASK.value]] = -1
+        counted: list[tuple[int, SamplingState]] = []
         for row, state in enumerate(states):
             params = state.params
+            slot = self._slots.of(state) if state.penalized else -1
+            if slot >= 0 and not ahead[row]:
+                counted.append((slot, state))
             numbers[row, :6] = (
                 0.0 if state.greedy else params.temperature,
                 params.top_p,
@@ -99,11 +108,13 @@ class DeviceSampler:
                 state.noise_seed,
                 state.num_new_tokens + ahead[row],
                 params.top_k if 0 < params.top_k < self.vocab_size else 0,
-                self._counters.slot(state, ahead[row]) if state.penalized else -1,
+                slot,
                 mask_rows[row],
                 last_bias[row] - len(state.bias_ids),
                 last_bias[row],
             )
+        if counted:
+            self._count(counted)
         self._send(numbers, self._numbers)
         self._send(integers, self._integers)
         if len(packed):
@@ -116,9 +127,9 @@ class DeviceSampler:
     def launch(self, logits: torch.Tensor) -> torch.Tensor:
         """Draw a token for each row of `logits: [rows, vocab]`, for the rows last loaded.
 
-        Returns int64 [rows] on the device, overwritten by the next launch: token ids,
-        NOTHING_ALLOWED or NOT_FINITE. Nothing waits for the device. Tokens of rows with penalties
-        are counted for the draws that follow.
+        Returns int64 [rows] on the device, overwritten by the next launch: token ids, or
+        NOTHING_ALLOWED or NOT_FINITE of `runtime/sampling/sample.py`. Nothing waits for the device.
+        Tokens of rows with penalties are counted for the draws that follow.
         """
         rows, vocab = logits.shape
         if vocab != self.vocab_size or rows > len(self.tokens) or logits.stride(1) != 1:
@@ -170,11 +181,6 @@ class DeviceSampler:
         sampling.count_kernel[(rows,)](self.tokens, self._integers, self._seen, vocab, num_warps=1)
         return self.tokens[:rows]
 
-    def forget(self, state: SamplingState) -> None:
-        """Count the state's tokens anew at its next load: for when a token that was drawn here
-        was not the one that joined the sequence."""
-        self._counters.forget(state)
-
     def _packed(
         self, states: Sequence[SamplingState], masks: Sequence[TokenMask | None]
     ) -> tuple[list[TokenMask], list[int]]:
@@ -194,56 +200,52 @@ class DeviceSampler:
             mask_rows.append(row_of[id(mask)])
         return packed, mask_rows
 
-    def _send(self, array: npt.NDArray[np.generic], buffer: torch.Tensor) -> None:
-        """Into the beginning of `buffer`. Pinned memory is not reused before the copy is done:
-        torch's allocator sees to that."""
+    def _count(self, counted: list[tuple[int, SamplingState]]) -> None:
+        """Fill the slots of `seen` with their states' tokens."""
+        slots = np.array([slot for slot, _ in counted])
+        sizes = [len(state.seen.ids) for _, state in counted]
+        ids = np.concatenate([state.seen.ids for _, state in counted])
+        times = np.concatenate([state.seen.generated for _, state in counted])
+        places = np.repeat(slots, sizes) * self.vocab_size + ids
+        self._seen.index_fill_(0, self._put(slots), 0)
+        self._seen.view(-1).index_copy_(
+            0, self._put(places), self._put(2 * times.astype(np.int32) + 1)
+        )
+
+    def _put(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
+        """On the device. Pinned memory is not reused before the copy is done: torch's allocator
+        sees to that."""
         source = torch.from_numpy(array)
-        if self._device.type != "cpu":
-            source = source.pin_memory(self._device)
-        buffer[: len(source)].copy_(source, non_blocking=True)
+        if self._device.type == "cpu":
+            return source
+        return source.pin_memory().to(self._device, non_blocking=True)
+
+    def _send(self, array: npt.NDArray[np.generic], buffer: torch.Tensor) -> None:
+        """Into the beginning of `buffer`."""
+        buffer[: len(array)].copy_(self._put(array), non_blocking=True)
 
 
-class _Counters:
-    """Which slot of `seen: [slots, vocab]` counts which sequence's tokens."""
+class _Slots:
+    """Which slot of `seen` counts which sequence's tokens; its own until its state is gone."""
 
-    def __init__(self, seen: torch.Tensor) -> None:
-        self._seen = seen
-        self._free = list(range(len(seen)))
-        # Slot, and how many generated tokens it counts once all launches have run.
-        self._known: dict[int, tuple[int, int]] = {}
+    def __init__(self, number: int) -> None:
+        self._free = list(range(number))
+        self._of: dict[int, int] = {}
 
-    def slot(self, state: SamplingState, in_flight: int) -> int:
-        """The state's slot, filled from the state when it does not count the same tokens, and
-        counted on for the draw that follows."""
-        tokens = state.num_new_tokens + in_flight
-        slot, counted = self._known.get(id(state), (-1, -1))
-        if slot < 0:
-            slot = self._free.pop()
-            weakref.finalize(state, self._release, id(state))
-        if counted != tokens:
-            if in_flight:
+    def of(self, state: SamplingState) -> int:
+        key = id(state)
+        if key not in self._of:
+            if not self._free:
                 raise RuntimeError(
-                    f"a sequence of {tokens} tokens, {in_flight} of them drawn and not yet known, "
-                    f"counts {counted}; take its tokens before drawing the next"
+                    f"more than {len(self._of)} sequences with penalties are alive; make the "
+                    "sampler for as many rows as sequences run"
                 )
-            self._fill(slot, state)
-        self._known[id(state)] = (slot, tokens + 1)
-        return slot
-
-    def forget(self, state: SamplingState) -> None:
-        known = self._known.get(id(state))
-        if known is not None:
-            self._known[id(state)] = (known[0], -1)
-
-    def _fill(self, slot: int, state: SamplingState) -> None:
-        ids = torch.from_numpy(state.seen.ids.copy())
-        times = torch.from_numpy(2 * state.seen.generated.astype(np.int32) + 1)
-        row = self._seen[slot]
-        row.zero_()
-        row[ids.to(row.device)] = times.to(row.device)
+            self._of[key] = self._free.pop()
+            weakref.finalize(state, self._release, key)
+        return self._of[key]
 
     def _release(self, key: int) -> None:
-        self._free.append(self._known.pop(key)[0])
+        self._free.append(self._of.pop(key))
 
 
 def _without_ends(

@@ -17,10 +17,14 @@ import torch
 import triton
 import triton.language as tl
 
+from branchline.runtime.kernels.triton.logprobs import logprobs_of
 from branchline.runtime.kernels.triton.noise import of_block, of_tokens
-from branchline.runtime.kernels.triton.sampler import NOT_FINITE, NOTHING_ALLOWED, DeviceSampler
-from branchline.runtime.protocol import SamplingParams
-from branchline.runtime.sampling import SamplingState, sample
+from branchline.runtime.kernels.triton.sampler import (
+    MOST_BIASES,
+    DeviceSampler,
+)
+from branchline.runtime.protocol import MAX_LOGIT_BIAS, SamplingParams
+from branchline.runtime.sampling import SamplingState, sample, sample_by, token_logprobs
 from branchline.runtime.sampling.sample import _changed
 from branchline.runtime.sampling.truncation import thresholds
 
@@ -225,8 +229,10 @@ def test_rows_that_cannot_be_sampled_say_why_and_hurt_no_other(device: torch.dev
     clean = draw(device, logits, states)
     logits[0, 40], logits[1, 3] = torch.nan, torch.inf
     nothing = np.zeros(3, np.int32)
-    drawn = draw(device, logits, states, [None, None, nothing, nothing, None])
-    assert drawn == [NOT_FINITE, NOT_FINITE, NOTHING_ALLOWED, NOTHING_ALLOWED, clean[4]]
+    masks = [None, None, nothing, nothing, None]
+    sampled = sample_by(DeviceSampler(5, VOCAB, device, block=32), logits.to(device), states, masks)
+    assert sampled.token_ids == [-1, -1, -1, -1, clean[4]]
+    assert sampled.failures == sample(logits, states, masks).failures
 
 
 def test_a_masked_token_may_be_nan(device: torch.device) -> None:
@@ -250,7 +256,7 @@ def test_penalties_follow_the_tokens_drawn_before_without_the_host_s_help(
     sampler = DeviceSampler(1, VOCAB, device, block=32)
     drawn, expected = [], []
     for step in range(6):
-        sampler.load([state], in_flight=[step])
+        sampler.load([state], in_flight=[step])  # as if no token had come back yet
         drawn += sampler.launch(logits.to(device)).tolist()
         expected += sample(logits, [reference]).token_ids
         reference.append(expected[-1])
@@ -258,22 +264,31 @@ def test_penalties_follow_the_tokens_drawn_before_without_the_host_s_help(
     assert len(set(drawn)) > 2
 
 
-def test_penalties_count_anew_when_other_tokens_joined_the_sequence(device: torch.device) -> None:
+def test_penalties_count_what_joined_the_sequence_and_not_what_was_drawn(
+    device: torch.device,
+) -> None:
     params = SamplingParams(temperature=0.0, frequency_penalty=2.0)
     state = SamplingState(params, [], VOCAB)
     logits = logits_of(1, 1)
     sampler = DeviceSampler(1, VOCAB, device, block=32)
     sampler.load([state])
     first = sampler.launch(logits.to(device)).tolist()[0]
+    state.append((first + 1) % VOCAB)
+    sampler.load([state])
+    assert sampler.launch(logits.to(device)).tolist() == [first]
     state.append(first)
-    for _ in range(3):  # forced tokens, which were never drawn
-        state.append(first, sampled=False)
     sampler.load([state])
-    assert sampler.launch(logits.to(device)).tolist() == sample(logits, [state]).token_ids
-    state.append(17)  # not what was drawn
-    sampler.forget(state)
-    sampler.load([state])
-    assert sampler.launch(logits.to(device)).tolist() == sample(logits, [state]).token_ids
+    assert (
+        sampler.launch(logits.to(device)).tolist() == sample(logits, [state]).token_ids != [first]
+    )
+
+
+def test_sequences_with_penalties_beyond_the_rows_are_refused(device: torch.device) -> None:
+    sampler = DeviceSampler(1, VOCAB, device, block=32)
+    states = [random_state(random.Random(1), repetition_penalty=1.2) for _ in range(2)]
+    sampler.load(states[:1])
+    with pytest.raises(RuntimeError, match="more than 1 sequences"):
+        sampler.load(states[1:])
 
 
 def test_a_sequence_that_ended_leaves_its_slot_to_the_next(device: torch.device) -> None:
@@ -286,6 +301,36 @@ def test_a_sequence_that_ended_leaves_its_slot_to_the_next(device: torch.device)
         sampler.load([state])
         assert sampler.launch(logits.to(device)).tolist() == sample(logits, [state]).token_ids
         del state
+
+
+def test_rows_that_a_graph_computes_in_vain_leave_the_others_alone(device: torch.device) -> None:
+    params = SamplingParams(temperature=0.0, frequency_penalty=2.0)
+    states = [SamplingState(params, [], VOCAB) for _ in range(2)]
+    logits = logits_of(2, 1)
+    sampler = DeviceSampler(2, VOCAB, device, block=32)
+    sampler.load(states)
+    first = sampler.launch(logits.to(device)).tolist()
+    for state, token in zip(states, first, strict=True):
+        state.append(token)
+    sampler.load(states[:1])
+    second = sampler.launch(logits.to(device)).tolist()
+    states[0].append(second[0])
+    sampler.load(states)
+    assert sampler.launch(logits.to(device)).tolist() == sample(logits, states).token_ids
+
+
+def test_logprobs_are_the_reference_s(device: torch.device) -> None:
+    logits = logits_of(3, 12)
+    tokens = [70, 0, 33]
+    chosen, best, best_ids = logprobs_of(logits.to(device), torch.tensor(tokens).to(device), 4)
+    for row, reference in enumerate(token_logprobs(logits, tokens, [4] * 3)):
+        assert chosen[row].item() == pytest.approx(reference.logprob, abs=1e-5)
+        assert best_ids[row].tolist() == [token for _, token, _ in reference.top]
+        assert best[row].tolist() == pytest.approx([p for p, _, _ in reference.top], abs=1e-5)
+
+
+def test_every_bias_that_the_wire_allows_has_room() -> None:
+    assert MOST_BIASES >= MAX_LOGIT_BIAS
 
 
 def test_more_rows_than_the_sampler_holds_are_refused(device: torch.device) -> None:

@@ -1,0 +1,50 @@
+"""A GPU's fused operators between and in place of torch's; the device makes them for the loader,
+which hands them to the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, cast, get_args
+
+import torch
+
+from ..base import LayerParts, LinearOp
+from ..cpu.packing import storage_of
+from .activation import silu_mul
+from .norm import rms_norm
+from .packing import Storage, quantize
+from .quantized import QuantizedLinear
+
+Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128", "fp8"]
+QUANTIZATIONS: Final = get_args(Quantization)
+
+
+class TritonOps:
+    """`LayerOps` on a GPU. quantization: of the weights, while they are loaded; "fp8" needs a GPU
+    that has float8 (from Ada and Hopper, MI300)."""
+
+    def __init__(self, quantization: str = "none") -> None:
+        if quantization not in QUANTIZATIONS:
+            raise ValueError(
+                f"quantization must be one of {', '.join(QUANTIZATIONS)}, not {quantization!r}"
+            )
+        self.quantization = cast(Quantization, quantization)
+
+    def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        return rms_norm(x, weight, eps)
+
+    def silu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
+        return silu_mul(gate_up)
+
+    def pack_linear(self, weight: torch.Tensor, vocabulary: bool = False) -> LinearOp | None:
+        """None for weights that stay as they are: torch multiplies these by cuBLAS. The
+        vocabulary's are never coarser than int8, as on the CPU."""
+        if self.quantization == "none":
+            return None
+        if self.quantization != "fp8":
+            storage, group = storage_of(self.quantization, vocabulary=vocabulary)
+            return QuantizedLinear(quantize(weight, cast(Storage, storage), group))
+        return QuantizedLinear(quantize(weight, "int8" if vocabulary else "fp8"))
+
+    def stack(self, layers: Sequence[LayerParts]) -> None:
+        """None: a captured step has nothing between its kernels that a call could save."""
