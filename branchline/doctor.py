@@ -22,7 +22,7 @@ _OPTIONAL: Final = {
     "openai": "programs on OpenAI-compatible servers: pip install 'branchline[openai]'",
     "anthropic": "programs on Anthropic's models: pip install 'branchline[anthropic]'",
     "matplotlib": "plots of `branchline bench serve`: pip install matplotlib",
-    "triton": "kernels on NVIDIA GPUs; it comes with torch for CUDA",
+    "triton": "kernels on GPUs: pip install 'branchline[gpu]'",
 }
 _LITTLE_MEMORY: Final = 4 * 1024**3
 
