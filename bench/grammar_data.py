@@ -59,7 +59,7 @@ def spelled(value: Any) -> bytes | None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
         return int(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
@@ -70,20 +70,27 @@ def _plain(value: Any) -> Any:
 
 class SchemaOrder:
     """Puts members in the order in which a schema declares them: for each object, that of the
-    `properties` which know most of its names. A grammar that has one order takes no other."""
+    `properties`, or of the constant, which knows most of its names. A grammar that has one order
+    takes no other."""
 
     def __init__(self, schema: Any) -> None:
         self._declared: list[dict[str, int]] = []
-        pending = [schema]
+        constants: list[dict[str, int]] = []
+        pending = [(schema, False)]
         while pending:
-            node = pending.pop()
+            node, constant = pending.pop()
             if isinstance(node, dict):
-                names = node.get("properties")
-                if isinstance(names, dict):
-                    self._declared.append({name: place for place, name in enumerate(names)})
-                pending += reversed(node.values())
+                if constant:
+                    constants.append(_places(node))
+                elif isinstance(names := node.get("properties"), dict):
+                    self._declared.append(_places(names))
+                pending += [
+                    (inner, constant or name in ("const", "enum"))
+                    for name, inner in reversed(node.items())
+                ]
             elif isinstance(node, list):
-                pending += reversed(node)
+                pending += [(inner, constant) for inner in reversed(node)]
+        self._declared += constants
 
     def of(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -94,3 +101,7 @@ class SchemaOrder:
         # Names that are not declared come last, as they stood.
         names = sorted(value, key=lambda name: best.get(name, len(best)))
         return {name: self.of(value[name]) for name in names}
+
+
+def _places(names: dict[str, Any]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}

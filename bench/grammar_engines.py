@@ -16,13 +16,18 @@ class Refused(Exception):
     """The engine does not take the schema."""
 
 
-def _ours(**options: bool) -> Callable[[], Build | None]:
+def _ours(*, checked: bool = False, **options: bool) -> Callable[[], Build | None]:
+    """checked: a value that the grammar takes is then held against the schema, as the runtime does
+    with `on_unsupported="validate"`."""
+
     def make() -> Build:
+        from branchline.runtime.constrained.judging import fault
         from branchline.runtime.constrained.limits import GrammarLimits
         from branchline.runtime.constrained.schema import Reading, schema_language
         from branchline.runtime.constrained.vocabulary import INFINITE, Vocabulary
         from branchline.runtime.constrained.walker import Walker
         from branchline.runtime.errors import RequestError
+        from branchline.runtime.protocol import JsonSchema
 
         limits, reading = GrammarLimits(), Reading(**options)
         vocabulary = Vocabulary([bytes([byte]) for byte in range(256)])
@@ -38,7 +43,10 @@ def _ours(**options: bool) -> Callable[[], Build | None]:
 
             def accepts(text: bytes) -> bool:
                 state = walker.walk(walker.start, text)
-                return state is not None and state.accepting
+                taken = state is not None and state.accepting
+                if taken and checked:
+                    return not fault(JsonSchema(json.dumps(schema)), text.decode())
+                return taken
 
             return accepts
 
@@ -131,7 +139,7 @@ def _llguidance() -> Build | None:
 ENGINES: dict[str, Callable[[], Build | None]] = {
     "branchline": _ours(closed=False, any_order=True),
     "branchline, declared order": _ours(closed=False),
-    "branchline, validate": _ours(closed=False, any_order=True, lenient=True),
+    "branchline, validate": _ours(closed=False, any_order=True, lenient=True, checked=True),
     "xgrammar": _xgrammar(strict=True),
     "xgrammar, loose": _xgrammar(strict=False),
     "outlines_core": _outlines,

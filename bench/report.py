@@ -74,7 +74,8 @@ class Report:
             goal = "" if row.goal is None else f"{bound} {row.goal:g}"
             colour = {None: "", True: "[green]", False: "[red]"}[row.met]
             table.add_row(row.metric, f"{colour}{row.value:,.2f}", row.unit, goal, row.detail)
-        Console().print(table)
+        # In a file there is no width to keep to.
+        Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 def machine() -> str:

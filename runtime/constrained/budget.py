@@ -32,8 +32,8 @@ class TokenCosts:
     def __init__(self, walker: Walker, vocabulary: Vocabulary) -> None:
         self._walker = walker
         self._vocabulary = vocabulary
-        self._kept: OrderedDict[tuple[int, bool], _Costing] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept: OrderedDict[tuple[int, str], _Costing] = OrderedDict()
+        self.num_bytes = 0
 
     def unaffordable(
         self, state: State, allowed: TokenIds, budget: int, allowance: Allowance | None = None
@@ -42,7 +42,7 @@ class TokenCosts:
 
         allowed: ids in ascending order, at least those that the grammar allows in this state.
         """
-        costs = self._costs(state, allowed, False, allowance)
+        costs = self._costs(state, allowed, "allowed", allowance)
         return None if costs is None else allowed[costs > budget]
 
     def overrunning(
@@ -51,25 +51,32 @@ class TokenCosts:
         """Those of the tokens that repeat something too often. One repetition takes a byte at
         least, so only tokens longer than the repetitions that are left can."""
         suspects = allowed[self._vocabulary.lengths[allowed] > state.slack]
-        costs = self._costs(state, suspects, True, allowance)
+        costs = self._costs(state, suspects, "long", allowance)
         return None if costs is None else suspects[costs >= INFINITE]
 
-    def _costs(
-        self, state: State, ids: TokenIds, long_only: bool, allowance: Allowance | None
+    def after(
+        self, state: State, ids: TokenIds, allowance: Allowance | None = None
     ) -> Costs | None:
-        """int32 [ids]: tokens needed after each token, INFINITE for one that is forbidden."""
-        key = (id(state), long_only)
+        """int32 [ids]: tokens needed after each token, INFINITE for one that is forbidden. ids: all
+        that there are."""
+        return self._costs(state, ids, "all", allowance)
+
+    def _costs(
+        self, state: State, ids: TokenIds, which: str, allowance: Allowance | None
+    ) -> Costs | None:
+        """Costs as of `after`, kept under `which` ids they are."""
+        key = (id(state), which)
         found = self._kept.get(key)
         if found is None or not np.array_equal(found.ids, ids):
             if found is not None:
-                self._kept_bytes -= found.num_bytes
+                self.num_bytes -= found.num_bytes
             found = self._kept[key] = _Costing(self._walker, self._vocabulary, state, ids)
-            self._kept_bytes += found.num_bytes
+            self.num_bytes += found.num_bytes
             if allowance is not None:
                 allowance.spend(ids.size // _TOKENS_PER_PLACE)
-            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+            while self.num_bytes > _KEPT_BYTES and len(self._kept) > 1:
                 _, oldest = self._kept.popitem(last=False)
-                self._kept_bytes -= oldest.num_bytes
+                self.num_bytes -= oldest.num_bytes
         return found.costs if found.go_on(allowance) else None
 
 

@@ -191,29 +191,33 @@ class GrammarCompiler:
             controls = engine.controls
             assert controls is not None
             marks = {text: controls.marked(text) for text in _format_texts(constraint)}
-            # The automata of such languages are those of free text and repeat it.
-            backend = "xgrammar" if backend == "auto" else backend
         else:
-            engine, backend, marks = self._engine, self._backend_of(constraint), {}
+            engine, backend, marks = self._engine, self._asked_backend(constraint), {}
+        falls_back = backend == "auto"
+        if falls_back and not isinstance(constraint, Choices | Regex):
+            # The automata of other languages, where there are any, repeat themselves.
+            backend = "xgrammar"
         if workers is None:
             language = build_language(constraint, self.limits, lambda text: marks.get(text, text))
-            return engine.compile(language, backend)
+            return engine.compile(language, backend, falls_back)
         if backend == "outlines":
-            job = Build(constraint, self.limits, marks)
-            return engine.compile(decode_language(workers.run(job)), backend)
+            data = workers.run(Build(constraint, self.limits, marks))
+            return engine.compile(decode_language(data), backend)
         token_bytes = engine.vocabulary.token_bytes
 
         def attempt(source: str) -> bytes:
             return workers.run(Try(source, token_bytes))
 
-        data = workers.run(Shape(constraint, self.limits, marks, backend, token_bytes))
+        job = Shape(constraint, self.limits, marks, backend, falls_back, token_bytes)
+        data = workers.run(job)
         return engine.finish(decode_shaped(data), attempt)
 
     def warm(self) -> None:
         """Start a process, so that the first constraint does not wait for it."""
         if self._workers is not None:
             token_bytes = self._engine.vocabulary.token_bytes
-            self._workers.run(Shape(Choices(["a"]), self.limits, {}, "native", token_bytes))
+            job = Shape(Choices(["a"]), self.limits, {}, "native", False, token_bytes)
+            self._workers.run(job)
 
     def _engine_of_tags(self) -> XGrammarEngine:
         with self._tag_engine_lock:
@@ -232,12 +236,8 @@ class GrammarCompiler:
         if self._workers is not None:
             self._workers.close()
 
-    def _backend_of(self, constraint: Choices | Regex | JsonSchema | Ebnf) -> GrammarBackend:
-        asked = constraint.backend if constraint.backend != "auto" else self._backend
-        if asked == "auto" and isinstance(constraint, JsonSchema | Ebnf):
-            # Their automata, where there are any, repeat themselves with every state.
-            return "xgrammar"
-        return asked
+    def _asked_backend(self, constraint: Choices | Regex | JsonSchema | Ebnf) -> GrammarBackend:
+        return constraint.backend if constraint.backend != "auto" else self._backend
 
     def _shrink(self) -> None:
         """Drop the entries not asked for longest; running matchers keep their own grammar."""

@@ -70,8 +70,16 @@ def constant(value: Any) -> Expr:
 
 
 def dumps(value: Any) -> str:
-    """The one spelling of a value."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """The one spelling of a value; a number without a fraction has no point."""
+    return json.dumps(_whole(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 10**MAX_DIGITS else value
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def key(name: str) -> Expr:

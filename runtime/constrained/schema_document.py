@@ -103,7 +103,7 @@ class Document:
             siblings = not any(f"draft-0{digit}" in declared for digit in "34567")
         own = node.get("$id", node.get("id"))
         if isinstance(own, str) and (siblings or "$ref" not in node):
-            address, fragment = urldefrag(urljoin(base, own))
+            address, fragment = urldefrag(_joined(base, own))
             if fragment and not fragment.startswith("/"):
                 self._anchors.setdefault(
                     f"{address}#{fragment}", (node, pointer, address, siblings)
@@ -131,7 +131,7 @@ class Document:
         return self._targets[key]
 
     def _resolved(self, place: Place, keyword: str, reference: str, where: str) -> int:
-        address, fragment = urldefrag(urljoin(place.base, reference))
+        address, fragment = urldefrag(_joined(place.base, reference))
         if keyword != "$ref" and self._dynamic.get(fragment, 0) > 1:
             refuse(
                 where, f"{reference!r} has several targets, chosen by how it is reached; use $ref"
@@ -173,3 +173,10 @@ class Document:
                 self._index(contents, f"{address}#", address, True)
                 return True
         return False
+
+
+def _joined(base: str, reference: str) -> str:
+    """An address relative to another one. `urljoin` knows no fragments of `urn:` and its like."""
+    if not reference or reference.startswith("#"):
+        return urldefrag(base).url + reference
+    return urljoin(base, reference)

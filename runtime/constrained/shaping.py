@@ -26,13 +26,14 @@ _MAX_AUTO_STATES = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """graph: for the walker. For the masks an automaton, or without one a grammar in xgrammar's
-    EBNF."""
+    """graph: for the walker. For the masks an automaton, or a grammar in xgrammar's EBNF, or with
+    neither the walker itself."""
 
     graph: NodeGraph | StoredGraph
     report: tuple[Entry, ...]
-    dfa: ByteDfa | None
+    dfa: ByteDfa | None = None
     source: str = ""
+    falls_back: bool = False
 
     def encoded(self) -> bytes:
         """For `decode_shaped`, in another process."""
@@ -44,11 +45,12 @@ class Shaped:
             table = dfa.table.astype(np.int32)
             parts = (table, dfa.byte_class, dfa.accepting)
             tables = (table.shape[1], *(part.tobytes() for part in parts))
-        return msgspec.msgpack.encode((self.graph.encoded(), report, tables, self.source))
+        told = (self.graph.encoded(), report, tables, self.source, self.falls_back)
+        return msgspec.msgpack.encode(told)
 
 
 def decode_shaped(data: bytes) -> Shaped:
-    graph, report, tables, source = msgspec.msgpack.decode(data)
+    graph, report, tables, source, falls_back = msgspec.msgpack.decode(data)
     dfa = None
     if tables is not None:
         num_classes, table, byte_class, accepting = tables
@@ -57,13 +59,19 @@ def decode_shaped(data: bytes) -> Shaped:
             np.frombuffer(byte_class, dtype=np.uint8),
             np.frombuffer(accepting, dtype=np.bool_),
         )
-    return Shaped(StoredGraph(graph), tuple(Entry(*entry) for entry in report), dfa, source)
+    entries = tuple(Entry(*entry) for entry in report)
+    return Shaped(StoredGraph(graph), entries, dfa, source, falls_back)
 
 
 def shaped(
-    language: Language, vocabulary: Vocabulary, limits: GrammarLimits, backend: GrammarBackend
+    language: Language,
+    vocabulary: Vocabulary,
+    limits: GrammarLimits,
+    backend: GrammarBackend,
+    falls_back: bool = False,
 ) -> Shaped:
     """backend: "auto" takes the native engine where a small automaton will do, otherwise xgrammar.
+    falls_back: leaves to the walker what is too much for xgrammar.
 
     Raises RequestError("grammar") when nothing satisfies the language, this vocabulary cannot
     spell it, or the backend does not take it."""
@@ -75,8 +83,13 @@ def shaped(
         except RequestError:
             if backend == "native":
                 raise
-    source = write_ebnf(language, len(vocabulary.token_bytes), limits)
-    return Shaped(graph, language.report, None, source)
+    try:
+        source = write_ebnf(language, len(vocabulary.token_bytes), limits)
+    except RequestError:
+        if not falls_back:
+            raise
+        source = ""
+    return Shaped(graph, language.report, None, source, falls_back)
 
 
 def alive(language: Language, vocabulary: Vocabulary) -> tuple[Language, NodeGraph]:

@@ -86,10 +86,11 @@ def _done(work: Build | Shape | Try | Judge, known: dict[int, _Known]) -> bytes:
     match work:
         case Build(constraint=constraint, limits=limits, marks=marks):
             return encode_language(build_language(constraint, limits, _mark(marks)))
-        case Shape(constraint=constraint, limits=limits, marks=marks, backend=backend):
+        case Shape(constraint=constraint, limits=limits, marks=marks):
             language = build_language(constraint, limits, _mark(marks))
             vocabulary = known[work.vocabulary].vocabulary
-            return shaped(language, vocabulary, limits, backend).encoded()
+            shape = shaped(language, vocabulary, limits, work.backend, work.falls_back)
+            return shape.encoded()
         case Try(source=source):
             try:
                 known[work.vocabulary].xgrammar.compile_grammar(source)

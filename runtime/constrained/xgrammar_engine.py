@@ -31,6 +31,7 @@ from .shaping import Shaped, alive, shaped
 from .spelling import REJOINED_TOKENS, Speller
 from .vocabulary import Vocabulary
 from .walker import State, Walker
+from .walker_masks import WalkerMasks
 
 # Characters of EBNF x tokens that compile in under 0.3 s whatever they say.
 _SURE_TO_END = 50_000_000
@@ -84,10 +85,9 @@ class XGrammarEngine:
         self,
         language: Language,
         backend: GrammarBackend = "xgrammar",
-        attempt: Callable[[str], object] | None = None,
+        falls_back: bool = False,
     ) -> XGrammar:
-        """backend: "auto" takes the native engine where a small automaton will do, otherwise
-        xgrammar. attempt: compiles a long grammar elsewhere first, and raises where that fails.
+        """backend, falls_back: as of `shaped`.
 
         Raises RequestError("grammar") when nothing satisfies the language, this tokenizer cannot
         spell it, or the engine refuses it."""
@@ -95,19 +95,30 @@ class XGrammarEngine:
             pruned, graph = alive(language, self.vocabulary)
             compiled = self._outlines.compile(pruned)
             return XGrammar(self, compiled, Walker.over(graph), language.report)
-        return self.finish(shaped(language, self.vocabulary, self._limits, backend), attempt)
+        return self.finish(shaped(language, self.vocabulary, self._limits, backend, falls_back))
 
     def finish(self, shape: Shaped, attempt: Callable[[str], object] | None = None) -> XGrammar:
         """The grammar of what was shaped, with this engine's vocabulary. It takes hardly any
-        Python: the threads that come here share the interpreter with the engine's loop."""
-        walker = Walker.over(shape.graph)
-        return XGrammar(self, self._masks(shape, attempt), walker, shape.report)
+        Python: the threads that come here share the interpreter with the engine's loop.
 
-    def _masks(self, shape: Shaped, attempt: Callable[[str], object] | None) -> Compiled:
+        attempt: compiles a long grammar elsewhere first, and raises where that fails."""
+        walker = Walker.over(shape.graph)
+        return XGrammar(self, self._masks(shape, walker, attempt), walker, shape.report)
+
+    def _masks(
+        self, shape: Shaped, walker: Walker, attempt: Callable[[str], object] | None
+    ) -> Compiled:
         if shape.dfa is not None:
             return NativeMasks(shape.dfa, self._columns, self.eos_ids, self.vocabulary)
+        if not shape.source:
+            return WalkerMasks(walker, self.vocabulary, self.eos_ids)
         if attempt is not None and len(shape.source) * self.vocab_size > _SURE_TO_END:
-            attempt(shape.source)
+            try:
+                attempt(shape.source)
+            except RequestError as error:
+                if not shape.falls_back or error.code != "grammar":
+                    raise
+                return WalkerMasks(walker, self.vocabulary, self.eos_ids)
         try:
             return _XGrammarMasks(self._xgrammar, self._compiler.compile_grammar(shape.source))
         except (RuntimeError, ValueError) as error:

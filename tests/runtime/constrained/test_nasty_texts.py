@@ -33,6 +33,11 @@ PATTERNS = {
     "not a letter": ("[^a]", ["é", "😀", "\n", "b"], ["a", "éé"]),
     "a NUL": (r"[\x00-\x02]b", ["\x00b", "\x02b"], ["b", "\x03b"]),
     "any case": ("(?i)straße", ["STRAßE", "straße"], ["strase"]),
+    "more repetitions than xgrammar takes": (
+        "[a-z]{1,100000}",
+        ["a", "z" * 300],
+        ["", "A", "aA"],
+    ),
     "more states than fit": ("[ab]*a[ab]{20}", ["a" + "b" * 20, "ba" + "a" * 20], ["b" * 21, "a"]),
 }
 

@@ -126,6 +126,23 @@ CASES = {
         ["1"],
         ["0", "-1"],
     ),
+    "an address that is a name": (
+        {
+            "$schema": DRAFT.format(7),
+            "$id": "urn:uuid:deadbeef-1234-00ff-ff00-4321feebdaed",
+            "definitions": {"n": {"$id": "#here", "type": "integer"}},
+            "type": "array",
+            "items": {"$ref": "#here"},
+            "contains": {"$ref": "urn:uuid:deadbeef-1234-00ff-ff00-4321feebdaed#/definitions/n"},
+        },
+        ["[1]"],
+        ["[]", '["a"]'],
+    ),
+    "constants without a fraction": (
+        {"enum": [-2.0, [1.0], {"a": 3.5}]},
+        ["-2", "[1]", '{"a":3.5}'],
+        ["-2.0", "[1.0]"],
+    ),
     "draft 6": (
         {
             "$schema": DRAFT.format(6),
@@ -197,6 +214,14 @@ def test_a_list_of_itself_may_nest(depth):
     walker = walker_of({"type": "array", "items": {"$ref": "#"}})
     assert takes(walker, "[" * depth + "]" * depth)
     assert not takes(walker, "[" * depth + "]" * (depth - 1))
+
+
+def test_five_hundred_optional_members_are_one_schema():
+    walker = walker_of(closed([], **{f"p{n}": {"type": "integer"} for n in range(500)}))
+    for text in ("{}", '{"p0":1,"p499":2}', '{"p250":3}'):
+        assert takes(walker, text)
+    for text in ('{"p500":1}', '{"p1":1,"p0":1}', '{"p3":1,"p3":1}'):
+        assert not takes(walker, text)
 
 
 def test_twenty_thousand_constants_are_one_schema():

@@ -81,7 +81,6 @@ def test_a_regex_accepts_what_fullmatch_accepts(pattern, compiler, accepts):
         ("(" * 100 + "a" + ")" * 100, "nests deeper"),
         ("(a{1000}){1000}", "over the limit"),
         ("((a{0,100}){0,100}){0,100}", "over the limit"),
-        ("[a-z]{1,100000}", "over the limit"),
     ],
 )
 def test_what_a_regex_cannot_have_is_refused_by_name(pattern, what, compiler):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from branchline.runtime.constrained.compiler import build_language
 from branchline.runtime.constrained.ebnf import write_ebnf
 from branchline.runtime.constrained.limits import GrammarLimits
+from branchline.runtime.constrained.nodes import NodeGraph
 from branchline.runtime.constrained.prune import prune
 from branchline.runtime.constrained.walker import Walker
 from branchline.runtime.errors import RequestError
@@ -221,8 +222,8 @@ def test_what_tools_share_is_written_once(compiler):
     def length(count: int) -> int:
         constraint = Tagged([Tag(f"<{index:02}>", schema) for index in range(count)])
         language = build_language(constraint, GrammarLimits())
-        walker = Walker(language, vocabulary)
-        return len(write_ebnf(prune(language, walker), 640, GrammarLimits()))
+        graph = NodeGraph(language, vocabulary)
+        return len(write_ebnf(prune(language, graph), 640, GrammarLimits()))
 
     one, many = length(1), length(21)
     assert (many - one) / 20 < one / 5
