@@ -49,6 +49,10 @@ class CpuDevice(Device):
                     "attention_backend 'torch' excludes; use 'auto'"
                 )
             return TORCH_KERNELS
+        if backend == "triton":
+            raise ModelLoadError(
+                "attention_backend 'triton' is for GPUs, not for a CPU; leave it at its default"
+            )
         if dtype not in _DTYPES:
             if needed_by is None:
                 return TORCH_KERNELS

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
+from typing import Any
+
 import torch
 
+from ..kernels.base import Attention
+from ..models.errors import ModelLoadError
 from .accelerator import Accelerator
-from .base import Replay
+from .base import Kernels, Replay
+
+_log = logging.getLogger(__name__)
 
 # Before a capture: libraries make their workspaces and kernels are compiled, which no capture may.
 _WARM_UPS = 2
@@ -20,6 +28,30 @@ class CudaDevice(Accelerator):
         super().__init__(torch_device)
         torch.cuda.set_device(torch_device)
         self._graph_memory = torch.cuda.graph_pool_handle()
+
+    def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        """Triton where it is installed; else, or with backend "torch", torch serves."""
+        if backend not in ("auto", "triton"):
+            return super().kernels(backend, quantization, dtype)
+        if importlib.util.find_spec("triton") is None:
+            if backend == "triton":
+                raise ModelLoadError(
+                    "attention_backend 'triton' is not available: triton is not installed; "
+                    "`pip install 'branchline[gpu]'` does that"
+                )
+            _log.warning("triton is not installed; torch serves, slower")
+            return super().kernels("auto", quantization, dtype)
+        # Not at the top: a machine without a GPU may lack triton, and it takes time to import.
+        from ..kernels.triton.attention import TritonAttention
+        from ..kernels.triton.ops import TritonOps
+        from ..kernels.triton.work import machine_for
+
+        processors = torch.cuda.get_device_properties(self.torch_device).multi_processor_count
+
+        def attention(heads: int, kv_heads: int, head_dim: int) -> Attention[Any]:
+            return TritonAttention(machine_for(processors, heads, kv_heads, head_dim))
+
+        return Kernels("Triton", attention, TritonOps(quantization))
 
     def capture(self, run: Replay) -> Replay:
         side = torch.cuda.Stream()

@@ -57,4 +57,5 @@ def build_batch(chunks: Items[Chunk], positions: Items[range], device: Device) -
         query_lens=query_lens,
         context_slots=slots,
         logit_rows=wanted_rows,
+        host_slots=contexts,
     )

@@ -23,6 +23,7 @@ from ..models.resolve import resolve_model
 from .batch import ForwardBatch
 from .config import EngineConfig
 from .fingerprint import fingerprint
+from .graphs import DecodeGraphs
 
 
 class ModelRunner:
@@ -69,7 +70,8 @@ class ModelRunner:
         )
         self.kv_pool = KVPool(
             shape.num_layers,
-            self.num_slots,
+            # One more, which nobody gets, for rows that only fill a captured step.
+            self.num_slots + self.device.captures,
             shape.num_kv_heads,
             shape.head_dim,
             self.dtype,
@@ -78,6 +80,11 @@ class ModelRunner:
         self.attention: Attention[Any] = kernels.attention(
             shape.num_heads, shape.num_kv_heads, shape.head_dim
         )
+        self.graphs: DecodeGraphs | None = None
+        if self.device.captures:
+            self.graphs = DecodeGraphs(
+                self.device, self.attention, self._compute, shape.layer_windows, self.num_slots
+            )
         self.execution = {
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": self.device.describe(),
@@ -97,8 +104,13 @@ class ModelRunner:
 
     @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
-        """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV."""
-        return self.model.forward(batch, self.kv_pool, self.attention).float()
+        """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV.
+        They hold good until the next call."""
+        logits = None if self.graphs is None else self.graphs.forward(batch)
+        return (self._compute(batch) if logits is None else logits).float()
+
+    def _compute(self, batch: ForwardBatch, plan: object = None) -> torch.Tensor:
+        return self.model.forward(batch, self.kv_pool, self.attention, plan)
 
     @torch.inference_mode()
     def embed(self, batch: ForwardBatch) -> torch.Tensor:

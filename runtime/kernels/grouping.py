@@ -36,6 +36,7 @@ class Group:
     uniform: every sequence decodes with exactly `keys` keys.
     shared_keys: all sequences begin with the same slots, `shared_slots: [shared_keys]`; the rest
     of each is in `own_slots: [sequences * (keys - shared_keys)]`. 0 where that does not pay.
+    fixed: slots and positions are other ones at every step, so no mask is kept.
     """
 
     sequences: int
@@ -49,6 +50,7 @@ class Group:
     shared_keys: int
     shared_slots: torch.Tensor
     own_slots: torch.Tensor
+    fixed: bool = False
     _masks: dict[int | None, torch.Tensor | None] = field(default_factory=dict)
 
     def effective(self, window: int | None) -> int | None:
@@ -58,6 +60,8 @@ class Group:
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
         """The additive mask [sequences, 1, queries, keys], made when the first layer asks for it;
         None where every key counts."""
+        if self.fixed:
+            return self._make_mask(window, dtype)
         if window not in self._masks:
             self._masks[window] = self._make_mask(window, dtype)
         return self._masks[window]
@@ -91,6 +95,37 @@ def make_plan(batch: ForwardBatch) -> TorchPlan:
         group = _make_group(batch, members)
         (plan.decode if group.queries == 1 else plan.extend).append(group)
     return plan
+
+
+def fixed_plan(batch: ForwardBatch, keys: int) -> TorchPlan:
+    """A plan of one group, into whose slots `refill` writes: see `Attention.fixed_plan`."""
+    sequences = len(batch.new_slots)
+    slots = batch.new_slots.repeat_interleave(keys)
+    group = Group(
+        sequences=sequences,
+        queries=1,
+        keys=keys,
+        token_rows=None,
+        slots=slots,
+        positions=batch.positions.view(sequences, 1),
+        cold=False,
+        uniform=False,
+        shared_keys=0,
+        shared_slots=slots[:0],
+        own_slots=slots,
+        fixed=True,
+    )
+    return TorchPlan(batch.new_slots, [group], [])
+
+
+def refill(plan: TorchPlan, batch: ForwardBatch) -> None:
+    """Put the slots of a decode step into a `fixed_plan`, whose batch holds the rest already."""
+    (group,) = plan.decode
+    slots = _pad_slots(batch.context_slots)
+    # Keys behind a sequence's last are masked, but read: they must not be other sequences'.
+    table = group.own_slots.view(group.sequences, group.keys)
+    table.copy_(plan.new_slots.unsqueeze(1).expand_as(table))
+    table[: slots.shape[0], : slots.shape[1]] = slots
 
 
 def group_sequences(query_lens: Sequence[int], context_lens: Sequence[int]) -> list[list[int]]:

@@ -7,13 +7,15 @@ sequences begin with the same slots, these are gathered and multiplied once for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
 from ..engine.batch import ForwardBatch
 from ..memory.kv_pool import LayerKV
 from .base import Attention
-from .grouping import Group, TorchPlan, make_plan
+from .grouping import Group, TorchPlan, fixed_plan, make_plan, refill
 
 
 class TorchAttention(Attention[TorchPlan]):
@@ -27,6 +29,14 @@ class TorchAttention(Attention[TorchPlan]):
 
     def plan(self, batch: ForwardBatch) -> TorchPlan:
         return make_plan(batch)
+
+    def fixed_plan(
+        self, batch: ForwardBatch, keys: int, windows: Sequence[int | None], *, shares: bool
+    ) -> TorchPlan:
+        return fixed_plan(batch, keys)
+
+    def refill(self, plan: TorchPlan, batch: ForwardBatch) -> None:
+        refill(plan, batch)
 
     def store_kv(
         self, k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, plan: TorchPlan

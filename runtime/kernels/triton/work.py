@@ -75,10 +75,9 @@ class Machine:
 
 
 def machine_for(
-    device: torch.device, heads: int, kv_heads: int, head_dim: int, *, deterministic: bool = False
+    processors: int, heads: int, kv_heads: int, head_dim: int, *, deterministic: bool = False
 ) -> Machine:
-    """The GPU `device` for a model of these heads."""
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
+    """A GPU of so many multiprocessors for a model of these heads."""
     return Machine(heads, kv_heads, head_dim, processors, FIXED_SPLIT if deterministic else None)
 
 

@@ -16,10 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """The tensors here are tiny: a second thread only waits."""
+    """The tensors here are tiny: a second thread only waits. And torch lets nobody view in
+    inference mode what a Python device made outside of it, so everything happens inside."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with torch.inference_mode():
+        yield
     torch.set_num_threads(before)
 
 

@@ -28,6 +28,13 @@ _READS = (aten._local_scalar_dense.default, aten.equal.default)
 # Their results' sizes depend on what tensors hold: the host waits inside of them.
 _WAITS = (aten.nonzero.default, aten.masked_select.default, aten._unique2.default)
 
+_MAKE_ROOM = (
+    aten.empty.memory_format,
+    aten.empty_like.default,
+    aten.empty_strided.default,
+    aten.new_empty.default,
+)
+
 
 class Machine:
     """waits: the operators for which the host waited. tape: of the capture under way."""
@@ -67,6 +74,10 @@ class SecondTensor(torch.Tensor):
 
 def run(op: Any, *args: Any, **kwargs: Any) -> Any:
     """One operator on the second device, or between it and the host."""
+    # In inference mode torch hands over operators that are made of others.
+    parts = op.decompose(*args, **kwargs)
+    if parts is not NotImplemented:
+        return parts
     if op in (aten.copy_.default, aten._copy_from.default):
         src, dst = args[:2] if op is aten._copy_from.default else (args[1], args[0])
         return copy(src, dst)
@@ -118,6 +129,8 @@ def refuse_mixing(op: Any, args: Any, kwargs: Any) -> None:
 
 def replay(tape: list[tuple[Any, Any, Any, Any]]) -> None:
     for op, args, kwargs, before in tape:
+        if op in _MAKE_ROOM:
+            continue  # what is written there follows
         after = op(*args, **kwargs)
         used = {t.untyped_storage().data_ptr() for t in tensors((args, kwargs))}
         for old, new in zip(tensors(before), tensors(after), strict=True):
@@ -134,7 +147,14 @@ class _Hook(backend_registration._DummyPrivateUse1Hook):
         return False  # "auto" keeps to the CPU in all other tests of this process
 
 
-backend_registration._setup_privateuseone_for_python_backend(NAME, hook=_Hook())
+class _Module(backend_registration._DummyBackendModule):
+    def is_available(self) -> bool:
+        return False
+
+
+backend_registration._setup_privateuseone_for_python_backend(
+    NAME, hook=_Hook(), backend_module=_Module()
+)
 _fallback = torch.library.Library("_", "IMPL")
 _fallback.fallback(run, "PrivateUse1")
 _copies = torch.library.Library("aten", "IMPL")
