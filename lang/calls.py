@@ -182,6 +182,8 @@ class _Stream:
 
 async def _within(timeout_s: float | None, result: Awaitable[Result]) -> Result:
     """The result, or TimeoutExceeded; leaving the call early stops it in the runtime too."""
+    if timeout_s is None:
+        return await result
     scope = asyncio.timeout(timeout_s)
     try:
         async with scope:

@@ -7,6 +7,7 @@ import copy
 import os
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .errors import GenerationError
 
@@ -26,11 +27,17 @@ class Origin:
 def caller_source() -> str | None:
     """File and line of the innermost caller outside of this package."""
     frame = sys._getframe(1)
-    while os.path.dirname(frame.f_code.co_filename) == _THIS_PACKAGE:
+    while _is_ours(frame.f_code.co_filename):
         if frame.f_back is None:
             return None
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+@lru_cache(maxsize=1_024)
+def _is_ours(filename: str) -> bool:
+    # Each op asks for every frame of ours that it came through.
+    return os.path.dirname(filename) == _THIS_PACKAGE
 
 
 def located(error: BaseException, origin: Origin) -> GenerationError:

@@ -65,10 +65,13 @@ class SamplingOptions:
 
     def over(self, defaults: SamplingOptions) -> SamplingOptions:
         """These options where given, `defaults` elsewhere; lists replace, they do not add up."""
-        given, below = self._given(), defaults._given()
-        if not below:
-            return self
-        return replace(defaults, **given) if given else defaults
+        given = self._given()
+        if not given:
+            return defaults
+        # Both were checked; `replace` would go through every field again, for every call.
+        merged = object.__new__(SamplingOptions)
+        merged.__dict__.update(defaults.__dict__, **given)
+        return merged
 
     def sampling_params(self, extra_stops: Sequence[str] = ()) -> protocol.SamplingParams:
         """The wire's struct; `extra_stops` (of a template or a dtype) are added to the stops."""

@@ -709,6 +709,7 @@ class Submit(_Message, tag="submit", frozen=True):
     `session_ttl_s` after its last call, or an EngineRelease. ends_session: no call will follow.
     then: calls of the same program that follow each other from here; the sequence goes on with the
     next one where that is possible (`Progress.goes_on`), else it ends, and they are forgotten.
+    quiet: nobody reads along; news of tokens may wait a little for further ones.
     """
 
     sid: int
@@ -723,6 +724,7 @@ class Submit(_Message, tag="submit", frozen=True):
     ends_session: bool = False
     embed: EmbedParams | None = None
     then: list[NextCall] = []
+    quiet: bool = False
 
 
 class Drop(_Message, tag="drop", frozen=True):
@@ -823,6 +825,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
     when the whole prompt was cached. `embedding` comes with the last, where it was asked for.
     With `goes_on` the call has finished but not its sequence: what follows is the next call's.
+    `held_s`: for how long the first of `token_ids` was not told.
     """
 
     sid: int
@@ -838,6 +841,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     num_forced: int = 0
     drafts: tuple[int, int] | None = None
     goes_on: bool = False
+    held_s: float = 0.0
 
 
 class Failed(Struct, forbid_unknown_fields=True, frozen=True):

@@ -17,10 +17,8 @@ from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
 from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache import snapshot
-from ..radix_cache.dump import dump
 from ..radix_cache.events import EventLog
 from ..radix_cache.host_tier import HostTier
-from ..radix_cache.node import Node
 from ..radix_cache.tree import RadixCache
 from ..scheduler.config import SchedulerConfig
 from ..scheduler.leases import LeaseTable
@@ -36,9 +34,10 @@ from .config import EngineConfig
 from .embedding import pool, state_positions
 from .forward import Runner, compute, split_rows
 from .inputs import logit_positions
-from .inspection import inspect
+from .inspection import dump_tree, inspect
 from .intake import Intake
 from .loading import load_compiler, load_runner, load_tokenizer
+from .overlap import Overlap
 from .reporting import failure_of, progress_of
 from .speculating import Drafter, PromptLookup, Speculator
 from .succession import Succession
@@ -137,7 +136,22 @@ class EngineCore:
             num_real_tokens=vocab_size, num_columns=self.runner.vocab_size, blame=self._blame
         )
         self._taker = Taker(self._chooser, self._blame, jump_forward=config.jump_forward)
-        self._succession = Succession(self._intake, self._compiling, self._taker.look_ahead)
+        self._chooser.sampler = self.runner.device.sampler(
+            config.max_running, self.runner.vocab_size
+        )
+        self._overlap: Overlap | None = None
+        if self.runner.device.is_asynchronous:
+            self._overlap = Overlap(
+                self.runner,
+                self.scheduler,
+                self._taker,
+                is_live=self._is_live,
+                conclude=self._conclude,
+                count=self._count_step,
+            )
+        self._succession = Succession(
+            self._intake, self._compiling, self._taker.look_ahead, self.tokenizer.token_bytes
+        )
         self._speculator = Speculator(
             drafter or PromptLookup(), config.speculation, config.draft_tokens
         )
@@ -236,6 +250,7 @@ class EngineCore:
             "most_mask_work": self._taker.held.most_spent,
             "drafted_tokens": self._speculator.num_guessed,
             "accepted_tokens": self._speculator.num_right,
+            "steps_ahead": 0 if self._overlap is None else self._overlap.num_ahead,
             "sessions": self.leases.num_sessions,
             "pinned_tokens": self.leases.num_pinned,
             "violations": self._auditor.num_violations,
@@ -245,17 +260,7 @@ class EngineCore:
 
     def dump_tree(self, max_nodes: int = 1_000, max_chars: int = 80) -> list[TreeNode]:
         """The cached prefixes with their text, hits, owners and ages, parents before children."""
-        owners: dict[Node, list[int]] = {}
-        for seq in self.scheduler.running:
-            if seq.node is not None:
-                owners.setdefault(seq.node, []).append(seq.sid)
-        return dump(
-            self.cache,
-            lambda ids: self.tokenizer.decode(ids, skip_special_tokens=False),
-            owners,
-            max_nodes=max_nodes,
-            max_chars=max_chars,
-        )
+        return dump_tree(self, max_nodes, max_chars)
 
     @property
     def sequences(self) -> Collection[Sequence]:
@@ -287,6 +292,8 @@ class EngineCore:
         except Exception as error:
             if self.strict:
                 raise
+            if self._overlap is not None:
+                self._overlap.forget()
             lost = self._auditor.after_failure(self._runnable(), error)
             self.cache_events.cleared()
         for seq in lost:
@@ -302,11 +309,12 @@ class EngineCore:
 
     def _advance(self) -> None:
         self._receive_grammars()
+        if self._overlap is not None and self._overlap.advance():
+            return
         scheduled = self.scheduler.schedule()
         if not scheduled and not self._taker.held:
             return
-        self._counts["steps"] += 1
-        self._counts["computed_tokens"] += sum(chunk.end - chunk.start for chunk in scheduled)
+        self._count_step(sum(chunk.end - chunk.start for chunk in scheduled))
         device = self.runner.device
         if chunks := [chunk for chunk in scheduled if chunk.seq.embed]:
             positions = [state_positions(chunk) for chunk in chunks]
@@ -328,11 +336,20 @@ class EngineCore:
                 self.scheduler.settle(chunk)
             turns, rows = split_rows(computed), computed.rows
         turns, rows = self._taker.held.join(turns, rows)
+        if self._overlap is not None and self._overlap.begin(turns, rows):
+            return
         try:
             self._taker.take(turns, rows)
         finally:  # what was taken is told even where the step fails
             for turn in turns:
                 self._conclude(turn, len(turns))
+
+    def _count_step(self, num_tokens: int) -> None:
+        self._counts["steps"] += 1
+        self._counts["computed_tokens"] += num_tokens
+
+    def _is_live(self, seq: Sequence) -> bool:
+        return self._sequences.get(seq.sid) is seq and seq.node is not None
 
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run."""
@@ -378,7 +395,8 @@ class EngineCore:
     ) -> None:
         heir = None if finish is None else self._succession.heir_of(seq, finish)
         news = progress_of(seq, token_ids, logprobs, finish, num_forced, goes_on=heir is not None)
-        self._progress.append(news)
+        if news is not None:
+            self._progress.append(news)
         self._counts["finished"] += finish is not None
         if heir is not None:
             self._counts["prompt_tokens"] += heir.prompt_len

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
+from ..protocol import TreeNode
+from ..radix_cache.dump import dump
 from ..radix_cache.events import EventLog
 from ..radix_cache.node import TOKEN_BYTES, Node
 from ..radix_cache.tree import RadixCache
@@ -55,6 +57,21 @@ def inspect(core: EngineCore, namespace: str, query: EngineQuery) -> EngineView:
                 ],
                 core.stats(),
             )
+
+
+def dump_tree(core: EngineCore, max_nodes: int, max_chars: int) -> list[TreeNode]:
+    """The cached prefixes with their text, hits, owners and ages, parents before children."""
+    owners: dict[Node, list[int]] = {}
+    for seq in core.scheduler.running:
+        if seq.node is not None:
+            owners.setdefault(seq.node, []).append(seq.sid)
+    return dump(
+        core.cache,
+        lambda ids: core.tokenizer.decode(ids, skip_special_tokens=False),
+        owners,
+        max_nodes=max_nodes,
+        max_chars=max_chars,
+    )
 
 
 def view_tree(

@@ -89,6 +89,7 @@ class Intake:
             session=submit.session,
             ends_session=submit.ends_session,
             then=submit.then,
+            quiet=submit.quiet,
             embed=submit.embed,
             sampling_state=sampling.SamplingState(
                 params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
+from typing import Final
 
 from ..errors import RequestError
 from ..protocol import Failed, Progress, TokenLogprob
-from ..scheduler.sequence import Sequence
+from ..scheduler.sequence import Sequence, Untold
 from ..scheduler.stop import Finish
 from .embedding import embedding_of
+
+# Long enough for a short call to be told of twice, short enough for whoever looks at the runtime.
+_QUIET_S: Final = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +26,20 @@ def progress_of(
     num_forced: int,
     *,
     goes_on: bool,
-) -> Progress:
-    """The sequence's news; what is told once comes with the first."""
+) -> Progress | None:
+    """The sequence's news; what is told once comes with the first. None while they may wait."""
+    held_s = 0.0
+    if seq.quiet:
+        now_s = monotonic()
+        untold = seq.untold = seq.untold or Untold(now_s)
+        untold.token_ids += token_ids
+        untold.logprobs += logprobs or []
+        untold.num_forced += num_forced
+        if finish is None and seq.told_s is not None and now_s < seq.told_s + _QUIET_S:
+            return None
+        token_ids, num_forced, held_s = untold.token_ids, untold.num_forced, now_s - untold.since_s
+        logprobs = untold.logprobs or None
+        seq.told_s, seq.untold = now_s, None
     is_first = not seq.reported
     wants_prompt = seq.logprobs is not None and seq.logprobs.prompt_start is not None
     prompt_logprobs = seq.prompt_logprobs if is_first and wants_prompt else None
@@ -42,6 +59,7 @@ def progress_of(
         num_forced=num_forced,
         drafts=None if finish is None else (seq.pace.num_guessed, seq.pace.num_right),
         goes_on=goes_on,
+        held_s=held_s,
     )
 
 

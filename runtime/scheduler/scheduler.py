@@ -108,8 +108,31 @@ class Scheduler:
     def confirm(self, seq: Sequence, num_computed: int) -> None:
         """Its staged tokens were taken up to `num_computed`; the slots of the others are free."""
         seq.num_computed = num_computed
-        if seq.num_slots > num_computed:
+        if seq.num_slots > num_computed + seq.num_ahead:
             self.kv.trim(seq)
+
+    def is_steady(self, num_drawn: int) -> bool:
+        """Whether the next step is known already: all running sequences are the `num_drawn` whose
+        tokens are just being drawn, and nobody else would get a place."""
+        if len(self.running) != num_drawn:
+            return False
+        full = num_drawn >= self.config.max_running and self.config.policy != "priority"
+        return full or not len(self.waiting)
+
+    def grow_ahead(self, seqs: list[Sequence]) -> bool:
+        """Give each decoding sequence a slot for the token that it is about to take. False, and
+        nothing is done, where a sequence would have to be retracted for them."""
+        if len(seqs) > self.kv.num_available(common_namespace(seqs)):
+            return False
+        self.kv.grow(seqs, 1)
+        for seq in seqs:
+            seq.num_ahead = 1
+        return True
+
+    def drop_ahead(self, seq: Sequence) -> None:
+        """Take that slot back."""
+        seq.num_ahead = 0
+        self.confirm(seq, seq.num_computed)
 
     def succeed(self, seq: Sequence, heir: Sequence) -> None:
         """`seq` ended; `heir` begins with its tokens and goes on in its place, with what it has
@@ -120,7 +143,7 @@ class Scheduler:
         heir.node, heir.slots = seq.node, seq.slots
         heir.num_slots, heir.num_leased = seq.num_slots, seq.num_leased
         heir.num_computed = heir.cached_tokens = seq.num_computed
-        heir.queue_s = 0.0
+        heir.queue_s, heir.told_s = 0.0, heir.arrived_s
         self.num_hit_tokens += heir.num_computed
         if heir.num_computed < heir.max_match:
             heir.cache_miss = self._history.explain(
@@ -146,7 +169,7 @@ class Scheduler:
         since the step in which they were met may be half done. `lost` hold nothing any more."""
         for seq in lost:
             seq.node = None
-            seq.num_slots = seq.num_leased = seq.num_computed = 0
+            seq.num_slots = seq.num_leased = seq.num_computed = seq.num_ahead = 0
             self.waiting.wake(seq, gone=True)
         self.waiting.look_up_again()
         self.running = list(sound)

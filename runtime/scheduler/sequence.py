@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from ..sampling import SamplingState
 
 
+@dataclass(slots=True)
+class Untold:
+    """News of a sequence that wait for further ones. since_s: when the first of its tokens came."""
+
+    since_s: float
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    num_forced: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Sequence:
     """The first `num_computed` tokens have KV; their slots are `slots[:num_computed]`.
@@ -40,6 +50,8 @@ class Sequence:
     Of the slots, the first `num_leased` belong to the radix tree, where `node` is locked for this
     sequence; those behind, up to `num_slots`, are its own. A waiting sequence holds no slots.
 
+    num_ahead: slots behind those, for a token that a queued step computes before it is known.
+
     given: tokens that are to follow, whose KV the next step computes too, as far as there is room:
     the first `num_forced` surely follow, and with `given_ends` nothing else does. The others are
     guesses, which count if they are sampled; the last `num_drafted` are not the grammar's.
@@ -49,6 +61,7 @@ class Sequence:
     fits. priority: higher goes first, where the policy looks at it. session: whose call it is, 0
     for nobody's; ends_session: none will follow. then: the calls that it goes on with.
     queue_s: how long it waited before it was first admitted.
+    quiet: news of it may wait; told_s: when it was told of last, untold: what was not yet.
     state_sum: [hidden], the sum of what is pooled, where its prompt is to be embedded.
 
     While it waits, for the queue: prefix_bytes: its tokens. hit_estimate: how many are cached.
@@ -82,6 +95,7 @@ class Sequence:
     num_computed: int = 0
     num_slots: int = 0
     num_leased: int = 0
+    num_ahead: int = 0
     slots: SlotIds = field(default_factory=lambda: np.empty(0, np.int64))
     node: Node | None = None
 
@@ -97,6 +111,9 @@ class Sequence:
     cache_miss: CacheMiss | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     reported: bool = False
+    quiet: bool = False
+    told_s: float | None = None
+    untold: Untold | None = None
     arrived_s: float = field(default_factory=time.monotonic)
     queue_s: float | None = None
     embed: EmbedParams | None = None

@@ -261,6 +261,7 @@ class Calls:
                 session_ttl_s=_NO_END,
                 embed=spec.embed,
                 then=then or [],
+                quiet=spec.quiet,
             )
         )
 

@@ -116,9 +116,9 @@ class History:
             second.cached += progress.cached_tokens
         if num_new:
             if record.first_token_s is None:
-                record.first_token_s = now_s - record.arrived_s
+                record.first_token_s = max(0.0, now_s - progress.held_s - record.arrived_s)
                 _sample(second.ttft_s, record.first_token_s)
-            elif record.last_step_s is not None:
+            elif record.last_step_s is not None and not progress.held_s:
                 _sample(second.gaps_s, now_s - record.last_step_s)
             record.last_step_s = now_s
 

@@ -49,6 +49,7 @@ class SequenceSpec:
     logprobs: LogprobParams | None
     constraint: Constraint | None = None
     embed: EmbedParams | None = None
+    quiet: bool = False
 
 
 class SequenceRequest(ABC):
@@ -158,6 +159,7 @@ class GenerateRequest(SequenceRequest):
                 request.logprobs if index == 0 else _without_prompt(request.logprobs),
                 constraint,
                 request.embed,
+                quiet=not request.stream,
             )
             for index in range(self.num_sequences)
         ]
@@ -171,7 +173,9 @@ class GenerateRequest(SequenceRequest):
             self._queue_s = progress.queue_s
             self._cache_miss = spelled(self._tokenizer, progress.cache_miss)
         if token_ids and self._first_token_s is None:
-            self._first_token_s = time.monotonic() - self._arrived_s
+            # A call that the engine went on with is begun there before it is heard of here.
+            arrived_s = self._arrived_s + progress.held_s
+            self._first_token_s = max(0.0, time.monotonic() - arrived_s)
         if progress.prompt_logprobs is not None:
             self._prompt_logprobs = self._worded(progress.prompt_logprobs)
         self._embedding = progress.embedding

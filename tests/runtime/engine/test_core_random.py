@@ -38,6 +38,7 @@ def random_wishes(rng: random.Random, prompt_len: int) -> dict[str, object]:
         wishes["logprobs"] = LogprobParams(prompt_start=rng.randint(0, prompt_len))
     wishes["namespace"] = rng.choice(["", "", "", "a"])
     if rng.random() < 0.3:
+        wishes["quiet"] = rng.random() < 0.5
         wishes["then"] = [random_call(rng) for _ in range(rng.randint(1, 4))]
     return wishes
 

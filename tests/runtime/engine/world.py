@@ -103,6 +103,7 @@ class World:
         session_ttl_s: float = 60.0,
         ends_session: bool = False,
         then: list[NextCall] | None = None,
+        quiet: bool = False,
         **sampling: object,
     ) -> Heard:
         self._next_sid += 1
@@ -121,6 +122,7 @@ class World:
             session_ttl_s,
             ends_session,
             then=then or [],
+            quiet=quiet,
         )
         self.core.submit(submit)
         heard = self.heard[submit.sid] = Heard(submit)

@@ -1,0 +1,86 @@
+"""Sequences that nobody reads along with: their news wait for further ones."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from world import Heard, World
+
+from branchline.runtime.engine import reporting
+from branchline.runtime.protocol import LogprobParams, NextCall, Progress, SamplingParams
+
+PROMPT = [5, 6, 7, 8]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(reporting, "monotonic", clock)
+    return clock
+
+
+def steps(world: World, clock: Clock, seconds: float) -> list[Progress]:
+    """Run to the end, with so much time between two steps; the news."""
+    news: list[Progress] = []
+    while world.core.has_work:
+        news += world.step().progress
+        clock.now_s += seconds
+    return news
+
+
+def quiet(world: World, max_new_tokens: int, **wishes: object) -> Heard:
+    return world.submit(PROMPT, max_new_tokens, quiet=True, ignore_eos=True, **wishes)
+
+
+def test_a_quick_call_is_told_of_when_it_begins_and_when_it_ends(clock: Clock) -> None:
+    world = World()
+    heard = quiet(world, 8)
+    assert [len(news.token_ids) for news in steps(world, clock, 0.001)] == [1, 7]
+    world.assert_right(heard)
+
+
+def test_a_slow_call_is_told_of_now_and_then(clock: Clock) -> None:
+    world = World()
+    heard = quiet(world, 8)
+    assert [len(news.token_ids) for news in steps(world, clock, 0.02)] == [1, 3, 3, 1]
+    world.assert_right(heard)
+
+
+def test_news_tell_for_how_long_they_were_held(clock: Clock) -> None:
+    world = World()
+    quiet(world, 5)
+    first, last = steps(world, clock, 0.01)
+    assert first.held_s == 0.0
+    assert last.held_s == pytest.approx(0.03)
+
+
+def test_what_is_told_once_comes_with_the_first_news_of_the_next_call(clock: Clock) -> None:
+    world = World()
+    params = SamplingParams(max_new_tokens=3, temperature=0.0, ignore_eos=True)
+    first = quiet(world, 3, then=[NextCall([1, 2], params)])
+    assert len(steps(world, clock, 0.001)) == 3
+    assert first.heir is not None
+    assert first.heir.cached_tokens == len(PROMPT) + 2
+    world.assert_right(first.heir)
+
+
+def test_log_probabilities_wait_with_their_tokens(clock: Clock) -> None:
+    world = World()
+    heard = quiet(world, 6, logprobs=LogprobParams())
+    steps(world, clock, 0.001)
+    assert [entry.token_id for entry in heard.logprobs] == heard.token_ids
+
+
+def test_who_reads_along_is_told_of_every_step(clock: Clock) -> None:
+    world = World()
+    world.submit(PROMPT, 4, ignore_eos=True)
+    assert [len(news.token_ids) for news in steps(world, clock, 0.001)] == [1, 1, 1, 1]
