@@ -13,7 +13,7 @@ from ..protocol import GrammarBackend
 from ..scheduler.config import Policy
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-AttentionBackend = Literal["auto", "torch", "cpu"]
+AttentionBackend = Literal["auto", "torch", "cpu", "triton"]
 Speculation = Literal["off", "auto", "always"]
 Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128"]
 
@@ -33,8 +33,9 @@ class EngineConfig:
     dtype: of weights and KV; "auto" is bfloat16 on a GPU and for big models on a CPU that has
         bfloat16 arithmetic, else float32.
     device: "auto" is the GPU where there is one, else "cpu"; any name that torch knows.
-    attention_backend: "cpu" is C++ for attention and the small operators, "torch" serves any
-        device; "auto" is "cpu" on a CPU where it can be built, else "torch".
+    attention_backend: "cpu" is C++ for attention and the small operators, "triton" is for GPUs,
+        "torch" serves any device; "auto" is "cpu" on a CPU where it can be built, "triton" on a
+        GPU where it is installed, else "torch".
     quantization: of the weights, while they are loaded, on a CPU: "int8" (a scale per output, and
         inputs rounded as they come) or "int4" (a scale per 32, 64 or 128 inputs).
     context_length: longest sequence in tokens; None is the model's own.

@@ -204,12 +204,12 @@ def tile_options(block_m: int, head_dim: int, kv_dtype: torch.dtype) -> dict[str
     registers and shared memory without spilling."""
     row_bytes = block_d(head_dim) * max(kv_dtype.itemsize, 2)
     wide = row_bytes > 256
-    # The slots of a block are loaded one stage before its keys. A narrow tile waits for memory
-    # only, so two more blocks are under way; a larger one needs the room for its sums.
+    # The compiler spends half of the stages on the slots, which keys and values wait for. A narrow
+    # tile waits for memory only, so two blocks are under way; a larger one needs the room.
     return {
         "BLOCK_N": 32 if wide else 64,
         "num_warps": 8 if block_m >= 128 or (wide and block_m >= 64) else 4,
-        "num_stages": 4 if block_m <= 16 else 3,
+        "num_stages": 5 if block_m <= 16 else 3,
     }
 
 
