@@ -20,6 +20,7 @@ from ..errors import RequestError
 from ..protocol import Part, Text, Tokens
 from ..reasoning import reasoning_tags
 from .roles import ChatMarkup, separate
+from .sandbox import TemplateError
 from .template import ChatTemplate, RoleMarkup
 from .token_bytes import build_token_bytes
 from .tools import render_tool_call
@@ -285,10 +286,14 @@ class Tokenizer:
 
     @cached_property
     def template(self) -> ChatTemplate | None:
-        """The chat template, or None when the model has none."""
+        """The chat template, or None when the model has none that can be used."""
         if not isinstance(self._template_source, str):
             return None
-        return ChatTemplate(self._template_source, self._named_tokens)
+        try:
+            return ChatTemplate(self._template_source, self._named_tokens)
+        except TemplateError:
+            # The model serves all the same; who asks it for roles is told that it has none.
+            return None
 
     @cached_property
     def chat_markup(self) -> ChatMarkup | None:

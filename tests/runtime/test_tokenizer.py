@@ -152,6 +152,14 @@ def test_plain_text_gets_the_start_token_once_and_never_an_end_token():
     assert tokenizer.encode_text("hello")[0] != 0
 
 
+@pytest.mark.parametrize("template", ["{% if %}", "{{ 'x'|center(10**9) }}", "x" * 300_000])
+def test_a_template_that_cannot_be_used_leaves_the_model_without_roles(template):
+    tokenizer = Tokenizer(SPECS["byte level"], template=template)
+    assert tokenizer.template is None
+    assert tokenizer.render_roles() is None
+    assert tokenizer.tool_call_example is None
+
+
 def test_a_rendered_conversation_starts_as_the_template_says():
     tokenizer = Tokenizer(with_start_token(), template=TEMPLATE, named_tokens={"bos_token": "<s>"})
     turn = [Text("<|im_start|>user\n", markup=True), Text("hi")]

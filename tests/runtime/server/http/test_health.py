@@ -83,6 +83,50 @@ def test_a_deadline_that_passes_is_said(tokenizer: Tokenizer) -> None:
         front.close()
 
 
+def _loads(front: PlayedFront) -> None:
+    """Nothing to do: it listens before it serves."""
+
+
+def _fills(front: PlayedFront) -> None:
+    front.allow(0)
+    front.do(lambda: front.service._calls.waiting.enter(4_096))
+
+
+def _hangs(front: PlayedFront) -> None:
+    front.hung = True
+
+
+def _dies(front: PlayedFront) -> None:
+    front.do(lambda: front.service.on_engine_lost("the engine died"))
+
+
+def _drains(front: PlayedFront) -> None:
+    front.do(front.service.drain)
+
+
+# What befalls the runtime, and what /health, /ready and the metric `up` say then.
+STATES = {
+    "starting": (_loads, 200, 503, 0),
+    "ready": (lambda front: None, 200, 200, 1),
+    "saturated": (_fills, 200, 200, 1),
+    "draining": (_drains, 200, 503, 1),
+    "dead": (_dies, 200, 503, 0),
+    "hung": (_hangs, 503, 503, 0),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_truth_table_of_health(own_front: PlayedFront, state: str) -> None:
+    """R21: a cell that is wrong sends traffic to a dead server, or has a live one killed."""
+    befall, health, ready, up = STATES[state]
+    asker = Asker(own_front.listen(loaded=state != "starting"))
+    befall(own_front)
+    metrics = asker.get("/metrics")
+    told = metrics.body.decode().partition("\nbranchline_runtime_up ")[2].split()[0]
+    found = (asker.get("/health").status, asker.get("/ready").status, metrics.status, float(told))
+    assert found == (health, ready, 200, up)
+
+
 def test_health_generate_runs_one_token(front: PlayedFront, asker: Asker) -> None:
     assert asker.get("/health_generate").status == 200
     assert front.submits[0].sampling.max_new_tokens == 1
