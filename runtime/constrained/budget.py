@@ -8,7 +8,9 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
+from . import charset
 from .allowance import Allowance
+from .charset import utf8_sequences
 from .vocabulary import INFINITE, PLAIN_BYTES, Vocabulary
 from .walker import State, Walker
 
@@ -16,6 +18,7 @@ _KEPT_BYTES = 32 * 1024 * 1024
 # NumPy looks at so many tokens while the walker looks at one place.
 _TOKENS_PER_PLACE = 64
 _BLOCK = 512
+_BEYOND_ASCII = tuple(utf8_sequences(charset.intersect(((0x80, 0x10FFFF),), charset.ALL)))
 
 TokenIds = npt.NDArray[np.int64]
 Costs = npt.NDArray[np.int32]
@@ -95,8 +98,9 @@ class _Costing:
         wanted = np.zeros(len(vocabulary.token_bytes), dtype=np.bool_)
         wanted[ids] = True
         if ids.size > 256 and _loops(walker, state):
-            self.costs[vocabulary.plain[ids]] = state.cost
-            wanted &= ~vocabulary.plain
+            alike = vocabulary.text if _loops_beyond_ascii(walker, state) else vocabulary.plain
+            self.costs[alike[ids]] = state.cost
+            wanted &= ~alike
         # In the order of their bytes, tokens share the states of their common beginning.
         self._ordered = vocabulary.order[wanted[vocabulary.order]]
         places = np.zeros(len(wanted), dtype=np.int64)
@@ -148,3 +152,21 @@ class _Costing:
 def _loops(walker: Walker, state: State) -> bool:
     """Whether plain characters lead back to the state, as inside an unbounded string."""
     return all(walker.step(state, byte) is state for byte in PLAIN_BYTES)
+
+
+def _loops_beyond_ascii(walker: Walker, state: State) -> bool:
+    """Whether every character beyond ASCII does."""
+    for sequence in _BEYOND_ASCII:
+        here = [state]
+        for low, high in sequence:
+            reached: dict[int, State] = {}
+            for one in here:
+                for byte in range(low, high + 1):
+                    following = walker.step(one, byte)
+                    if following is None:
+                        return False
+                    reached[id(following)] = following
+            here = list(reached.values())
+        if here != [state]:
+            return False
+    return True

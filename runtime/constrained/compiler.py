@@ -213,11 +213,14 @@ class GrammarCompiler:
         return engine.finish(decode_shaped(data), attempt)
 
     def warm(self) -> None:
-        """Start a process, so that the first constraint does not wait for it."""
+        """Do once what the first constraints of each kind would wait for, and hold others up with:
+        start a process, and put the vocabulary in the order that each engine needs."""
         if self._workers is not None:
             token_bytes = self._engine.vocabulary.token_bytes
             job = Shape(Choices(["a"]), self.limits, {}, "native", False, token_bytes)
             self._workers.run(job)
+        self._engine.warm()
+        self._engine_of_tags()
 
     def _engine_of_tags(self) -> XGrammarEngine:
         with self._tag_engine_lock:

@@ -19,8 +19,9 @@ PLAIN_BYTES = bytes(byte for byte in range(0x20, 0x7F) if chr(byte) not in '"\\'
 class Vocabulary:
     """Bytes of each token, empty for tokens that a grammar never allows.
 
-    lengths, plain: per token the number of its bytes, and whether all of them are plain. order:
-    the ids in the order of their bytes.
+    lengths, plain, text: per token the number of its bytes, whether all of them are plain, and
+    whether it is whole characters that are plain or beyond ASCII. order: the ids in the order of
+    their bytes.
     """
 
     token_bytes: list[bytes]
@@ -28,6 +29,7 @@ class Vocabulary:
     lengths: npt.NDArray[np.int32] = field(init=False)
     order: npt.NDArray[np.int64] = field(init=False)
     plain: npt.NDArray[np.bool_] = field(init=False)
+    text: npt.NDArray[np.bool_] = field(init=False)
     _known: frozenset[bytes] = field(init=False)
     _sorted: list[bytes] = field(init=False)
 
@@ -39,6 +41,7 @@ class Vocabulary:
             ("lengths", np.array([len(data) for data in tokens], dtype=np.int32)),
             ("order", np.array(order, dtype=np.int64)),
             ("plain", np.array(plain, dtype=np.bool_)),
+            ("text", np.array(list(map(_is_text, tokens)), dtype=np.bool_)),
             ("_known", frozenset(data for data in tokens if data)),
             ("_sorted", [tokens[index] for index in order if tokens[index]]),
             ("max_length", max(map(len, tokens), default=0)),
@@ -78,3 +81,15 @@ class Vocabulary:
     def bytes_of(self, token_id: int) -> bytes:
         """Empty for ids beyond the vocabulary too."""
         return self.token_bytes[token_id] if 0 <= token_id < len(self.token_bytes) else b""
+
+
+def _is_text(data: bytes) -> bool:
+    rest = data.translate(None, PLAIN_BYTES)
+    # What is left must be beyond ASCII, and characters as they stand.
+    if not data or (rest and min(rest) < 0x80):
+        return False
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -125,6 +125,10 @@ class XGrammarEngine:
             message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
             raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None
 
+    def warm(self) -> None:
+        """Prepare for regexes and choices."""
+        _ = self._columns
+
     @cached_property
     def _columns(self) -> TokenColumns:
         return TokenColumns(self.vocabulary)

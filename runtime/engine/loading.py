@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from typing import TYPE_CHECKING
 
+from ..errors import RequestError
 from ..models.resolve import resolve_model
 from ..tokenizer import Tokenizer
 from .compiling import Compiler
 from .config import EngineConfig
 from .forward import Runner
+
+if TYPE_CHECKING:
+    from ..constrained.compiler import GrammarCompiler
 
 
 def load_runner(config: EngineConfig) -> Runner:
@@ -31,5 +37,11 @@ def load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -
         tokenizer, vocab_size, limits, config.grammar_backend, Workers(limits)
     )
     # Beside whatever else is loaded.
-    threading.Thread(target=compiler.warm, name="grammar-warm", daemon=True).start()
+    threading.Thread(target=_warmed, args=(compiler,), name="grammar-warm", daemon=True).start()
     return compiler
+
+
+def _warmed(compiler: GrammarCompiler) -> None:
+    # Where no process can be started now, the first constraint tries again, and tells.
+    with contextlib.suppress(RequestError):
+        compiler.warm()
