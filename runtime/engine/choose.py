@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 
 from ..constrained.allowance import Allowance
+from ..device.base import Device
 from ..errors import RequestError
 from ..protocol import TokenLogprob
-from ..sampling import RowSampler, Sampled, SamplingState, sample, sample_by
+from ..sampling import RowSampler, Sampled, SamplingState, of_drawn, sample, sample_by
 from ..scheduler.sequence import Sequence
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,16 @@ class Choice(NamedTuple):
     seq: Sequence
     token_id: int | None
     logprob: TokenLogprob | None
+
+
+class Drawn(NamedTuple):
+    """Tokens whose drawing is queued on the device, for `seqs` in order; `read` waits for them.
+    unfinished: choices of sequences whose mask needs more than a step may work."""
+
+    seqs: list[Sequence]
+    unfinished: list[Choice]
+    token_ids: torch.Tensor
+    read: Callable[[], torch.Tensor]
 
 
 class Chooser:
@@ -59,15 +70,7 @@ class Chooser:
 
     def choose(self, seqs: list[Sequence], logits: torch.Tensor) -> list[Choice]:
         """One token, or none yet, for each of `seqs` that did not fail. logits: [seqs, columns]."""
-        masks: list[_Mask | None] = [self._real] * len(seqs)
-        rows = list(range(len(seqs)))
-        unfinished: list[Choice] = []
-        if any(seq.matcher is not None for seq in seqs):
-            rows = self._fill_masks(seqs, masks, unfinished)
-            if len(rows) < len(seqs):
-                seqs = [seqs[row] for row in rows]
-                masks = [masks[row] for row in rows]
-                logits = logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
+        seqs, masks, logits, unfinished = self._allowed(seqs, logits)
         if not seqs:
             return unfinished
         try:
@@ -76,6 +79,38 @@ class Chooser:
             _log.exception("sampling %d sequences failed; trying them one by one", len(seqs))
             return unfinished + self._choose_singly(seqs, masks, logits)
         return unfinished + self._choices(seqs, sampled)
+
+    def draw(self, seqs: list[Sequence], logits: torch.Tensor, device: Device) -> Drawn | None:
+        """`choose` as far as the host need not wait; `finish` does the rest. None where nothing is
+        left to draw, or the device cannot draw."""
+        if self.sampler is None:
+            return None
+        seqs, masks, logits, unfinished = self._allowed(seqs, logits)
+        if not seqs:
+            return None
+        self.sampler.load([seq.sampling_state for seq in seqs], masks)
+        token_ids = self.sampler.launch(logits)
+        return Drawn(seqs, unfinished, token_ids, device.fetch(token_ids))
+
+    def finish(self, drawn: Drawn) -> list[Choice]:
+        """Wait for tokens that were drawn."""
+        token_ids: list[int] = drawn.read().tolist()
+        return drawn.unfinished + self._choices(drawn.seqs, of_drawn(token_ids))
+
+    def _allowed(
+        self, seqs: list[Sequence], logits: torch.Tensor
+    ) -> tuple[list[Sequence], list[_Mask | None], torch.Tensor, list[Choice]]:
+        """The sequences that may be sampled now with their masks and logits, and those whose masks
+        are not finished; others are blamed."""
+        masks: list[_Mask | None] = [self._real] * len(seqs)
+        unfinished: list[Choice] = []
+        if any(seq.matcher is not None for seq in seqs):
+            rows = self._fill_masks(seqs, masks, unfinished)
+            if len(rows) < len(seqs):
+                seqs = [seqs[row] for row in rows]
+                masks = [masks[row] for row in rows]
+                logits = logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
+        return seqs, masks, logits, unfinished
 
     def _fill_masks(
         self, seqs: list[Sequence], masks: list[_Mask | None], unfinished: list[Choice]

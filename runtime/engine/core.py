@@ -139,16 +139,14 @@ class EngineCore:
         self._chooser.sampler = self.runner.device.sampler(
             config.max_running, self.runner.vocab_size
         )
-        self._overlap: Overlap | None = None
-        if self.runner.device.is_asynchronous:
-            self._overlap = Overlap(
-                self.runner,
-                self.scheduler,
-                self._taker,
-                is_live=self._is_live,
-                conclude=self._conclude,
-                count=self._count_step,
-            )
+        self._overlap = Overlap(
+            self.runner,
+            self.scheduler,
+            self._taker,
+            is_live=lambda seq: self._sequences.get(seq.sid) is seq and seq.node is not None,
+            conclude=self._conclude,
+            count=self._count_step,
+        )
         self._succession = Succession(
             self._intake, self._compiling, self._taker.look_ahead, self.tokenizer.token_bytes
         )
@@ -250,7 +248,7 @@ class EngineCore:
             "most_mask_work": self._taker.held.most_spent,
             "drafted_tokens": self._speculator.num_guessed,
             "accepted_tokens": self._speculator.num_right,
-            "steps_ahead": 0 if self._overlap is None else self._overlap.num_ahead,
+            "steps_ahead": self._overlap.num_ahead,
             "sessions": self.leases.num_sessions,
             "pinned_tokens": self.leases.num_pinned,
             "violations": self._auditor.num_violations,
@@ -292,8 +290,7 @@ class EngineCore:
         except Exception as error:
             if self.strict:
                 raise
-            if self._overlap is not None:
-                self._overlap.forget()
+            self._overlap.forget()
             lost = self._auditor.after_failure(self._runnable(), error)
             self.cache_events.cleared()
         for seq in lost:
@@ -309,7 +306,7 @@ class EngineCore:
 
     def _advance(self) -> None:
         self._receive_grammars()
-        if self._overlap is not None and self._overlap.advance():
+        if self._overlap.advance():
             return
         scheduled = self.scheduler.schedule()
         if not scheduled and not self._taker.held:
@@ -336,7 +333,7 @@ class EngineCore:
                 self.scheduler.settle(chunk)
             turns, rows = split_rows(computed), computed.rows
         turns, rows = self._taker.held.join(turns, rows)
-        if self._overlap is not None and self._overlap.begin(turns, rows):
+        if self._overlap.begin(turns, rows):
             return
         try:
             self._taker.take(turns, rows)
@@ -347,9 +344,6 @@ class EngineCore:
     def _count_step(self, num_tokens: int) -> None:
         self._counts["steps"] += 1
         self._counts["computed_tokens"] += num_tokens
-
-    def _is_live(self, seq: Sequence) -> bool:
-        return self._sequences.get(seq.sid) is seq and seq.node is not None
 
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run."""

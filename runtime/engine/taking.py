@@ -14,11 +14,12 @@ from collections.abc import Callable
 import torch
 
 from ..constrained.base import Matcher
+from ..device.base import Device
 from ..protocol import TokenLogprob
 from ..sampling import token_logprobs
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import Finish
-from .choose import Chooser
+from .choose import Choice, Chooser, Drawn
 from .holding import Held
 from .turn import Turn
 
@@ -49,6 +50,18 @@ class Taker:
         finally:
             self.held.keep(turns, logits, self._chooser.allowance)
 
+    def draw(self, turns: list[Turn], logits: torch.Tensor, device: Device) -> Drawn | None:
+        """Queue the drawing of one token for each of `turns`, which have nothing staged and nothing
+        forced; `take_drawn` takes them. None where the device cannot draw."""
+        self._chooser.allowance = self.held.allowance(turns)
+        rows = [turn.next_row for turn in turns]
+        return self._chooser.draw([turn.seq for turn in turns], _select(logits, rows), device)
+
+    def take_drawn(self, turns: list[Turn], drawn: Drawn, logits: torch.Tensor) -> None:
+        """Wait for the tokens that were drawn; those of `turns` that still want one take it."""
+        self._take_chosen(turns, self._chooser.finish(drawn), logits)
+        self.held.keep(turns, logits, self._chooser.allowance)
+
     def _take(self, turns: list[Turn], logits: torch.Tensor) -> None:
         while True:
             for turn in turns:
@@ -59,16 +72,19 @@ class Taker:
                 return
             rows = [turn.next_row for turn in waiting]
             choices = self._chooser.choose([turn.seq for turn in waiting], _select(logits, rows))
-            chosen = {choice.seq.sid: choice for choice in choices}
-            for turn in waiting:
-                choice = chosen.get(turn.seq.sid)
-                if choice is None:
-                    turn.failed, turn.is_open = True, False
-                elif choice.token_id is None:
-                    turn.is_held, turn.is_open = True, False
-                    turn.seq.give([], None)
-                else:
-                    self._take_sampled(turn, choice.token_id, choice.logprob, logits)
+            self._take_chosen(waiting, choices, logits)
+
+    def _take_chosen(self, turns: list[Turn], choices: list[Choice], logits: torch.Tensor) -> None:
+        chosen = {choice.seq.sid: choice for choice in choices}
+        for turn in turns:
+            choice = chosen.get(turn.seq.sid)
+            if choice is None:
+                turn.failed, turn.is_open = True, False
+            elif choice.token_id is None:
+                turn.is_held, turn.is_open = True, False
+                turn.seq.give([], None)
+            else:
+                self._take_sampled(turn, choice.token_id, choice.logprob, logits)
 
     def look_ahead(self, seq: Sequence) -> None:
         """Give a sequence what its grammar forces from the very beginning."""

@@ -2,7 +2,7 @@
 
 from .logprobs import prompt_logprobs, token_logprobs
 from .params import check, check_logprobs
-from .sample import RowSampler, Sampled, sample, sample_by
+from .sample import RowSampler, Sampled, of_drawn, sample, sample_by
 from .state import SamplingState
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "SamplingState",
     "check",
     "check_logprobs",
+    "of_drawn",
     "prompt_logprobs",
     "sample",
     "sample_by",

@@ -89,11 +89,17 @@ def sample_by(
     """`sample` by a device's own kernels: the same tokens at temperature 0, and the same
     distribution otherwise, from a random stream of its own."""
     sampler.load(states, masks)
-    drawn: list[int] = sampler.launch(logits).tolist()
+    sampled = of_drawn(sampler.launch(logits).tolist())
+    logprobs = _logprobs(logits, states, sampled.token_ids)
+    return Sampled(sampled.token_ids, logprobs, sampled.failures)
+
+
+def of_drawn(drawn: list[int]) -> Sampled:
+    """What a RowSampler's tokens mean; without log probabilities."""
     highest = {NOTHING_ALLOWED: -math.inf, NOT_FINITE: math.nan}
     failures = _failures([highest.get(token, 0.0) for token in drawn])
     token_ids = [-1 if row in failures else token for row, token in enumerate(drawn)]
-    return Sampled(token_ids, _logprobs(logits, states, token_ids), failures)
+    return Sampled(token_ids, [None] * len(drawn), failures)
 
 
 def _changed(

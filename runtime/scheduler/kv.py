@@ -118,7 +118,7 @@ class KVLedger:
             self.cache.unlock(seq.node)
         self.allocator.free(seq.own_slots())
         seq.node = None
-        seq.num_slots = seq.num_leased = seq.num_computed = 0
+        seq.num_slots = seq.num_leased = seq.num_computed = seq.num_ahead = 0
 
     def _file(self, seq: Sequence) -> None:
         """Make the tree the owner of what was computed. The lease is given back, first: a leaf

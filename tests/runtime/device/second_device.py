@@ -19,6 +19,7 @@ from torch.utils import backend_registration
 
 from branchline.runtime.device.base import Device, Kernels, Replay
 from branchline.runtime.device.cpu import TORCH_KERNELS
+from branchline.runtime.sampling import SamplingState, sample
 
 NAME = "second"
 HOST = torch.device("cpu")
@@ -161,18 +162,39 @@ _copies = torch.library.Library("aten", "IMPL")
 _copies.impl("_copy_from", lambda *args: run(aten._copy_from.default, *args), "PrivateUse1")
 
 
+class SecondSampler:
+    """Draws with the reference, on data that the host does not see."""
+
+    def __init__(self) -> None:
+        self._states: Sequence[SamplingState] = ()
+        self._masks: Sequence[Any] | None = None
+
+    def load(self, states: Sequence[SamplingState], masks: Sequence[Any] | None = None, /) -> None:
+        self._states, self._masks = states, masks
+
+    def launch(self, logits: torch.Tensor, /) -> torch.Tensor:
+        assert len(self._states) == len(logits)
+        sampled = sample(inside(logits), self._states, self._masks)
+        codes = [
+            token if row not in sampled.failures else -1
+            for row, token in enumerate(sampled.token_ids)
+        ]
+        return SecondTensor(torch.tensor(codes))
+
+
 class SecondDevice(Device):
     """events: "fetch" when a copy to the host begins, "wait" when the host waits for it, "replay"
-    when captured work is queued again."""
+    when captured work is queued again. draws: whether it draws tokens itself."""
 
     torch_device = torch.device(NAME, 0)
     captures = True
     is_asynchronous = True
 
-    def __init__(self, kernels: Kernels = TORCH_KERNELS) -> None:
+    def __init__(self, kernels: Kernels = TORCH_KERNELS, *, draws: bool = True) -> None:
         self.events: list[str] = []
         self.num_captures = 0
         self._kernels = kernels
+        self._draws = draws
 
     def default_dtype(self, num_parameters: int) -> torch.dtype:
         return torch.float32
@@ -183,15 +205,22 @@ class SecondDevice(Device):
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         return self._kernels
 
+    def sampler(self, max_rows: int, vocab_size: int) -> SecondSampler | None:
+        return SecondSampler() if self._draws else None
+
     def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
         return [SecondTensor(torch.from_numpy(array.copy())) for array in arrays]
 
     def fetch(self, tensor: torch.Tensor) -> Replay:
         self.events.append("fetch")
         copied = inside(tensor).clone()
+        waited = False
 
         def wait_for_it() -> torch.Tensor:
-            self.events.append("wait")
+            nonlocal waited
+            if not waited:
+                self.events.append("wait")
+            waited = True
             return copied
 
         return wait_for_it

@@ -1,0 +1,191 @@
+"""Decode steps that are queued before the host knows the tokens of the step before; used by the
+engine core on devices with a queue of their own.
+
+The device draws a step's tokens and feeds them to the next one. While it computes that, the host
+reads the tokens, takes them (grammars, stops, streams), and fills the masks for the next drawing:
+
+    host    queue N+1 | wait for N's tokens, take them | masks of N+1, queue its drawing | ...
+    device  ....drawing of N | step N+1 ............................................ | drawing
+
+A step runs ahead only where the scheduler would have chosen it: every running sequence decodes and
+nobody waits for a place. What such a step computed for a sequence that has ended, or that took
+another token than was drawn, is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..scheduler.scheduler import Chunk, Scheduler
+from ..scheduler.sequence import Sequence
+from .batch import ForwardBatch
+from .choose import Drawn
+from .forward import Runner
+from .taking import Taker
+from .turn import Turn
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Turns whose tokens are being drawn from `logits`."""
+
+    turns: list[Turn]
+    logits: torch.Tensor
+    drawn: Drawn
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """A step that is queued. rows: which of the drawn tokens each of `seqs` goes on from; starts:
+    their positions."""
+
+    seqs: list[Sequence]
+    rows: list[int]
+    starts: list[int]
+    logits: torch.Tensor
+
+
+class Overlap:
+    """At most one step runs ahead. num_ahead: steps that did; num_dropped: rows of theirs that were
+    dropped.
+
+    is_live: whether a sequence still runs. conclude: settles and reports what a turn took. count:
+    is told how many tokens a step computes.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        scheduler: Scheduler,
+        taker: Taker,
+        *,
+        is_live: Callable[[Sequence], bool],
+        conclude: Callable[[Turn, int], None],
+        count: Callable[[int], None],
+    ) -> None:
+        self._runner = runner
+        self._scheduler = scheduler
+        self._taker = taker
+        self._is_live = is_live
+        self._conclude = conclude
+        self._count = count
+        self._pending: _Pending | None = None
+        self.num_ahead = 0
+        self.num_dropped = 0
+
+    def begin(self, turns: list[Turn], logits: torch.Tensor) -> bool:
+        """Queue the drawing of a step's tokens, which `advance` takes. False where the turns are
+        to be taken at once: nothing has changed then."""
+        if not self._runner.device.is_asynchronous or not turns or self._taker.held:
+            return False
+        if not all(map(_takes_one, turns)):
+            return False
+        try:
+            drawn = self._taker.draw(turns, logits, self._runner.device)
+        except Exception:
+            _log.exception("queueing the drawing of %d tokens failed; the host waits", len(turns))
+            return False
+        if drawn is None:
+            return False
+        self._pending = _Pending(turns, logits, drawn)
+        return True
+
+    def advance(self) -> bool:
+        """Take what is pending, with the next step queued before where it can be. True when that
+        was the step; otherwise the caller schedules one."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return False
+        ahead = self._queue(pending)
+        drawn_ids = self._take(pending)
+        if ahead is None:
+            return False
+        turns = self._settled(ahead, drawn_ids)
+        if turns and not self.begin(turns, ahead.logits):
+            try:
+                self._taker.take(turns, ahead.logits)
+            finally:
+                for turn in turns:
+                    self._conclude(turn, len(turns))
+        return True
+
+    def forget(self) -> None:
+        """A step failed; what was pending is void. The scheduler has taken back all slots."""
+        self._pending = None
+
+    def _queue(self, pending: _Pending) -> _Ahead | None:
+        """Queue the step behind `pending`; None where the scheduler must decide first."""
+        scheduler, drawn = self._scheduler, pending.drawn
+        if drawn.unfinished or not scheduler.is_steady(len(drawn.seqs)):
+            return None
+        rows = [i for i, seq in enumerate(drawn.seqs) if seq.num_remaining > 1]
+        seqs = [drawn.seqs[i] for i in rows]
+        if not all(map(self._is_live, drawn.seqs)) or not seqs:
+            return None
+        if not scheduler.grow_ahead(seqs):
+            return None
+        try:
+            logits = self._runner.forward(self._batch(seqs, rows, drawn.token_ids))
+        except Exception:
+            _log.exception("a step of %d sequences could not run ahead", len(seqs))
+            for seq in seqs:
+                scheduler.drop_ahead(seq)
+            return None
+        self.num_ahead += 1
+        self._count(len(seqs))
+        return _Ahead(seqs, rows, [seq.num_tokens for seq in seqs], logits)
+
+    def _batch(self, seqs: list[Sequence], rows: list[int], drawn: torch.Tensor) -> ForwardBatch:
+        """One token of each sequence, from the tokens that the device drew."""
+        count = len(seqs)
+        contexts = [seq.slots[: seq.num_tokens + 1] for seq in seqs]
+        positions = np.array([seq.num_tokens for seq in seqs], np.int64)
+        new_slots = np.array([own.item(-1) for own in contexts], np.int64)
+        where, into, order, chosen, *slots = self._runner.device.put(
+            [positions, new_slots, np.arange(count), np.array(rows, np.int64), *contexts]
+        )
+        # A token that could not be drawn is negative; its sequence fails when the host reads it.
+        ids = drawn.index_select(0, chosen).clamp(min=0)
+        return ForwardBatch(ids, where, into, [1] * count, slots, order, contexts)
+
+    def _take(self, pending: _Pending) -> dict[int, int]:
+        """Take the pending tokens; what was drawn, by sequence."""
+        turns = [turn for turn in pending.turns if self._is_live(turn.seq)]
+        try:
+            self._taker.take_drawn(turns, pending.drawn, pending.logits)
+        finally:
+            for turn in turns:
+                if turn.finish is not None or turn.failed:
+                    turn.seq.num_ahead = 0
+                self._conclude(turn, len(turns))
+        ids = pending.drawn.read().tolist()
+        return {seq.sid: token for seq, token in zip(pending.drawn.seqs, ids, strict=True)}
+
+    def _settled(self, ahead: _Ahead, drawn_ids: dict[int, int]) -> list[Turn]:
+        """The turns of a step that ran ahead, of the sequences that took what was drawn."""
+        turns = []
+        for row, (seq, start) in enumerate(zip(ahead.seqs, ahead.starts, strict=True)):
+            if not self._is_live(seq):
+                self.num_dropped += 1
+                continue
+            if seq.num_tokens != start + 1 or seq.ids.item(start) != drawn_ids[seq.sid]:
+                self._scheduler.drop_ahead(seq)
+                self.num_dropped += 1
+                continue
+            seq.num_ahead = 0
+            self._scheduler.settle(Chunk(seq, start, start + 1))
+            turns.append(Turn(seq, row, []))
+        return turns
+
+
+def _takes_one(turn: Turn) -> bool:
+    """Whether a turn is to draw one token, and no more is wanted of its logits."""
+    seq = turn.seq
+    return turn.is_open and not turn.staged and not seq.num_forced and seq.logprobs is None
