@@ -10,12 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import torch
 
 from ..kernels.base import Attention, LayerOps
+
+if TYPE_CHECKING:
+    from ..sampling import RowSampler
 
 Replay = Callable[[], torch.Tensor]
 
@@ -25,11 +28,13 @@ class Kernels:
     """What computes a layer. description: in words, for whoever asks the engine.
 
     attention: made for (query heads, KV heads, head_dim). ops: fused operators, if there are any.
+    has_float8_kv: keys and values may be float8_e4m3fn.
     """
 
     description: str
     attention: Callable[[int, int, int], Attention[Any]]
     ops: LayerOps | None = None
+    has_float8_kv: bool = False
 
 
 class Device(ABC):
@@ -56,6 +61,11 @@ class Device(ABC):
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         """The kernels for `EngineConfig`'s attention_backend and quantization. Raises
         ModelLoadError where this device has none such."""
+
+    def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:
+        """What draws tokens from at most `max_rows` rows of logits without the host; None where the
+        host is to do it."""
+        return None
 
     @abstractmethod
     def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
