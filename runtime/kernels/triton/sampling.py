@@ -18,7 +18,8 @@ import triton.language as tl
 from .noise import of_block, of_tokens
 from .scores import MIN_P, POSITION, SEED, SEEN, TEMPERATURE, TOP_K, TOP_P, WIDTH, scores_of
 
-# What stands in place of a token: no token is allowed, or the logits are not finite.
+# What stands in place of a token (`runtime/sampling/sample.py`): no token is allowed, or the logits
+# are not finite.
 NOTHING_ALLOWED = tl.constexpr(-1)
 NOT_FINITE = tl.constexpr(-2)
 
@@ -29,6 +30,16 @@ _NO_CANDIDATES = tl.constexpr(2.0)
 # Sums of weights are integers of this unit, 2^-40: they do not depend on the order of summation,
 # and hold 2^18 tokens with room to spare.
 _UNITS = tl.constexpr(1099511627776.0)
+
+
+@triton.jit
+def _truncates(numbers, integers, row):
+    """Whether the row draws among some of the tokens only."""
+    top_k = tl.load(integers + row * WIDTH + TOP_K)
+    top_p = tl.load(numbers + row * WIDTH + TOP_P)
+    min_p = tl.load(numbers + row * WIDTH + MIN_P)
+    drawn = tl.load(numbers + row * WIDTH + TEMPERATURE) > 0
+    return drawn & ((top_k > 0) | (top_p < 1.0) | (min_p > 0.0))
 
 
 @triton.jit
@@ -50,7 +61,7 @@ def draw_kernel(
     BLOCK: tl.constexpr,
 ):
     """Of each chunk of the vocabulary: the highest score, the sum of weights relative to it, and
-    the token that wins there."""
+    the token that wins there if none is excluded."""
     row = tl.program_id(0).to(tl.int64)
     chunk = tl.program_id(1)
     ids = chunk * BLOCK + tl.arange(0, BLOCK)
@@ -75,9 +86,11 @@ def draw_kernel(
         score = score / temperature
         top = tl.max(score, 0)
         total = tl.sum(tl.exp(score - tl.where(top == -float("inf"), 0.0, top)), 0)
-        seed = tl.load(integers + row * WIDTH + SEED)
-        position = tl.load(integers + row * WIDTH + POSITION).to(tl.int32)
-        raced = score - tl.log(of_block(seed, position, chunk * BLOCK, BLOCK))
+        raced = score
+        if not _truncates(numbers, integers, row):
+            seed = tl.load(integers + row * WIDTH + SEED)
+            position = tl.load(integers + row * WIDTH + POSITION).to(tl.int32)
+            raced = score - tl.log(of_block(seed, position, chunk * BLOCK, BLOCK))
     here = row * chunks + chunk
     value, index = tl.max(raced, 0, return_indices=True)
     tl.store(highest + here, tl.max(score, 0))
@@ -119,16 +132,14 @@ def settle_kernel(
     token = tl.where(top == float("inf"), NOT_FINITE, token)
     tl.store(tokens + row, token.to(tl.int64))
 
-    top_p = tl.load(numbers + row * WIDTH + TOP_P)
-    min_p = tl.load(numbers + row * WIDTH + MIN_P)
-    top_k = tl.load(integers + row * WIDTH + TOP_K)
     floor = _NO_CANDIDATES + 0.0
     total = 0.0
-    truncates = (top_k > 0) | (top_p < 1.0) | (min_p > 0.0)
-    if truncates & (tl.load(numbers + row * WIDTH + TEMPERATURE) > 0) & (token >= 0):
+    if _truncates(numbers, integers, row) & (token >= 0):
+        top_p = tl.load(numbers + row * WIDTH + TOP_P)
+        top_k = tl.load(integers + row * WIDTH + TOP_K)
         weights = tl.where(inside, tl.exp(high - top), 0.0)
         total = tl.sum(weights * tl.load(totals + here, mask=inside, other=0.0), 0)
-        floor = min_p
+        floor = tl.load(numbers + row * WIDTH + MIN_P)
         if top_p < 1.0:
             # All tokens below this weigh less than the 1 - top_p that may be left out. The 1 %
             # covers rounding.

@@ -75,6 +75,18 @@ def expected_token(logits: torch.Tensor, state: SamplingState, mask: Mask | None
     return int(raced.argmax())
 
 
+def assert_drawn_from(weights: npt.NDArray[np.float64], tokens: npt.NDArray[np.int64]) -> None:
+    """Pearson's chi-square of `tokens` against the shares of `weights`."""
+    counts = np.bincount(tokens, minlength=len(weights))
+    assert not counts[weights == 0].any()
+    expected = len(tokens) * weights[weights > 0] / weights.sum()
+    chi_square = float(((counts[weights > 0] - expected) ** 2 / expected).sum())
+    freedom = len(expected) - 1
+    # Wilson-Hilferty; beyond 3.3 lies 1 in 2,000.
+    spread = 2 / (9 * freedom)
+    assert ((chi_square / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread) < 3.3
+
+
 def random_mask(rng: random.Random, vocab: int = VOCAB) -> Mask:
     bits = np.zeros(-(-vocab // 32) * 32, np.uint8)
     bits[rng.sample(range(vocab), rng.randint(1, vocab))] = 1
@@ -203,14 +215,20 @@ def test_winners_are_distributed_as_the_reference_s_probabilities(params: dict[s
     weights = allowed_weights(logits, state, None)
     draws = 40_000
     raced = weights / noise(state.noise_seed, np.arange(draws)[:, None], np.arange(16)[None, :])
-    counts = np.bincount(raced.argmax(1), minlength=16)
-    assert not counts[weights == 0].any()
-    expected = draws * weights[weights > 0] / weights.sum()
-    chi_square = float(((counts[weights > 0] - expected) ** 2 / expected).sum())
-    freedom = len(expected) - 1
-    # Wilson-Hilferty; beyond 3.3 lies 1 in 2,000.
-    spread = 2 / (9 * freedom)
-    assert ((chi_square / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread) < 3.3
+    assert_drawn_from(weights, raced.argmax(1))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("params", [{"temperature": 0.8}, {"top_k": 9, "top_p": 0.8}])
+def test_the_device_s_own_draws_are_distributed_as_the_reference_s_probabilities(
+    device: torch.device, params: dict[str, Any]
+) -> None:
+    logits = logits_of(1, 4, 16)[0] / 2
+    states = [SamplingState(SamplingParams(**params, seed=11), [], 16) for _ in range(2000)]
+    for position, state in enumerate(states):
+        state.num_new_tokens = position
+    drawn = draw(device, logits.expand(2000, -1).contiguous(), states)
+    assert_drawn_from(allowed_weights(logits, states[0], None), np.array(drawn))
 
 
 def test_a_row_draws_the_same_token_alone_and_in_any_company(device: torch.device) -> None:
