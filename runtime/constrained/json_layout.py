@@ -149,7 +149,7 @@ class _Writer:
             case Repeat(item, low, high, counted_outside):
                 return self._repeat(expr, item, low, high, counted_outside, spot)
             case Ref(name):
-                return self._reference(expr, name, spot)
+                return self._reference(name, spot)
 
     def _literal(self, expr: Expr, data: bytes, spot: _Spot) -> dict[_Spot, Expr]:
         pieces: list[Expr] = []
@@ -217,7 +217,7 @@ class _Writer:
             found[after] = seq(first[after], more)
         return found
 
-    def _reference(self, expr: Expr, name: str, spot: _Spot) -> dict[_Spot, Expr]:
+    def _reference(self, name: str, spot: _Spot) -> dict[_Spot, Expr]:
         level = min(spot.depth, MAX_INDENTED + 1) if spot.where == "outside" else 0
         inner = spot._replace(depth=level)
         laid = f"{name} laid out {inner.where} {level}{' opened' if spot.opened else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -94,6 +95,16 @@ def test_a_record_of_a_type_validates(endpoint):
 
     state = program.run(backend=endpoint)
     assert isinstance(state.ret_value, Record)
+
+
+@pytest.mark.parametrize("layout", [{"indent": 2}, {"separators": (", ", ": ")}])
+def test_a_record_is_laid_out_as_asked(endpoint, layout):
+    @bl.function
+    def program(s):
+        s += "the fox" + bl.gen("record", schema=Record, max_tokens=200, seed=5, **layout)
+
+    text = program.run(backend=endpoint)["record"]
+    assert json.dumps(json.loads(text), ensure_ascii=False, **layout) == text
 
 
 @pytest.mark.parametrize(
