@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,6 +12,9 @@ from ..kernels.base import Attention
 from ..models.errors import ModelLoadError
 from .accelerator import Accelerator
 from .base import Kernels, Replay
+
+if TYPE_CHECKING:
+    from ..sampling import RowSampler
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +31,9 @@ class CudaDevice(Accelerator):
         super().__init__(torch_device)
         torch.cuda.set_device(torch_device)
         self._graph_memory = torch.cuda.graph_pool_handle()
+
+    def free_bytes(self) -> int:
+        return int(torch.cuda.mem_get_info(self.torch_device)[0])
 
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         """Triton where it is installed; else, or with backend "torch", torch serves."""
@@ -51,7 +57,17 @@ class CudaDevice(Accelerator):
         def attention(heads: int, kv_heads: int, head_dim: int) -> Attention[Any]:
             return TritonAttention(machine_for(processors, heads, kv_heads, head_dim))
 
-        return Kernels("Triton", attention, TritonOps(quantization))
+        # From Ada and Hopper on; AMD's older ones have another format.
+        capability = torch.cuda.get_device_capability(self.torch_device)
+        has_float8 = torch.version.hip is None and capability >= (8, 9)
+        return Kernels("Triton", attention, TritonOps(quantization), has_float8)
+
+    def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:
+        if importlib.util.find_spec("triton") is None:
+            return None
+        from ..kernels.triton.sampler import DeviceSampler
+
+        return DeviceSampler(max_rows, vocab_size, self.torch_device)
 
     def capture(self, run: Replay) -> Replay:
         side = torch.cuda.Stream()

@@ -34,4 +34,6 @@ def open_device(name: str) -> Device:
 def _made(device: torch.device) -> Device:
     if device.type == "cpu":
         return CpuDevice()
+    if device.index is None:  # torch's own choice, by its number, as tensors name it
+        device = torch.device(device.type, torch.accelerator.current_device_index())
     return CudaDevice(device) if device.type == "cuda" else Accelerator(device)
