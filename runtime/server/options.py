@@ -13,6 +13,7 @@ from ..engine.config import (
     ATTENTION_BACKENDS,
     DTYPES,
     GRAMMAR_BACKENDS,
+    KV_DTYPES,
     POLICIES,
     QUANTIZATIONS,
     SPECULATIONS,
@@ -163,7 +164,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--attention-backend",
         choices=ATTENTION_BACKENDS,
         default="auto",
-        help="cpu: C++, compiled at its first use; torch: anywhere (default: cpu where it can)",
+        help="cpu: C++, compiled at its first use; triton: on a GPU; torch: anywhere (default: the "
+        "first that can)",
+    )
+    engine.add_argument(
+        "--kv-dtype",
+        choices=KV_DTYPES,
+        default="auto",
+        help="of keys and values; float8: half the memory, with triton (default: as --dtype)",
     )
     engine.add_argument(
         "--quantization",
@@ -244,7 +252,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="sequences that may wait; more are refused as overloaded",
     )
     limits.add_argument(
-        "--grammar-timeout-s", type=float, default=10.0, help="for compiling one constraint"
+        "--grammar-timeout-s", type=float, default=30.0, help="for compiling one constraint"
     )
     limits.add_argument(
         "--request-timeout-s",
