@@ -1,0 +1,1 @@
+"""`python -m bench.gpu`: the GPU path checked and timed in one call; see `__main__.py`."""

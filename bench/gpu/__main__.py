@@ -1,0 +1,237 @@
+"""The GPU path in one call: `python -m bench.gpu --all --out DIR` checks, times and prints a table.
+
+Within --minutes (7.5) on a machine with torch, triton and transformers and no network; models are
+made there, at random, in the shapes of published ones. What ran is in DIR/gpu.json and DIR/gpu.txt
+at once: a run that is cut short leaves what it had. `--check` runs the checks only, on a GPU or,
+without one, in Triton's interpreter. Ends with 0, with 1 where a check or a part failed, and with 2
+where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..report import Report, stage
+
+NO_GPU = "bench.gpu: torch finds no GPU here; nothing was measured (--check runs without one)"
+
+
+def main() -> int:
+    options = _options()
+    there = torch.accelerator.is_available()
+    if not there and not options.check:
+        print(NO_GPU)
+        return 2
+    if not there:
+        os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported anywhere
+    run = Run(options.out, 60 * options.minutes)
+    if options.check:
+        run.checks(there)
+    else:
+        run.everything(set(options.only.split(",")) if options.only else None)
+    return run.finish()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="checks, limits and all timings")
+    parser.add_argument("--check", action="store_true", help="only the checks")
+    parser.add_argument("--only", help=f"some parts of --all, of {','.join(PARTS)}")
+    parser.add_argument("--out", type=Path, help="folder for gpu.json and gpu.txt")
+    parser.add_argument("--minutes", type=float, default=7.5, help="no part begins later")
+    options = parser.parse_args()
+    if not (options.all or options.check or options.only):
+        parser.error("give --all, --check or --only")
+    if unknown := set((options.only or "").split(",")) - {*PARTS, ""}:
+        parser.error(f"unknown parts {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return options
+
+
+class Run:
+    """One run: what is left of its time, its rows, and what went wrong."""
+
+    def __init__(self, out: Path | None, seconds: float) -> None:
+        self.out = out
+        self.end = time.perf_counter() + seconds
+        self.report = Report("gpu")
+        self.failures: list[str] = []
+        self.device_name = ""
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+
+    def everything(self, only: set[str] | None) -> None:
+        for name, part in PARTS.items():
+            if only is not None and name not in only:
+                continue
+            if time.perf_counter() > self.end:
+                self.failures.append(f"{name}: no time was left")
+                continue
+            try:
+                with stage(name):
+                    part(self)
+            except Exception as error:  # the other parts are still worth having
+                traceback.print_exc()
+                self.failures.append(f"{name}: {type(error).__name__}: {str(error)[:300]}")
+            _free_memory()
+            self.write()
+
+    def checks(self, there: bool) -> None:
+        from branchline.runtime.device.base import Device, Kernels
+        from branchline.runtime.device.cpu import CpuDevice
+        from branchline.runtime.device.select import open_device
+
+        from .checks import run_checks
+
+        device: Device
+        if there:
+            device = open_device("auto")
+            kernels = device.kernels("auto", "none", torch.bfloat16)
+        else:
+            from branchline.runtime.kernels.triton.attention import TritonAttention
+            from branchline.runtime.kernels.triton.ops import TritonOps
+            from branchline.runtime.kernels.triton.work import Machine
+
+            device = CpuDevice()
+            kernels = Kernels(
+                "Triton, interpreted",
+                lambda *heads: TritonAttention(Machine(*heads, processors=8)),
+                TritonOps(),
+            )
+        self.device_name = f"{device.describe()}; kernels: {kernels.description}"
+        passed = 0
+        for checked in run_checks(device, kernels, small=not there):
+            passed += checked.passed
+            verdict = "ok" if checked.passed else "WRONG"
+            line = (
+                f"{verdict:5} {checked.name}: {checked.error:.1e}, {checked.allowed:.0e} allowed, "
+                f"{checked.seconds:.1f} s {checked.problem}"
+            )
+            print(line, file=sys.stderr, flush=True)
+            if not checked.passed:
+                self.failures.append(f"check {line}")
+        self.report.add("checks passed", float(passed), "", detail=kernels.description)
+
+    def write(self) -> None:
+        if self.out is None:
+            return
+        found = self.report.as_dict() | {"device": self.device_name, "failures": self.failures}
+        (self.out / "gpu.json").write_text(json.dumps(found, indent=2) + "\n")
+
+    def finish(self) -> int:
+        self.report.print()
+        lines = [f"device: {self.device_name}", *(f"FAILED {each}" for each in self.failures)]
+        print("\n".join(lines))
+        self.write()
+        if self.out is not None:
+            rows = [
+                f"{row.metric}\t{row.value:.4g} {row.unit}\t"
+                f"{'' if row.goal is None else f'goal {row.goal:g}'}\t{row.detail}"
+                for row in self.report.rows
+            ]
+            (self.out / "gpu.txt").write_text("\n".join([*lines, *rows]) + "\n")
+        return 1 if self.failures else 0
+
+
+def _checks(run: Run) -> None:
+    run.checks(there=True)
+
+
+def _kernels(run: Run) -> None:
+    from branchline.runtime.device.select import open_device
+
+    from .attention import AttentionBench, Sizes
+    from .layers import LayersBench
+    from .limits import measure_limits
+
+    device = open_device("auto")
+    limits = measure_limits(device)
+    run.report.add("copy bandwidth", limits.bytes_per_s / 1e12, "TB/s", detail="read and written")
+    run.report.add("bf16 products", limits.flops_per_s / 1e12, "TFLOP/s", detail="8192 cubed")
+    kernels = device.kernels("auto", "none", torch.bfloat16)
+    AttentionBench(device, run.report, limits, Sizes(), kernels).run()
+    LayersBench(device, run.report, limits).run()
+
+
+def _steps(run: Run) -> None:
+    from branchline.runtime.device.select import open_device
+
+    from .limits import measure_limits
+    from .model_steps import decode_steps
+    from .shapes import LLAMA_8B, build
+
+    device = open_device("auto")
+    limits = measure_limits(device)
+    sizes = ((1, 1536, 60, 0.85), (256, 1536, 40, 0.7))
+    most = max(count * (context + steps) for count, context, steps, _ in sizes)
+    built = build(LLAMA_8B, device, torch.bfloat16, num_slots=most)
+    for count, context, steps, goal in sizes:
+        decode_steps(
+            built,
+            limits,
+            run.report,
+            "8B Llama",
+            count=count,
+            context=context,
+            steps=steps,
+            goal=goal,
+        )
+
+
+def _sampling(run: Run) -> None:
+    from branchline.runtime.device.select import open_device
+
+    from .layers import sampling
+
+    _need_msgspec()
+    sampling(open_device("auto"), run.report)
+
+
+def _offline(run: Run) -> None:
+    from branchline.runtime.device.select import open_device
+
+    from .shapes import QWEN3_06B
+    from .throughput import make_requests, offline
+
+    _need_msgspec()
+    requests = make_requests(QWEN3_06B, 256, 100, 1024)
+    offline(open_device("auto"), QWEN3_06B, run.report, requests, peer=True, goal=30_000.0)
+
+
+def _need_msgspec() -> None:
+    try:
+        import msgspec  # noqa: F401
+    except ImportError:
+        raise RuntimeError(
+            "msgspec is not installed, which the engine needs; put it beside the repository with "
+            "`pip install --target DIR --only-binary :all: --python-version 3.12 msgspec` and run "
+            "with PYTHONPATH=DIR"
+        ) from None
+
+
+def _free_memory() -> None:
+    import gc
+
+    gc.collect()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+
+
+PARTS: dict[str, Callable[[Run], None]] = {
+    "checks": _checks,
+    "kernels": _kernels,
+    "steps": _steps,
+    "sampling": _sampling,
+    "offline": _offline,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

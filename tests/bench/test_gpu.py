@@ -1,0 +1,142 @@
+"""bench.gpu without a GPU: its harness on tiny sizes, and what it says where there is none."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.gpu import __main__ as command
+from bench.gpu.attention import AttentionBench, Sizes
+from bench.gpu.checks import _Checks
+from bench.gpu.limits import Limits, measure_limits
+from bench.gpu.model_steps import decode_steps
+from bench.gpu.shapes import QWEN3_06B, TINY, build
+from bench.gpu.steps import separate, shared
+from bench.gpu.throughput import make_requests, offline
+from bench.report import Report
+from branchline.runtime.device.base import Kernels
+from branchline.runtime.device.cpu import TORCH_KERNELS, CpuDevice
+from branchline.runtime.kernels.torch_attention import TorchAttention
+
+no_gpu = pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU is there")
+LIMITS = Limits(bytes_per_s=1e9, flops_per_s=1e9)
+
+
+def ran(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["bench.gpu", *options])
+    return command.main()
+
+
+@no_gpu
+def test_without_a_gpu_one_line_says_so_and_the_status_is_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert ran(monkeypatch, "--all", "--out", str(tmp_path / "out")) == 2
+    assert capsys.readouterr().out.splitlines() == [command.NO_GPU]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_fails_is_told_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def breaks(run: command.Run) -> None:
+        raise RuntimeError("no memory")
+
+    def works(run: command.Run) -> None:
+        run.report.add("speed", 2.0, "x", goal=1.0)
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(command, "_free_memory", lambda: None)
+    monkeypatch.setattr(command, "PARTS", {"kernels": breaks, "steps": works})
+    assert ran(monkeypatch, "--all", "--out", str(tmp_path)) == 1
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["failures"] == ["kernels: RuntimeError: no memory"]
+    assert [row["metric"] for row in found["rows"]] == ["speed"]
+    assert "FAILED kernels: RuntimeError: no memory" in capsys.readouterr().out
+
+
+def test_no_part_begins_when_time_is_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(command, "_free_memory", lambda: None)
+    monkeypatch.setattr(command, "PARTS", {"steps": lambda run: run.report.add("x", 1.0, "")})
+    assert ran(monkeypatch, "--all", "--out", str(tmp_path), "--minutes", "0") == 1
+    assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == []
+
+
+def test_sequences_that_share_nothing_have_slots_of_their_own() -> None:
+    slots = np.concatenate(separate(5, 21, first=3))
+    assert sorted(slots.tolist()) == list(range(3, 3 + 5 * 21))
+
+
+def test_sequences_share_their_trunk_and_nothing_else() -> None:
+    slots = shared(4, 30, 7)
+    assert all(own[:30].tolist() == list(range(30)) for own in slots)
+    tails = np.concatenate([own[30:] for own in slots])
+    assert sorted(tails.tolist()) == list(range(30, 30 + 4 * 7))
+
+
+def test_limits_are_measured_on_any_device() -> None:
+    limits = measure_limits(CpuDevice(), copied=2**20, side=64)
+    assert limits.bytes_per_s > 0
+    assert limits.flops_per_s > 0
+
+
+def test_every_attention_figure_has_a_bound_beside_it() -> None:
+    report = Report("gpu")
+    sizes = Sizes(((2, 64), (16, 4096)), ((3, 40, 5),), (48,), (4, 2, 16), torch.float32)
+    AttentionBench(CpuDevice(), report, LIMITS, sizes, TORCH_KERNELS).run()
+    assert [(row.metric, row.goal) for row in report.rows] == [
+        ("decode attention, 2 x 64", None),
+        ("decode attention, 16 x 4096", 0.85),
+        ("tree decode, 3 sharing 40", 0.98),
+        ("extend attention, 48 new", None),
+    ]
+    assert all(row.value > 0 for row in report.rows)
+
+
+def test_whole_steps_are_timed_against_their_bytes() -> None:
+    report = Report("gpu")
+    built = build(TINY, CpuDevice(), torch.float32, num_slots=100, kernels=TORCH_KERNELS)
+    matrices = 2 * 64 * 16 * (4 + 2) + 3 * 64 * 96
+    head_and_norms = 500 * 64 + 64 + 2 * 2 * 64
+    assert built.weight_bytes == 4 * (2 * matrices + head_and_norms)
+    decode_steps(built, LIMITS, report, "tiny", count=3, context=20, steps=8, goal=None)
+    (row,) = report.rows
+    assert row.metric == "tiny step, 3 x 20"
+    assert row.value > 0
+
+
+def test_all_requests_are_answered_to_their_lengths() -> None:
+    """`offline` raises unless as many tokens came as were asked for."""
+    config = replace(QWEN3_06B, vocab_size=400, hidden_size=32, intermediate_size=48, num_layers=2)
+    config = replace(config, num_heads=4, num_kv_heads=2, head_dim=8, layer_windows=(None,) * 2)
+    report = Report("gpu")
+    requests = make_requests(config, 5, 3, 20)
+    offline(CpuDevice(), config, report, requests, peer=False, goal=None)
+    assert report.rows[0].metric == "offline, 5 requests"
+    assert report.rows[0].value > 0
+
+
+class Forgetful(TorchAttention):
+    """Attention that leaves out what a step stored."""
+
+    def store_kv(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("attention", "passes"), [(TorchAttention, True), (Forgetful, False)])
+def test_checks_see_an_attention_that_is_wrong(attention: Any, passes: bool) -> None:
+    checks = _Checks(CpuDevice(), Kernels("to be checked", attention), small=True)
+    errors = [
+        checks.attention((4, 2, 16), separate(3, 40), 1, None),
+        checks.attention((4, 2, 16), shared(3, 30, 4), 1, 9),
+        checks.attention((4, 2, 16), separate(2, 40), 12, None),
+    ]
+    assert [error <= checks.allowed for error in errors] == [passes] * 3
