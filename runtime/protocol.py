@@ -704,9 +704,12 @@ class Submit(_Message, tag="submit", frozen=True):
 
     Stop strings are matched in the engine, which knows the bytes of each token.
 
-    priority: higher goes first under the policy "priority". session: the front's number of the
-    program whose call this is, 0 for none: what it leaves in the cache is evicted late until
-    `session_ttl_s` after its last call, or an EngineRelease. ends_session: no call will follow.
+    priority: higher goes first under the policy "priority". session: a number, 0 for none, under
+    which what it leaves in the cache is kept until `session_ttl_s` after the last sequence of that
+    session, or an EngineRelease. ends_session: none will follow.
+    program: the number of the program whose call this is, by default its session; 0 for a call
+    alone. It is over when its last session is. tokens_after: how many tokens calls that follow this
+    one may generate, None where nobody knows.
     then: calls of the same program that follow each other from here; the sequence goes on with the
     next one where that is possible (`Progress.goes_on`), else it ends, and they are forgotten.
     quiet: nobody reads along; news of tokens may wait a little for further ones.
@@ -725,6 +728,8 @@ class Submit(_Message, tag="submit", frozen=True):
     embed: EmbedParams | None = None
     then: list[NextCall] = []
     quiet: bool = False
+    program: int = 0
+    tokens_after: int | None = None
 
 
 class Drop(_Message, tag="drop", frozen=True):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from ..memory.quotas import CacheQuota, check_quota
 from ..protocol import GrammarBackend
 from ..scheduler.config import Policy
 
@@ -48,11 +49,15 @@ class EngineConfig:
     policy: who of the waiting is admitted first, "lpm" (longest cached prefix), "dfs-weight"
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
     max_waiting: sequences that may wait; one more is refused as overloaded.
-    namespace_quotas: cached tokens per namespace that requests of others can never evict.
+    namespace_quotas: what requests of others can never evict of a namespace: a number of cached
+        tokens, or bytes with a unit, "512MiB".
     cache_file: the radix tree with its KV is loaded from here at the start and saved here at the
         end; None does neither.
     host_cache_tokens: evicted tokens whose KV is kept in the host's memory, to be put back instead
         of computed again; 0 keeps none. For pools on a device, or smaller than the memory.
+    disk_cache: folder for what is driven out of the host's memory, or by `host_cache_tokens` of 0
+        out of the pool; a later engine of the same model goes on with it. None keeps nothing.
+    disk_cache_bytes: what its files may take.
     cache_events: changes of the radix tree to keep for those who ask; 0 keeps none.
     max_pinned_fraction: of the KV pool, how much pins may hold.
     jump_forward: what a grammar leaves no choice for is taken without being sampled.
@@ -83,9 +88,11 @@ class EngineConfig:
     draft_tokens: int = 8
     grammar_timeout_s: float = 5.0
     grammar_backend: GrammarBackend = "auto"
-    namespace_quotas: Mapping[str, int] = field(default_factory=dict)
+    namespace_quotas: Mapping[str, CacheQuota] = field(default_factory=dict)
     max_pinned_fraction: float = 0.5
     host_cache_tokens: int = 0
+    disk_cache: str | None = None
+    disk_cache_bytes: int = 10 * 1024**3
     cache_events: int = 0
     cache_file: str | None = None
 
@@ -126,15 +133,15 @@ class EngineConfig:
             raise ValueError(
                 f"max_pinned_fraction must be from 0 to 1, not {self.max_pinned_fraction!r}"
             )
-        for name in ("cache_events", "host_cache_tokens"):
+        for name in ("cache_events", "host_cache_tokens", "disk_cache_bytes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name} must be 0 or more, not {value!r}")
         for name, quota in self.namespace_quotas.items():
-            if isinstance(quota, bool) or not isinstance(quota, int) or quota < 0:
-                raise ValueError(
-                    f"namespace_quotas[{name!r}] must be a number of tokens, not {quota!r}"
-                )
+            try:
+                check_quota(quota)
+            except ValueError as error:
+                raise ValueError(f"namespace_quotas[{name!r}]: {error}") from None
         if not self.grammar_timeout_s > 0:
             raise ValueError(f"grammar_timeout_s must be above 0, not {self.grammar_timeout_s!r}")
         if self.grammar_backend not in GRAMMAR_BACKENDS:

@@ -18,8 +18,6 @@ from ..memory.allocator import SlotAllocator
 from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache import snapshot
 from ..radix_cache.events import EventLog
-from ..radix_cache.host_tier import HostTier
-from ..radix_cache.tree import RadixCache
 from ..scheduler.config import SchedulerConfig
 from ..scheduler.leases import LeaseTable
 from ..scheduler.scheduler import Scheduler
@@ -36,9 +34,9 @@ from .forward import Runner, compute, split_rows
 from .inputs import logit_positions
 from .inspection import dump_tree, inspect
 from .intake import Intake
-from .loading import load_compiler, load_runner, load_tokenizer
+from .loading import build_cache, build_tiers, load_compiler, load_runner, load_tokenizer
 from .overlap import Overlap
-from .reporting import failure_of, progress_of
+from .reporting import failure_of, progress_of, tier_stats
 from .speculating import Drafter, PromptLookup, Speculator
 from .succession import Succession
 from .taking import Taker
@@ -87,19 +85,12 @@ class EngineCore:
         self.strict = strict
         vocab_size = min(self.runner.vocab_size, self.tokenizer.vocab_size)
         self.allocator = SlotAllocator(self.runner.num_slots)
-        reserved = sum(config.namespace_quotas.values())
-        if reserved > self.allocator.num_slots // 2:
-            raise ValueError(
-                f"namespace_quotas reserve {reserved} tokens of a KV pool of "
-                f"{self.allocator.num_slots}; at most half may be reserved"
-            )
-        self.cache = RadixCache(self.allocator, quotas=config.namespace_quotas)
+        self.cache = build_cache(config, self.runner, self.allocator)
         self.cache_events = EventLog(config.cache_events)
         if config.cache_events:
             self.cache.listeners.append(self.cache_events)
-        self.tier = HostTier(config.host_cache_tokens, self.runner.read_kv, self.runner.write_kv)
-        if config.host_cache_tokens:
-            self.cache.spill = self.tier.take
+        self.tier = build_tiers(config, self.runner)
+        self.cache.spill = None if self.tier is None else self.tier.take
         self.leases = LeaseTable(
             self.cache, int(self.allocator.num_slots * config.max_pinned_fraction)
         )
@@ -112,7 +103,7 @@ class EngineCore:
             self.allocator,
             self.cache,
             max_logit_rows=max(1, _MAX_LOGPROB_BYTES // (4 * self.runner.vocab_size)),
-            tier=self.tier if config.host_cache_tokens else None,
+            tier=self.tier,
         )
         self._intake = Intake(
             self.tokenizer,
@@ -120,7 +111,7 @@ class EngineCore:
             hidden_size=self.runner.hidden_size,
             context_length=self.runner.context_length,
             num_slots=self.runner.num_slots,
-            quotas=config.namespace_quotas,
+            quotas=self.cache.order.quotas,
             eos_ids=tuple({*self.runner.eos_token_ids, *self.tokenizer.eos_ids}),
             seed=config.seed,
         )
@@ -174,12 +165,13 @@ class EngineCore:
                 retry_after_s=1.0,
             )
         seq = self._intake.take(command)
+        if seq.session:
+            self.leases.begin(seq.session, seq.program, seq.namespace, command.session_ttl_s)
+        seq.tokens_after = self.leases.programs.call(seq.program, command.tokens_after)
         if seq.constraint is not None:
             self._compiling.start(seq, seq.constraint)
         else:
             self.scheduler.submit(seq)
-        if seq.session:
-            self.leases.begin(seq.session, seq.namespace, command.session_ttl_s)
         self._sequences[seq.sid] = seq
         self._counts["prompt_tokens"] += seq.prompt_len
 
@@ -211,7 +203,8 @@ class EngineCore:
     def flush_cache(self) -> int:
         """Forget every cached token that no running sequence uses; how many they were."""
         freed = self.cache.flush()
-        self.tier.clear()
+        if self.tier is not None:
+            self.tier.clear()
         return freed
 
     def save_cache(self, path: Path) -> int:
@@ -237,8 +230,7 @@ class EngineCore:
             "cache_nodes": self.cache.num_nodes,
             "evicted_tokens": self.cache.num_evicted_total,
             "hit_tokens": self.scheduler.num_hit_tokens,
-            "host_tokens": self.tier.num_tokens,
-            "restored_tokens": self.tier.num_restored,
+            **tier_stats(self.tier),
             "retractions": self.scheduler.num_retractions,
             "grammars_compiled": self._compiling.num_compiled,
             "grammar_compile_seconds": self._compiling.compile_s,
@@ -402,6 +394,8 @@ class EngineCore:
             self._leave_session(seq)
 
     def _leave_session(self, seq: Sequence) -> None:
+        if seq.program:
+            self.leases.programs.note_call(seq.num_tokens - (seq.cached_tokens or 0))
         if seq.session:
             tokens = seq.ids[: seq.num_tokens]
             self.leases.end(seq.session, seq.namespace, tokens, last=seq.ends_session)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 
 from ..device.base import Device
@@ -49,6 +50,12 @@ class Runner(Protocol):
     def embed(self, batch: ForwardBatch, /) -> torch.Tensor: ...
     def read_kv(self, slots: SlotIds, /) -> Mapping[str, torch.Tensor]: ...
     def write_kv(self, slots: SlotIds, kv: Mapping[str, torch.Tensor], /) -> None: ...
+
+
+def bytes_per_slot(runner: Runner) -> int:
+    """What the keys and values of one token take."""
+    kv = runner.read_kv(np.empty(0, np.int64))
+    return sum(t.element_size() * t.shape[0] * t.shape[2] for t in kv.values())
 
 
 class Computed(NamedTuple):

@@ -88,6 +88,7 @@ class Intake:
             priority=submit.priority,
             session=submit.session,
             ends_session=submit.ends_session,
+            program=submit.program or submit.session,
             then=submit.then,
             quiet=submit.quiet,
             embed=submit.embed,

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RequestError
+from ..memory.allocator import SlotAllocator
+from ..memory.quotas import quota_slots
 from ..models.resolve import resolve_model
+from ..radix_cache.disk_tier import DiskTier
+from ..radix_cache.host_tier import HostTier
+from ..radix_cache.tree import RadixCache
 from ..tokenizer import Tokenizer
 from .compiling import Compiler
 from .config import EngineConfig
-from .forward import Runner
+from .forward import Runner, bytes_per_slot
 
 if TYPE_CHECKING:
     from ..constrained.compiler import GrammarCompiler
@@ -25,6 +33,26 @@ def load_runner(config: EngineConfig) -> Runner:
 
 def load_tokenizer(config: EngineConfig) -> Tokenizer:
     return Tokenizer.load(resolve_model(config.model))
+
+
+def build_cache(config: EngineConfig, runner: Runner, allocator: SlotAllocator) -> RadixCache:
+    """Raises ValueError when the namespaces' quotas are too large."""
+    size = partial(bytes_per_slot, runner)
+    quotas = quota_slots(config.namespace_quotas, runner.num_slots, size)
+    # There a token's products with its context are as many as those with the weights.
+    half_attention = 6.0 * runner.hidden_size or math.inf
+    return RadixCache(allocator, quotas=quotas, half_attention=half_attention)
+
+
+def build_tiers(config: EngineConfig, runner: Runner) -> HostTier | None:
+    """What lies below the KV pool, if anything. Raises OSError for a folder that cannot be used."""
+    below = None
+    if config.disk_cache is not None:
+        folder = Path(config.disk_cache).expanduser()
+        below = DiskTier(folder, config.disk_cache_bytes, runner.fingerprint)
+    if below is None and not config.host_cache_tokens:
+        return None
+    return HostTier(config.host_cache_tokens, runner.read_kv, runner.write_kv, below)
 
 
 def load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -> Compiler:

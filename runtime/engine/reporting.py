@@ -1,4 +1,5 @@
-"""What a step tells of a sequence: its new tokens, or why it failed; used by the engine core."""
+"""What the engine core tells: of a sequence its new tokens, or why it failed; of the tiers what
+they hold."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Final
 
 from ..errors import RequestError
 from ..protocol import Failed, Progress, TokenLogprob
+from ..radix_cache.host_tier import HostTier
 from ..scheduler.sequence import Sequence, Untold
 from ..scheduler.stop import Finish
 from .embedding import embedding_of
@@ -70,3 +72,13 @@ def failure_of(seq: Sequence, error: Exception) -> Failed:
     _log.error("sequence %d failed", seq.sid, exc_info=error)
     reason = f"{type(error).__name__} in the engine; its log tells more"
     return Failed(seq.sid, "internal", reason)
+
+
+def tier_stats(tier: HostTier | None) -> dict[str, float]:
+    """What lies below the KV pool, and what came back from there."""
+    below = None if tier is None else tier.below
+    return {
+        "host_tokens": 0 if tier is None else tier.num_tokens,
+        "disk_bytes": 0 if below is None else below.num_bytes,
+        "restored_tokens": 0 if tier is None else tier.num_restored,
+    }

@@ -65,6 +65,7 @@ class Succession:
                 priority=seq.priority,
                 session=seq.session,
                 ends_session=seq.ends_session,
+                program=seq.program,
                 then=seq.then[1:],
                 quiet=seq.quiet,
             )
@@ -75,6 +76,7 @@ class Succession:
                 return None
             heir.matcher = grammar.matcher()
             self._look_ahead(heir)
+        heir.tokens_after = max(0.0, seq.tokens_after - heir.max_new_tokens)
         return heir
 
 

@@ -11,7 +11,6 @@ from ..protocol import (
     PlanInstance,
     PlanJoin,
     PlanOutput,
-    PlanSelect,
 )
 
 
@@ -53,9 +52,10 @@ def check_instance(instance: PlanInstance, num_texts: int) -> None:
         )
 
 
-def num_calls(plan: Plan) -> int:
-    """How many generations and selections an instance makes."""
-    return sum(isinstance(op, PlanGenerate | PlanSelect) for ops in plan.branches for op in ops)
+def num_new_tokens(plan: Plan) -> int:
+    """How many tokens an instance may generate."""
+    generated = (op for ops in plan.branches for op in ops if isinstance(op, PlanGenerate))
+    return sum(op.sampling.max_new_tokens for op in generated)
 
 
 def _wrong(what: str, pointer: str) -> RequestError:

@@ -50,8 +50,8 @@ class PlanRun:
 class PlanDesk:
     """See the module's text.
 
-    ask: makes a call, told how to learn which calls will follow it; its answer comes to `on_reply`,
-    perhaps before `ask` returns.
+    ask: makes a call, told how many tokens its instance may generate after it, and how to learn
+    which calls will follow it; its answer comes to `on_reply`, perhaps before `ask` returns.
     cancel: gives a call up; nothing comes for it any more.
     """
 
@@ -59,7 +59,7 @@ class PlanDesk:
         self,
         tokenizer: Tokenizer,
         *,
-        ask: Callable[[Generate | Score, Callable[[], list[NextCall]]], None],
+        ask: Callable[[Generate | Score, int, Callable[[], list[NextCall]]], None],
         cancel: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -124,7 +124,8 @@ class PlanDesk:
                     run, request = self._outbox.popleft()
                     if not run.dropped:
                         branch = self._runs[request.rid][1]
-                        self._ask(request, partial(run.instance.ahead, branch))
+                        ahead = partial(run.instance.ahead, branch)
+                        self._ask(request, run.instance.tokens_left, ahead)
         finally:
             self._busy = False
 

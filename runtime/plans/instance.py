@@ -28,6 +28,7 @@ from ..protocol import (
     Tokens,
 )
 from .ahead import COMPUTE_ONLY, calls_ahead
+from .check import num_new_tokens
 from .choices import decide
 from .prompt import Prompt, Speller
 
@@ -54,13 +55,15 @@ class Instance:
     """Texts for a plan's arguments, and how far each of its branches has come.
 
     `begin()` and `answer()` return the calls to make now, at most one per branch at a time;
-    `running` is False once no answer is awaited any more.
+    `running` is False once no answer is awaited any more. tokens_left: how many the calls that were
+    not made yet may generate.
     """
 
     def __init__(
         self, plan: Plan, texts: list[str], speller: Speller, *, name: str, namespace: str = ""
     ) -> None:
         self.num_awaited = 0
+        self.tokens_left = num_new_tokens(plan)
         self._plan = plan
         self._texts = texts
         self._name = name
@@ -139,6 +142,7 @@ class Instance:
                         return
                     branch.prompt.append(Text(text))
                 case PlanGenerate() as op:
+                    self.tokens_left -= op.sampling.max_new_tokens
                     self._generate(branch, op)
                     return
                 case PlanSelect() as op:

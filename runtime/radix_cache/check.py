@@ -9,6 +9,7 @@ import numpy as np
 
 from ..memory.allocator import SlotIds
 from .node import TOKEN_BYTES, Node
+from .order import is_valid
 from .tree import RadixCache
 
 
@@ -89,22 +90,19 @@ def _check_claims(nodes: list[Node]) -> None:
 
 
 def _check_order(cache: RadixCache, nodes: list[Node]) -> None:
-    unprotected = [node for node in nodes if node.refs == 0]
-    rank: dict[int, tuple[int, int]] = {}
+    for node in nodes:
+        if (node.place > 0) != (node.refs == 0):
+            raise InvariantError("the order of eviction has not exactly the unleased nodes")
+        if node.parent is None or node.start != node.parent.end:
+            raise InvariantError("a node does not begin where the one above it ends")
+    goes = {node for node in nodes if node.place and not node.children}
     for domain in cache.order.domains:
-        for number, order in enumerate(domain.orders):
-            for place, node in enumerate(order):
-                if node.eviction_class != number or node.domain is not domain:
-                    raise InvariantError(
-                        "a node stands in an order of eviction that is not its own"
-                    )
-                rank[id(node)] = (number, place)
-    listed = sum(len(order) for domain in cache.order.domains for order in domain.orders)
-    if listed != len(unprotected) or any(id(node) not in rank for node in unprotected):
-        raise InvariantError("the order of eviction does not list exactly the unleased nodes")
-    for node in unprotected:
-        if node.parent is not None and rank[id(node)] > rank.get(id(node.parent), (99, 0)):
-            raise InvariantError("a parent would be evicted before its child")
+        valid = [entry for entry in domain.leaves if is_valid(entry)]
+        if any(node.domain is not domain for _, _, node in valid):
+            raise InvariantError("a leaf stands in an order of eviction that is not its own")
+        goes -= {node for _, _, node in valid}
+    if goes:
+        raise InvariantError("the order of eviction does not list every unleased leaf")
     for domain in cache.order.domains:
         own = [node for node in nodes if node.domain is domain]
         evictable = sum(len(node.slots) for node in own if node.refs == 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +11,23 @@ from ..memory.allocator import SlotIds
 
 TokenIds = npt.NDArray[np.int32]
 TOKEN_BYTES = 4
-NUM_CLASSES = 3
 
 
 class Domain:
     """Namespaces that share one order of eviction: one that has a quota, or all that have none.
 
-    quota: tokens of it that others can never evict. orders: per class (see Node.eviction_class) the
-    unprotected nodes, the one to go first in front.
+    quota: tokens of it that others can never evict. leaves: a heap of (score, place, leaf), the one
+    to go first in front; see order.py.
     """
 
-    __slots__ = ("num_evictable", "num_tokens", "orders", "quota")
+    __slots__ = ("leaves", "most_entries", "num_evictable", "num_tokens", "quota")
 
     def __init__(self, quota: int) -> None:
         self.quota = quota
         self.num_tokens = 0
         self.num_evictable = 0
-        self.orders: list[OrderedDict[Node, None]] = [OrderedDict() for _ in range(NUM_CLASSES)]
+        self.leaves: list[tuple[float, int, Node]] = []
+        self.most_entries = 0
 
     @property
     def num_for_others(self) -> int:
@@ -43,14 +42,17 @@ class Node:
     `refs` counts the leases on this very node plus its children that have `refs > 0`: a node is
     protected from eviction exactly while `refs > 0`, and so are all nodes above it. `keeps` and
     `pins` count alike for programs that will come back and for prefixes that somebody pinned:
-    these do not protect, but such nodes go after all others.
+    these do not protect, but such nodes go late.
 
-    `hits` counts the sequences that started on it; `used_s` is when it was last used, on the
-    cache's clock.
+    `start` is the number of tokens before it. `hits` counts the sequences that started on it, and
+    `num_users` the programs that did, without the one that it comes from; `last_user` is the latest
+    of all. `used_s` is when it was last used, on the cache's clock. For `level`, `score` and
+    `place` see order.py.
     """
 
     __slots__ = (
-        "children", "domain", "hits", "keeps", "parent", "pins", "refs", "slots", "tokens", "used_s"
+        "children", "domain", "hits", "keeps", "last_user", "level", "num_users", "parent", "pins",
+        "place", "refs", "score", "slots", "start", "tokens", "used_s",
     )  # fmt: skip
 
     def __init__(self, tokens: bytes, slots: SlotIds, parent: Node | None, domain: Domain) -> None:
@@ -59,11 +61,17 @@ class Node:
         self.parent = parent
         self.domain = domain
         self.children: dict[int, Node] = {}
+        self.start = 0 if parent is None else parent.end
         self.refs = 0
         self.keeps = 0
         self.pins = 0
         self.hits = 0
+        self.num_users = 0
+        self.last_user = 0
         self.used_s = 0.0
+        self.level = 0.0
+        self.score = 0.0
+        self.place = 0
 
     @property
     def token_ids(self) -> TokenIds:
@@ -75,10 +83,9 @@ class Node:
         return int.from_bytes(self.tokens[:TOKEN_BYTES], sys.byteorder)
 
     @property
-    def eviction_class(self) -> int:
-        """0 goes first, then 1 (a program will come back), then 2 (pinned). Never smaller than
-        that of a node below."""
-        return 2 if self.pins else 1 if self.keeps else 0
+    def end(self) -> int:
+        """The number of tokens from the root to its end."""
+        return self.start + len(self.slots)
 
 
 class Root(Node):

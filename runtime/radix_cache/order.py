@@ -1,25 +1,47 @@
-"""In which order cached prefixes go when slots are needed; used by the radix tree alone.
+"""Which cached prefix goes when slots are needed, by one score; used by the radix tree alone.
 
-Each domain has one linked list per class of all its unprotected nodes. A use moves the unprotected
-part of its path to the young end, deepest node first. Hence within a class a child always stands
-before its parent, and as no child is of a higher class, the first node of the lowest class that has
-any is always a leaf: evicting never searches, its time does not depend on the size of the tree.
+GreedyDual (N. Young, 1994): a node's score is what its tokens are worth, plus the score of the
+latest that was evicted when the node was last used. So what is worth twice as much outlives twice
+as much traffic, nothing lives for ever, and where all is worth the same the order is LRU.
+
+Only leaves can go, since what is below a node needs it. Each domain has a heap of its unprotected
+leaves, in which an entry is void once its node was used again. A use notes the level on each node of
+the path, and scores the leaf; evicting takes the logarithm of the number of leaves.
 """
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Mapping
+from typing import Final
 
+from .chances import Chances
 from .node import Domain, Node
+
+# What an open session keeps outlives so many times the traffic that is sure to be used again.
+_WORTH_OF_KEPT: Final = 64.0
+# The level of what is given up: below that of all else.
+_GIVEN_UP: Final = -1e300
+# Void entries of a heap before it is made anew, beside as many as are valid.
+_MOST_VOID: Final = 64
 
 
 class EvictionOrder:
-    """quotas: tokens per namespace that other namespaces can never evict."""
+    """quotas: tokens per namespace that other namespaces can never evict.
+    half_attention: at this position attention is half of what a token costs to compute.
+    """
 
-    def __init__(self, quotas: Mapping[str, int]) -> None:
+    def __init__(self, quotas: Mapping[str, int], half_attention: float) -> None:
+        self.quotas = quotas
         self.common = Domain(0)
+        self.chances = Chances()
         self._own = {name: Domain(quota) for name, quota in quotas.items()}
         self.domains = [*self._own.values(), self.common]
+        self._half_attention = half_attention
+        # The score of the latest that went.
+        self._level = 0.0
+        self._num_places = 0
 
     def domain_of(self, namespace: str) -> Domain:
         return self._own.get(namespace, self.common)
@@ -33,47 +55,88 @@ class EvictionOrder:
     def num_evictable(self) -> int:
         return sum(domain.num_evictable for domain in self.domains)
 
+    def worth(self, node: Node) -> float:
+        """Of each of its tokens: how likely it is needed again, times what it costs to compute."""
+        if node.pins:
+            return math.inf
+        chance = self.chances.of(node)
+        if node.keeps:
+            chance = _WORTH_OF_KEPT * self.chances.certain
+        return chance * (1.0 + node.end / self._half_attention)
+
     def add(self, node: Node) -> None:
-        """It is unprotected now, and the youngest."""
+        """It is unprotected now, and used just now."""
         node.domain.num_evictable += len(node.slots)
-        node.domain.orders[node.eviction_class][node] = None
+        self.touch(node)
 
     def discard(self, node: Node) -> None:
         """It is protected now, or gone."""
         node.domain.num_evictable -= len(node.slots)
-        del node.domain.orders[node.eviction_class][node]
+        node.place = 0
 
     def touch(self, node: Node) -> None:
-        node.domain.orders[node.eviction_class].move_to_end(node)
-
-    def hasten(self, node: Node) -> None:
-        """Let it go first of its class."""
-        node.domain.orders[node.eviction_class].move_to_end(node, last=False)
-
-    def insert_upper(self, upper: Node) -> None:
-        """It was cut off the upper end of an unprotected node, and must go after that."""
-        upper.domain.orders[upper.eviction_class][upper] = None
+        """It is used just now. Children are touched before their parents."""
+        self._place(node, self._level)
 
     def reclass(self, node: Node, keeps: int, pins: int) -> None:
-        """Change what the class depends on. In another class it is the youngest."""
-        before = node.eviction_class
+        """Change who wants it, which is no use of it."""
+        before = node.keeps > 0, node.pins > 0
         node.keeps += keeps
         node.pins += pins
-        if node.refs == 0 and node.eviction_class != before:
-            del node.domain.orders[before][node]
-            node.domain.orders[node.eviction_class][node] = None
+        if node.place and (node.keeps > 0, node.pins > 0) != before:
+            self._place(node, node.level)
+
+    def hasten(self, node: Node) -> None:
+        """Nobody is known to come back to it, however lately it was used."""
+        self._place(node, _GIVEN_UP)
+
+    def inherit(self, upper: Node, node: Node) -> None:
+        """`upper` was cut off the upper end of `node`."""
+        upper.level = node.level
+        if node.place:
+            self._place(upper, node.level)
+
+    def expose(self, node: Node) -> None:
+        """A child of it is gone."""
+        if node.place and not node.children:
+            self._push(node)
 
     def first(self, own: Domain | None) -> Node | None:
         """The leaf that goes next on behalf of the domain `own`; None when there is none."""
-        for number in range(len(self.common.orders)):
-            best: Node | None = None
-            for domain in self.domains:
-                order = domain.orders[number]
-                if not order or (domain is not own and not domain.num_for_others):
-                    continue
-                node = next(iter(order))
-                if best is None or node.used_s < best.used_s:
-                    best = node
-            if best is not None:
-                return best
-        return None
+        best: tuple[float, int, Node] | None = None
+        for domain in self.domains:
+            if domain is not own and not domain.num_for_others:
+                continue
+            leaves = domain.leaves
+            while leaves and not is_valid(leaves[0]):
+                heapq.heappop(leaves)
+            if leaves and (best is None or leaves[0] < best):
+                best = leaves[0]
+        return best[2] if best else None
+
+    def note_eviction(self, node: Node, num_tokens: int) -> None:
+        """So many tokens of it go now."""
+        self.chances.note(node, num_tokens, returned=False)
+        if self._level < node.score < math.inf:
+            self._level = node.score
+
+    def _place(self, node: Node, level: float) -> None:
+        self._num_places += 1
+        node.level, node.place = level, self._num_places
+        if not node.children:
+            self._push(node)
+
+    def _push(self, node: Node) -> None:
+        domain = node.domain
+        if len(domain.leaves) >= domain.most_entries:
+            domain.leaves = [entry for entry in domain.leaves if is_valid(entry)]
+            heapq.heapify(domain.leaves)
+            domain.most_entries = _MOST_VOID + 2 * len(domain.leaves)
+        node.score = node.level + self.worth(node)
+        heapq.heappush(domain.leaves, (node.score, node.place, node))
+
+
+def is_valid(entry: tuple[float, int, Node]) -> bool:
+    """Whether an entry of a heap tells what its node is now."""
+    score, place, node = entry
+    return node.place == place and node.score == score and not node.children

@@ -130,28 +130,27 @@ def _is_sound(
 
 def _recount(cache: RadixCache, nodes: list[Node], holders: Items[Holder]) -> None:
     """Leases, tallies and the order of eviction, from nothing but nodes and holders."""
-    age: dict[int, int] = {}
     for domain in cache.order.domains:
-        for order in domain.orders:
-            age.update((id(node), place) for place, node in enumerate(order))
-            order.clear()
+        domain.leaves.clear()
         domain.num_tokens = domain.num_evictable = 0
-    for node in nodes:
+    for node in nodes:  # parents before children
         node.refs = node.keeps = node.pins = 0
+        node.start = 0 if node.parent is None else node.parent.end
     for holder in holders:
         if holder.node is not None and holder.node.parent is not None:
             holder.node.refs += 1
     newest: dict[int, int] = {}
     for node in reversed(nodes):  # children before parents
-        newest[id(node)] = max(newest.get(id(node), -1), age.get(id(node), 0))
+        newest[id(node)] = max(newest.get(id(node), 0), node.place)
         parent = node.parent
         if parent is not None and parent.parent is not None:
             parent.refs += node.refs > 0
-            newest[id(parent)] = max(newest.get(id(parent), -1), newest[id(node)])
+            newest[id(parent)] = max(newest.get(id(parent), 0), newest[id(node)])
         node.domain.num_tokens += len(node.slots)
     # Stable: among equals those deeper in the tree come first, as they do here.
     children_first = list(reversed(nodes))
     for node in sorted(children_first, key=lambda node: newest[id(node)]):
+        node.place = 0
         if node.refs == 0:
             cache.order.add(node)
     cache.num_nodes = len(nodes)

@@ -6,7 +6,6 @@ fingerprint of what computed it and a checksum. Used by the engine core.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import safetensors.torch
 import torch
 
 from ..memory.allocator import SlotIds
+from .checksum import checksum
 from .node import Node
 from .tree import RadixCache
 
@@ -57,7 +57,7 @@ def save(cache: RadixCache, read_kv: ReadKV, fingerprint: str, path: Path) -> in
         "format": _FORMAT,
         "fingerprint": fingerprint,
         "namespaces": namespaces,
-        "checksum": _checksum(tensors, namespaces),
+        "checksum": checksum(tensors, namespaces),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -119,8 +119,8 @@ def _read(fingerprint: str, path: Path) -> tuple[dict[str, torch.Tensor], list[s
             tensors = {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, OSError) as error:
         raise SnapshotError(f"{path} cannot be read as a snapshot of a cache: {error}") from None
-    checksum = _checksum(tensors, metadata.get("namespaces", ""))
-    _require(metadata.get("checksum") == checksum, path, "its checksum is wrong")
+    found = checksum(tensors, metadata.get("namespaces", ""))
+    _require(metadata.get("checksum") == found, path, "its checksum is wrong")
     namespaces = json.loads(metadata["namespaces"])
     lengths, parents = tensors["lengths"], tensors["parents"]
     total = int(lengths.sum())
@@ -165,12 +165,3 @@ def _namespace(node: Node) -> str:
 
 def _concatenate(parts: list[SlotIds]) -> SlotIds:
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-def _checksum(tensors: Mapping[str, torch.Tensor], namespaces: str) -> str:
-    digest = hashlib.blake2b(namespaces.encode(), digest_size=32)
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.view(torch.uint8).numpy().data if tensor.numel() else b"")
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
@@ -40,10 +41,10 @@ class RadixCache:
 
     Token granular: a match may end anywhere, and splits the node it ends in, so that a lease
     protects exactly the matched tokens. Slots in the tree belong to the tree; `evict` gives
-    unleased ones back to the allocator: first what nobody is known to want, then what programs keep
-    that will come back, then what is pinned; the least recently used first in each of these.
+    unleased ones back to the allocator, those of the lowest score first (see order.py).
 
     quotas: tokens per namespace that are never evicted on behalf of other namespaces.
+    half_attention: at this position attention is half of what a token costs to compute.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class RadixCache:
         allocator: SlotAllocator,
         clock: Callable[[], float] = time.monotonic,
         quotas: Mapping[str, int] | None = None,
+        half_attention: float = math.inf,
     ) -> None:
         self.allocator = allocator
         self.clock = clock
         self.listeners: list[TreeListener] = []
         self.spill: Spill | None = None
         self.roots: dict[str, Root] = {}
-        self.order = EvictionOrder(quotas or {})
+        self.order = EvictionOrder(quotas or {}, half_attention)
         self.num_tokens = 0
         self.num_nodes = 0
         self.num_evicted_total = 0
@@ -81,8 +83,9 @@ class RadixCache:
         self._touch(node)
         return Match(np.concatenate(path) if path else np.empty(0, np.int64), node)
 
-    def insert(self, namespace: str, tokens: TokenIds, slots: SlotIds) -> int:
+    def insert(self, namespace: str, tokens: TokenIds, slots: SlotIds, program: int = 0) -> int:
         """Cache `tokens`, whose KV lies in `slots`; return how many of them were there already.
+        program: whose they are, 0 for nobody's.
 
         The tree becomes the owner of the slots behind that number. Those before it stay with the
         caller: they are either the tree's own (from an earlier match), or duplicates to be freed.
@@ -92,7 +95,7 @@ class RadixCache:
         query = _as_bytes(tokens)
         node, present = self._find(namespace, query, [])
         if present < len(slots):
-            node = self._append(node, query[present * TOKEN_BYTES :], slots[present:])
+            node = self._append(node, query[present * TOKEN_BYTES :], slots[present:], program)
             for listener in self.listeners:
                 listener.stored(namespace, query, present)
         self._touch(node)
@@ -124,16 +127,21 @@ class RadixCache:
             node = node.parent
             node.refs -= 1
 
-    def count_hit(self, node: Node) -> None:
-        """Note that a sequence starts on the prefix that ends with `node`."""
+    def count_hit(self, node: Node, program: int = 0) -> None:
+        """Note that a sequence starts on the prefix that ends with `node`. program: whose it is, 0
+        for nobody's."""
         while node.parent is not None:
+            self.order.chances.note(node, len(node.slots), returned=True)
             node.hits += 1
+            if not program or node.last_user != program:
+                node.num_users += 1
+                node.last_user = program
             node = node.parent
 
     def keep(self, node: Node) -> None:
-        """Let the path to `node` go after what nobody keeps: a program will come back to it."""
+        """Let the path to `node` go late: a program will come back to it."""
         self._claim(node, keeps=1)
-        self._touch(node)  # what leads there may be of that class already, and must stay behind it
+        self._touch(node)
 
     def unkeep(self, node: Node) -> None:
         """Take back one `keep`; one on a node that was evicted meanwhile is no more."""
@@ -148,20 +156,20 @@ class RadixCache:
         """Take back one `pin`; one on a node that was evicted meanwhile is no more."""
         self._claim(node, pins=-1)
 
-    def hasten(self, node: Node, max_hits: int = 0) -> None:
-        """Nobody will come back to `node`: it goes next, and so does what is above, as far up as no
-        other branch begins and no more than `max_hits` sequences started on it."""
+    def hasten(self, node: Node) -> None:
+        """A program will not come back to `node`: it goes next, and so does what is above, as far
+        up as no other program used it, wants it, or has a branch there."""
         doomed: list[Node] = []
         while (
             node.parent is not None
-            and not node.refs
-            and node.hits <= max_hits
+            and not (node.refs or node.keeps or node.pins)
+            and not node.num_users
             and len(node.children) <= 1
         ):
             doomed.append(node)
             node = node.parent
         if doomed and not doomed[0].children:
-            for each in reversed(doomed):  # the deepest one last, and so in front
+            for each in doomed:
                 self.order.hasten(each)
 
     def _claim(self, node: Node, keeps: int = 0, pins: int = 0) -> None:
@@ -188,6 +196,7 @@ class RadixCache:
             size = len(node.slots)
             most = wanted if node.domain is own else min(wanted, node.domain.num_for_others)
             kept = max(0, size - most)
+            self.order.note_eviction(node, size - kept)
             if self.listeners or self.spill is not None:
                 name, path = path_of(node)
                 start = len(path) // TOKEN_BYTES - size + kept
@@ -252,7 +261,7 @@ class RadixCache:
         path.reverse()
         return node, at // TOKEN_BYTES
 
-    def _append(self, node: Node, tokens: bytes, slots: SlotIds) -> Node:
+    def _append(self, node: Node, tokens: bytes, slots: SlotIds, program: int) -> Node:
         """Put new tokens behind `node`; the node that ends with them is returned.
 
         A leaf that nobody holds or has started on grows in place, so that a prompt that is filed
@@ -270,6 +279,7 @@ class RadixCache:
             self.roots[node.namespace] = node
         leaf = Node(tokens, slots.copy(), node, node.domain)
         leaf.used_s = self.clock()
+        leaf.last_user = program
         node.children[leaf.first_token] = leaf
         self.order.add(leaf)
         self.num_nodes += 1
@@ -287,12 +297,12 @@ class RadixCache:
         node.slots = node.slots[k:].copy()
         node.parent = upper
         upper.children[node.first_token] = node
+        node.start += k
         upper.hits, upper.used_s = node.hits, node.used_s
+        upper.num_users, upper.last_user = node.num_users, node.last_user
         upper.keeps, upper.pins = int(node.keeps > 0), int(node.pins > 0)
-        if node.refs > 0:
-            upper.refs = 1
-        else:
-            self.order.insert_upper(upper)
+        upper.refs = int(node.refs > 0)
+        self.order.inherit(upper, node)
         self.num_nodes += 1
         return upper
 
@@ -313,6 +323,7 @@ class RadixCache:
         del parent.children[leaf.first_token]
         leaf.parent = None
         self.num_nodes -= 1
+        self.order.expose(parent)
         if isinstance(parent, Root) and not parent.children:
             # Namespaces come from clients: an empty one must not stay behind.
             del self.roots[parent.namespace]

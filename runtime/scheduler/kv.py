@@ -43,7 +43,7 @@ class KVLedger:
         self.cache.lock(match.node)
         if self._tier is not None:
             match = self._bring_back(self._tier, seq.namespace, tokens, match)
-        self.cache.count_hit(match.node)
+        self.cache.count_hit(match.node, seq.program)
         seq.node = match.node
         seq.add_slots(match.slots)
         seq.num_leased = seq.num_computed = seq.num_slots
@@ -61,7 +61,9 @@ class KVLedger:
             slots = self.allocator.allocate(length) if length else None
             if slots is None:
                 return match
-            tier.restore(namespace, tokens, start, slots)
+            if not tier.restore(namespace, tokens, start, slots):
+                self.allocator.free(slots)
+                return match
             whole = tokens[: start + length]
             self.cache.unlock(match.node)
             self.cache.insert(namespace, whole, np.concatenate([match.slots, slots]))
@@ -126,6 +128,6 @@ class KVLedger:
         if seq.node is not None:
             self.cache.unlock(seq.node)
         n = seq.num_computed
-        present = self.cache.insert(seq.namespace, seq.ids[:n], seq.slots[:n])
+        present = self.cache.insert(seq.namespace, seq.ids[:n], seq.slots[:n], seq.program)
         self.allocator.free(seq.slots[seq.num_leased : present])
         seq.num_leased = n

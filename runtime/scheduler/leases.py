@@ -18,14 +18,12 @@ import numpy as np
 from ..errors import RequestError
 from ..radix_cache.node import Node, TokenIds
 from ..radix_cache.tree import RadixCache
+from .programs import ProgramTable
 
 
 @dataclass(slots=True, eq=False)
 class _Lease:
-    """A claim on the path to `node`, until `until_s` on the cache's clock.
-
-    num_calls: sequences that a session had so far.
-    """
+    """A claim on the path to `node`, until `until_s` on the cache's clock. program: whose it is."""
 
     key: int
     node: Node
@@ -33,7 +31,7 @@ class _Lease:
     ttl_s: float
     until_s: float
     is_pin: bool
-    num_calls: int = 0
+    program: int = 0
 
 
 class LeaseTable:
@@ -44,6 +42,7 @@ class LeaseTable:
 
     def __init__(self, cache: RadixCache, max_pinned: int) -> None:
         self.max_pinned = max_pinned
+        self.programs = ProgramTable()
         self._cache = cache
         self._sessions: dict[int, _Lease] = {}
         self._pins: dict[int, _Lease] = {}
@@ -65,19 +64,20 @@ class LeaseTable:
 
     # --- sessions -----------------------------------------------------------------------------
 
-    def begin(self, session: int, namespace: str, ttl_s: float) -> None:
-        """A sequence of this session arrived: the session lives on, or begins."""
+    def begin(self, session: int, program: int, namespace: str, ttl_s: float) -> None:
+        """A sequence of this session arrived: the session lives on, or begins as one of those that
+        the program has."""
         lease = self._sessions.get(session)
         if lease is None:
             node = self._cache.match_prefix(namespace, np.empty(0, np.int32)).node
-            lease = self._add(_Lease(session, node, 0, ttl_s, 0.0, is_pin=False))
+            lease = self._add(_Lease(session, node, 0, ttl_s, 0.0, is_pin=False, program=program))
+            self.programs.hold(program)
         self._num_running[session] += 1
-        lease.num_calls += 1
         self._renew(lease, ttl_s)
 
     def end(self, session: int, namespace: str, tokens: TokenIds, *, last: bool) -> None:
         """A sequence of this session is over and left `tokens` in the tree. With `last` nobody
-        will come back: the session ends and what only it used goes next."""
+        will come back, and the session ends."""
         self._num_running[session] -= 1
         if not self._num_running[session]:
             del self._num_running[session]
@@ -88,17 +88,17 @@ class LeaseTable:
         self._move(lease, match.node, len(match.slots))
         self._renew(lease, lease.ttl_s)
         if last and session not in self._num_running:
-            num_calls = lease.num_calls
             self.release(session)
-            if match.node.parent is not None:
-                self._cache.hasten(match.node, max_hits=num_calls - 1)
 
     def release(self, session: int) -> bool:
-        """End a session; False when there is none of this number."""
+        """End a session, and let what only its program used go next; False when there is none of
+        this number."""
         lease = self._sessions.pop(session, None)
         if lease is None:
             return False
         self._cache.unkeep(lease.node)
+        self._cache.hasten(lease.node)
+        self.programs.let_go(lease.program)
         return True
 
     # --- pins ---------------------------------------------------------------------------------

@@ -58,8 +58,10 @@ class Sequence:
     pace: how much is guessed.
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
-    fits. priority: higher goes first, where the policy looks at it. session: whose call it is, 0
-    for nobody's; ends_session: none will follow. then: the calls that it goes on with.
+    fits. priority: higher goes first, where the policy looks at it. session: what it leaves in the
+    cache is kept under that number, 0 for not at all; ends_session: until it ends. program: whose
+    call it is, 0 for nobody's; tokens_after: what calls that follow it are going to compute.
+    then: the calls that it goes on with.
     queue_s: how long it waited before it was first admitted.
     quiet: news of it may wait; told_s: when it was told of last, untold: what was not yet.
     state_sum: [hidden], the sum of what is pooled, where its prompt is to be embedded.
@@ -84,6 +86,8 @@ class Sequence:
     priority: int = 0
     session: int = 0
     ends_session: bool = False
+    program: int = 0
+    tokens_after: float = 0.0
     then: list[NextCall] = field(default_factory=list)
     matcher: Matcher | None = None
     given: list[int] = field(default_factory=list)

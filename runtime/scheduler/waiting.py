@@ -24,6 +24,10 @@ _arrival = attrgetter("arrival")
 class WaitingQueue:
     """Sequences that hold no slots. A retracted one returns to the place that its age gives it.
 
+    With "lpm" the calls of a program wait together: the one with least to come after its calls goes
+    first, of the same the one that began first, and then whoever has most cached. Nothing comes
+    after a call that belongs to no program.
+
     A sequence is in the order, or set aside until the end of this step's admission, or parked until
     another one has computed what both begin with.
 
@@ -43,6 +47,7 @@ class WaitingQueue:
         self._order: list[tuple[tuple[int, ...], int, Sequence]] = []
         self._deadlines: list[tuple[int, int, Sequence]] = []
         self._set_aside: list[Sequence] = []
+        self._programs: dict[int, set[Sequence]] = {}
         self._parked: dict[int, list[tuple[int, int, Sequence]]] = {}
         self._plan: list[Sequence] = []
         self._num_unplanned = 0
@@ -67,6 +72,8 @@ class WaitingQueue:
             self._by_age.append(seq)
         seq.is_waiting = True
         self._index.add(seq)
+        if seq.program:
+            self._join(seq)
         self._enter(seq)
 
     def remove(self, seq: Sequence) -> None:
@@ -76,6 +83,11 @@ class WaitingQueue:
         seq.ticket += 1
         self._num_parked -= seq.parked_on is not None
         seq.parked_on = None
+        if seq.program:
+            mates = self._programs[seq.program]
+            mates.remove(seq)
+            if not mates:
+                del self._programs[seq.program]
 
     def admit(self, seq: Sequence) -> None:
         """Take out one that runs now."""
@@ -143,6 +155,19 @@ class WaitingQueue:
             del self._parked[other.sid]
         return woken
 
+    def _join(self, seq: Sequence) -> None:
+        """The newest call of a program knows best how much is to come; the others move with it."""
+        mates = self._programs.setdefault(seq.program, set())
+        other = next(iter(mates), seq)
+        mates.add(seq)
+        if other.tokens_after == seq.tokens_after:
+            return
+        newest = max(mates, key=_arrival)
+        for mate in mates:
+            if mate.tokens_after != newest.tokens_after:
+                mate.tokens_after = newest.tokens_after
+                self._reenter(mate)
+
     def _enter(self, seq: Sequence) -> None:
         self._num_unplanned += 1
         seq.ticket += 1
@@ -158,7 +183,8 @@ class WaitingQueue:
             case "priority":
                 return (-seq.priority, seq.arrival)
             case _:
-                return (-seq.hit_estimate, seq.arrival)
+                after = int(seq.tokens_after)
+                return (after, seq.program, -seq.hit_estimate, seq.arrival)
 
     def _next_planned(self) -> Sequence | None:
         """The next of a plan made for all that waited then; made anew when it is used up, or when
@@ -204,6 +230,10 @@ class WaitingQueue:
         if hit_estimate == seq.hit_estimate:
             return
         seq.hit_estimate = hit_estimate
+        self._reenter(seq)
+
+    def _reenter(self, seq: Sequence) -> None:
+        """What its rank depends on has changed."""
         is_ranked_by_it = self._config.policy == "lpm"
         if is_ranked_by_it and seq.parked_on is None and seq not in self._set_aside:
             self._enter(seq)

@@ -46,21 +46,36 @@ _INLINE_CHARS: Final = 32_768
 _NO_END: Final = float("inf")
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a call belongs to, by the engine's numbers, 0 for none.
+
+    lease: the session of its first sequence. tokens_after: how many tokens the program may generate
+    after it, where that is known. ahead: tells which calls of that session will follow.
+    """
+
+    lease: int = 0
+    program: int = 0
+    tokens_after: int | None = None
+    ahead: Callable[[], list[NextCall]] = list
+
+
+_ALONE: Final = Membership()
+
+
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A call and its sequences. lease: the engine's session that its first sequence belongs to, 0
-    for none; own_lease: it ends with the call unless the call is kept as a session. ahead: tells
-    which calls will follow it."""
+    """A call and its sequences. own_lease: its lease ends with it, unless it is kept as a
+    session."""
 
     flight: InFlight
     message: Generate | Score
     request: SequenceRequest
     record: Record
-    lease: int
+    part_of: Membership
     own_lease: bool
     num_waiting: int
     num_unfinished: int
-    ahead: Callable[[], list[NextCall]]
     sids: list[int] = field(default_factory=list)
 
 
@@ -110,15 +125,14 @@ class Calls:
         client_id: bytes,
         message: Generate | Score,
         digest: bytes | None,
-        lease: int = 0,
-        ahead: Callable[[], list[NextCall]] = list,
+        part_of: Membership = _ALONE,
     ) -> None:
-        """Take a call in. lease: the engine's session that it belongs to, where that is known.
-        ahead: tells which calls of that session will follow. Raises RequestError."""
+        """Take a call in. Raises RequestError."""
         timeout_s = self._limits.request_timeout_s
         if message.base is not None:
-            held = self.sessions.prompt(client_id, message.base, self._clock())
+            held, program = self.sessions.use(client_id, message.base, self._clock())
             message = replace(message, prompt=[*held, *message.prompt])
+            part_of = Membership(program=program)
         if isinstance(message, Generate):
             validate.check_generate(message, self._bounds)
             request: SequenceRequest = GenerateRequest(message, self._tokenizer)
@@ -128,15 +142,17 @@ class Calls:
             validate.check_score(message, self._bounds)
             request = ScoreRequest(message)
             num_encodings = len(message.choices)
-        sid = self._gone_on.pop(lease, None)
+        sid = self._gone_on.pop(part_of.lease, None)
         number = request.num_sequences
         num_waiting = number if sid is None else 0
         self.waiting.enter(num_waiting)
         flight = self._flights.open(client_id, message.rid, timeout_s, digest)
         record = self._history.begin(client_id, message, number)
         own_lease = message.keep_as is not None
-        lease = next(self._numbers) if own_lease else lease
-        call = _Call(flight, message, request, record, lease, own_lease, num_waiting, number, ahead)
+        if own_lease:
+            lease = next(self._numbers)
+            part_of = Membership(lease, part_of.program or lease)
+        call = _Call(flight, message, request, record, part_of, own_lease, num_waiting, number)
         flight.on_end = partial(self._release, call)
         if sid is not None:
             call.sids.append(sid)
@@ -169,7 +185,7 @@ class Calls:
             del self._sequences[progress.sid]
             self.waiting.note_finish(self._clock())
             if progress.goes_on:
-                self._gone_on[call.lease] = progress.sid
+                self._gone_on[call.part_of.lease] = progress.sid
         try:
             messages = call.request.progress(index, progress)
             doubt = None if progress.finish is None else call.request.doubt(index)
@@ -240,7 +256,7 @@ class Calls:
         self._history.submitted(call.record, call.sids, specs[0].input_ids)
         if not call.sids:
             for index, spec in enumerate(specs):
-                self._send(call, index, spec, call.ahead())
+                self._send(call, index, spec, call.part_of.ahead())
 
     def _send(
         self, call: _Call, index: int, spec: SequenceSpec, then: list[NextCall] | None = None
@@ -257,10 +273,12 @@ class Calls:
                 constraint=spec.constraint,
                 logprobs=spec.logprobs,
                 namespace=call.message.namespace,
-                session=0 if index else call.lease,
+                session=0 if index else call.part_of.lease,
                 session_ttl_s=_NO_END,
                 embed=spec.embed,
                 then=then or [],
+                program=call.part_of.program,
+                tokens_after=call.part_of.tokens_after,
                 quiet=spec.quiet,
             )
         )
@@ -270,7 +288,8 @@ class Calls:
         keep_as = call.message.keep_as
         if keep_as is not None:
             client_id, held = call.flight.client_id, call.request.held
-            self.sessions.keep(client_id, keep_as, held, self._clock(), call.lease)
+            lease, program = call.part_of.lease, call.part_of.program
+            self.sessions.keep(client_id, keep_as, held, self._clock(), lease, program)
             call.own_lease = False
 
     def _release(self, call: _Call, outcome: str) -> None:
@@ -283,10 +302,10 @@ class Calls:
             if sid in self._sequences and self._sequences[sid][0] is call:
                 del self._sequences[sid]
                 self._engine.send(Drop(sid=sid))
-        if (gone_on := self._gone_on.pop(call.lease, None)) is not None:
+        if (gone_on := self._gone_on.pop(call.part_of.lease, None)) is not None:
             self._engine.send(Drop(sid=gone_on))  # with a call that nobody makes
         if call.own_lease and call.sids:
-            self._release_lease(call.lease)
+            self._release_lease(call.part_of.lease)
 
     def _release_lease(self, lease: int) -> None:
         self.release_leases([lease])

@@ -19,6 +19,7 @@ from ..engine.config import (
     SPECULATIONS,
     EngineConfig,
 )
+from ..memory.quotas import CacheQuota, is_quota
 from .flight import Limits
 from .http.quota import Quota
 from .http.settings import HttpSettings, parse_http
@@ -220,11 +221,24 @@ def build_parser() -> argparse.ArgumentParser:
         help="evicted tokens to keep in the host's memory, below a KV cache on a device",
     )
     cache.add_argument(
+        "--disk-cache",
+        metavar="FOLDER",
+        help="keep there what is driven out of the host's memory, for later runtimes, too",
+    )
+    cache.add_argument(
+        "--disk-cache-bytes",
+        type=int,
+        default=10 * 1024**3,
+        metavar="N",
+        help="what its files may take",
+    )
+    cache.add_argument(
         "--namespace-quota",
         action="append",
         default=[],
-        metavar="NAME=TOKENS",
-        help="cached tokens of a namespace that requests of others never evict; may be repeated",
+        metavar="NAME=QUOTA",
+        help="what requests of others never evict of a namespace: a number of cached tokens, or "
+        "memory like 512MiB; may be repeated",
     )
     cache.add_argument(
         "--max-pinned-fraction", type=float, default=0.5, help="of the KV cache, for pins"
@@ -320,9 +334,9 @@ def parse(argv: list[str]) -> Options:
     if http_settings is not None:
         # What each key may keep in the cache is the engine's to see to.
         kept = {
-            namespace: quota.cache_tokens
+            namespace: quota.cache_quota
             for namespace, quota in http_settings.quotas.items()
-            if quota.cache_tokens is not None
+            if quota.cache_quota is not None
         }
         config = dataclasses.replace(config, namespace_quotas={**config.namespace_quotas, **kept})
     for_http = ("api_key", "allowed_host", "keys_file", "key_rate", "key_concurrency")
@@ -358,16 +372,18 @@ def parse(argv: list[str]) -> Options:
     )
 
 
-def _quotas(texts: list[str]) -> dict[str, int]:
-    """NAME=TOKENS by name. Raises ValueError."""
-    quotas: dict[str, int] = {}
+def _quotas(texts: list[str]) -> dict[str, CacheQuota]:
+    """NAME=QUOTA by name. Raises ValueError."""
+    quotas: dict[str, CacheQuota] = {}
     for text in texts:
-        name, _, number = text.partition("=")
-        if not re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", name) or not number.isdecimal():
+        name, _, given = text.partition("=")
+        quota: CacheQuota = int(given) if given.isdecimal() else given
+        if not re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", name) or not is_quota(quota):
             raise ValueError(
-                f"--namespace-quota is NAME=TOKENS, for example team-a=4096, not {text!r}"
+                "--namespace-quota is NAME=QUOTA, for example team-a=4096 (tokens) or "
+                f"team-a=512MiB, not {text!r}"
             )
-        quotas[name] = int(number)
+        quotas[name] = quota
     return quotas
 
 

@@ -4,6 +4,7 @@ asking the client. Held by service.py; plans/desk.py knows what comes after what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import RequestError
@@ -21,12 +22,20 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer
 from .answered import digest_of
-from .calls import Calls
+from .calls import Calls, Membership
 from .flight import Client
 from .flights import Flights
 
 # Who asks for the calls of plans. ZeroMQ's own names with a leading zero have five bytes.
 PLANS: Final = b"\0branchline-plans"
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """An instance by the engine's numbers: its program, and by branch the session of its calls."""
+
+    program: int
+    leases: dict[str, int] = field(default_factory=dict)
 
 
 class Programs:
@@ -44,8 +53,8 @@ class Programs:
         self._flights = flights
         self._calls = calls
         self._numbers = numbers
-        # By instance and branch: the engine's session to which the branch's calls belong.
-        self._leases: dict[str, dict[str, int]] = {}
+        # By instance, while calls of it were made.
+        self._running: dict[str, _Running] = {}
         self._inside = Client(float("inf"), inside=True)
         flights.clients[PLANS] = self._inside
         self._desk = PlanDesk(tokenizer, ask=self._ask, cancel=self._cancel, clock=clock)
@@ -93,23 +102,28 @@ class Programs:
 
         def release(outcome: str) -> None:
             self._desk.drop(run)
-            leases = self._leases.pop(run.name, None)
-            if leases is not None:
-                self._calls.release_leases(leases.values())
+            running = self._running.pop(run.name, None)
+            if running is not None:
+                self._calls.release_leases(running.leases.values())
 
         flight.on_end = release
         self._desk.begin(run)
 
-    def _ask(self, message: Generate | Score, ahead: Callable[[], list[NextCall]]) -> None:
+    def _ask(
+        self, message: Generate | Score, tokens_after: int, ahead: Callable[[], list[NextCall]]
+    ) -> None:
         flights = self._flights
         flights.count("requests")
         name, branch, _ = message.rid.split(".")
-        leases = self._leases.setdefault(name, {})
-        if branch not in leases:
-            leases[branch] = next(self._numbers)
+        if name not in self._running:
+            self._running[name] = _Running(next(self._numbers))
+        running = self._running[name]
+        if branch not in running.leases:
+            running.leases[branch] = next(self._numbers)
+        part_of = Membership(running.leases[branch], running.program, tokens_after, ahead)
         try:
             flights.check_open(PLANS, message.rid)
-            self._calls.start(PLANS, message, None, leases[branch], ahead)
+            self._calls.start(PLANS, message, None, part_of)
         except RequestError as error:
             flights.refuse(PLANS, message.rid, error)
 

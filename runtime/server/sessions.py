@@ -45,6 +45,7 @@ class _Session:
     prompt: HeldPrompt
     used_s: float
     lease: int
+    program: int
 
 
 class Sessions:
@@ -67,8 +68,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def prompt(self, client_id: bytes, number: int, now_s: float) -> list[Part]:
-        """What a session holds. Raises RequestError("session_lost")."""
+    def use(self, client_id: bytes, number: int, now_s: float) -> tuple[list[Part], int]:
+        """What a session holds, and the engine's number of the program that it belongs to. Raises
+        RequestError("session_lost")."""
         session = self._sessions.get((client_id, number))
         if session is None:
             raise RequestError(
@@ -78,14 +80,21 @@ class Sessions:
             )
         session.used_s = now_s
         self._sessions.move_to_end((client_id, number))
-        return session.prompt.parts()
+        return session.prompt.parts(), session.program
 
     def keep(
-        self, client_id: bytes, number: int, prompt: HeldPrompt, now_s: float, lease: int
+        self,
+        client_id: bytes,
+        number: int,
+        prompt: HeldPrompt,
+        now_s: float,
+        lease: int,
+        program: int,
     ) -> None:
-        """Hold a prompt as session `number` of a client; `lease` is the engine's number for it."""
+        """Hold a prompt as session `number` of a client. lease, program: the engine's numbers for
+        it and for what it belongs to."""
         self.release(client_id, [number])
-        self._sessions[client_id, number] = _Session(prompt, now_s, lease)
+        self._sessions[client_id, number] = _Session(prompt, now_s, lease, program)
         self._numbers.setdefault(client_id, set()).add(number)
         self.num_tokens += prompt.num_tokens
         while self.num_tokens > self._max_tokens:

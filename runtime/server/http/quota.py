@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...memory.quotas import CacheQuota, check_quota
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
     """None is no limit. A key that was quiet may send a second's requests at once, and at least
-    one. cache_tokens: cached tokens that others' requests never evict."""
+    one. cache_quota: what others' requests never evict, in tokens or memory."""
 
     requests_per_s: float | None = None
     concurrency: int | None = None
-    cache_tokens: int | None = None
+    cache_quota: CacheQuota | None = None
 
     def __post_init__(self) -> None:
         if self.requests_per_s is not None and not 0 < self.requests_per_s <= 1e6:
             raise ValueError("requests_per_s must be above 0 and at most 1,000,000")
         if self.concurrency is not None and not 0 < self.concurrency <= 1_000_000:
             raise ValueError("concurrency must be from 1 to 1,000,000")
-        if self.cache_tokens is not None and (
-            not isinstance(self.cache_tokens, int) or self.cache_tokens < 0
-        ):
-            raise ValueError("cache_tokens must be a whole number and not negative")
+        if self.cache_quota is not None:
+            check_quota(self.cache_quota)
 
 
 def namespace_of(digest: bytes) -> str:
@@ -42,7 +42,7 @@ def read_keys(path: str) -> dict[bytes, Quota]:
         sha256 = "9f86d0..."      # of the key; the key itself stands nowhere
         requests_per_s = 5.0      # optional
         concurrency = 16          # optional
-        cache_tokens = 20000      # optional: cached tokens that others' requests never evict
+        cache_quota = "512MiB"    # optional: what others never evict; or a number of tokens
 
     Raises ValueError, for the user to read."""
     try:
@@ -67,11 +67,12 @@ def _read_key(entry: dict[str, Any]) -> tuple[bytes, Quota]:
     text = entry.pop("sha256", None)
     if not isinstance(text, str) or len(text) != 2 * hashlib.sha256().digest_size:
         raise ValueError("sha256 must be the 64 hex digits of the key's SHA-256")
-    known = ("requests_per_s", "concurrency", "cache_tokens")
+    known = ("requests_per_s", "concurrency", "cache_quota")
     unknown = sorted(set(entry) - set(known))
     if unknown:
         raise ValueError(f"unknown field {unknown[0]!r}; known: {', '.join(known)}")
-    for name, value in entry.items():
+    for name in known[:2]:
+        value = entry.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} must be a number, not {value!r}")
     return bytes.fromhex(text), Quota(**entry)

@@ -18,17 +18,18 @@ NAMESPACES = st.sampled_from(["", "", "a"])
 
 class Engine(RuleBasedStateMachine):
     """Programs come, fork, go, expire and are retracted; after each rule every slot has one owner,
-    and at the end every output is what the model says when nothing else runs."""
+    no tenant ever lost to another what its quota holds, and at the end every output is what the
+    model says when nothing else runs."""
 
     @initialize(
         num_slots=st.sampled_from([40, 70, 200]),
         policy=st.sampled_from(["lpm", "dfs-weight", "fcfs", "priority"]),
         max_running=st.integers(1, 6),
         chunk_tokens=st.sampled_from([4, 16, 64]),
-        quota=st.sampled_from([0, 10]),
+        quota=st.sampled_from([0, 10, "240B"]),
     )
     def start(
-        self, num_slots: int, policy: str, max_running: int, chunk_tokens: int, quota: int
+        self, num_slots: int, policy: str, max_running: int, chunk_tokens: int, quota: int | str
     ) -> None:
         self.world = World(
             num_slots,
@@ -51,6 +52,8 @@ class Engine(RuleBasedStateMachine):
         priority=st.integers(0, 2),
         session=st.integers(0, 3),
         last=st.booleans(),
+        program=st.sampled_from([0, 11, 12]),
+        tokens_after=st.sampled_from([None, 0, 40]),
     )
     def submit(
         self,
@@ -62,6 +65,8 @@ class Engine(RuleBasedStateMachine):
         priority: int,
         session: int,
         last: bool,
+        program: int,
+        tokens_after: int | None,
     ) -> None:
         self.live.append(
             self.world.submit(
@@ -72,6 +77,8 @@ class Engine(RuleBasedStateMachine):
                 session=session,
                 session_ttl_s=5.0,
                 ends_session=last,
+                program=program,
+                tokens_after=tokens_after,
             )
         )
 
@@ -126,9 +133,9 @@ class Engine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
 
-    @rule(count=st.integers(1, 30))
-    def evict(self, count: int) -> None:
-        self.world.core.cache.evict(count)
+    @rule(count=st.integers(1, 30), namespace=st.sampled_from([None, "", "a"]))
+    def evict(self, count: int, namespace: str | None) -> None:
+        self.world.core.cache.evict(count, namespace)
 
     @rule()
     def flush(self) -> None:
@@ -150,6 +157,7 @@ class Engine(RuleBasedStateMachine):
             self.world.assert_idle()
             stats = self.world.core.stats()
             assert (stats["sessions"], stats["pinned_tokens"]) == (0, 0)
+            assert len(self.world.core.leases.programs) == 0
 
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

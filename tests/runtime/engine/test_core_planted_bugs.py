@@ -11,9 +11,11 @@ from test_core_random import Traffic
 from branchline.runtime.engine import inputs
 from branchline.runtime.memory.allocator import SlotAllocator, SlotIds
 from branchline.runtime.radix_cache import tree
-from branchline.runtime.radix_cache.node import Node
+from branchline.runtime.radix_cache.node import Domain, Node
+from branchline.runtime.radix_cache.order import EvictionOrder
 from branchline.runtime.radix_cache.tree import Match, RadixCache
 from branchline.runtime.scheduler.kv import KVLedger
+from branchline.runtime.scheduler.programs import ProgramTable
 from branchline.runtime.scheduler.scheduler import Scheduler
 from branchline.runtime.scheduler.sequence import Sequence
 from branchline.runtime.scheduler.waiting import WaitingQueue
@@ -78,8 +80,10 @@ def duplicates_are_not_freed(patch: Patch) -> None:
 def one_duplicate_too_many_is_freed(patch: Patch) -> None:
     insert = RadixCache.insert
 
-    def wrong_count(self: RadixCache, namespace: str, tokens: np.ndarray, slots: SlotIds) -> int:
-        return min(insert(self, namespace, tokens, slots) + 1, len(tokens))
+    def wrong_count(
+        self: RadixCache, namespace: str, tokens: np.ndarray, slots: SlotIds, program: int = 0
+    ) -> int:
+        return min(insert(self, namespace, tokens, slots, program) + 1, len(tokens))
 
     patch.setattr(RadixCache, "insert", wrong_count)
 
@@ -209,9 +213,9 @@ def a_claim_is_not_counted_above(patch: Patch) -> None:
 def a_leased_leaf_grows(patch: Patch) -> None:
     append = RadixCache._append
 
-    def grow(self: RadixCache, node: Node, tokens: bytes, slots: SlotIds) -> Node:
+    def grow(self: RadixCache, node: Node, tokens: bytes, slots: SlotIds, program: int) -> Node:
         refs, node.refs = node.refs, 0
-        grown = append(self, node, tokens, slots)
+        grown = append(self, node, tokens, slots, program)
         node.refs = refs
         return grown
 
@@ -242,6 +246,27 @@ def a_retracted_sequence_keeps_its_own_slots(patch: Patch) -> None:
     patch.setattr(KVLedger, "release", leaky)
 
 
+def a_quota_is_forgotten(patch: Patch) -> None:
+    patch.setattr(Domain, "num_for_others", property(lambda self: self.num_evictable))
+
+
+def a_quota_is_off_by_one(patch: Patch) -> None:
+    right = Domain.num_for_others.fget
+
+    def generous(self: Domain) -> int:
+        return min(self.num_evictable, right(self) + 1)
+
+    patch.setattr(Domain, "num_for_others", property(generous))
+
+
+def a_node_that_lost_its_children_is_never_evicted(patch: Patch) -> None:
+    patch.setattr(EvictionOrder, "expose", lambda self, node: None)
+
+
+def a_program_is_never_over(patch: Patch) -> None:
+    patch.setattr(ProgramTable, "let_go", lambda self, number: None)
+
+
 BUGS: list[Callable[[Patch], None]] = [
     no_lease_is_taken,
     a_lease_is_never_given_back,
@@ -265,6 +290,10 @@ BUGS: list[Callable[[Patch], None]] = [
     the_queue_is_not_told_of_growth,
     parked_sequences_are_never_woken,
     a_retracted_sequence_keeps_its_own_slots,
+    a_quota_is_forgotten,
+    a_quota_is_off_by_one,
+    a_node_that_lost_its_children_is_never_evicted,
+    a_program_is_never_over,
 ]
 
 

@@ -80,6 +80,8 @@ class Traffic:
             "session": self.rng.choice([0, 0, 1, 2, 3]),
             "session_ttl_s": self.rng.choice([0.001, 60.0]),
             "ends_session": self.rng.random() < 0.2,
+            "program": self.rng.choice([0, 0, 11, 12]),
+            "tokens_after": self.rng.choice([None, 0, 50, 500]),
         }
         self.live.append(self.world.submit(prompt, **wishes))
         self.known = [*self.known[-20:], prompt]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from hash_runner import EOS, HashRunner, HashTokenizer, continuation
@@ -20,6 +22,7 @@ from branchline.runtime.protocol import (
     Submit,
     TokenLogprob,
 )
+from branchline.runtime.radix_cache.node import Node
 
 # Longer than the longest prompt here takes in the smallest chunks.
 MAX_QUIET_STEPS = 300
@@ -70,7 +73,6 @@ class World:
         self.runner = runner or HashRunner(num_slots, vocab_size)
         self.tokenizer = HashTokenizer(vocab_size)
         settings = EngineConfig(**config)
-        self.quotas = settings.namespace_quotas
         self.core = EngineCore(
             settings,
             self.runner,
@@ -79,6 +81,8 @@ class World:
             drafter,
             strict=strict,
         )
+        self.quotas = self.core.cache.order.quotas
+        self.core.cache.evict = partial(self._evict_fairly, self.core.cache.evict)
         self.heard: dict[int, Heard] = {}
         self._next_sid = 0
         self._quiet_steps = 0
@@ -89,6 +93,25 @@ class World:
             self.runner.poison(slots)
 
         self.core.allocator.free = free_and_poison
+
+    def _evict_fairly(
+        self, evict: Callable[[int, str | None], int], n: int, namespace: str | None = None
+    ) -> int:
+        """No tenant loses anything of what its quota holds to another."""
+        others = {name: quota for name, quota in self.quotas.items() if name != namespace}
+        kept = {name: min(self.num_cached(name), quota) for name, quota in others.items()}
+        freed = evict(n, namespace)
+        for name, least in kept.items():
+            assert self.num_cached(name) >= least, f"{namespace!r} took the quota of {name!r}"
+        return freed
+
+    def num_cached(self, namespace: str) -> int:
+        """Tokens of a namespace in the tree, counted one by one."""
+        root = self.core.cache.roots.get(namespace)
+        nodes: list[Node] = [] if root is None else [root]
+        for node in nodes:  # grows while it is walked
+            nodes.extend(node.children.values())
+        return sum(len(node.slots) for node in nodes)
 
     def submit(
         self,
@@ -102,6 +125,8 @@ class World:
         session: int = 0,
         session_ttl_s: float = 60.0,
         ends_session: bool = False,
+        program: int = 0,
+        tokens_after: int | None = None,
         then: list[NextCall] | None = None,
         quiet: bool = False,
         **sampling: object,
@@ -123,6 +148,8 @@ class World:
             ends_session,
             then=then or [],
             quiet=quiet,
+            program=program,
+            tokens_after=tokens_after,
         )
         self.core.submit(submit)
         heard = self.heard[submit.sid] = Heard(submit)
@@ -142,6 +169,7 @@ class World:
             heard.failed = failed
         if check:
             self.core.check()
+            assert len(self.core.leases.programs) <= self.core.leases.num_sessions
         return events
 
     def _hear(self, progress: Progress) -> None:

@@ -209,9 +209,14 @@ class TestCheckFinds:
 
     def test_a_wrong_order_of_eviction(self) -> None:
         cache = cached(8, tokens(1, 2), tokens(1, 3))
-        order = cache.order.common.orders[0]
-        order.move_to_end(next(iter(order)))
-        with pytest.raises(InvariantError, match="before its child"):
+        cache.order.common.leaves.pop()
+        with pytest.raises(InvariantError, match="every unleased leaf"):
+            check(cache)
+
+    def test_a_node_that_begins_in_the_wrong_place(self) -> None:
+        cache = cached(8, tokens(1, 2), tokens(1, 3))
+        cache.match_prefix("", tokens(1, 2)).node.start += 1
+        with pytest.raises(InvariantError, match="begin where"):
             check(cache)
 
     def test_a_wrong_tally(self) -> None:

@@ -20,7 +20,7 @@ class Office:
         self.cache = RadixCache(SlotAllocator(100), lambda: self.now_s, quotas)
         self.leases = LeaseTable(self.cache, max_pinned)
 
-    def put(self, first: int, length: int, namespace: str = "") -> np.ndarray:
+    def put(self, first: int, length: int, namespace: str = "", program: int = 0) -> np.ndarray:
         ids = np.arange(first, first + length, dtype=np.int32)
         old = self.cache.match_prefix(namespace, ids).slots
         missing = length - len(old)
@@ -28,14 +28,14 @@ class Office:
             self.cache.evict(missing - self.cache.allocator.num_free, namespace)
         new = self.cache.allocator.allocate(missing)
         assert new is not None, "there was nothing to evict"
-        self.cache.insert(namespace, ids, np.concatenate([old, new]))
+        self.cache.insert(namespace, ids, np.concatenate([old, new]), program)
         check(self.cache)
         return ids
 
     def call(
         self, session: int, ids: np.ndarray, *, ttl_s: float = 60.0, last: bool = False
     ) -> None:
-        self.leases.begin(session, "", ttl_s)
+        self.leases.begin(session, session, "", ttl_s)
         self.leases.end(session, "", ids, last=last)
         check(self.cache)
 
@@ -68,7 +68,7 @@ class TestSessions:
     def test_a_session_with_a_call_in_flight_does_not_end(self) -> None:
         office = Office()
         kept = office.put(0, 40)
-        office.leases.begin(7, "", 10)
+        office.leases.begin(7, 7, "", 10)
         office.now_s += 1_000
         assert office.leases.expire() == 0
         office.leases.end(7, "", kept, last=False)
@@ -79,9 +79,9 @@ class TestSessions:
     def test_a_session_that_began_again_while_an_old_call_ran_ends_all_the_same(self) -> None:
         office = Office()
         kept = office.put(0, 40)
-        office.leases.begin(7, "", 10)
+        office.leases.begin(7, 7, "", 10)
         office.leases.release(7)
-        office.leases.begin(7, "", 10)
+        office.leases.begin(7, 7, "", 10)
         for _ in range(2):
             office.leases.end(7, "", kept, last=False)
         office.now_s += 11
@@ -113,6 +113,37 @@ class TestSessions:
         office.call(7, done, last=True)
         office.put(1_000, 60)
         assert (office.cached(done), office.cached(older)) == (20, 20)
+
+    def test_what_is_released_goes_before_everything_older(self) -> None:
+        office = Office()
+        older = office.put(0, 40)
+        done = office.put(500, 40)
+        office.call(7, done)
+        office.leases.release(7)
+        office.put(1_000, 60)
+        assert (office.cached(older), office.cached(done)) == (40, 0)
+
+    def test_all_that_only_the_program_used_goes_however_many_calls_it_made(self) -> None:
+        office = Office()
+        older = office.put(0, 20)
+        for length in (20, 40, 60):
+            office.cache.count_hit(
+                office.cache.match_prefix("", np.arange(500, 500 + length, dtype=np.int32)).node, 7
+            )
+            done = office.put(500, length, program=7)
+            office.call(7, done)
+        office.leases.release(7)
+        office.put(1_000, 80)
+        assert (office.cached(older), office.cached(done)) == (20, 0)
+
+    def test_a_program_is_over_when_none_of_its_sessions_is_left(self) -> None:
+        office = Office()
+        office.leases.begin(7, 3, "", 60.0)
+        office.leases.begin(8, 3, "", 60.0)
+        office.leases.release(7)
+        assert len(office.leases.programs) == 1
+        office.leases.release(8)
+        assert len(office.leases.programs) == 0
 
     def test_when_all_is_kept_the_session_used_longest_ago_gives_way(self) -> None:
         office = Office()

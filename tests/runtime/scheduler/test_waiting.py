@@ -206,3 +206,64 @@ def test_a_queue_that_came_and_went_keeps_nothing() -> None:
     assert not waiting.someone_is_due
     assert (len(waiting._order), len(waiting._deadlines), waiting._index.namespaces) == (0, 0, [])
     assert np.array_equal(np.sort(yard.allocator.free_slots()), np.arange(1_000))
+
+
+class TestPrograms:
+    def call(self, yard: Yard, program: int, tokens_after: float, prompt: list[int]) -> Sequence:
+        seq = yard.make(prompt, 1, None, 0)
+        seq.program, seq.tokens_after = program, tokens_after
+        yard.scheduler.waiting.add(seq)
+        return seq
+
+    def test_the_program_with_least_to_come_goes_first(self) -> None:
+        yard = Yard()
+        long = self.call(yard, 1, 500.0, [1, 2])
+        short = self.call(yard, 2, 100.0, [3, 4])
+        alone = yard.enqueue([5, 6])
+        assert drain(yard) == [alone, short, long]
+
+    def test_calls_of_one_program_go_in_a_row_though_others_come_between(self) -> None:
+        yard = Yard()
+        seqs = [self.call(yard, 1 + i % 2, 100.0, [i + 1, 2]) for i in range(6)]
+        assert drain(yard) == [*seqs[::2], *seqs[1::2]]
+
+    def test_a_new_call_tells_for_those_that_wait_how_much_is_to_come(self) -> None:
+        yard = Yard()
+        other = self.call(yard, 2, 300.0, [1, 2])
+        first = self.call(yard, 1, 500.0, [3, 4])
+        second = self.call(yard, 1, 100.0, [5, 6])
+        assert drain(yard) == [first, second, other]
+
+    def test_one_that_comes_back_learns_from_a_younger_one(self) -> None:
+        yard = Yard()
+        first = self.call(yard, 1, 500.0, [3, 4])
+        assert drain(yard) == [first]
+        second = self.call(yard, 1, 100.0, [5, 6])
+        yard.scheduler.waiting.add(first)
+        other = self.call(yard, 2, 300.0, [1, 2])
+        assert first.tokens_after == 100.0
+        assert drain(yard) == [first, second, other]
+
+    def test_of_one_program_the_most_cached_goes_first(self) -> None:
+        yard = Yard()
+        yard.cache_prefix(HOT)
+        cold = self.call(yard, 1, 100.0, [7, 8])
+        warm = self.call(yard, 1, 100.0, [*HOT, 7])
+        assert drain(yard) == [warm, cold]
+
+    def test_first_come_first_served_looks_at_no_program(self) -> None:
+        yard = Yard(policy="fcfs")
+        long = self.call(yard, 1, 500.0, [1, 2])
+        short = self.call(yard, 2, 100.0, [3, 4])
+        assert drain(yard) == [long, short]
+
+    def test_a_long_program_waits_no_longer_than_its_bound(self) -> None:
+        yard = Yard(max_overtakes=8)
+        long = self.call(yard, 1, 9_999.0, [1, 2])
+        overtaken = 0
+        while True:
+            self.call(yard, 2 + overtaken, 10.0, [3, 4])
+            if admit_next(yard) is long:
+                break
+            overtaken += 1
+        assert overtaken <= 8

@@ -53,17 +53,17 @@ def test_what_may_be_repeated_is_a_list_and_a_flag_replaces_it(file: Path) -> No
 
 
 def test_the_caches_settings_reach_the_engine() -> None:
-    variables = {"BRANCHLINE_SERVE_NAMESPACE_QUOTA": "team-a=100 team-b=20"}
+    variables = {"BRANCHLINE_SERVE_NAMESPACE_QUOTA": "team-a=100 team-b=20MiB"}
     argv = ["--cache-file=/x/tree", "--cache-events=50", "--max-pinned-fraction=0.25"]
     engine = parse(layered(argv, variables)).engine
-    assert engine.namespace_quotas == {"team-a": 100, "team-b": 20}
+    assert engine.namespace_quotas == {"team-a": 100, "team-b": "20MiB"}
     assert (engine.cache_file, engine.cache_events) == ("/x/tree", 50)
     assert engine.max_pinned_fraction == 0.25
 
 
-@pytest.mark.parametrize("quota", ["team", "team=", "team=-1", "te am=5", "=x"])
+@pytest.mark.parametrize("quota", ["team", "team=", "team=-1", "te am=5", "=x", "team=5XB"])
 def test_a_quota_that_is_none_is_refused(quota: str) -> None:
-    with pytest.raises(UsageError, match="NAME=TOKENS"):
+    with pytest.raises(UsageError, match="NAME=QUOTA"):
         parse([f"--namespace-quota={quota}"])
 
 

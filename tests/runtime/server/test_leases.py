@@ -112,6 +112,35 @@ def test_each_branch_of_a_plan_is_kept_until_the_plan_ends(desk: Desk) -> None:
     assert sorted(released(desk)) == sorted(set(leases))
 
 
+def test_calls_that_go_on_from_each_other_are_one_program(desk: Desk) -> None:
+    call(desk, "alone")
+    call(desk, "a", keep_as=1)
+    call(desk, "b", base=1, keep_as=2)
+    call(desk, "fork", base=1, keep_as=3)
+    call(desk, "last", base=2)
+    call(desk, "other", keep_as=4)
+    alone, first, *others, other = [submit.program for submit in desk.submits()]
+    assert alone == 0
+    assert others == [first] * 3
+    assert other not in (0, first)
+
+
+def test_the_calls_of_a_plan_are_one_program_and_say_what_may_follow(desk: Desk) -> None:
+    ask = PlanGenerate(SamplingParams(max_new_tokens=8))
+    branches = [
+        [PlanPart(Text("hello")), ask, PlanFork([1, 2]), PlanJoin([1, 2]), ask],
+        [PlanPart(Text(" left")), ask, ask],
+        [PlanPart(Text(" right")), ask],
+    ]
+    desk.ask(RunPlan(Plan(branches), [PlanInstance("p")]))
+    told: list[int | None] = []
+    for submit in (desk.submits()[number] for number in range(5)):
+        told.append(submit.tokens_after)
+        desk.step(desk.say(submit.sid, " so", end_token=True))
+    assert told == [32, 16, 16, 8, 0]
+    assert len({submit.program for submit in desk.submits()} - {0}) == 1
+
+
 def test_an_answer_says_why_its_prompt_was_not_cached(desk: Desk) -> None:
     desk.ask(Generate("a", [Text("hello good island")]))
     submit = desk.submits()[-1]

@@ -86,9 +86,9 @@ def test_one_tenant_s_flood_takes_nothing_from_another() -> None:
 
 def test_what_a_key_may_keep_in_the_cache_reaches_the_engine(tmp_path: Path) -> None:
     hashed = hashlib.sha256(KEY.encode()).hexdigest()
-    path = write_keys(tmp_path / "keys.toml", f'sha256 = "{hashed}"\ncache_tokens = 500')
+    path = write_keys(tmp_path / "keys.toml", f'sha256 = "{hashed}"\ncache_quota = "1.5MiB"')
     options = parse(["--http=127.0.0.1:0", f"--keys-file={path}"])
-    assert options.engine.namespace_quotas == {namespace_of(digest(KEY.encode())): 500}
+    assert options.engine.namespace_quotas == {namespace_of(digest(KEY.encode())): "1.5MiB"}
 
 
 def write_keys(path: Path, *tables: str) -> str:
@@ -123,7 +123,7 @@ def test_a_file_of_keys_holds_digests_and_quotas(tmp_path: Path) -> None:
         (f'sha256 = "{"0" * 64}"\nconcurrency = 0', "concurrency must be"),
         (f'sha256 = "{"0" * 64}"\nconcurrency = true', "must be a number"),
         (f'sha256 = "{"0" * 64}"\nrequests_per_s = -1', "requests_per_s must be"),
-        (f'sha256 = "{"0" * 64}"\ncache_tokens = 1.5', "cache_tokens must be"),
+        (f'sha256 = "{"0" * 64}"\ncache_quota = "lots"', "quota must be"),
         (f'sha256 = "{"0" * 64}"\nrequests_per_s = nan', "requests_per_s must be"),
     ],
 )
