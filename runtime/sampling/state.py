@@ -42,8 +42,18 @@ class SamplingState:
             or params.frequency_penalty != 0.0
             or params.presence_penalty != 0.0
         )
-        self.truncated = 0 < params.top_k < vocab_size or params.top_p < 1.0 or params.min_p > 0.0
+        self.top_k = params.top_k if 0 < params.top_k < vocab_size else 0
+        self.truncated = self.top_k > 0 or params.top_p < 1.0 or params.min_p > 0.0
         ends = {*eos_ids, *params.stop_token_ids} if params.min_new_tokens else set()
+        # Columns of a device's sampler (`runtime/kernels/triton/scores.py`).
+        self.numbers = (
+            0.0 if self.greedy else params.temperature,
+            params.top_p,
+            params.min_p,
+            params.repetition_penalty,
+            params.frequency_penalty,
+            params.presence_penalty,
+        )
         self.end_ids = np.array(sorted(i for i in ends if i < vocab_size), dtype=np.int64)
         self.bias_ids = np.array(list(params.logit_bias), dtype=np.int64)
         self.bias = np.array(list(params.logit_bias.values()), dtype=np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +51,9 @@ class DeviceSampler:
             return torch.zeros(shape, dtype=dtype, device=device)
 
         self.tokens = buffer(max_rows, dtype=torch.int64)
-        self._numbers = buffer(max_rows, width)
-        self._integers = buffer(max_rows, width, dtype=torch.int64)
+        # Integers and numbers of all rows, which travel together.
+        self._rows = buffer(max_rows * (width + width // 2), dtype=torch.int64)
+        self._integers, self._numbers = self._columns(self._rows)
         self._masks = buffer(max_rows, self._words, dtype=torch.int32)
         self._bias_ids = buffer(max_rows * MOST_BIASES, dtype=torch.int32)
         self._biases = buffer(max_rows * MOST_BIASES)
@@ -83,46 +84,42 @@ class DeviceSampler:
             raise ValueError(f"{rows} rows do not fit a sampler for {len(self.tokens)}")
         ahead = [0] * rows if in_flight is None else in_flight
         packed, mask_rows = self._packed(states, [None] * rows if masks is None else masks)
+        slots = [self._slots.of(state) if state.penalized else -1 for state in states]
         last_bias = np.cumsum([len(state.bias_ids) for state in states])
 
         # Rows behind the loaded ones, which a graph for more may compute, draw greedily and count
         # nothing.
-        numbers = np.zeros(self._numbers.shape, np.float32)
-        integers = np.zeros(self._integers.shape, np.int64)
+        staged = self._staged(*self._rows.shape, dtype=torch.int64).zero_()
+        integers, numbers = (columns.numpy() for columns in self._columns(staged))
         integers[:, [scores.SEEN.value, scores.MASK.value]] = -1
-        counted: list[tuple[int, SamplingState]] = []
-        for row, state in enumerate(states):
-            params = state.params
-            slot = self._slots.of(state) if state.penalized else -1
-            if slot >= 0 and not ahead[row]:
-                counted.append((slot, state))
-            numbers[row, :6] = (
-                0.0 if state.greedy else params.temperature,
-                params.top_p,
-                params.min_p,
-                params.repetition_penalty,
-                params.frequency_penalty,
-                params.presence_penalty,
-            )
-            integers[row, :7] = (
-                state.noise_seed,
-                state.num_new_tokens + ahead[row],
-                params.top_k if 0 < params.top_k < self.vocab_size else 0,
-                slot,
-                mask_rows[row],
-                last_bias[row] - len(state.bias_ids),
-                last_bias[row],
-            )
-        if counted:
-            self._count(counted)
-        self._send(numbers, self._numbers)
-        self._send(integers, self._integers)
-        if len(packed):
-            self._send(np.stack(packed), self._masks)
+        if rows:
+            numbers[:rows, :6] = [state.numbers for state in states]
+            columns = integers[:rows].T
+            columns[scores.SEED.value] = [state.noise_seed for state in states]
+            columns[scores.POSITION.value] = [state.num_new_tokens for state in states]
+            columns[scores.POSITION.value] += np.array(ahead)
+            columns[scores.TOP_K.value] = [state.top_k for state in states]
+            columns[scores.SEEN.value] = slots
+            columns[scores.MASK.value] = mask_rows
+            columns[scores.FIRST_BIAS.value, 1:] = last_bias[:-1]
+            columns[scores.LAST_BIAS.value] = last_bias
+        self._rows.copy_(staged, non_blocking=True)
+        if packed:
+            words = self._staged(len(packed), self._words, dtype=torch.int32)
+            np.stack(packed, out=words.numpy())
+            self._masks[: len(packed)].copy_(words, non_blocking=True)
         if rows and last_bias[-1]:
             ids = np.concatenate([state.bias_ids for state in states])
-            self._send(ids.astype(np.int32), self._bias_ids)
-            self._send(np.concatenate([state.bias for state in states]), self._biases)
+            biases = np.concatenate([state.bias for state in states])
+            self._bias_ids[: len(ids)].copy_(self._put(ids), non_blocking=True)
+            self._biases[: len(ids)].copy_(self._put(biases), non_blocking=True)
+        self._count(
+            [
+                (slot, state)
+                for slot, state, drawn in zip(slots, states, ahead, strict=True)
+                if slot >= 0 and not drawn
+            ]
+        )
 
     def launch(self, logits: torch.Tensor) -> torch.Tensor:
         """Draw a token for each row of `logits: [rows, vocab]`, for the rows last loaded.
@@ -202,27 +199,33 @@ class DeviceSampler:
 
     def _count(self, counted: list[tuple[int, SamplingState]]) -> None:
         """Fill the slots of `seen` with their states' tokens."""
+        if not counted:
+            return
         slots = np.array([slot for slot, _ in counted])
         sizes = [len(state.seen.ids) for _, state in counted]
         ids = np.concatenate([state.seen.ids for _, state in counted])
         times = np.concatenate([state.seen.generated for _, state in counted])
         places = np.repeat(slots, sizes) * self.vocab_size + ids
         self._seen.index_fill_(0, self._put(slots), 0)
-        self._seen.view(-1).index_copy_(
-            0, self._put(places), self._put(2 * times.astype(np.int32) + 1)
-        )
+        times = 2 * times.astype(np.int32) + 1
+        self._seen.view(-1).index_copy_(0, self._put(places), self._put(times))
 
-    def _put(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
-        """On the device. Pinned memory is not reused before the copy is done: torch's allocator
-        sees to that."""
+    def _columns(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The integers and the numbers in `rows`, each [max_rows, WIDTH]."""
+        width = scores.WIDTH.value
+        end = len(self.tokens) * width
+        return rows[:end].view(-1, width), rows[end:].view(torch.float32).view(-1, width)
+
+    def _staged(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
+        """Memory of the host to copy from without waiting. Torch's allocator hands it out again
+        only when the copy is done."""
+        return torch.empty(shape, dtype=dtype, pin_memory=self._device.type != "cpu")
+
+    def _put(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        """On the device."""
         source = torch.from_numpy(array)
-        if self._device.type == "cpu":
-            return source
-        return source.pin_memory().to(self._device, non_blocking=True)
-
-    def _send(self, array: npt.NDArray[np.generic], buffer: torch.Tensor) -> None:
-        """Into the beginning of `buffer`."""
-        buffer[: len(array)].copy_(self._put(array), non_blocking=True)
+        staged = self._staged(*source.shape, dtype=source.dtype).copy_(source)
+        return staged.to(self._device, non_blocking=True)
 
 
 class _Slots:
