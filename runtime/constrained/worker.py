@@ -33,8 +33,12 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not stand between replies
     known: dict[int, _Known] = {}
     decoder = msgspec.msgpack.Decoder(Job)
-    while (data := read_message(jobs)) is not None:
-        write_message(replies, msgspec.msgpack.encode(_served(decoder.decode(data), known)))
+    try:
+        while (data := read_message(jobs)) is not None:
+            write_message(replies, msgspec.msgpack.encode(_served(decoder.decode(data), known)))
+    except BrokenPipeError:
+        # Who asked has ended, and what is buffered has nowhere to go.
+        os._exit(0)
 
 
 class _Known:
