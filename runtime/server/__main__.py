@@ -16,12 +16,14 @@ def main(argv: list[str]) -> int:
     # Until the front catches it, Ctrl-C ends this process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ..standard_error import unfailing_stderr
+    from .descriptors import raise_file_limit
     from .front import Front
     from .layers import layered
     from .options import UsageError, parse, ready_fd_of
     from .report import report_failure
 
     unfailing_stderr()
+    raise_file_limit()
     try:
         if argv[:1] == [LAYERED]:
             argv = layered(argv[1:], os.environ)

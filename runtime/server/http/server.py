@@ -12,16 +12,20 @@ import uvicorn
 
 from ...protocol import ClientMessage, FrontMessage, ModelInfo
 from ...tokenizer import Tokenizer
+from ..descriptors import connections_within
 from ..history import Record
 from .app import build_app
 from .connection import BoundedConnection
 from .gate import MAX_HEAD_BYTES
 from .link import Link
+from .listener import BoundedListener, ignore_full
 from .metrics import Metrics
 from .settings import HttpSettings, listen, url_of
 
 _STOP_S: Final = 3
 _MAX_CONNECTIONS: Final = 2_048
+# Beyond that, some are taken to be told 503.
+_TOLD: Final = 256
 
 
 class HttpServer:
@@ -33,12 +37,14 @@ class HttpServer:
     """
 
     def __init__(self, settings: HttpSettings, post: Callable[[ClientMessage], None]) -> None:
-        self._listener = listen(settings)
+        most = connections_within(_MAX_CONNECTIONS + _TOLD)
+        self._listener = BoundedListener(listen(settings), most)
         self.url = url_of(self._listener)
         self._link = Link(post)
         self._metrics = Metrics()
         self._outbox: list[FrontMessage] = []
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(ignore_full)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build_app(self._link, settings, self._metrics),
@@ -52,7 +58,7 @@ class HttpServer:
                 server_header=False,
                 # Nobody's word about addresses is taken.
                 proxy_headers=False,
-                limit_concurrency=_MAX_CONNECTIONS,
+                limit_concurrency=min(_MAX_CONNECTIONS, most),
                 timeout_graceful_shutdown=_STOP_S,
             )
         )
