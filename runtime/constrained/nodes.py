@@ -14,32 +14,29 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from .charset import utf8_sequences
 from .ebnf import counted_by_walker
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
 from .vocabulary import INFINITE, Vocabulary
+from .words import Words
 
 _NODE_BYTES = 300
+# Fewer texts are as quickly looked at one by one.
+_MANY = 16
 
 
 class Node:
     """A grammar expression over bytes, with the least tokens that it takes."""
 
     __slots__ = (
-        "cost",
-        "counted",
-        "data",
-        "high",
-        "items",
-        "kind",
-        "low",
-        "suffix_costs",
-        "unread",
+        *("cost", "counted", "data", "depth", "high", "items", "kind", "low", "suffix_costs"),
+        *("unread", "words"),
     )
 
     def __init__(self, kind: str) -> None:
-        self.kind = kind  # "bytes", "set", "seq", "alt" or "repeat"
+        self.kind = kind  # "bytes", "set", "seq", "alt", "repeat" or "words"
         self.cost = INFINITE
         self.items: tuple[Node, ...] = ()
         self.unread: Callable[[], tuple[Node, ...]] | None = None
@@ -48,12 +45,32 @@ class Node:
         self.low = 0
         self.high: int | None = None
         self.counted = False
+        # "words": those from `low` to `high` (without), from position `depth` on.
+        self.words: Words | None = None
+        self.depth = 0
 
     def parts(self) -> tuple[Node, ...]:
         """What it is made of."""
         if self.unread is not None:
             self.items, self.unread = self.unread(), None
         return self.items
+
+
+def node_of_words(words: Words, depth: int, low: int, high: int) -> Node:
+    """What the texts of a range have from a position on; of one text, its bytes."""
+    key = (depth if high - low > 1 else 0, low, high)
+    node = words.nodes.get(key)
+    if node is None:
+        if high - low > 1:
+            node = Node("words")
+            node.words, node.depth, node.low, node.high = words, depth, low, high
+            node.cost = words.least_cost(depth, low, high)
+        else:
+            node = Node("bytes")
+            node.data, node.suffix_costs = words.text(low), words.costs_of(low)
+            node.cost = node.suffix_costs[0]
+        words.nodes[key] = node
+    return node
 
 
 class NodeGraph:
@@ -95,7 +112,11 @@ class NodeGraph:
             inner = [places[id(item)] for item in node.items]
             told = (node.kind, node.cost, node.data, node.suffix_costs)
             counts = (node.low, node.high, node.counted)
-            pieces.append(msgspec.msgpack.encode((*told, *counts, inner)))
+            words = None
+            if node.words is not None:
+                parts = (node.words.starts, node.words.costs)
+                words = (node.words.data, *(part.tobytes() for part in parts))
+            pieces.append(msgspec.msgpack.encode((*told, *counts, inner, words)))
             ends.append(ends[-1] + len(pieces[-1]))
         return msgspec.msgpack.encode((self.most, ends.tobytes(), b"".join(pieces)))
 
@@ -123,7 +144,7 @@ class NodeGraph:
             case Seq(items):
                 node = self._node("seq", *map(self._compile, items))
             case Alt(items):
-                node = self._node("alt", *map(self._compile, items))
+                node = self._alternatives(items)
             case Ref(name):
                 node = self._rules[name]
             case Repeat(item, low, high):
@@ -132,6 +153,20 @@ class NodeGraph:
                 node.counted = counted_by_walker(expr)
         self._compiled[id(expr)] = node
         return node
+
+    def _alternatives(self, items: tuple[Expr, ...]) -> Node:
+        texts = [item for item in items if isinstance(item, Lit) and item.data]
+        if len(texts) < _MANY:
+            return self._node("alt", *map(self._compile, items))
+        # Each has a node of its own only for `alive`.
+        costs = {item.data: self._compile(item).suffix_costs for item in texts}
+        words = Words.of({data: some for data, some in costs.items() if some[0] < INFINITE})
+        others = [item for item in items if not (isinstance(item, Lit) and item.data)]
+        if words.count < 2:
+            return self._node("alt", *map(self._compile, items))
+        node = node_of_words(words, 0, 0, words.count)
+        self._nodes.append(node)
+        return self._node("alt", node, *map(self._compile, others))
 
     def _byte_set(self, low: int, high: int) -> Node:
         node = self._node("set")
@@ -166,6 +201,8 @@ class NodeGraph:
         if node.kind == "set":
             single = any(self._vocabulary.has_byte(byte) for byte in node.data)
             return 1 if single else INFINITE - 1
+        if node.kind == "words":
+            return node.cost
         if node.kind == "seq":
             return sum(item.cost for item in node.items)
         if node.kind == "alt":
@@ -190,6 +227,8 @@ class NodeGraph:
     def _most_within(self, node: Node, found: dict[int, int]) -> int:
         if node.kind == "bytes":
             return max(node.suffix_costs)
+        if node.words is not None:
+            return min(int(node.words.costs.max()), INFINITE)
         if node.kind == "seq":
             most = after = 0
             for item in reversed(node.items):
@@ -224,8 +263,11 @@ class StoredGraph:
         if node is None:
             told = _NODE.decode(self._data[self._ends[place] : self._ends[place + 1]])
             node = self._nodes[place] = Node(told[0])
-            _, node.cost, node.data, node.suffix_costs, node.low, node.high, node.counted, _ = told
-            node.unread = partial(self._read, told[-1])
+            node.cost, node.data, node.suffix_costs, node.low, node.high, node.counted = told[1:7]
+            node.unread = partial(self._read, told[7])
+            if told[8] is not None:
+                data, *arrays = told[8]
+                node.words = Words(data, *(np.frombuffer(one, np.int64) for one in arrays))
         return node
 
     def _read(self, places: list[int]) -> tuple[Node, ...]:
@@ -236,5 +278,8 @@ _HEAD: msgspec.msgpack.Decoder[tuple[int, bytes, bytes]] = msgspec.msgpack.Decod
     tuple[int, bytes, bytes]
 )
 _NODE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-    tuple[str, int, bytes, list[int], int, int | None, bool, list[int]]
+    tuple[
+        *(str, int, bytes, list[int], int, int | None, bool, list[int]),
+        tuple[bytes, bytes, bytes] | None,
+    ]
 )

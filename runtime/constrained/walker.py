@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..errors import RequestError
 from .expr import Language
-from .nodes import Node, NodeGraph, StoredGraph
+from .nodes import Node, NodeGraph, StoredGraph, node_of_words
 from .vocabulary import INFINITE, Vocabulary
 
 # Grammars that recurse or count have no end of states; beyond this many they are forgotten.
@@ -97,6 +97,14 @@ class Walker:
             if node.kind == "set":
                 if node.data[0] <= byte <= node.data[-1]:
                     arrived.append(frame.following)
+            elif node.words is not None and node.high is not None:
+                low, high, ends = node.words.after(node.depth, node.low, node.high, byte)
+                if ends:
+                    arrived.append(frame.following)
+                if low < high:
+                    rest = node_of_words(node.words, node.depth + 1, low, high)
+                    position = 0 if rest.words is not None else node.depth + 1
+                    arrived.append(self._make(rest, position, None, frame.following))
             elif node.data[frame.low] == byte:
                 position = frame.low + 1
                 if position < len(node.data):
@@ -122,14 +130,7 @@ class Walker:
         seen: set[int] = set()
         while len(forced) < _MAX_FORCED and not state.accepting and id(state) not in seen:
             seen.add(id(state))
-            options = {
-                frame.node.data[frame.low]
-                if frame.node.kind == "bytes"
-                else frame.node.data[0]
-                if len(frame.node.data) == 1
-                else -1
-                for frame in state.frames
-            }
+            options = {_only_byte(frame) for frame in state.frames}
             if len(options) != 1 or -1 in options:
                 break
             forced.append(options.pop())
@@ -181,9 +182,10 @@ class Walker:
                 continue
             seen.add(id(frame))
             node, following = frame.node, frame.following
-            if node.cost >= INFINITE:
+            # In the middle of a token there may be no way to spell the rest of any word.
+            if node.cost >= INFINITE and node.words is None:
                 continue
-            if node.kind == "set" or (node.kind == "bytes" and node.data):
+            if node.kind in ("set", "words") or (node.kind == "bytes" and node.data):
                 leaves[id(frame)] = frame
                 if len(leaves) > _MAX_FRAMES:
                     raise RequestError(
@@ -213,3 +215,13 @@ class Walker:
             state = State(tuple(leaves.values()), accepting, slack)
             self._states[key] = state
         return state
+
+
+def _only_byte(frame: Frame) -> int:
+    """The byte that must come at a place; -1 where there are several."""
+    node = frame.node
+    if node.kind == "bytes":
+        return node.data[frame.low]
+    if node.words is not None and node.high is not None:
+        return node.words.next_byte(node.depth, node.low, node.high)
+    return node.data[0] if len(node.data) == 1 else -1
