@@ -31,6 +31,8 @@ class CudaDevice(Accelerator):
         super().__init__(torch_device)
         torch.cuda.set_device(torch_device)
         self._graph_memory = torch.cuda.graph_pool_handle()
+        # One for all captures: torch keeps freed memory apart for each stream.
+        self._side = torch.cuda.Stream()
 
     def free_bytes(self) -> int:
         return int(torch.cuda.mem_get_info(self.torch_device)[0])
@@ -70,16 +72,15 @@ class CudaDevice(Accelerator):
         return DeviceSampler(max_rows, vocab_size, self.torch_device)
 
     def capture(self, run: Replay) -> Replay:
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side):
             for _ in range(_WARM_UPS):
                 run()
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(self._side)
         graph = torch.cuda.CUDAGraph()
         # All graphs take what they need between their kernels from one pool: they never run at
         # the same time. So what `run` returned holds good until another graph is replayed.
-        with torch.cuda.graph(graph, pool=self._graph_memory):
+        with torch.cuda.graph(graph, pool=self._graph_memory, stream=self._side):
             result = run()
 
         def replay() -> torch.Tensor:

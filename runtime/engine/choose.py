@@ -92,10 +92,12 @@ class Chooser:
         token_ids = self.sampler.launch(logits)
         return Drawn(seqs, unfinished, token_ids, device.fetch(token_ids))
 
-    def finish(self, drawn: Drawn) -> list[Choice]:
-        """Wait for tokens that were drawn."""
+    def finish(self, drawn: Drawn, is_live: Callable[[Sequence], bool]) -> list[Choice]:
+        """Wait for tokens that were drawn; nobody is blamed who does not run any more."""
         token_ids: list[int] = drawn.read().tolist()
-        return drawn.unfinished + self._choices(drawn.seqs, of_drawn(token_ids))
+        live = [(i, seq) for i, seq in enumerate(drawn.seqs) if is_live(seq)]
+        sampled = of_drawn([token_ids[i] for i, _ in live])
+        return drawn.unfinished + self._choices([seq for _, seq in live], sampled)
 
     def _allowed(
         self, seqs: list[Sequence], logits: torch.Tensor

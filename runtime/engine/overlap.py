@@ -82,7 +82,7 @@ class Overlap:
 
     def begin(self, turns: list[Turn], logits: torch.Tensor) -> bool:
         """Queue the drawing of a step's tokens, which `advance` takes. False where the turns are
-        to be taken at once: nothing has changed then."""
+        to be taken at once; those whose sequences were found to fail are taken out of them."""
         if not self._runner.device.is_asynchronous or not turns or self._taker.held:
             return False
         if not all(map(_takes_one, turns)):
@@ -91,9 +91,10 @@ class Overlap:
             drawn = self._taker.draw(turns, logits, self._runner.device)
         except Exception:
             _log.exception("queueing the drawing of %d tokens failed; the host waits", len(turns))
-            return False
+            drawn = None
         if drawn is None:
-            return False
+            turns[:] = [turn for turn in turns if self._is_live(turn.seq)]
+            return not turns
         self._pending = _Pending(turns, logits, drawn)
         return True
 
@@ -159,7 +160,7 @@ class Overlap:
         """Take the pending tokens; what was drawn, by sequence."""
         turns = [turn for turn in pending.turns if self._is_live(turn.seq)]
         try:
-            self._taker.take_drawn(turns, pending.drawn, pending.logits)
+            self._taker.take_drawn(turns, pending.drawn, pending.logits, self._is_live)
         finally:
             for turn in turns:
                 if turn.finish is not None or turn.failed:

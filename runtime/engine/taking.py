@@ -57,9 +57,16 @@ class Taker:
         rows = [turn.next_row for turn in turns]
         return self._chooser.draw([turn.seq for turn in turns], _select(logits, rows), device)
 
-    def take_drawn(self, turns: list[Turn], drawn: Drawn, logits: torch.Tensor) -> None:
-        """Wait for the tokens that were drawn; those of `turns` that still want one take it."""
-        self._take_chosen(turns, self._chooser.finish(drawn), logits)
+    def take_drawn(
+        self,
+        turns: list[Turn],
+        drawn: Drawn,
+        logits: torch.Tensor,
+        is_live: Callable[[Sequence], bool],
+    ) -> None:
+        """Wait for the tokens that were drawn; `turns`, of the sequences that still run, take
+        them."""
+        self._take_chosen(turns, self._chooser.finish(drawn, is_live), logits)
         self.held.keep(turns, logits, self._chooser.allowance)
 
     def _take(self, turns: list[Turn], logits: torch.Tensor) -> None:
