@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,30 @@ def test_no_part_begins_when_time_is_up(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(command, "PARTS", {"steps": lambda run: run.report.add("x", 1.0, "")})
     assert ran(monkeypatch, "--all", "--out", str(tmp_path), "--minutes", "0") == 1
     assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == []
+
+
+def test_checks_and_timings_of_kernels_and_models_need_no_more_than_torch_and_triton() -> None:
+    """A GPU that is lent for an hour comes with torch, triton and transformers."""
+    script = """
+import importlib, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("msgspec", "zmq", "pydantic", "xgrammar", "jsonschema"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Missing())
+for name in ("__main__", "checks", "attention", "layers", "limits", "model_steps"):
+    importlib.import_module("bench.gpu." + name)
+for name in ("attention", "ops", "rope"):
+    importlib.import_module("branchline.runtime.kernels.triton." + name)
+importlib.import_module("branchline.runtime.device.select")
+"""
+    root = Path(command.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_sequences_that_share_nothing_have_slots_of_their_own() -> None:

@@ -9,15 +9,15 @@ captured step stays what it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch.utils import _pytree as pytree
 from torch.utils import backend_registration
 
-from branchline.runtime.device.base import Device, Kernels, Replay
+from branchline.runtime.device.accelerator import Accelerator
+from branchline.runtime.device.base import Kernels, Replay
 from branchline.runtime.device.cpu import TORCH_KERNELS
 from branchline.runtime.sampling import SamplingState, sample
 
@@ -81,7 +81,8 @@ def run(op: Any, *args: Any, **kwargs: Any) -> Any:
         return parts
     if op in (aten.copy_.default, aten._copy_from.default):
         src, dst = args[:2] if op is aten._copy_from.default else (args[1], args[0])
-        return copy(src, dst)
+        waits = not (args[2] if len(args) > 2 else kwargs.get("non_blocking", False))
+        return copy(src, dst, waits)
     if op is aten._to_copy.default and kwargs.get("device", HOST).type == "cpu":
         if "device" in kwargs:
             wait(op)
@@ -101,10 +102,10 @@ def run(op: Any, *args: Any, **kwargs: Any) -> Any:
     return pytree.tree_map_only(torch.Tensor, SecondTensor, result)
 
 
-def copy(src: torch.Tensor, dst: torch.Tensor) -> torch.Tensor:
+def copy(src: torch.Tensor, dst: torch.Tensor, waits: bool) -> torch.Tensor:
     if isinstance(src, SecondTensor) != isinstance(dst, SecondTensor) and Machine.tape is not None:
         raise RuntimeError("a copy between host and device cannot be captured")
-    if not isinstance(dst, SecondTensor):
+    if not isinstance(dst, SecondTensor) and waits:
         wait("copy to the host")
     inside(dst).copy_(inside(src))
     if Machine.tape is not None:
@@ -182,25 +183,25 @@ class SecondSampler:
         return SecondTensor(torch.tensor(codes))
 
 
-class SecondDevice(Device):
+class SecondDevice(Accelerator):
     """events: "fetch" when a copy to the host begins, "wait" when the host waits for it, "replay"
     when captured work is queued again. draws: whether it draws tokens itself."""
 
-    torch_device = torch.device(NAME, 0)
     captures = True
-    is_asynchronous = True
+    pins = False
 
     def __init__(self, kernels: Kernels = TORCH_KERNELS, *, draws: bool = True) -> None:
+        super().__init__(torch.device(NAME, 0))
         self.events: list[str] = []
         self.num_captures = 0
         self._kernels = kernels
         self._draws = draws
 
+    def free_bytes(self) -> int:
+        return 2_000_000
+
     def default_dtype(self, num_parameters: int) -> torch.dtype:
         return torch.float32
-
-    def kv_budget(self, fraction: float, weight_bytes: int) -> int:
-        return 1_000_000
 
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         return self._kernels
@@ -208,25 +209,23 @@ class SecondDevice(Device):
     def sampler(self, max_rows: int, vocab_size: int) -> SecondSampler | None:
         return SecondSampler() if self._draws else None
 
-    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
-        return [SecondTensor(torch.from_numpy(array.copy())) for array in arrays]
-
     def fetch(self, tensor: torch.Tensor) -> Replay:
         self.events.append("fetch")
-        copied = inside(tensor).clone()
-        waited = False
+        return super().fetch(tensor)
 
-        def wait_for_it() -> torch.Tensor:
-            nonlocal waited
-            if not waited:
+    def mark(self) -> Callable[[], None]:
+        is_over = False
+
+        def wait_for_it() -> None:
+            nonlocal is_over
+            if not is_over:
                 self.events.append("wait")
-            waited = True
-            return copied
+            is_over = True
 
         return wait_for_it
 
     def synchronize(self) -> None:
-        """It queues nothing."""
+        """What it is told to do, it has done."""
 
     def capture(self, run: Replay) -> Replay:
         self.num_captures += 1

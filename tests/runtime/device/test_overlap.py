@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from second_device import Machine, SecondDevice
+import torch
+from msgspec.structs import replace
+from second_device import Machine, SecondDevice, SecondSampler
 
 from branchline.runtime.device.base import Device
 from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
-from branchline.runtime.protocol import Regex, SamplingParams, Submit
+from branchline.runtime.protocol import NextCall, Regex, SamplingParams, Submit
 
 
 def engine(model_dir: str, device: Device, **settings: object) -> EngineCore:
@@ -102,6 +104,22 @@ def test_a_sequence_that_is_dropped_leaves_no_slot_behind(model_dir: str) -> Non
     assert core.allocator.num_free + core.cache.num_tokens == 400
 
 
+def test_calls_that_go_on_while_others_run_ahead_say_what_they_say_on_the_cpu(
+    model_dir: str,
+) -> None:
+    made = []
+    for device in (SecondDevice(), CpuDevice()):
+        core = engine(model_dir, device)
+        for sid, prompt in enumerate(PROMPTS):
+            call = greedy(sid, prompt, 4 + 2 * sid)
+            then = [NextCall([11, 12], call.sampling), NextCall([13], call.sampling)]
+            core.submit(replace(call, then=then))
+        made.append(finish(core))
+        assert core.allocator.num_free + core.cache.num_tokens == 400
+    assert made[0] == made[1]
+    assert [len(made[0][sid]) for sid in range(4)] == [12, 18, 24, 30]
+
+
 def test_a_newcomer_is_admitted_and_changes_nothing_for_the_others(model_dir: str) -> None:
     made = []
     for device in (SecondDevice(), CpuDevice()):
@@ -152,6 +170,38 @@ def test_a_step_that_cannot_run_ahead_runs_when_it_is_scheduled(
         plain.submit(greedy(sid, prompt, 10))
     assert failures
     assert made == finish(plain)
+
+
+def test_a_sequence_whose_token_cannot_be_drawn_fails_alone(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = engine(model_dir, SecondDevice())
+    launch, num_launches = SecondSampler.launch, 0
+
+    def fails_once(self: SecondSampler, logits: torch.Tensor, /) -> torch.Tensor:
+        nonlocal num_launches
+        num_launches += 1
+        drawn = launch(self, logits)
+        if num_launches == 4:
+            drawn[1] = -2
+        return drawn
+
+    monkeypatch.setattr(SecondSampler, "launch", fails_once)
+    for sid, prompt in enumerate(PROMPTS):
+        core.submit(greedy(sid, prompt, 10))
+    failed, made = [], dict[int, list[int]]()
+    while core.has_work:
+        events = core.step()
+        failed += [failure.sid for failure in events.failed]
+        for progress in events.progress:
+            made.setdefault(progress.sid, []).extend(progress.token_ids)
+    core.check()
+    plain = engine(model_dir, CpuDevice())
+    for sid, prompt in enumerate(PROMPTS):
+        plain.submit(greedy(sid, prompt, 10))
+    expected = finish(plain)
+    assert failed == [1]
+    assert made == {**expected, 1: expected[1][:3]}
 
 
 def test_what_is_read_late_is_what_was_drawn() -> None:

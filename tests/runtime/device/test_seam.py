@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from second_device import NAME, Machine, SecondDevice, SecondTensor
@@ -104,6 +105,21 @@ def test_the_engine_answers_the_same_on_the_second_device(model_dir: str) -> Non
     }
     for sid, (_, logprobs) in theirs.items():
         assert logprobs == pytest.approx(ours[sid][1], abs=1e-4)
+
+
+def test_memory_is_shared_out_by_what_the_second_device_has_free(model_dir: str) -> None:
+    config = EngineConfig(model_dir, attention_backend="torch", kv_memory_fraction=0.25)
+    runner = ModelRunner(config, SecondDevice())
+    weights = (Path(model_dir) / "model.safetensors").stat().st_size
+    slot_bytes = 2 * 2 * 2 * 8 * 4
+    assert runner.num_slots == int((2_000_000 - weights) * 0.25) // slot_bytes
+
+
+def test_arrays_are_put_in_one_copy_and_come_out_as_they_were() -> None:
+    arrays = [np.arange(3), np.arange(0), np.array([7, 9])]
+    ours = SecondDevice().put(arrays)
+    assert [tensor.tolist() for tensor in ours] == [array.tolist() for array in arrays]
+    assert len({tensor.inside.untyped_storage().data_ptr() for tensor in ours}) == 1  # type: ignore[attr-defined]
 
 
 def test_weights_and_kv_live_on_the_second_device(model_dir: str) -> None:
