@@ -38,7 +38,7 @@ class Chances:
     def note(self, node: Node, num_tokens: int, *, returned: bool) -> None:
         """So many of a node's tokens are used again, or evicted. What an open session keeps, and
         what was given up with one, tells nothing about others."""
-        if node.keeps or node.pins or node.level < 0.0:
+        if node.keeps or node.pins or node.is_given_up:
             return
         kind = _kind_of(node)
         self._total[kind] += num_tokens

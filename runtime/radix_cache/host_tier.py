@@ -48,12 +48,17 @@ class HostTier:
 
     def take(self, namespace: str, path: bytes, start: int, slots: SlotIds) -> None:
         """Keep `path` from token `start` on; its KV lies in `slots`, which are freed next."""
-        if len(slots) > self._max_tokens and self.below is None:
+        is_too_large = len(slots) > self._max_tokens
+        if is_too_large and self.below is None:
             return
         key = _key(namespace, path, start)
         self._drop(key)
         kv = {name: tensor.clone() for name, tensor in self._read_kv(slots).items()}
-        self._pieces[key] = piece = Piece(path[start * TOKEN_BYTES :], kv)
+        piece = Piece(path[start * TOKEN_BYTES :], kv)
+        if is_too_large and self.below is not None:
+            self.below.put(key[1], piece)
+            return
+        self._pieces[key] = piece
         self.num_tokens += piece.num_tokens
         while self.num_tokens > self._max_tokens:
             oldest = next(iter(self._pieces))

@@ -83,6 +83,11 @@ class Node:
         return int.from_bytes(self.tokens[:TOKEN_BYTES], sys.byteorder)
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether nobody is known to come back to it."""
+        return self.level < 0.0
+
+    @property
     def end(self) -> int:
         """The number of tokens from the root to its end."""
         return self.start + len(self.slots)

@@ -5,8 +5,8 @@ latest that was evicted when the node was last used. So what is worth twice as m
 as much traffic, nothing lives for ever, and where all is worth the same the order is LRU.
 
 Only leaves can go, since what is below a node needs it. Each domain has a heap of its unprotected
-leaves, in which an entry is void once its node was used again. A use notes the level on each node of
-the path, and scores the leaf; evicting takes the logarithm of the number of leaves.
+leaves, in which an entry is void once its node was used again. A use notes the level on each node
+of the path and scores the leaf; evicting takes the logarithm of the number of leaves.
 """
 
 from __future__ import annotations

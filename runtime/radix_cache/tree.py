@@ -159,18 +159,13 @@ class RadixCache:
     def hasten(self, node: Node) -> None:
         """A program will not come back to `node`: it goes next, and so does what is above, as far
         up as no other program used it, wants it, or has a branch there."""
-        doomed: list[Node] = []
         while (
             node.parent is not None
-            and not (node.refs or node.keeps or node.pins)
-            and not node.num_users
-            and len(node.children) <= 1
+            and not (node.refs or node.keeps or node.pins or node.num_users)
+            and all(child.is_given_up for child in node.children.values())
         ):
-            doomed.append(node)
+            self.order.hasten(node)
             node = node.parent
-        if doomed and not doomed[0].children:
-            for each in doomed:
-                self.order.hasten(each)
 
     def _claim(self, node: Node, keeps: int = 0, pins: int = 0) -> None:
         """Count at `node`, and above wherever the first claim begins or the last one ends."""

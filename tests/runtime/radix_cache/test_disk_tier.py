@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from branchline.runtime.radix_cache.disk_tier import DiskTier, Piece
+from branchline.runtime.radix_cache.host_tier import HostTier
 
 MODEL = "model-a"
 
@@ -150,3 +151,15 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_the_start(tmp_path: Path) -
     (tmp_path / "taken").write_text("")
     with pytest.raises(OSError, match="taken"):
         DiskTier(tmp_path / "taken", 10_000, MODEL)
+
+
+def test_a_piece_too_large_for_the_memory_above_drives_nothing_out_of_it(tmp_path: Path) -> None:
+    def read_kv(slots: np.ndarray) -> dict[str, torch.Tensor]:
+        return {"0": torch.zeros(1, len(slots), 1)}
+
+    tier = HostTier(10, read_kv, lambda slots, kv: None, DiskTier(tmp_path, 10_000, MODEL))
+    small, large = np.arange(8, dtype=np.int32), np.arange(100, 120, dtype=np.int32)
+    tier.take("", small.tobytes(), 0, np.arange(8))
+    tier.take("", large.tobytes(), 0, np.arange(20))
+    assert tier.num_tokens == 8
+    assert [tier.num_next("", tokens, 0) for tokens in (small, large)] == [8, 20]

@@ -136,6 +136,23 @@ class TestSessions:
         office.put(1_000, 80)
         assert (office.cached(older), office.cached(done)) == (20, 0)
 
+    def test_a_trunk_goes_with_the_last_of_its_branches(self) -> None:
+        office = Office()
+        older = office.put(0, 20)
+        trunk = office.put(500, 20, program=7)
+        office.call(1, trunk)
+        for session in (2, 3):
+            branch = np.concatenate([trunk, np.full(20, session, np.int32)])
+            fresh = office.cache.allocator.allocate(20)
+            assert fresh is not None
+            slots = office.cache.match_prefix("", trunk).slots
+            office.cache.insert("", branch, np.concatenate([slots, fresh]), 7)
+            office.call(session, branch)
+        for session in (1, 2, 3):
+            office.leases.release(session)
+        office.put(1_000, 80)
+        assert (office.cached(older), office.cached(trunk)) == (20, 0)
+
     def test_a_program_is_over_when_none_of_its_sessions_is_left(self) -> None:
         office = Office()
         office.leases.begin(7, 3, "", 60.0)
