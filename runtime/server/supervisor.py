@@ -61,7 +61,12 @@ class EngineProcess:
         self.channel.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
         self.channel.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         address = f"ipc://{self._path}"
-        self.channel.bind(address)
+        # The folder is private already; a socket that anyone may write to is one wall less.
+        old_umask = os.umask(0o177)
+        try:
+            self.channel.bind(address)
+        finally:
+            os.umask(old_umask)
         self._pulse = Pulse(directory / f"engine-{number}.pulse")
         self._process = subprocess.Popen(
             [
