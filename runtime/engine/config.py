@@ -15,12 +15,14 @@ from ..scheduler.config import Policy
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionBackend = Literal["auto", "torch", "cpu", "triton"]
+KvDtype = Literal["auto", "float8"]
 Speculation = Literal["off", "auto", "always"]
 Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128"]
 
 DTYPES: Final = get_args(Dtype)
 POLICIES: Final = get_args(Policy)
 ATTENTION_BACKENDS: Final = get_args(AttentionBackend)
+KV_DTYPES: Final = get_args(KvDtype)
 SPECULATIONS: Final = get_args(Speculation)
 QUANTIZATIONS: Final = get_args(Quantization)
 GRAMMAR_BACKENDS: Final = get_args(GrammarBackend)
@@ -37,6 +39,8 @@ class EngineConfig:
     attention_backend: "cpu" is C++ for attention and the small operators, "triton" is for GPUs,
         "torch" serves any device; "auto" is "cpu" on a CPU where it can be built, "triton" on a
         GPU where it is installed, else "torch".
+    kv_dtype: of keys and values; "auto" is `dtype`, "float8" (e4m3) takes half the memory of 16 bits,
+        with Triton on a GPU that has such numbers.
     quantization: of the weights, while they are loaded, on a CPU: "int8" (a scale per output, and
         inputs rounded as they come) or "int4" (a scale per 32, 64 or 128 inputs).
     context_length: longest sequence in tokens; None is the model's own.
@@ -73,6 +77,7 @@ class EngineConfig:
     dtype: Dtype = "auto"
     device: str = "auto"
     attention_backend: AttentionBackend = "auto"
+    kv_dtype: KvDtype = "auto"
     quantization: Quantization = "none"
     context_length: int | None = None
     kv_slots: int | None = None
@@ -105,6 +110,10 @@ class EngineConfig:
             raise ValueError(
                 f"attention_backend must be one of {', '.join(ATTENTION_BACKENDS)}, "
                 f"not {self.attention_backend!r}"
+            )
+        if self.kv_dtype not in KV_DTYPES:
+            raise ValueError(
+                f"kv_dtype must be one of {', '.join(KV_DTYPES)}, not {self.kv_dtype!r}"
             )
         if self.quantization not in QUANTIZATIONS:
             raise ValueError(

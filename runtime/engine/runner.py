@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..device.base import Device
+from ..device.base import Device, Kernels
 from ..device.select import open_device
 from ..kernels.base import Attention
 from ..memory.allocator import SlotIds
@@ -46,19 +46,19 @@ class ModelRunner:
         self.dtype = _dtype(config, self.model_config, self.device)
         self.context_length = _context_length(config, self.model_config)
         weight_bytes = sum(path.stat().st_size for path in weight_files(model_dir))
-        self.num_slots = _num_slots(
-            config, self.model_config, self.dtype, self.device, weight_bytes
-        )
+        kernels = self.device.kernels(config.attention_backend, config.quantization, self.dtype)
+        kv_dtype = _kv_dtype(config, self.dtype, kernels)
+        self.num_slots = _num_slots(config, self.model_config, kv_dtype, self.device, weight_bytes)
         self.vocab_size = self.model_config.vocab_size
         self.hidden_size = self.model_config.hidden_size
         self.eos_token_ids = self.model_config.eos_token_ids
         self.architecture = self.model_config.architecture
         # Quantized weights give other keys and values.
         quantized = () if config.quantization == "none" else (config.quantization,)
-        self.fingerprint = fingerprint(model_dir, self.dtype, *quantized)
+        rounded = () if kv_dtype is self.dtype else (kv_dtype,)
+        self.fingerprint = fingerprint(model_dir, self.dtype, *quantized, *rounded)
 
         shape = self.model_config
-        kernels = self.device.kernels(config.attention_backend, config.quantization, self.dtype)
         self.model = load_model(
             model_dir,
             shape,
@@ -74,7 +74,7 @@ class ModelRunner:
             self.num_slots + self.device.captures,
             shape.num_kv_heads,
             shape.head_dim,
-            self.dtype,
+            kv_dtype,
             self.device.torch_device,
         )
         self.attention: Attention[Any] = kernels.attention(
@@ -87,6 +87,7 @@ class ModelRunner:
             )
         self.execution = {
             "dtype": str(self.dtype).removeprefix("torch."),
+            "keys and values": str(kv_dtype).removeprefix("torch."),
             "device": self.device.describe(),
             "kernels": kernels.description,
             "weights": "as they are" if config.quantization == "none" else config.quantization,
@@ -123,6 +124,17 @@ def _dtype(config: EngineConfig, model: ModelConfig, device: Device) -> torch.dt
         return device.default_dtype(model.num_parameters)
     dtype: torch.dtype = getattr(torch, config.dtype)
     return dtype
+
+
+def _kv_dtype(config: EngineConfig, dtype: torch.dtype, kernels: Kernels) -> torch.dtype:
+    if config.kv_dtype == "auto":
+        return dtype
+    if not kernels.has_float8_kv:
+        raise ModelLoadError(
+            f"kv_dtype 'float8' is for Triton on a GPU from Ada or Hopper on, not for "
+            f"{kernels.description} here; use 'auto'"
+        )
+    return torch.float8_e4m3fn
 
 
 def _context_length(config: EngineConfig, model: ModelConfig) -> int:

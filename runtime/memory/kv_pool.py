@@ -51,7 +51,11 @@ class KVPool:
     def read(self, slots: SlotIds) -> dict[str, torch.Tensor]:
         """What `slots` hold, by layer: [2 * kv_heads, slots, head_dim]."""
         index = torch.from_numpy(slots).to(self.layers[0].heads.device)
-        return {str(i): layer.heads[:, index].cpu() for i, layer in enumerate(self.layers)}
+        dtype = self.layers[0].heads.dtype
+        return {
+            str(i): _indexable(layer.heads)[:, index].cpu().view(dtype)
+            for i, layer in enumerate(self.layers)
+        }
 
     def write(self, slots: SlotIds, kv: Mapping[str, torch.Tensor]) -> None:
         """Put what `read` gave into `slots`, in the same order. Raises ValueError when it is not of
@@ -63,11 +67,16 @@ class KVPool:
             tensor = kv.get(str(i))
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != first.dtype:
                 raise ValueError(f"layer {i} is missing or not {shape} of {first.dtype}")
-            layer.heads[:, index] = tensor.to(first.device)
+            _indexable(layer.heads)[:, index] = _indexable(tensor).to(first.device)
 
     @staticmethod
     def bytes_per_slot(num_layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> int:
         return num_layers * 2 * kv_heads * head_dim * dtype.itemsize
+
+
+def _indexable(tensor: torch.Tensor) -> torch.Tensor:
+    """`tensor`, numbers of 8 bits as bytes: torch does not index all of their types."""
+    return tensor.view(torch.uint8) if tensor.dtype.itemsize == 1 else tensor
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The matrix product of two tiles; called by the kernels of linear layers."""
+"""The matrix product of two tiles; called by the kernels of linear layers and attention."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ def dot(a, b, total):
         a = a.to(tl.float32)
         b = b.to(tl.float32)
     return tl.dot(a, tl.trans(b), total, input_precision=_PRECISION)
+
+
+@triton.jit
+def put(total, m, n, bias, out, rows, outputs, HAS_BIAS: tl.constexpr, ADDS: tl.constexpr):
+    """Store `total`, or add it to what `out` holds, rounded once."""
+    inside = (m < rows)[:, None] & (n < outputs)[None, :]
+    if HAS_BIAS:
+        total += tl.load(bias + n, mask=n < outputs, other=0.0).to(tl.float32)[None, :]
+    here = out + m[:, None].to(tl.int64) * outputs + n[None, :]
+    if ADDS:
+        total += tl.load(here, mask=inside, other=0.0).to(tl.float32)
+    tl.store(here, total.to(out.dtype.element_ty), mask=inside)

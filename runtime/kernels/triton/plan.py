@@ -19,25 +19,29 @@ from .work import DeviceWork, Int64, Machine, Work, token_starts, upload
 class TritonPlan:
     """The work of one step, and the batch whose slots it reads: they must stay where they are."""
 
-    __slots__ = ("_decode", "_decoding", "_extend", "_root", "batch", "machine")
+    __slots__ = ("_decode", "_decoding", "_extend", "_extending", "_root", "batch", "machine")
 
     def __init__(self, batch: ForwardBatch, machine: Machine) -> None:
         self.batch = batch
         self.machine = machine
         self._decoding = [i for i, length in enumerate(batch.query_lens) if length == 1]
+        self._extending = [i for i, length in enumerate(batch.query_lens) if length > 1]
         self._root = _root_of(batch, self._decoding)
-        self._decode: dict[int | None, DeviceWork | None] = {}
-        self._extend: dict[int | None, DeviceWork | None] = {}
+        self._decode: dict[int | None, DeviceWork] = {}
+        self._extend: dict[int | None, DeviceWork] = {}
 
     def decode(self, window: int | None) -> DeviceWork | None:
         """The work of the sequences with one new token, None where there are none."""
+        if not self._decoding:
+            return None
         if window not in self._decode:
-            work = self.make_decode(window) if self._decoding else None
-            self._decode[window] = self._upload(work)
+            self._decode[window] = self._upload(self.make_decode(window))
         return self._decode[window]
 
     def extend(self, window: int | None) -> DeviceWork | None:
         """The work of the sequences with several new tokens, None where there are none."""
+        if not self._extending:
+            return None
         if window not in self._extend:
             self._extend[window] = self._upload(self._make_extend(window))
         return self._extend[window]
@@ -54,14 +58,12 @@ class TritonPlan:
             shared = shared_pieces(self._root, lens, first, machine)
         return decode_work(Decoding(tokens, addresses, lens, first), machine, shared)
 
-    def _upload(self, work: Work | None) -> DeviceWork | None:
-        return None if work is None else upload(work, self.batch.positions.device)
+    def _upload(self, work: Work) -> DeviceWork:
+        return upload(work, self.batch.positions.device)
 
-    def _make_extend(self, window: int | None) -> Work | None:
+    def _make_extend(self, window: int | None) -> Work:
+        chosen = self._extending
         counts = np.asarray(self.batch.query_lens, np.int64)
-        chosen = np.flatnonzero(counts > 1).tolist()
-        if not chosen:
-            return None
         addresses, lens = self._slots_of(chosen)
         tokens = token_starts(counts)[chosen]
         return extend_work(Extending(tokens, counts[chosen], addresses, lens), self.machine, window)

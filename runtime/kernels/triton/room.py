@@ -53,6 +53,9 @@ class DecodeRoom(TritonPlan):
             self._decode[window] = DeviceWork(launches, tables[-1], self._num_partials, partials)
         self._loaded = batch
 
+    def decode(self, window: int | None) -> DeviceWork:
+        return self._decode[window]
+
     def load(self, batch: ForwardBatch) -> None:
         """Put in the work of a step, without waiting for the device. Its `context_slots` are read
         where they are; what else it holds is the caller's to copy."""

@@ -14,13 +14,8 @@ import triton
 import triton.language as tl
 
 from ...memory.kv_pool import LayerKV
+from .dot import dot
 from .work import DeviceLaunch, Partials
-
-# The interpreter multiplies the bits of bfloat16, not the numbers.
-INTERPRETED: Final = bool(triton.knobs.runtime.interpret)
-
-# Of products of float32: nearly exact on NVIDIA's tensor cores, where "ieee" would do without them.
-_PRECISION: Final = "ieee" if torch.version.hip else "tf32x3"
 
 _LOG2_E: Final = 1.4426950408889634
 
@@ -51,8 +46,6 @@ def attend_tile(
     BLOCK_D: tl.constexpr,
     HAS_WINDOW: tl.constexpr,
     HAS_SOFT_CAP: tl.constexpr,
-    PRECISION: tl.constexpr,
-    WIDEN: tl.constexpr,
 ):
     item = items + tl.program_id(0) * 6
     kv_head = tl.program_id(1)
@@ -91,13 +84,11 @@ def attend_tile(
     acc = tl.zeros([BLOCK_M, BLOCK_D], tl.float32)
     acc, top, total = _attend_keys(
         acc, top, total, tile, k, v, slots, begin, whole, position, kv_slot_stride, qk_scale,
-        soft_cap, window, HEAD_DIM, BLOCK_N, BLOCK_D, False, HAS_WINDOW, HAS_SOFT_CAP,
-        PRECISION, WIDEN,
+        soft_cap, window, HEAD_DIM, BLOCK_M, BLOCK_N, BLOCK_D, False, HAS_WINDOW, HAS_SOFT_CAP,
     )  # fmt: skip
     acc, top, total = _attend_keys(
         acc, top, total, tile, k, v, slots, whole, end, position, kv_slot_stride, qk_scale,
-        soft_cap, window, HEAD_DIM, BLOCK_N, BLOCK_D, True, HAS_WINDOW, HAS_SOFT_CAP,
-        PRECISION, WIDEN,
+        soft_cap, window, HEAD_DIM, BLOCK_M, BLOCK_N, BLOCK_D, True, HAS_WINDOW, HAS_SOFT_CAP,
     )  # fmt: skip
 
     # A query that sees no key here leaves zeros, and a sum whose logarithm is -inf.
@@ -130,13 +121,12 @@ def _attend_keys(
     soft_cap,
     window,
     HEAD_DIM: tl.constexpr,
+    BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
     MASKED: tl.constexpr,
     HAS_WINDOW: tl.constexpr,
     HAS_SOFT_CAP: tl.constexpr,
-    PRECISION: tl.constexpr,
-    WIDEN: tl.constexpr,
 ):
     """The tile's sums over keys begin .. end - 1 added to what it has. MASKED: they are not whole
     blocks that every query sees."""
@@ -160,7 +150,8 @@ def _attend_keys(
             key = tl.load(k + offsets)
             value = tl.load(v + offsets)
 
-        scores = _dot(tile, tl.trans(key.to(tile.dtype)), None, PRECISION, WIDEN) * qk_scale
+        scores = dot(tile, key.to(tile.dtype), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
+        scores *= qk_scale
         if HAS_SOFT_CAP:
             # cap * tanh(score / cap), with tanh(x) = 1 - 2 / (1 + exp(2 x)), which cannot overflow.
             scores = soft_cap * (1.0 - 2.0 / (1.0 + tl.exp2(scores)))
@@ -178,20 +169,9 @@ def _attend_keys(
         shrink = tl.exp2(top - base)
         total = total * shrink + tl.sum(weights, 1)
         acc *= shrink[:, None]
-        acc = _dot(weights.to(tile.dtype), value.to(tile.dtype), acc, PRECISION, WIDEN)
+        acc = dot(weights.to(tile.dtype), tl.trans(value.to(tile.dtype)), acc)
         top = new_top
     return acc, top, total
-
-
-@triton.jit
-def _dot(a, b, acc, PRECISION: tl.constexpr, WIDEN: tl.constexpr):
-    if WIDEN:
-        a = a.to(tl.float32)
-        b = b.to(tl.float32)
-    if acc is None:
-        return tl.dot(a, b, input_precision=PRECISION)
-    else:
-        return tl.dot(a, b, acc, input_precision=PRECISION)
 
 
 def block_d(head_dim: int) -> int:
@@ -262,7 +242,5 @@ def launch_tiles(
         BLOCK_D=block_d(head_dim),
         HAS_WINDOW=window is not None,
         HAS_SOFT_CAP=soft_cap is not None,
-        PRECISION=_PRECISION,
-        WIDEN=INTERPRETED,
         **tile_options(launch.block_m, head_dim, layer_kv.k.dtype),
     )

@@ -67,7 +67,7 @@ def _worth_sharing(root: Branch, first: Int64, machine: Machine) -> list[Shared]
         members = members[first[members] < end]  # the others' windows begin behind it
         if len(members) > 1:
             begin = max(covered, int(first[members].min()))
-            if _gain(len(members), end - begin, 1, machine) > 0:
+            if end > begin and _gain(len(members), end - begin, 1, machine) > 0:
                 chosen.append((begin, end, members))
                 covered = end
         rest.extend((child, covered) for child in branch.children.values())

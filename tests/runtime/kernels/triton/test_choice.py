@@ -28,6 +28,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> CudaDevice:
     """A GPU of 132 processors, as far as choosing kernels asks."""
     facts = SimpleNamespace(multi_processor_count=132)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     gpu = CudaDevice.__new__(CudaDevice)
     gpu.torch_device = torch.device("cuda", 0)
     return gpu
@@ -43,6 +44,14 @@ def test_a_gpu_gets_triton(gpu: CudaDevice, backend: str) -> None:
     attention = gpu.kernels(backend, "none", torch.bfloat16).attention(32, 8, 128)
     assert isinstance(attention, TritonAttention)
     assert attention.machine == Machine(32, 8, 128, processors=132)
+
+
+def test_a_gpu_that_has_no_float8_takes_none_for_keys_and_values(
+    gpu: CudaDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gpu.kernels("auto", "none", torch.bfloat16).has_float8_kv
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert not gpu.kernels("auto", "none", torch.bfloat16).has_float8_kv
 
 
 def test_torch_serves_a_gpu_when_asked_for(gpu: CudaDevice) -> None:
@@ -75,7 +84,10 @@ class InterpretedDevice(CpuDevice):
     """A CPU whose attention is Triton's, in its interpreter."""
 
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
-        return Kernels("Triton", lambda *heads: TritonAttention(Machine(*heads, processors=8)))
+        def attention(*heads: int) -> TritonAttention:
+            return TritonAttention(Machine(*heads, processors=8))
+
+        return Kernels("Triton", attention, has_float8_kv=True)
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +112,43 @@ def test_a_model_gives_the_logits_that_it_gives_with_torch(
     if device.type != "cpu":
         pytest.skip("this device's tensors are the interpreter's")
     config = EngineConfig(model_dir, kv_slots=40, dtype="float32", attention_backend="torch")
-    runners = [ModelRunner(config, CpuDevice()), ModelRunner(config, InterpretedDevice())]
+    for expected, ours in zip(
+        logits_of(ModelRunner(config, CpuDevice())),
+        logits_of(ModelRunner(config, InterpretedDevice())),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+def test_a_model_keeps_keys_and_values_in_float8(model_dir: str, device: torch.device) -> None:
+    if device.type != "cpu":
+        pytest.skip("this device's tensors are the interpreter's")
+    config = EngineConfig(model_dir, kv_slots=40, dtype="float32", kv_dtype="float8")
+    runner = ModelRunner(config, InterpretedDevice())
+    exact = ModelRunner(EngineConfig(model_dir, kv_slots=40, dtype="float32"), InterpretedDevice())
+    assert runner.fingerprint != exact.fingerprint
+    for expected, ours in zip(logits_of(exact), logits_of(runner), strict=True):
+        assert 0 < (ours - expected).abs().max() < 0.2 * expected.abs().max()
+    slots = np.array([3, 17])
+    kept = runner.read_kv(slots)
+    assert kept["0"].dtype is torch.float8_e4m3fn
+    runner.write_kv(slots + 20, kept)
+    again = runner.read_kv(slots + 20)
+    assert torch.equal(again["1"].view(torch.uint8), kept["1"].view(torch.uint8))
+
+
+def test_float8_for_keys_and_values_is_an_error_where_torch_attends(model_dir: str) -> None:
+    config = EngineConfig(model_dir, kv_slots=9, attention_backend="torch", kv_dtype="float8")
+    with pytest.raises(ModelLoadError, match="kv_dtype 'float8' is for Triton"):
+        ModelRunner(config, CpuDevice())
+
+
+def logits_of(runner: ModelRunner) -> list[torch.Tensor]:
+    """Of a prompt; then of the sequence as it goes on, beside one that begins on a part of it."""
     tokens = np.arange(24) % 50
     prompt = step_of([tokens[:20]], [np.arange(20)])
-    # The sequence goes on, and another one begins on its first ten tokens.
     both = step_of([tokens[:21], tokens[:12]], [np.arange(21), np.r_[:10, 30, 31]], [1, 2])
-    for step in (prompt, both):
-        expected, ours = (runner.forward(step) for runner in runners)
-        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    return [runner.forward(step) for step in (prompt, both)]
 
 
 def step_of(
