@@ -88,15 +88,18 @@ class SamplingState:
 
 
 class TokenCounts:
-    """The distinct tokens of a sequence and how often each was generated, as growing arrays."""
+    """The distinct tokens of a sequence and how often each was generated, as growing arrays.
+    added: what was generated, in order."""
 
     def __init__(self, prompt_ids: Iterable[int]) -> None:
+        self.added: list[int] = []
         self._index = {token: i for i, token in enumerate(dict.fromkeys(prompt_ids))}
         self._size = len(self._index)
         self._ids = np.fromiter(self._index, dtype=np.int64, count=self._size)
         self._generated = np.zeros(self._size, dtype=np.float32)
 
     def add(self, token_id: int) -> None:
+        self.added.append(token_id)
         index = self._index.get(token_id)
         if index is None:
             index = self._index[token_id] = self._size

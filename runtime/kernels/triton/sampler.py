@@ -7,6 +7,7 @@ at temperature 0, the same distribution otherwise, with a random stream of its o
 from __future__ import annotations
 
 import weakref
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,7 +59,7 @@ class DeviceSampler:
         self._bias_ids = buffer(max_rows * MOST_BIASES, dtype=torch.int32)
         self._biases = buffer(max_rows * MOST_BIASES)
         self._seen = buffer(max_rows, vocab_size, dtype=torch.int32)
-        self._slots = _Slots(max_rows)
+        self._counters = _Counters(self._seen)
         # Between the kernels: of each chunk, of each row, and the candidates.
         self._of_chunks = [buffer(max_rows, self._chunks) for _ in range(3)]
         self._best_ids = buffer(max_rows, self._chunks, dtype=torch.int32)
@@ -71,25 +72,20 @@ class DeviceSampler:
         self,
         states: Sequence[SamplingState],
         masks: Sequence[TokenMask | None] | None = None,
-        in_flight: Sequence[int] | None = None,
     ) -> None:
         """Copy what the rows' next tokens depend on to the device, without waiting for it.
 
-        masks: packed as in `sampling.sample`. in_flight: for each row how many tokens were drawn
-        here that its state does not know yet; none by default. A row with none counts its tokens
-        as its state does; the others count on from what they drew.
+        masks: packed as in `sampling.sample`.
         """
         rows = len(states)
         if rows > len(self.tokens):
             raise ValueError(f"{rows} rows do not fit a sampler for {len(self.tokens)}")
-        ahead = [0] * rows if in_flight is None else in_flight
         packed, mask_rows = self._packed(states, [None] * rows if masks is None else masks)
-        slots = [self._slots.of(state) if state.penalized else -1 for state in states]
+        slots = self._counters.slots(states)
         last_bias = np.cumsum([len(state.bias_ids) for state in states])
 
-        # Rows behind the loaded ones, which a graph for more may compute, draw greedily and count
-        # nothing.
-        staged = self._staged(*self._rows.shape, dtype=torch.int64).zero_()
+        # Rows behind the loaded ones, which a graph for more may compute, draw greedily.
+        staged = _staged(self._device, *self._rows.shape, dtype=torch.int64).zero_()
         integers, numbers = (columns.numpy() for columns in self._columns(staged))
         integers[:, [scores.SEEN.value, scores.MASK.value]] = -1
         if rows:
@@ -97,7 +93,6 @@ class DeviceSampler:
             columns = integers[:rows].T
             columns[scores.SEED.value] = [state.noise_seed for state in states]
             columns[scores.POSITION.value] = [state.num_new_tokens for state in states]
-            columns[scores.POSITION.value] += np.array(ahead)
             columns[scores.TOP_K.value] = [state.top_k for state in states]
             columns[scores.SEEN.value] = slots
             columns[scores.MASK.value] = mask_rows
@@ -105,28 +100,20 @@ class DeviceSampler:
             columns[scores.LAST_BIAS.value] = last_bias
         self._rows.copy_(staged, non_blocking=True)
         if packed:
-            words = self._staged(len(packed), self._words, dtype=torch.int32)
-            np.stack(packed, out=words.numpy())
+            words = _staged(self._device, len(packed), self._words, dtype=torch.int32)
+            np.stack([mask[: self._words] for mask in packed], out=words.numpy())
             self._masks[: len(packed)].copy_(words, non_blocking=True)
         if rows and last_bias[-1]:
             ids = np.concatenate([state.bias_ids for state in states])
             biases = np.concatenate([state.bias for state in states])
-            self._bias_ids[: len(ids)].copy_(self._put(ids), non_blocking=True)
-            self._biases[: len(ids)].copy_(self._put(biases), non_blocking=True)
-        self._count(
-            [
-                (slot, state)
-                for slot, state, drawn in zip(slots, states, ahead, strict=True)
-                if slot >= 0 and not drawn
-            ]
-        )
+            self._bias_ids[: len(ids)].copy_(_put(self._device, ids), non_blocking=True)
+            self._biases[: len(ids)].copy_(_put(self._device, biases), non_blocking=True)
 
     def launch(self, logits: torch.Tensor) -> torch.Tensor:
         """Draw a token for each row of `logits: [rows, vocab]`, for the rows last loaded.
 
         Returns int64 [rows] on the device, overwritten by the next launch: token ids, or
         NOTHING_ALLOWED or NOT_FINITE of `runtime/sampling/sample.py`. Nothing waits for the device.
-        Tokens of rows with penalties are counted for the draws that follow.
         """
         rows, vocab = logits.shape
         if vocab != self.vocab_size or rows > len(self.tokens) or logits.stride(1) != 1:
@@ -175,7 +162,6 @@ class DeviceSampler:
         sampling.choose_kernel[(rows,)](
             *inputs, sums, floors, self._counts, *found, self.tokens, vocab, TILE=_TILE, num_warps=8
         )
-        sampling.count_kernel[(rows,)](self.tokens, self._integers, self._seen, vocab, num_warps=1)
         return self.tokens[:rows]
 
     def _packed(
@@ -193,22 +179,9 @@ class DeviceSampler:
                 continue
             if id(mask) not in row_of:
                 row_of[id(mask)] = len(packed)
-                packed.append(mask[: self._words])
+                packed.append(mask)
             mask_rows.append(row_of[id(mask)])
         return packed, mask_rows
-
-    def _count(self, counted: list[tuple[int, SamplingState]]) -> None:
-        """Fill the slots of `seen` with their states' tokens."""
-        if not counted:
-            return
-        slots = np.array([slot for slot, _ in counted])
-        sizes = [len(state.seen.ids) for _, state in counted]
-        ids = np.concatenate([state.seen.ids for _, state in counted])
-        times = np.concatenate([state.seen.generated for _, state in counted])
-        places = np.repeat(slots, sizes) * self.vocab_size + ids
-        self._seen.index_fill_(0, self._put(slots), 0)
-        times = 2 * times.astype(np.int32) + 1
-        self._seen.view(-1).index_copy_(0, self._put(places), self._put(times))
 
     def _columns(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The integers and the numbers in `rows`, each [max_rows, WIDTH]."""
@@ -216,39 +189,74 @@ class DeviceSampler:
         end = len(self.tokens) * width
         return rows[:end].view(-1, width), rows[end:].view(torch.float32).view(-1, width)
 
-    def _staged(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
-        """Memory of the host to copy from without waiting. Torch's allocator hands it out again
-        only when the copy is done."""
-        return torch.empty(shape, dtype=dtype, pin_memory=self._device.type != "cpu")
 
-    def _put(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        """On the device."""
-        source = torch.from_numpy(array)
-        staged = self._staged(*source.shape, dtype=source.dtype).copy_(source)
-        return staged.to(self._device, non_blocking=True)
+class _Counters:
+    """Which slot of `seen: [slots, vocab]` (`scores.py`) counts which sequence's tokens. A sequence
+    that comes again brings only the tokens that joined it since."""
 
+    def __init__(self, seen: torch.Tensor) -> None:
+        self._seen = seen
+        self._free = list(range(len(seen)))
+        # By id, the longest unused first: the slot, and how many generated tokens it counts.
+        self._of: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
-class _Slots:
-    """Which slot of `seen` counts which sequence's tokens; its own until its state is gone."""
+    def slots(self, states: Sequence[SamplingState]) -> list[int]:
+        """The slot of each state, which counts its tokens; -1 of those without penalties."""
+        new = [state for state in states if state.penalized and id(state) not in self._of]
+        known = [state for state in states if state.penalized and id(state) in self._of]
+        self._add(known)
+        for state in new:
+            # The rows of a step are fewer than the slots: what is taken is none of theirs.
+            slot = self._free.pop() if self._free else self._of.popitem(last=False)[1][0]
+            self._of[id(state)] = (slot, len(state.seen.added))
+            weakref.finalize(state, self._release, id(state))
+        self._fill(new)
+        return [self._of[id(state)][0] if state.penalized else -1 for state in states]
 
-    def __init__(self, number: int) -> None:
-        self._free = list(range(number))
-        self._of: dict[int, int] = {}
+    def _add(self, states: list[SamplingState]) -> None:
+        places: list[int] = []
+        for state in states:
+            slot, counted = self._of[id(state)]
+            first = slot * self._seen.shape[1]
+            places += [first + token for token in state.seen.added[counted:]]
+            self._of[id(state)] = (slot, len(state.seen.added))
+            self._of.move_to_end(id(state))
+        if places:
+            indices = _put(self._seen.device, np.array(places))
+            twos = torch.full_like(indices, 2, dtype=torch.int32)
+            self._seen.view(-1).index_add_(0, indices, twos)
 
-    def of(self, state: SamplingState) -> int:
-        key = id(state)
-        if key not in self._of:
-            if not self._free:
-                raise RuntimeError(
-                    f"more than {len(self._of)} sequences with penalties are alive; make the "
-                    "sampler for as many rows as sequences run"
-                )
-            self._of[key] = self._free.pop()
-            weakref.finalize(state, self._release, key)
-        return self._of[key]
+    def _fill(self, states: list[SamplingState]) -> None:
+        if not states:
+            return
+        slots = np.array([self._of[id(state)][0] for state in states])
+        sizes = [len(state.seen.ids) for state in states]
+        ids = np.concatenate([state.seen.ids for state in states])
+        times = np.concatenate([state.seen.generated for state in states])
+        places = np.repeat(slots, sizes) * self._seen.shape[1] + ids
+        self._seen.index_fill_(0, _put(self._seen.device, slots), 0)
+        times = 2 * times.astype(np.int32) + 1
+        self._seen.view(-1).index_copy_(
+            0, _put(self._seen.device, places), _put(self._seen.device, times)
+        )
 
     def _release(self, key: int) -> None:
-        self._free.append(self._of.pop(key))
+        known = self._of.pop(key, None)
+        if known is not None:
+            self._free.append(known[0])
+
+
+def _staged(device: torch.device, *shape: int, dtype: torch.dtype) -> torch.Tensor:
+    """Memory of the host to copy from without waiting. Torch's allocator hands it out again only
+    when the copy is done."""
+    return torch.empty(shape, dtype=dtype, pin_memory=device.type != "cpu")
+
+
+def _put(device: torch.device, array: npt.NDArray[Any]) -> torch.Tensor:
+    """On the device, without waiting."""
+    source = torch.from_numpy(array)
+    staged = _staged(device, *source.shape, dtype=source.dtype).copy_(source)
+    return staged.to(device, non_blocking=True)
 
 
 def _without_ends(

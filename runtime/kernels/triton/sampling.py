@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 from .noise import of_block, of_tokens
-from .scores import MIN_P, POSITION, SEED, SEEN, TEMPERATURE, TOP_K, TOP_P, WIDTH, scores_of
+from .scores import MIN_P, POSITION, SEED, TEMPERATURE, TOP_K, TOP_P, WIDTH, scores_of
 
 # What stands in place of a token (`runtime/sampling/sample.py`): no token is allowed, or the logits
 # are not finite.
@@ -281,14 +281,3 @@ def choose_kernel(
         highest = tl.max(best, 0)
         token = tl.min(tl.where(best == highest, best_ids, vocab), 0)
         tl.store(tokens + row, token.to(tl.int64))
-
-
-@triton.jit
-def count_kernel(tokens, integers, seen, vocab):
-    """Count each row's token in the row's slot of `seen`."""
-    row = tl.program_id(0).to(tl.int64)
-    slot = tl.load(integers + row * WIDTH + SEEN)
-    token = tl.load(tokens + row)
-    if (slot >= 0) & (token >= 0):
-        here = seen + slot * vocab + token
-        tl.store(here, tl.load(here) + 2)

@@ -263,50 +263,31 @@ def test_a_masked_token_may_be_nan(device: torch.device) -> None:
     assert draw(device, logits, [state], [mask]) == expected
 
 
-def test_penalties_follow_the_tokens_drawn_before_without_the_host_s_help(
+def test_penalties_follow_the_tokens_that_join_sequences_drawn_or_not(
     device: torch.device,
 ) -> None:
+    """Three sequences that take turns on a sampler with two slots for their counts."""
+    rng = random.Random(6)
     params = SamplingParams(
         temperature=0.0, repetition_penalty=1.3, frequency_penalty=0.5, presence_penalty=0.4
     )
-    state, reference = (SamplingState(params, [3, 5], VOCAB) for _ in range(2))
-    logits = logits_of(1, 1)
-    sampler = DeviceSampler(1, VOCAB, device, block=32)
-    drawn, expected = [], []
-    for step in range(6):
-        sampler.load([state], in_flight=[step])  # as if no token had come back yet
-        drawn += sampler.launch(logits.to(device)).tolist()
-        expected += sample(logits, [reference]).token_ids
-        reference.append(expected[-1])
-    assert drawn == expected
-    assert len(set(drawn)) > 2
-
-
-def test_penalties_count_what_joined_the_sequence_and_not_what_was_drawn(
-    device: torch.device,
-) -> None:
-    params = SamplingParams(temperature=0.0, frequency_penalty=2.0)
-    state = SamplingState(params, [], VOCAB)
-    logits = logits_of(1, 1)
-    sampler = DeviceSampler(1, VOCAB, device, block=32)
-    sampler.load([state])
-    first = sampler.launch(logits.to(device)).tolist()[0]
-    state.append((first + 1) % VOCAB)
-    sampler.load([state])
-    assert sampler.launch(logits.to(device)).tolist() == [first]
-    state.append(first)
-    sampler.load([state])
-    assert (
-        sampler.launch(logits.to(device)).tolist() == sample(logits, [state]).token_ids != [first]
-    )
-
-
-def test_sequences_with_penalties_beyond_the_rows_are_refused(device: torch.device) -> None:
-    sampler = DeviceSampler(1, VOCAB, device, block=32)
-    states = [random_state(random.Random(1), repetition_penalty=1.2) for _ in range(2)]
-    sampler.load(states[:1])
-    with pytest.raises(RuntimeError, match="more than 1 sequences"):
-        sampler.load(states[1:])
+    states = [SamplingState(params, [3, 5, i], VOCAB) for i in range(3)]
+    logits = logits_of(2, 1)
+    sampler = DeviceSampler(2, VOCAB, device, block=32)
+    drawn = set()
+    for pair in ((0, 1), (0, 1), (1, 2), (2, 0), (2, 0), (1, 1), (0, 2)):
+        running = [states[i] for i in dict.fromkeys(pair)]
+        rows = logits[: len(running)]
+        sampler.load(running)
+        tokens = sampler.launch(rows.to(device)).tolist()
+        assert tokens == sample(rows, running).token_ids
+        drawn.update(tokens)
+        for state, token in zip(running, tokens, strict=True):
+            state.append(token)
+            if rng.random() < 0.5:  # a forced token, twice
+                state.append(token, sampled=False)
+                state.append(token, sampled=False)
+    assert len(drawn) > 3
 
 
 def test_a_sequence_that_ended_leaves_its_slot_to_the_next(device: torch.device) -> None:
