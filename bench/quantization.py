@@ -23,6 +23,7 @@ from branchline.runtime.models.resolve import resolve_model
 
 from .report import Report, arguments, finish
 
+CPU_QUANTIZATIONS: Final = [name for name in QUANTIZATIONS if name != "fp8"]
 LONGEST: Final = 1024
 SEED: Final = 900_001  # as evaluate.py: no training uses it
 
@@ -69,9 +70,9 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         name: ModelRunner(
             EngineConfig(model=options.model, device="cpu", quantization=name, kv_slots=LONGEST)
         )
-        for name in QUANTIZATIONS
+        for name in CPU_QUANTIZATIONS
     }
-    sums = {name: Sums() for name in QUANTIZATIONS}
+    sums = {name: Sums() for name in CPU_QUANTIZATIONS}
     for ids, weights in texts:
         exact = logits(runners["none"], ids)
         for name, runner in runners.items():

@@ -49,6 +49,10 @@ class CpuDevice(Device):
                     "attention_backend 'torch' excludes; use 'auto'"
                 )
             return TORCH_KERNELS
+        if quantization == "fp8":
+            raise ModelLoadError(
+                "quantization 'fp8' is for GPUs; on a CPU give 'int8', 'int4' or 'none'"
+            )
         if backend == "triton":
             raise ModelLoadError(
                 "attention_backend 'triton' is for GPUs, not for a CPU; leave it at its default"

@@ -17,7 +17,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionBackend = Literal["auto", "torch", "cpu", "triton"]
 KvDtype = Literal["auto", "float8"]
 Speculation = Literal["off", "auto", "always"]
-Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128"]
+Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128", "fp8"]
 
 DTYPES: Final = get_args(Dtype)
 POLICIES: Final = get_args(Policy)
@@ -39,10 +39,11 @@ class EngineConfig:
     attention_backend: "cpu" is C++ for attention and the small operators, "triton" is for GPUs,
         "torch" serves any device; "auto" is "cpu" on a CPU where it can be built, "triton" on a
         GPU where it is installed, else "torch".
-    kv_dtype: of keys and values; "auto" is `dtype`, "float8" (e4m3) takes half the memory of 16 bits,
-        with Triton on a GPU that has such numbers.
-    quantization: of the weights, while they are loaded, on a CPU: "int8" (a scale per output, and
-        inputs rounded as they come) or "int4" (a scale per 32, 64 or 128 inputs).
+    kv_dtype: of keys and values; "auto" is `dtype`, "float8" (e4m3) takes half the memory of 16
+        bits, with Triton on a GPU that has such numbers.
+    quantization: of the weights, while they are loaded: "int8" (a scale per output; on a CPU inputs
+        are rounded, too, as they come), "int4" (a scale per 32, 64 or 128 inputs), or on a GPU that
+        has float8 "fp8" (a scale per 128 x 128 weights).
     context_length: longest sequence in tokens; None is the model's own.
     kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
         memory holds, and on a CPU at most 2 GiB.

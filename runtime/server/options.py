@@ -178,7 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--quantization",
         choices=QUANTIZATIONS,
         default="none",
-        help="of the weights while they are loaded, on a CPU; int4: groups of 32 (default: none)",
+        help="of the weights while they are loaded; int4: groups of 32; fp8: on a GPU (none)",
     )
     engine.add_argument("--context-length", type=int, help="longest sequence (default: model's)")
     engine.add_argument("--kv-slots", type=int, help="tokens that the KV cache holds")

@@ -164,3 +164,8 @@ def test_quantization_without_the_kernels_is_an_error(
 ) -> None:
     with pytest.raises(ModelLoadError, match=message):
         logits_of(model_dir, quantization="int8", **settings)
+
+
+def test_a_quantization_for_gpus_is_refused_on_a_cpu(model_dir: str) -> None:
+    with pytest.raises(ModelLoadError, match="'fp8' is for GPUs"):
+        logits_of(model_dir, quantization="fp8")
