@@ -62,6 +62,11 @@ class CudaDevice(Accelerator):
         # From Ada and Hopper on; AMD's older ones have another format.
         capability = torch.cuda.get_device_capability(self.torch_device)
         has_float8 = torch.version.hip is None and capability >= (8, 9)
+        if quantization == "fp8" and not has_float8:
+            raise ModelLoadError(
+                f"quantization 'fp8' is for GPUs with float8, which {self.describe()} has not; "
+                "give 'int8' or 'int4'"
+            )
         return Kernels("Triton", attention, TritonOps(quantization), has_float8)
 
     def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:

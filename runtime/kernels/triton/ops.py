@@ -21,7 +21,7 @@ QUANTIZATIONS: Final = get_args(Quantization)
 
 class TritonOps:
     """`LayerOps` on a GPU. quantization: of the weights, while they are loaded; "fp8" needs a GPU
-    that has float8 (from Ada and Hopper, MI300)."""
+    that has float8_e4m3fn (from Ada and Hopper on)."""
 
     def __init__(self, quantization: str = "none") -> None:
         if quantization not in QUANTIZATIONS:
