@@ -96,7 +96,10 @@ def test_a_vocabulary_is_sent_once_and_known_beside_others(workers):
     double = [*single, b"aa"]
     costs = []
     for token_bytes in (single, double, single, double):
-        data = workers.run(Shape(Choices(["aa"]), limits, {}, "native", token_bytes))
+        job = Shape(
+            Choices(["aa"]), limits, {}, "native", falls_back=False, token_bytes=token_bytes
+        )
+        data = workers.run(job)
         costs.append(Walker.over(decode_shaped(data).graph).start.cost)
         assert workers.run(Try('root ::= "a"', token_bytes)) == b""
     assert costs == [2, 1, 2, 1]
