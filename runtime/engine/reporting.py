@@ -14,8 +14,10 @@ from ..scheduler.sequence import Sequence, Untold
 from ..scheduler.stop import Finish
 from .embedding import embedding_of
 
-# Long enough for a short call to be told of twice, short enough for whoever looks at the runtime.
+# How long news of a quiet sequence wait: short enough for whoever looks at the runtime. And the
+# first ones, by which the front process knows that it runs: a short call is told of once.
 _QUIET_S: Final = 0.05
+_FIRST_S: Final = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +35,13 @@ def progress_of(
     held_s = 0.0
     if seq.quiet:
         now_s = monotonic()
+        if seq.told_s is None:
+            seq.told_s = now_s + _FIRST_S - _QUIET_S
         untold = seq.untold = seq.untold or Untold(now_s)
         untold.token_ids += token_ids
         untold.logprobs += logprobs or []
         untold.num_forced += num_forced
-        if finish is None and seq.told_s is not None and now_s < seq.told_s + _QUIET_S:
+        if finish is None and now_s < seq.told_s + _QUIET_S:
             return None
         token_ids, num_forced, held_s = untold.token_ids, untold.num_forced, now_s - untold.since_s
         logprobs = untold.logprobs or None

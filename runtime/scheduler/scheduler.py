@@ -143,12 +143,14 @@ class Scheduler:
         heir.node, heir.slots = seq.node, seq.slots
         heir.num_slots, heir.num_leased = seq.num_slots, seq.num_leased
         heir.num_computed = heir.cached_tokens = seq.num_computed
-        heir.queue_s, heir.told_s = 0.0, heir.arrived_s
+        heir.queue_s = 0.0
         self.num_hit_tokens += heir.num_computed
         if heir.num_computed < heir.max_match:
             heir.cache_miss = self._history.explain(
                 heir.namespace, heir.ids, heir.num_computed, None
             )
+        seq.node = None
+        seq.num_slots = seq.num_leased = seq.num_computed = 0
         self.running[self.running.index(seq)] = heir
         self.waiting.wake(seq, gone=True)
 

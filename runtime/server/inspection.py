@@ -111,7 +111,8 @@ def _requests(
             kind=record.kind,
             constraint=record.constraint,
             num_sequences=record.num_sequences,
-            states=[states[sid] for sid in record.sids if sid in states],
+            # A sequence may have gone on with another request than one that has ended.
+            states=[states[sid] for sid in record.sids if sid in states and not record.ended_s],
             prompt_tokens=record.prompt_tokens,
             cached_tokens=record.cached_tokens,
             generated_tokens=record.generated_tokens,
