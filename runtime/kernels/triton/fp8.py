@@ -12,7 +12,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .dot import dot
+from .dot import dot, put
 from .packing import STEP, Quantized
 
 LARGEST: Final = torch.finfo(torch.float8_e4m3fn).max
@@ -85,13 +85,7 @@ def _product(
         total += product
     if GROUP == 0:
         total *= tl.load(of_output, mask=inside_n, other=0.0)[None, :]
-    if HAS_BIAS:
-        total += tl.load(bias + n, mask=inside_n, other=0.0).to(tl.float32)[None, :]
-    inside = inside_m[:, None] & inside_n[None, :]
-    here = out + m[:, None].to(tl.int64) * outputs + n[None, :]
-    if ADDS:
-        total += tl.load(here, mask=inside, other=0.0).to(tl.float32)
-    tl.store(here, total.to(out.dtype.element_ty), mask=inside)
+    put(total, m, n, bias, out, rows, outputs, HAS_BIAS, ADDS)
 
 
 def round_rows(x: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:

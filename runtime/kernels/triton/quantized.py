@@ -14,7 +14,7 @@ import torch.nn.functional as F
 import triton
 import triton.language as tl
 
-from .dot import dot
+from .dot import dot, put
 from .fp8 import fp8_product
 from .packing import STEP, Quantized
 
@@ -25,18 +25,6 @@ MOST_ROWS: Final = 64
 _PROGRAMS: Final = 512
 _BLOCK_N: Final = 64
 _BLOCK_K: Final = 256  # of unpacking
-
-
-@triton.jit
-def _put(total, m, n, bias, out, rows, outputs, HAS_BIAS: tl.constexpr, ADDS: tl.constexpr):
-    """Store `total`, or add it to what `out` holds, rounded once."""
-    inside = (m < rows)[:, None] & (n < outputs)[None, :]
-    if HAS_BIAS:
-        total += tl.load(bias + n, mask=n < outputs, other=0.0).to(tl.float32)[None, :]
-    here = out + m[:, None].to(tl.int64) * outputs + n[None, :]
-    if ADDS:
-        total += tl.load(here, mask=inside, other=0.0).to(tl.float32)
-    tl.store(here, total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -111,7 +99,7 @@ def _product(
     if GROUP == 0:
         total *= tl.load(of_output, mask=n < outputs, other=0.0).to(tl.float32)[None, :]
     if PARTS == 1:
-        _put(total, m, n, bias, out, rows, outputs, HAS_BIAS, ADDS)
+        put(total, m, n, bias, out, rows, outputs, HAS_BIAS, ADDS)
     else:
         here = parts + ((part * rows + m[:, None]).to(tl.int64) * outputs + n[None, :])
         tl.store(here, total, mask=valid_m & (n < outputs)[None, :])
@@ -136,7 +124,7 @@ def _sum_parts(
     for part in tl.static_range(PARTS):
         here = parts + ((part * rows + m[:, None]).to(tl.int64) * outputs + n[None, :])
         total += tl.load(here, mask=inside, other=0.0)
-    _put(total, m, n, bias, out, rows, outputs, HAS_BIAS, ADDS)
+    put(total, m, n, bias, out, rows, outputs, HAS_BIAS, ADDS)
 
 
 @triton.jit
