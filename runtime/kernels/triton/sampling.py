@@ -100,6 +100,19 @@ def draw_kernel(
 
 
 @triton.jit
+def _highest(keys, k):
+    """The k-th highest of a tile of keys."""
+    low = 0
+    end = _ONE + 0
+    while low < end:
+        middle = (low + end) // 2
+        enough = tl.sum((keys > middle).to(tl.int32), 0) >= k
+        low = tl.where(enough, middle + 1, low)
+        end = tl.where(enough, end, middle)
+    return low
+
+
+@triton.jit
 def settle_kernel(
     numbers,
     integers,
@@ -146,15 +159,8 @@ def settle_kernel(
             floor = tl.maximum(floor, 0.99 * (1.0 - top_p) * total / vocab)
         if (top_k > 0) & (top_k <= chunks):
             # k chunks have a token at least this likely.
-            keys = weights.to(tl.int32, bitcast=True)
-            low = 0
-            end = _ONE + 0
-            while low < end:
-                middle = (low + end) // 2
-                enough = tl.sum((keys > middle).to(tl.int32), 0) >= top_k
-                low = tl.where(enough, middle + 1, low)
-                end = tl.where(enough, end, middle)
-            floor = tl.maximum(floor, low.to(tl.float32, bitcast=True))
+            kth = _highest(weights.to(tl.int32, bitcast=True), top_k)
+            floor = tl.maximum(floor, kth.to(tl.float32, bitcast=True))
     tl.store(tops + row, top)
     tl.store(sums + row, total)
     tl.store(floors + row, floor)
