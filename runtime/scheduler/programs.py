@@ -35,8 +35,8 @@ class ProgramTable:
     def __init__(self) -> None:
         self._programs: dict[int, _Program] = {}
         # By number of calls: programs that made so many, and those of them that then ended.
-        self._reached = [_IMAGINED] * (_MOST_CALLS + 1)
-        self._ended = [_IMAGINED / (1.0 + _CALLS_AFTER)] * (_MOST_CALLS + 1)
+        self._reached = [0.0] * (_MOST_CALLS + 1)
+        self._ended = [0.0] * (_MOST_CALLS + 1)
         self._tokens_per_call = _TOKENS_PER_CALL
 
     def __len__(self) -> int:
@@ -77,7 +77,9 @@ class ProgramTable:
         for reached, ended in zip(
             self._reached[: num_calls - 1 : -1], self._ended[: num_calls - 1 : -1], strict=True
         ):
-            after = (1.0 + after) * (1.0 - ended / reached)
+            ending = (ended + _IMAGINED / (1.0 + _CALLS_AFTER)) / (reached + _IMAGINED)
+            # Of one that waited long between two calls it is nearly forgotten that it came so far.
+            after = (1.0 + after) * max(0.0, 1.0 - ending)
         return after
 
     def note_call(self, num_tokens: int) -> None:

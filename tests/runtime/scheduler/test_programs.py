@@ -79,3 +79,14 @@ def test_calls_of_plans_teach_nothing_about_others() -> None:
     table.call(1, 100)
     table.let_go(1)
     assert table.calls_after(1) == before
+
+
+def test_one_that_outlives_a_thousand_others_does_not_upset_the_guess() -> None:
+    table = ProgramTable()
+    table.hold(1)
+    for _ in range(5):
+        table.call(1, None)
+    for number in range(2, 2_000):
+        run_one(table, number, 1)
+    table.let_go(1)
+    assert all(table.calls_after(num_calls) >= 0 for num_calls in range(1, 80))
