@@ -46,9 +46,9 @@ def test_decoding_over_a_tree_matches_the_definition(
 
 @pytest.mark.usefixtures("eager")
 def test_more_queries_than_a_tile_has_room_for_share_a_prefix(steps: Any, attend: Any) -> None:
-    shared, *own = steps.contexts(random.Random(4), [200, *[1] * 70])
-    step = steps.make(
-        [1] * 70, [shared + slots for slots in own], heads=1, kv_heads=1, dtype=torch.float32
-    )
+    # Four queries of 16 heads fill a tile.
+    shared, *own = steps.contexts(random.Random(4), [200, *[1] * 6])
+    contexts = [shared + slots for slots in own]
+    step = steps.make([1] * 6, contexts, heads=16, kv_heads=1, dtype=torch.float32)
     ours = attend(step, shares=True)
     torch.testing.assert_close(ours.double(), steps.naive(step, None), rtol=0, atol=1e-5)
