@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -92,8 +93,19 @@ def _found(builder: SchemaBuilder, source: str, pointer: str) -> Automaton | Non
     try:
         return pattern_automaton(source, builder.limits)
     except RequestError as error:
+        if not _is_checkable(source):
+            refuse(pointer, error.message)
         builder.report.superset(pointer, error.message)
         return None
+
+
+def _is_checkable(source: str) -> bool:
+    """Whether a finished value can be held against a pattern: `jsonschema` does so with `re`."""
+    try:
+        re.compile(source)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def _of_length(builder: SchemaBuilder, machine: Automaton, branch: Branch) -> Automaton:

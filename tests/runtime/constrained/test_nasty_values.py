@@ -230,6 +230,14 @@ def test_twenty_thousand_constants_are_one_schema():
     assert not takes(walker, '"v20000"')
 
 
+def test_a_pattern_that_nobody_can_check_is_refused_though_others_are_checked_later():
+    later = walker_of(string(pattern="(?<=a)b"), on_unsupported="validate")
+    assert takes(later, '"b"')
+    with pytest.raises(RequestError, match="invalid regular expression") as caught:
+        walker_of(string(pattern=r"\p{L}"), on_unsupported="validate")
+    assert caught.value.pointer == "#/pattern"
+
+
 @pytest.mark.parametrize(
     ("schema", "pointer"),
     [
