@@ -62,7 +62,8 @@ class Accelerator(Device):
         dtype = torch.from_numpy(arrays[0]).dtype
         staged = torch.empty(sum(lengths), dtype=dtype, pin_memory=self.pins)
         np.concatenate(arrays, out=staged.numpy())
-        return list(staged.to(self.torch_device, non_blocking=True).split(lengths))
+        there = staged.to(self.torch_device, non_blocking=True)
+        return list(torch.split(there, lengths))
 
     def fetch(self, tensor: torch.Tensor) -> Replay:
         host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=self.pins)

@@ -32,7 +32,7 @@ class CudaDevice(Accelerator):
         torch.cuda.set_device(torch_device)
         self._graph_memory = torch.cuda.graph_pool_handle()
         # One for all captures: torch keeps freed memory apart for each stream.
-        self._side = torch.cuda.Stream()
+        self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def free_bytes(self) -> int:
         return int(torch.cuda.mem_get_info(self.torch_device)[0])
