@@ -50,7 +50,13 @@ class Workers:
                 retry_after_s=1.0,
             ) from None
         job = Job(work, limits.max_compile_s, limits.max_compile_bytes)
-        reply = worker.ask(job, _START_S + _PATIENCE * limits.max_compile_s)
+        try:
+            reply = worker.ask(job, _START_S + _PATIENCE * limits.max_compile_s)
+        except UnicodeEncodeError:
+            worker.kill()
+            raise RequestError(
+                "grammar", "the constraint holds half a surrogate pair", pointer="/constraint"
+            ) from None
         if isinstance(reply, Reply):
             with self._lock:
                 kept = not self._closed and (reply.error is None or reply.error[0] != MEMORY)

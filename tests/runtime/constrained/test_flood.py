@@ -1,0 +1,94 @@
+"""Ever new schemas against the cache of compiled grammars: memory is bounded, nothing goes to disk,
+and what is asked for again and again stays (S10)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from branchline.runtime.constrained.compiler import GrammarCompiler
+from branchline.runtime.constrained.limits import GrammarLimits
+from branchline.runtime.protocol import JsonSchema
+from branchline.runtime.tokenizer import Tokenizer
+
+MIB = 2**20
+HOT = JsonSchema('{"type":"object","properties":{"hot":{"type":"boolean"}},"required":["hot"]}')
+EVERY = 10
+# What allocators come to hold late; 750 schemas that were not let go take 50 MiB.
+SLACK_MIB = 20
+
+
+def unique(number: int) -> JsonSchema:
+    """A schema that no other number has."""
+    names = {f"field_{number}_{index}": {"enum": [number, f"v{number}"]} for index in range(4)}
+    return JsonSchema(json.dumps({"type": "object", "properties": names, "required": list(names)}))
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="module")
+def written() -> list[str]:
+    """Files that this process opens for writing or makes, from now on; an audit hook stays."""
+    seen: list[str] = []
+    writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(flags, int) and flags & writes:
+                seen.append(str(path))
+        elif event in ("os.mkdir", "os.rename", "shutil.copyfile"):
+            seen.append(str(arguments))
+
+    sys.addaudithook(hook)
+    return seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("number", "cache_mib"),
+    [
+        (1_500, 4),
+        pytest.param(100_000, 256, marks=[pytest.mark.nightly, pytest.mark.timeout(1_700)]),
+    ],
+)
+def test_new_schemas_fill_the_cache_and_no_more(
+    tokenizer: Tokenizer, written: list[str], number: int, cache_mib: int
+) -> None:
+    limits = GrammarLimits(cache_bytes=cache_mib * MIB)
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, limits)
+    hot = compiler.compile(HOT)
+    compiler.compile(unique(-1))
+    written.clear()
+    before = resident_bytes()
+    most = [0, 0]  # of either half
+    found = 0
+    for index in range(number):
+        compiler.compile(unique(index))
+        assert compiler.cached_bytes <= limits.cache_bytes
+        if index % EVERY == 0:
+            found += compiler.compile(HOT) is hot
+            half = 2 * index // number
+            most[half] = max(most[half], resident_bytes() - before)
+    asked = -(-number // EVERY)
+    first, second = (size / MIB for size in most)
+    print(f"{number} schemas: {first:.1f} and {second:.1f} MiB more, hot one {found} of {asked}")
+    assert found >= 0.99 * asked
+    assert written == []
+    # What is kept, what the allocator keeps besides, and nothing for each schema that is forgotten.
+    assert compiler.misses == number + 2
+    assert second <= 1.05 * cache_mib + 64
+    assert second - first <= max(0.05 * cache_mib, SLACK_MIB)
+
+
+def test_what_is_written_would_be_seen(written: list[str], tmp_path: Path) -> None:
+    """Planted: one file."""
+    written.clear()
+    (tmp_path / "cache").write_text("{}")
+    assert written == [str(tmp_path / "cache")]
