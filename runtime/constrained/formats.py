@@ -29,6 +29,9 @@ _PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,48}"
 # A colon in the first part of a path would end a scheme.
 _PATH_REFERENCE = r"[A-Za-z0-9._~!$&'()*+,;=@/-]{0,48}"
 
+# Two slashes at the beginning would make what follows a host.
+_RELATIVE = rf"(?:[A-Za-z0-9._~!$&'()*+,;=@-]{_PATH_REFERENCE})?"
+
 # Regular expressions with groups in groups; classes hold ranges that are in order.
 _ONE = (
     r"(?:[A-Za-z0-9_ :;,/@#%&=<>~\"'!`-]|\.|\\[dDwWsS.\\/^$*+?()\[\]{}|\"'-]"
@@ -69,7 +72,7 @@ PATTERNS: dict[str, str] = {
 }
 PATTERNS |= {
     "iri": PATTERNS["uri"],
-    "uri-reference": rf"(?:{PATTERNS['uri']}|/?{_PATH_REFERENCE}(?:\?{_PATH})?(?:#{_PATH})?)",
+    "uri-reference": rf"(?:{PATTERNS['uri']}|/?{_RELATIVE}(?:\?{_PATH})?(?:#{_PATH})?)",
     "uri-template": rf"(?:https?://{_HOST})?/?{_PATH_REFERENCE}(?:\{{{_NAME}\}}{_PATH_REFERENCE}){{0,4}}",
     "idn-email": PATTERNS["email"],
     "idn-hostname": PATTERNS["hostname"],

@@ -66,6 +66,11 @@ CASES = {
         ['"EXAMPLE.com"', '"a"'],
         ['"-a.com"', '"a..b"', '"a-"'],
     ),
+    "a relative address": (
+        string(format="uri-reference"),
+        ['"/a/b"', '"a@b/c?d#e"', '""', '"/"', '"#x"'],
+        ['"//a@b@example.com/"', '"//a"', '"a:b"'],
+    ),
     "short ipv6": (
         string(format="ipv6"),
         ['"::"', '"fe80::1"', '"1::8"'],
