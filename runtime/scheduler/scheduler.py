@@ -139,7 +139,13 @@ class Scheduler:
         computed and what it holds."""
         heir.arrival, heir.preemptions = seq.arrival, seq.preemptions
         # The last token of a prompt is computed in any case: its logits decide what follows.
-        self.confirm(seq, min(seq.num_computed, heir.max_match))
+        num_kept = min(seq.num_computed, heir.max_match)
+        if num_kept < seq.num_leased:
+            # The tree owns what would have to be given back: the heir leases what it can use.
+            self.finish(seq)
+            self.submit(heir)
+            return
+        self.confirm(seq, num_kept)
         heir.node, heir.slots = seq.node, seq.slots
         heir.num_slots, heir.num_leased = seq.num_slots, seq.num_leased
         heir.num_computed = heir.cached_tokens = seq.num_computed
