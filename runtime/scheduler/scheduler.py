@@ -140,6 +140,9 @@ class Scheduler:
         heir.arrival, heir.preemptions = seq.arrival, seq.preemptions
         # The last token of a prompt is computed in any case: its logits decide what follows.
         num_kept = min(seq.num_computed, heir.max_match)
+        # A guessed stop was computed, too, and another token comes in its place.
+        if (differs := seq.ids[:num_kept] != heir.ids[:num_kept]).any():
+            num_kept = int(differs.argmax())
         if num_kept < seq.num_leased:
             # The tree owns what would have to be given back: the heir leases what it can use.
             self.finish(seq)
