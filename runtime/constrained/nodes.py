@@ -279,7 +279,14 @@ _HEAD: msgspec.msgpack.Decoder[tuple[int, bytes, bytes]] = msgspec.msgpack.Decod
 )
 _NODE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
     tuple[
-        *(str, int, bytes, list[int], int, int | None, bool, list[int]),
+        str,
+        int,
+        bytes,
+        list[int],
+        int,
+        int | None,
+        bool,
+        list[int],
         tuple[bytes, bytes, bytes] | None,
     ]
 )
