@@ -138,6 +138,6 @@ def test_doctor_names_the_package_that_would_add_something(
 def test_the_servers_flags_are_completed() -> None:
     command = ServeCommand("serve")
     found = [item.value for item in command.shell_complete(None, "--kv")]
-    assert found == ["--kv-memory-fraction", "--kv-slots"]
+    assert sorted(found) == ["--kv-dtype", "--kv-memory-fraction", "--kv-slots"]
     assert "--config" in [item.value for item in command.shell_complete(None, "--")]
     assert command.shell_complete(None, "--nothing") == []
