@@ -205,7 +205,6 @@ def test_a_schema_that_nothing_satisfies_is_refused_when_compiled(schema, compil
         "[" * 5_000,
         '{"type":"array","items":' * 200 + "{}" + "}" * 200,
         json.dumps({"properties": {f"p{index}": {} for index in range(3_000)}}),
-        json.dumps({"properties": {f"p{index}": {} for index in range(150)}}),
         json.dumps({"type": "string", "minLength": 10_000}),
         json.dumps({"type": "array", "minItems": 10_000}),
     ],
@@ -213,6 +212,27 @@ def test_a_schema_that_nothing_satisfies_is_refused_when_compiled(schema, compil
 def test_schemas_that_are_broken_or_too_large_are_refused_at_once(source):
     with pytest.raises(RequestError) as caught:
         build_language(JsonSchema(source), GrammarLimits())
+    assert caught.value.code == "grammar"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {f"p{index}": {} for index in range(1_001)}},
+        {
+            "type": "array",
+            "prefixItems": [
+                {"type": "object", "properties": {f"{name}{index}": {} for index in range(800)}}
+                for name in "ab"
+            ],
+            "minItems": 2,
+        },
+    ],
+    ids=["in one object", "in two objects"],
+)
+def test_too_many_optional_properties_are_refused_at_once(schema):
+    with pytest.raises(RequestError, match="too many optional properties: at most 1000") as caught:
+        build_language(wire(schema), GrammarLimits())
     assert caught.value.code == "grammar"
 
 
