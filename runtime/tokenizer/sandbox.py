@@ -27,6 +27,9 @@ MAX_RENDER_S: Final = 0.2
 _MAX_ITEMS: Final = 100_000
 _MAX_INT_BITS: Final = 4_096
 _MAX_INDENT: Final = 64
+# Calls within calls, of macros and recursive loops: Python's own bound belongs to the process, and
+# where somebody has raised it the stack overflows first.
+_MAX_CALLS: Final = 100
 
 # What chat templates are made of. Left out is what pads, repeats or formats by a number.
 _FILTERS: Final = (
@@ -73,6 +76,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             finalize=_shown,
         )
         self._deadline_s = float("inf")
+        self._num_calls = 0
         self.filters = {name: jinja2.filters.FILTERS[name] for name in _FILTERS}
         self.filters |= {
             "tojson": _to_json,
@@ -90,6 +94,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def start(self) -> None:
         """Give the template its time from now on."""
+        self._num_calls = 0
         self._deadline_s = time.thread_time() + MAX_RENDER_S
 
     def check_clock(self) -> None:
@@ -130,7 +135,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         text = getattr(called, "__self__", None)
         if isinstance(text, str):
             return _weighed(self._call_text(context, called, text, args, kwargs))
-        return _weighed(super().call(context, called, *args, **kwargs))
+        if self._num_calls >= _MAX_CALLS:
+            raise TemplateError(f"the chat template calls over {_MAX_CALLS} levels deep")
+        self._num_calls += 1
+        try:
+            return _weighed(super().call(context, called, *args, **kwargs))
+        finally:
+            self._num_calls -= 1
 
     def _call_text(
         self, context: Any, called: Any, text: str, args: tuple[Any, ...], kwargs: dict[str, Any]

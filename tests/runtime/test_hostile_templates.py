@@ -61,6 +61,23 @@ def test_a_bomb_ends_within_its_time_and_memory(name: str) -> None:
     assert grown_kib < 64 * 1024
 
 
+@pytest.mark.parametrize("name", ["a macro within itself", "a loop within itself"])
+def test_calls_within_calls_end_before_the_stack_does(name: str) -> None:
+    """Whatever bound Python has: somebody else in the process may have raised it."""
+    with pytest.raises(TemplateError, match="calls over 100 levels deep"):
+        ChatTemplate(BOMBS[name], {}).render(MESSAGES)
+
+
+def test_a_macro_may_call_itself_for_what_is_nested() -> None:
+    source = (
+        "{% macro f(x) %}({% for y in x %}{{ f(y) }}{% endfor %}){% endmacro %}{{ f(messages) }}"
+    )
+    nested: list[object] = []
+    for _ in range(50):
+        nested = [nested]
+    assert ChatTemplate(source, {}).render(nested) == "(" * 51 + ")" * 51  # type: ignore[arg-type]
+
+
 def test_what_is_seen_would_be_seen(events: list[str]) -> None:
     """Planted: the hook sees a file that is opened."""
     events.clear()
