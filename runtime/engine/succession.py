@@ -98,10 +98,9 @@ def num_kept_tokens(
     if matched_stop not in sampling.stop:
         return None  # a pattern's match stays in the text
     last = token_bytes[said[-1]]
-    if not last:
-        # A control token is no text unless it is asked for.
-        return len(said) - (not sampling.skip_special_tokens)
+    if not last and sampling.skip_special_tokens:
+        return len(said)  # a control token is no text unless it is asked for
     # A longer stop may begin earlier, and a character that is not finished ends with the stop.
-    is_whole = len(matched_stop) == 1 and last == matched_stop.encode()
+    is_whole = not last or (len(matched_stop) == 1 and last == matched_stop.encode())
     follows_whole = len(said) == 1 or token_bytes[said[-2]][-1:] in _ASCII
     return len(said) - 1 if is_whole and follows_whole else None

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from branchline.runtime.engine.succession import num_kept_tokens
@@ -66,6 +66,8 @@ def appended(ids: list[int], matched: str | int | None, sampling: SamplingParams
     stop_regex=st.lists(st.sampled_from(["b+", "\n"]), max_size=1),
     skip=st.booleans(),
 )
+# Half a character before a stop that is a control token.
+@example(ids=[*TOKENIZER.encode_text("ö")[:1], END], stop=["<|im_end|>"], stop_regex=[], skip=False)
 def test_the_engine_keeps_the_tokens_that_the_front_process_appends(
     ids: list[int], stop: list[str], stop_regex: list[str], skip: bool
 ) -> None:
