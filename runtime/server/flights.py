@@ -72,8 +72,9 @@ class Flights:
         self.send(client_id, answer.message)
         return True
 
-    def check_open(self, client_id: bytes, rid: str) -> None:
-        """Raises RequestError where no request of this id can be taken in now."""
+    def check_open(self, client_id: bytes, rid: str, *, is_work: bool = True) -> None:
+        """Raises RequestError where no request of this id can be taken in now. What is no work,
+        a question for the counters, is answered to the end."""
         client = self.clients[client_id]
         if rid in client.requests:
             raise RequestError(
@@ -82,7 +83,7 @@ class Flights:
                 pointer="/rid",
             )
         # What was begun inside comes to its end.
-        if self.draining and not client.inside:
+        if is_work and self.draining and not client.inside:
             raise RequestError("unavailable", "the runtime is shutting down")
         if not self._engine.up:
             raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)

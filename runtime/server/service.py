@@ -151,6 +151,7 @@ class Service:
             "sessions": len(self._calls.sessions),
             "session_tokens": self._calls.sessions.num_tokens,
             "ready": float(self.ready),
+            "draining": float(self._flights.draining),
         }
         return {**self._engine.stats, **{f"front_{name}": value for name, value in own.items()}}
 
@@ -291,7 +292,7 @@ class Service:
             return
         flights.count("requests")
         try:
-            flights.check_open(client_id, message.rid)
+            flights.check_open(client_id, message.rid, is_work=not isinstance(message, GetInfo))
             if isinstance(message, Generate | Score):
                 self._calls.start(client_id, message, digest)
             else:

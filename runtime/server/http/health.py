@@ -39,6 +39,12 @@ async def ask_stats(link: Link) -> dict[str, float]:
     return info.stats
 
 
+async def check_ready(link: Link) -> None:
+    """The same where requests are served. Raises RequestError also while the runtime shuts down."""
+    if (await ask_stats(link)).get("front_draining"):
+        raise RequestError("unavailable", "the runtime is shutting down")
+
+
 def add_health_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime, `metrics` are this server's own."""
 
@@ -47,7 +53,7 @@ def add_health_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
         """Whether the runtime lives: 200 while the scheduler's loop turns, and while the engine
         loads; 503 when the loop hangs. Needs no API key."""
         try:
-            await ask_stats(link)
+            await check_ready(link)
         except RequestError as error:
             return json_response(Health("unavailable", error.message))
         except TimeoutError:
@@ -58,7 +64,7 @@ def add_health_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     async def ready() -> Response:
         """Whether requests are served now, by a round trip through the scheduler's loop."""
         try:
-            await ask_stats(link)
+            await check_ready(link)
         except TimeoutError:
             raise _hangs() from None
         return json_response(Health("ok"))

@@ -26,8 +26,11 @@ from branchline.runtime.protocol import (
     EnginePing,
     EnginePinned,
     EnginePong,
+    Error,
     Failed,
     FrontMessage,
+    Generate,
+    GetInfo,
     Hello,
     ModelInfo,
     Progress,
@@ -111,6 +114,7 @@ class PlayedFront:
             limits=limits,
         )
         self.server: HttpServer | None = None
+        self._loaded = False
         self._errands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._main, daemon=True)
@@ -138,6 +142,7 @@ class PlayedFront:
         settings = parse_http("127.0.0.1:0", list(keys), list(hosts), quota=quota)
         self.server = HttpServer(settings, self._post)
         self.do(lambda: self.service.on_message(CLIENT, Hello(version=PROTOCOL_VERSION)))
+        self._loaded = loaded
         if loaded:
             self.server.serve(self.model, self.tokenizer)
         return self.server
@@ -199,7 +204,11 @@ class PlayedFront:
     def _post(self, message: ClientMessage) -> None:
         def take() -> None:
             self.messages.append(message)
-            self.service.on_message(CLIENT, message)
+            if self._loaded:
+                self.service.on_message(CLIENT, message)
+            elif isinstance(message, Generate | GetInfo):
+                # Like reception.py before there is a service.
+                self._to_client(CLIENT, Error(message.rid, "unavailable", "loading", None, 1.0))
 
         self._errands.put(take)
 

@@ -41,8 +41,11 @@ def test_a_runtime_whose_engine_starts_again_lives_but_is_not_ready(own_front: P
 def test_a_runtime_that_drains_lives_but_takes_nothing_new(own_front: PlayedFront) -> None:
     asker = Asker(own_front.listen())
     own_front.do(own_front.service.drain)
-    assert asker.get("/health").status == 200
-    assert asker.get("/ready").status == 503
+    health = asker.get("/health")
+    assert (health.status, health.json["detail"]) == (200, "the runtime is shutting down")
+    ready = asker.get("/ready")
+    assert (ready.status, ready.headers["retry-after"]) == (503, "1")
+    assert "branchline_runtime_front_draining 1.0" in asker.get("/metrics").body.decode()
     answer = asker.chat(stream=True)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
