@@ -16,12 +16,12 @@ from branchline.runtime.kernels.cpu.library import FLAGS_VARIABLE
 FLAGS = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # Writes 64 bytes behind the output of a normalisation, which is the caller's mistake.
 OVERFLOW = """
-import ctypes, torch
+import torch
 from branchline.runtime.kernels.cpu.library import load_kernels
 kernels = load_kernels("portable")
 x, weight, out = torch.ones(1, 80), torch.ones(80), torch.empty(1, 64)
-kernels.library.bl_rms_norm(kernels.level_address, 1, 80, x.data_ptr(), weight.data_ptr(), out.data_ptr(),
-                            1e-5, False, 1)
+addresses = [tensor.data_ptr() for tensor in (x, weight, out)]
+kernels.library.bl_rms_norm(kernels.level_address, 1, 80, *addresses, 1e-5, False, 1)
 """
 
 
