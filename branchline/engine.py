@@ -11,8 +11,8 @@ import secrets
 import threading
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, overload
 
 from branchline.lang import direct
 from branchline.lang.backend.runtime_endpoint import ConnectionBackend
@@ -73,23 +73,67 @@ class Engine(Closing):
     def get_server_info(self) -> dict[str, Any]:
         return self.endpoint.get_server_info()
 
+    @overload
     def generate(
         self,
         prompt: str | Sequence[str] | None = None,
         sampling_params: Mapping[str, Any] | None = None,
+        *,
+        stream: Literal[False] = False,
         **options: Any,
-    ) -> dict[str, Any] | list[dict[str, Any]]:
+    ) -> dict[str, Any] | list[dict[str, Any]]: ...
+    @overload
+    def generate(
+        self,
+        prompt: str | None = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        *,
+        stream: Literal[True],
+        **options: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+    def generate(
+        self,
+        prompt: Any = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        *,
+        stream: bool = False,
+        **options: Any,
+    ) -> Any:
         """Continue prompts without a program; arguments and answer are those of
-        lang/direct.py's `generate`."""
-        return direct.generate(self.endpoint, prompt, sampling_params, **options)
+        lang/direct.py's `generate`, with `stream` those of its `stream_answers`."""
+        ask = direct.stream_answers if stream else direct.generate
+        return ask(self.endpoint, prompt, sampling_params, **options)
 
+    @overload
     async def async_generate(
         self,
         prompt: str | Sequence[str] | None = None,
         sampling_params: Mapping[str, Any] | None = None,
+        *,
+        stream: Literal[False] = False,
         **options: Any,
-    ) -> dict[str, Any] | list[dict[str, Any]]:
-        """`generate` for coroutines."""
+    ) -> dict[str, Any] | list[dict[str, Any]]: ...
+    @overload
+    async def async_generate(
+        self,
+        prompt: str | None = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        *,
+        stream: Literal[True],
+        **options: Any,
+    ) -> AsyncIterator[dict[str, Any]]: ...
+    async def async_generate(
+        self,
+        prompt: Any = None,
+        sampling_params: Mapping[str, Any] | None = None,
+        *,
+        stream: bool = False,
+        **options: Any,
+    ) -> Any:
+        """`generate` for coroutines: `async for answer in await engine.async_generate(...,
+        stream=True)`."""
+        if stream:
+            return direct.stream_answers_async(self.endpoint, prompt, sampling_params, **options)
         return await direct.generate_async(self.endpoint, prompt, sampling_params, **options)
 
     def encode(

@@ -3,7 +3,7 @@ here, once; what they return is appended to a state with `s += ...`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from branchline.runtime import protocol
@@ -63,6 +63,8 @@ def gen(
     seed: int | None = None,
     skip_special_tokens: bool | None = None,
     token_healing: bool | None = None,
+    repetition_penalty: float | None = None,
+    logit_bias: Mapping[int, float] | None = None,
     timeout: float | None = None,
 ) -> Expr:
     """A generation call whose output becomes the variable `name`.
@@ -81,8 +83,9 @@ def gen(
     so much white space at a place to the model. With `n` > 1 the variable
     is a list and the text goes on with its first. `token_healing=True` is for prompts that end
     inside a token ("http:"): the output may then begin with any token that spells their end.
-    `skip_special_tokens=False` leaves the model's control tokens in the text. A call that has no
-    result `timeout` seconds after it began fails with TimeoutExceeded.
+    `skip_special_tokens=False` leaves the model's control tokens in the text. `repetition_penalty`
+    also counts the prompt's tokens; `logit_bias` maps token ids to what is added to their logits.
+    A call that has no result `timeout` seconds after it began fails with TimeoutExceeded.
 
     Raises ValueError for arguments that are out of range or contradict each other, `re.error` for
     a broken regex.
@@ -124,6 +127,8 @@ def gen(
         seed=seed,
         skip_special_tokens=skip_special_tokens,
         token_healing=token_healing,
+        repetition_penalty=repetition_penalty,
+        logit_bias=logit_bias,
     )
     return ir.Gen(
         name,

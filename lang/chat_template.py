@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from branchline.runtime import protocol
 
 from . import known_templates
 
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Mapping[str, Any]]
 
 
 class ChatTemplateStyle(Enum):
@@ -56,7 +57,7 @@ class ChatTemplate:
     def get_prompt(self, messages: Messages) -> str:
         """The whole conversation as text, with the default system turn where none is given."""
         prompt = ""
-        history: list[Mapping[str, str]] = []
+        history: list[Mapping[str, Any]] = []
         for message in messages:
             if not history and message["role"] != "system" and self.default_system_prompt:
                 system = {"role": "system", "content": self.default_system_prompt}
@@ -117,6 +118,7 @@ for _known in known_templates.TEMPLATES:
             _known.default_system_prompt,
             dict(_known.roles),
             stop_str=_known.stop_str,
+            image_token=_known.image_token,
             style=ChatTemplateStyle.LLAMA2 if _known.folds_system else ChatTemplateStyle.PLAIN,
         )
     )

@@ -4,8 +4,8 @@ take and give them. Behind `Runtime.generate`, `Engine.generate` and their async
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from branchline.runtime.protocol import Done, EmbedParams, Part, Text, Tokens
 
@@ -16,6 +16,8 @@ from .function import Function
 from .loop import shared_loop
 from .meta import Meta, usage_meta
 from .state import ProgramState
+from .streaming import iterate_variable, iterate_variable_async
+from .transcript import Addition
 
 Prompt = str | Sequence[int]
 Answer = dict[str, Any]
@@ -25,15 +27,29 @@ _GEN_NAMES = {
     "max_new_tokens": "max_tokens",
     "min_new_tokens": "min_tokens",
     "sampling_seed": "seed",
+    "ebnf": "grammar",
 }
 _SAME_NAMES = (
     "n", "stop", "stop_token_ids", "stop_regex", "temperature", "top_p", "top_k", "min_p",
-    "frequency_penalty", "presence_penalty", "ignore_eos", "regex", "json_schema", "seed",
-    "skip_special_tokens",
+    "frequency_penalty", "presence_penalty", "repetition_penalty", "logit_bias", "ignore_eos",
+    "regex", "json_schema", "seed", "skip_special_tokens",
 )  # fmt: skip
 # Our tokenizers put no spaces there, whatever is asked.
 _WITHOUT_EFFECT = "spaces_between_special_tokens"
 _KNOWN = (*_GEN_NAMES, *_SAME_NAMES, _WITHOUT_EFFECT)
+_LOGPROBS = (
+    "return_logprob", "logprob_start_len", "top_logprobs_num", "return_text_in_logprobs",
+)  # fmt: skip
+# SGLang's arguments that only their absence is taken of, and why.
+_NOT_OFFERED: Final = {
+    "lora_path": "adapters (LoRA) are not served; merge one into its model and serve that",
+    "image_data": "models are served for text only",
+    "audio_data": "models are served for text only",
+    "video_data": "models are served for text only",
+    "token_ids_logprob": "ask for top_logprobs_num",
+    "return_hidden_states": "hidden states are not kept; `encode` makes embeddings of them",
+    "custom_logit_processor": "code does not travel to a runtime; take logit_bias or a constraint",
+}
 
 
 def generate(
@@ -52,7 +68,8 @@ def generate(
     sampling_params: `max_new_tokens`, `temperature`, `regex`, ...
     logprobs: `return_logprob, logprob_start_len, top_logprobs_num, return_text_in_logprobs`.
 
-    Raises ValueError for wrong parameters and GenerationError for what the runtime refuses.
+    Raises ValueError for wrong parameters and for those that are not offered (`lora_path`, ...),
+    and GenerationError for what the runtime refuses.
     """
     prompts, many = _prompts(prompt, input_ids)
     node = _node(sampling_params, logprobs)
@@ -92,16 +109,62 @@ async def stream(
     input_ids: Sequence[int] | None = None,
 ) -> AsyncIterator[str]:
     """The answer to one prompt in pieces, as they come. Leaving the loop ends the call."""
-    [given], many = _prompts(prompt, input_ids)
-    if many:
-        raise ValueError("a stream is of one prompt; start one for each")
-    state = _PROGRAM.run(given, _node(sampling_params, {}), backend=backend, stream=True)
+    state = _started(backend, prompt, sampling_params, input_ids, {})
     try:
         async for piece in state.text_async_iter("text"):
             if piece:
                 yield piece
     finally:
         state.cancel()
+
+
+def stream_answers(
+    backend: Backend,
+    prompt: str | None = None,
+    sampling_params: Mapping[str, Any] | None = None,
+    *,
+    input_ids: Sequence[int] | None = None,
+    **logprobs: Any,
+) -> Iterator[Answer]:
+    """The answer to one prompt, as `generate` gives it, again and again while it grows, at last the
+    whole. It is asked for now; leaving the loop ends the call."""
+    state = _started(backend, prompt, sampling_params, input_ids, logprobs)
+
+    def answers() -> Iterator[Answer]:
+        so_far = _Growing()
+        try:
+            for piece, meta in iterate_variable(state.stream_executor, "text"):
+                if piece:
+                    yield so_far.add(piece, meta)
+            yield _answers(state)[0]
+        finally:
+            state.cancel()
+
+    return answers()
+
+
+def stream_answers_async(
+    backend: Backend,
+    prompt: str | None = None,
+    sampling_params: Mapping[str, Any] | None = None,
+    *,
+    input_ids: Sequence[int] | None = None,
+    **logprobs: Any,
+) -> AsyncIterator[Answer]:
+    """`stream_answers` for coroutines."""
+    state = _started(backend, prompt, sampling_params, input_ids, logprobs)
+
+    async def answers() -> AsyncIterator[Answer]:
+        so_far = _Growing()
+        try:
+            async for piece, meta in iterate_variable_async(state.stream_executor, "text"):
+                if piece:
+                    yield so_far.add(piece, meta)
+            yield _answers(state)[0]
+        finally:
+            state.cancel()
+
+    return answers()
 
 
 def encode(
@@ -150,7 +213,43 @@ def _prompts(prompt: Any, input_ids: Any) -> tuple[list[Prompt], bool]:
     return (ids, True) if several else ([ids], False)
 
 
-def _node(sampling_params: Mapping[str, Any] | None, logprobs: Mapping[str, Any]) -> ir.Expr:
+def _started(
+    backend: Backend,
+    prompt: Any,
+    sampling_params: Mapping[str, Any] | None,
+    input_ids: Any,
+    logprobs: Mapping[str, Any],
+) -> ProgramState:
+    """A call whose answer streams."""
+    [given, *others], many = _prompts(prompt, input_ids)
+    if many or others or dict(sampling_params or {}).get("n") not in (None, 1):
+        raise ValueError("a stream is of one prompt and one output; start one for each")
+    return _PROGRAM.run(given, _node(sampling_params, logprobs), backend=backend, stream=True)
+
+
+class _Growing:
+    """An answer while it comes; log probabilities are told of all tokens so far."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._tokens: dict[str, list[Any]] = {}
+
+    def add(self, piece: str, meta: Meta) -> Answer:
+        self._text += piece
+        for name in ("output_token_logprobs", "output_top_logprobs"):
+            if name in meta:
+                self._tokens[name] = self._tokens.get(name, []) + meta[name]
+        return {"text": self._text, "meta_info": {**meta, **self._tokens}}
+
+
+def _node(sampling_params: Mapping[str, Any] | None, options: Mapping[str, Any]) -> ir.Expr:
+    for name, value in options.items():
+        if name in _NOT_OFFERED and value is not None and value is not False:
+            raise ValueError(f"generate: {name}={value!r}: {_NOT_OFFERED[name]}")
+        if name not in _NOT_OFFERED and name not in _LOGPROBS:
+            known = ", ".join(("prompt", "sampling_params", "input_ids", *_LOGPROBS))
+            raise TypeError(f"generate: no argument {name!r}; known: {known}")
+    logprobs = {name: value for name, value in options.items() if name in _LOGPROBS}
     given = dict(sampling_params or {})
     unknown = given.keys() - set(_KNOWN)
     if unknown:
@@ -165,7 +264,7 @@ def _node(sampling_params: Mapping[str, Any] | None, logprobs: Mapping[str, Any]
 
 def _ask(s: ProgramState, prompt: Prompt, node: ir.Expr) -> None:
     text, part = _part(prompt)
-    s += ir.AppendChildren(pieces=((part,),), texts=(text,)) + node
+    s += ir.AppendChildren((Addition(text, (part,)),)) + node
 
 
 def _part(prompt: Prompt) -> tuple[str, Part]:

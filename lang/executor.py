@@ -145,10 +145,9 @@ class StreamExecutor(Readings):
                     usage = await calls.cache_prefix(self.backend, prompt, self.retry, self.session)
                     record.finish(usage)
                 self._cached_len = before
-            case ir.AppendChildren(texts=texts, pieces=pieces, spans=spans):
-                for number, (text, parts) in enumerate(zip(texts, pieces, strict=True)):
-                    marks = spans[number] if spans else ()
-                    self.transcript.add_parts(text, parts, marks)
+            case ir.AppendChildren(additions=additions):
+                for addition in additions:
+                    self.transcript.add(addition)
             case node:
                 raise InvalidRequest(f"{node!r} cannot be executed")
         if self.stream or op.cells or isinstance(op.node, ir.VarScopeEnd):

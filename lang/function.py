@@ -45,8 +45,9 @@ class Function(Declaration[Return]):
         Besides the program's own arguments, by keyword: defaults for its calls (`max_new_tokens,
         n, stop, stop_token_ids, stop_regex, temperature, top_p, top_k, min_p, frequency_penalty,
         presence_penalty, ignore_eos, return_logprob, logprob_start_len, top_logprobs_num,
-        return_text_in_logprobs, seed, skip_special_tokens`); `backend`; `timeout`, the seconds
-        after which what is not finished fails with TimeoutExceeded; `retry`, a `bl.Retry`;
+        return_text_in_logprobs, seed, skip_special_tokens, repetition_penalty, logit_bias`);
+        `backend`; `timeout`, the seconds after which what is not finished fails with
+        TimeoutExceeded; `retry`, a `bl.Retry`;
         `stream=True`, which runs the body in a thread of its own and returns at once, its
         exceptions coming out of the iterators; `use_thread=False`, which finishes each call before
         the body goes on. A parameter that the program itself declares under one of these names

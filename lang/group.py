@@ -84,16 +84,8 @@ class ProgramStateGroup:
         if mode == "gather_variable":
             _gather(self.src_state.stream_executor, children)
         else:
-            pieces = [child.transcript.since(child.fork_point) for child in children]
-            self.src_state.stream_executor.submit(
-                ir.AppendChildren(
-                    texts=tuple(text for text, _ in pieces),
-                    pieces=tuple(tuple(parts) for _, parts in pieces),
-                    spans=tuple(
-                        tuple(child.transcript.spans_since(child.fork_point)) for child in children
-                    ),
-                )
-            )
+            additions = tuple(child.transcript.since(child.fork_point) for child in children)
+            self.src_state.stream_executor.submit(ir.AppendChildren(additions))
         for child in children:
             child.finish()
 

@@ -217,14 +217,8 @@ class HeldExecutor(StreamExecutor):
                     other.cancel(child.failure)
                 return
         if join.append:
-            children = [(child.transcript, child.fork_point) for child in join.children]
-            pieces = [transcript.since(start) for transcript, start in children]
-            node = ir.AppendChildren(
-                texts=tuple(text for text, _ in pieces),
-                pieces=tuple(tuple(parts) for _, parts in pieces),
-                spans=tuple(tuple(transcript.spans_since(start)) for transcript, start in children),
-            )
-            await super()._execute(Op(node, op.origin))
+            additions = (child.transcript.since(child.fork_point) for child in join.children)
+            await super()._execute(Op(ir.AppendChildren(tuple(additions)), op.origin))
         with self.monitor:
             for cell, sources in join.gathered:
                 cell.complete([source.value for source in sources])

@@ -16,7 +16,7 @@ from branchline.runtime.reasoning import ReasoningFormat
 
 from .choices import ChoicesSamplingMethod
 from .sampling import NO_OPTIONS, SamplingOptions
-from .transcript import Span
+from .transcript import Addition
 from .values import ValueKind
 
 if TYPE_CHECKING:
@@ -157,14 +157,13 @@ class CommitPrefix(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AppendChildren(Expr):
-    """The text of children after the fork, one after the other (`join("concate_and_append")`)."""
+    """What was made elsewhere, one after the other: the text of children after the fork
+    (`join("concate_and_append")`), a list of tools, a picture."""
 
-    pieces: tuple[tuple[protocol.Part, ...], ...]
-    texts: tuple[str, ...]
-    spans: tuple[tuple[Span, ...], ...] = ()
+    additions: tuple[Addition, ...]
 
     def __repr__(self) -> str:
-        return f"AppendChildren({len(self.texts)})"
+        return f"AppendChildren({len(self.additions)})"
 
 
 def flatten(expr: Expr | str) -> Iterator[Expr]:

@@ -14,13 +14,14 @@ _ROLES = ("system", "user", "assistant")
 class KnownTemplate:
     """`roles` maps a role to what stands before and after its content; "tool" is the turn of a
     tool's result, where the family has one. `folds_system`: the system turn goes into the first
-    user turn."""
+    user turn. `image_token` stands for a picture."""
 
     name: str
     roles: dict[str, tuple[str, str]]
     default_system_prompt: str | None = None
     stop_str: tuple[str, ...] = ()
     folds_system: bool = False
+    image_token: str = "<image>"
 
 
 def _same(prefix: str, suffix: str) -> dict[str, tuple[str, str]]:
@@ -56,6 +57,13 @@ TEMPLATES = (
         ("<|im_end|>",),
     ),
     KnownTemplate(
+        "qwen2-vl",
+        _CHATML,
+        "You are a helpful assistant.",
+        ("<|im_end|>",),
+        image_token="<|vision_start|><|image_pad|><|vision_end|>",
+    ),
+    KnownTemplate(
         "llama-2-chat",
         _turns(("<<SYS>>\n", "\n<</SYS>>\n\n"), ("[INST] ", " [/INST]"), ("", " </s><s>")),
         folds_system=True,
@@ -67,6 +75,7 @@ TEMPLATES = (
             "tool": ("<|start_header_id|>ipython<|end_header_id|>\n\n", "<|eot_id|>"),
         },
         stop_str=("<|eot_id|>",),
+        image_token="<|image|>",
     ),
     KnownTemplate(
         "llama-4",
@@ -75,6 +84,7 @@ TEMPLATES = (
             "tool": ("<|header_start|>ipython<|header_end|>\n\n", "<|eot|>"),
         },
         stop_str=("<|eot|>",),
+        image_token="<|image|>",
     ),
     KnownTemplate(
         "mistral",
@@ -93,12 +103,14 @@ TEMPLATES = (
             ("<start_of_turn>user\n", "<end_of_turn>\n"),
             ("<start_of_turn>model\n", "<end_of_turn>\n"),
         ),
+        image_token="<start_of_image>",
     ),
     KnownTemplate(
         "vicuna_v1.1",
         _turns(("", " "), ("USER:", " "), ("ASSISTANT:", "</s>")),
         "A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions.",
+        image_token=" <image>\n",
     ),
     KnownTemplate(
         "yi-1.5",
@@ -139,6 +151,7 @@ _RULES = tuple(
         (r"vicuna|llava-v1\.5|llava-next-video-7b", "vicuna_v1.1"),
         (r"(mistral|mixtral|ministral).*instruct", "mistral"),
         (r"deepseek-?(v3|r1)(?!.*distill)", "deepseek-v3"),
+        (r"qwen.*vl", "qwen2-vl"),
         # A Qwen of the reasoning era is a chat model whatever its name ends in; a base is not.
         (r"(qwen|qwq)(?!.*base)", "qwen"),
         (r"yi-.*chat", "yi-1.5"),

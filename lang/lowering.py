@@ -138,9 +138,10 @@ class _Lowering:
                 ops += _markup(so_far, lambda: so_far.end_role(role, self._backend.chat_template))
             case ir.VarScopeBegin() | ir.VarScopeEnd():
                 pass
-            case ir.AppendChildren(texts=texts, pieces=pieces):
-                ops += [PlanPart(part) for parts in pieces for part in parts]
-                so_far.add_text("".join(texts))
+            case ir.AppendChildren(additions=additions):
+                for addition in additions:
+                    ops += [PlanPart(part) for part in addition.parts]
+                    so_far.add_text(addition.text)
             case ir.Gen() as node:
                 ops.append(self._generate(executor, node, op))
                 so_far.add_text(_OUTPUT)

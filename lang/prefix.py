@@ -29,9 +29,9 @@ def constant_prefix(
         match node.for_backend(backend):
             case ir.Constant(value=text):
                 prefix.add_text(text)
-            case ir.AppendChildren(texts=texts, pieces=pieces):  # a list of tools
-                for text, parts in zip(texts, pieces, strict=True):
-                    prefix.add_parts(text, parts)
+            case ir.AppendChildren(additions=additions):  # a list of tools
+                for addition in additions:
+                    prefix.add(addition)
             case ir.RoleBegin(role=role):
                 prefix.begin_role(role, template)
             case ir.RoleEnd(role=role):

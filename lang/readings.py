@@ -8,6 +8,7 @@ from typing import Any
 from .backend.base import Backend
 from .cells import Cell, Meta, VariableEvent
 from .op_queue import OpQueue
+from .picture import Picture
 from .transcript import Transcript
 
 
@@ -48,7 +49,7 @@ class Readings(OpQueue):
         return self.transcript.text
 
     @property
-    def messages_(self) -> list[dict[str, str]]:
+    def messages_(self) -> list[dict[str, Any]]:
         """The finished turns by now, without waiting."""
         return self.transcript.messages
 
@@ -79,9 +80,9 @@ class Readings(OpQueue):
         return len(self.fork_point.text) if self.is_branch else None
 
     @property
-    def images_(self) -> list[object]:
-        """No model here takes any."""
-        return []
+    def images_(self) -> list[Picture]:
+        """The pictures by now, without waiting."""
+        return [picture for _, picture in self.transcript.pictures]
 
     def get_var(self, name: str) -> Any:
         """A variable, once it has its value."""
@@ -103,7 +104,7 @@ class Readings(OpQueue):
         self.sync()
         return self.text_
 
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         """The finished turns, once everything appended is done."""
         self.sync()
         return [dict(message) for message in self.messages_]

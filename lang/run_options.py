@@ -22,7 +22,7 @@ SAMPLING_NAMES = {
             "n", "stop", "stop_token_ids", "stop_regex", "temperature", "top_p", "top_k", "min_p",
             "frequency_penalty", "presence_penalty", "ignore_eos", "return_logprob",
             "logprob_start_len", "top_logprobs_num", "return_text_in_logprobs", "seed",
-            "skip_special_tokens",
+            "skip_special_tokens", "repetition_penalty", "logit_bias",
         )
     },
 }  # fmt: skip

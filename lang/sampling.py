@@ -3,7 +3,7 @@ merged into the wire's structs. Called by api.py, function.py and the executor."
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +46,8 @@ class SamplingOptions:
     seed: int | None = None
     skip_special_tokens: bool | None = None
     token_healing: bool | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[int, float] | None = None
 
     def checked(self, where: str) -> SamplingOptions:
         """These options with lists of their own, or ValueError naming the argument at fault.
@@ -58,6 +60,7 @@ class SamplingOptions:
             stop=None if self.stop is None else stop,
             stop_token_ids=None if self.stop_token_ids is None else tuple(self.stop_token_ids),
             stop_regex=None if self.stop_regex is None else _strings(self.stop_regex),
+            logit_bias=None if self.logit_bias is None else dict(self.logit_bias),
         )
         _check(options._wire_fields(), protocol.SamplingParams, where)
         _check(options._logprob_fields(), protocol.LogprobParams, where)

@@ -209,8 +209,9 @@ class ProgramState:
         self.stream_executor.sync()
         return self.stream_executor.text_
 
-    def messages(self) -> list[dict[str, str]]:
-        """The finished turns, as {"role", "content"}."""
+    def messages(self) -> list[dict[str, Any]]:
+        """The finished turns, as {"role", "content"}. The content is text, or OpenAI's content
+        parts in a turn with pictures."""
         self.stream_executor.sync()
         return [dict(message) for message in self.stream_executor.transcript.messages]
 

@@ -14,6 +14,7 @@ from . import ir
 from .errors import InvalidRequest
 from .sampling import SamplingOptions
 from .tools import CHOICES, Tool, as_tool
+from .transcript import Addition
 
 if TYPE_CHECKING:
     from .backend.base import Backend
@@ -84,10 +85,8 @@ class ToolList(ir.Expr):
 
     def for_backend(self, backend: Backend) -> ir.Expr:
         pieces = backend.list_tools([tool.spec for tool in self.tools], self.tool_format)
-        return ir.AppendChildren(
-            pieces=(tuple(protocol.Text(text, markup) for text, markup in pieces),),
-            texts=("".join(text for text, _ in pieces),),
-        )
+        parts = tuple(protocol.Text(text, markup) for text, markup in pieces)
+        return ir.AppendChildren((Addition("".join(part.text for part in parts), parts),))
 
     def __repr__(self) -> str:
         return f"ToolList({[tool.name for tool in self.tools]!r})"

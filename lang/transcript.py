@@ -3,13 +3,17 @@ open role. Plain data, changed by executor.py only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from branchline.runtime.protocol import Part, Text, Tokens
 
 from .chat_template import ChatTemplate
 from .errors import InternalError, InvalidRequest
+from .picture import Picture, content_of
+
+# A picture and where it stands in a text: its token begins there.
+Placed = tuple[int, Picture]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,17 @@ class Span:
     name: str | None
 
 
+@dataclass(frozen=True)
+class Addition:
+    """What a transcript gains at once: text, the parts that stand for it, and what is where in it,
+    counted from its own beginning."""
+
+    text: str
+    parts: tuple[Part, ...]
+    spans: tuple[Span, ...] = ()
+    pictures: tuple[Placed, ...] = ()
+
+
 @dataclass
 class Transcript:
     """`parts` is what is sent. Generated output stays in it as the tokens that were generated,
@@ -28,10 +43,11 @@ class Transcript:
 
     text: str = ""
     parts: list[Part] = field(default_factory=list)
-    messages: list[dict[str, str]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
     role: str | None = None
     role_start: int = 0
     spans: list[Span] = field(default_factory=list)
+    pictures: list[Placed] = field(default_factory=list)
 
     def branch(self) -> Transcript:
         """A copy that grows on its own."""
@@ -42,6 +58,7 @@ class Transcript:
             self.role,
             self.role_start,
             list(self.spans),
+            list(self.pictures),
         )
 
     def add_text(self, text: str, *, markup: bool = False) -> None:
@@ -59,12 +76,13 @@ class Transcript:
         self.text += text
         self._add_part(Tokens(list(token_ids)) if token_ids else Text(text))
 
-    def add_parts(self, text: str, parts: Iterable[Part], spans: Iterable[Span] = ()) -> None:
-        """What another transcript added to its own, with `since` and `spans_since`."""
+    def add(self, addition: Addition) -> None:
+        """Append what was made elsewhere, such as what a branch added (`since`)."""
         offset = len(self.text)
-        self.spans += [Span(span.start + offset, span.end + offset, span.name) for span in spans]
-        self.text += text
-        for part in parts:
+        self.spans += [_moved(span, offset) for span in addition.spans]
+        self.pictures += [(at + offset, picture) for at, picture in addition.pictures]
+        self.text += addition.text
+        for part in addition.parts:
             self._add_part(part)
 
     def mark(self, start: int, name: str | None) -> None:
@@ -91,14 +109,14 @@ class Transcript:
         """Close the open turn and note its message."""
         if self.role != role:
             raise InvalidRequest(f"role {role!r} ends, but the open role is {self.role!r}")
-        content = self.text[self.role_start :].lstrip()
+        content = self._content()
         _, suffix = _surroundings(template, role, self.messages)
         self.add_text(suffix, markup=True)
         self.messages.append({"role": role, "content": content})
         self.role = None
 
-    def since(self, start: Transcript) -> tuple[str, list[Part]]:
-        """What was added to this one after it branched from `start`: text and parts."""
+    def since(self, start: Transcript) -> Addition:
+        """What was added to this one after it branched from `start`."""
         parts = self.parts[len(start.parts) :]
         if start.parts:
             # New text may have been merged into the part that was the last one then.
@@ -107,23 +125,30 @@ class Transcript:
                 parts.insert(0, Text(now.text[len(before.text) :], now.markup))
             elif isinstance(before, Tokens) and isinstance(now, Tokens) and now.ids != before.ids:
                 parts.insert(0, Tokens(now.ids[len(before.ids) :]))
-        return self.text[len(start.text) :], parts
-
-    def spans_since(self, start: Transcript) -> list[Span]:
-        """The model's part of what was added after this one branched from `start`, counted from
-        there."""
         offset = len(start.text)
-        return [
-            Span(span.start - offset, span.end - offset, span.name)
-            for span in self.spans[len(start.spans) :]
-        ]
+        return Addition(
+            self.text[offset:],
+            tuple(parts),
+            tuple(_moved(span, -offset) for span in self.spans[len(start.spans) :]),
+            tuple((at - offset, one) for at, one in self.pictures[len(start.pictures) :]),
+        )
+
+    def _content(self) -> str | list[dict[str, Any]]:
+        """The open turn's, as a message has it."""
+        pieces: list[str | Picture] = []
+        end = self.role_start
+        for start, picture in self.pictures:
+            if start >= self.role_start:
+                pieces += [self.text[end:start], picture]
+                end = start + len(picture.text)
+        return content_of([*pieces, self.text[end:]])
 
     def _add_part(self, part: Part) -> None:
         """Append, merging with a last part of the same kind: one stretch is tokenized as one."""
         if not (part.text if isinstance(part, Text) else part.ids):
             return
         last = self.parts[-1] if self.parts else None
-        if isinstance(part, Text) and isinstance(last, Text) and part.markup == last.markup:
+        if type(part) is Text and type(last) is Text and part.markup == last.markup:
             self.parts[-1] = Text(last.text + part.text, part.markup)
         elif isinstance(part, Tokens) and isinstance(last, Tokens):
             self.parts[-1] = Tokens(last.ids + part.ids)
@@ -131,8 +156,12 @@ class Transcript:
             self.parts.append(part)
 
 
+def _moved(span: Span, offset: int) -> Span:
+    return Span(span.start + offset, span.end + offset, span.name)
+
+
 def _surroundings(
-    template: ChatTemplate, role: str, messages: list[dict[str, str]]
+    template: ChatTemplate, role: str, messages: list[dict[str, Any]]
 ) -> tuple[str, str]:
     try:
         return template.get_prefix_and_suffix(role, messages)

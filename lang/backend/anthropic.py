@@ -30,7 +30,8 @@ class Anthropic(VendorBackend):
     client_options: of the package's client: `api_key, base_url, timeout, max_retries, ...`.
 
     The model writes assistant turns; text that stands in one before a gen is sent as the beginning
-    of the model's answer (models that refuse such a beginning say so). `json_schema` and `schema`
+    of the model's answer (models that refuse such a beginning say so). A user's turn may hold
+    pictures. `json_schema` and `schema`
     go through output_config, the tools of `bl.tool_call` through the API's own. There is no regex,
     select, log probability, seed or second output.
 
@@ -45,6 +46,7 @@ class Anthropic(VendorBackend):
         stop_regex=False,
         multiple_outputs=False,
         tool_calls=True,
+        images=True,
     )
 
     def __init__(

@@ -36,6 +36,7 @@ class Capabilities:
     islands: bool = False
     grammar_options: bool = False
     plans: bool = False
+    images: bool = False
 
 
 class Backend(ABC):
@@ -175,8 +176,11 @@ class Backend(ABC):
         """Refuse what this backend cannot do, by the field names of `Capabilities`."""
         for feature, needed in wanted.items():
             if needed and not getattr(self.capabilities, feature):
+                instead = ""
+                if feature in ("regex", "select") and self.capabilities.json_schema:
+                    instead = '; gen(name, schema=Literal["yes", "no"]) holds an output to choices'
                 raise InvalidRequest(
-                    f"{type(self).__name__} does not offer {feature.replace('_', ' ')}",
+                    f"{type(self).__name__} does not offer {feature.replace('_', ' ')}{instead}",
                     pointer=feature,
                 )
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from branchline.runtime import protocol
 
 from ..chat_template import ChatTemplate, ChatTemplateStyle
 from ..errors import InvalidRequest
+from ..picture import Picture, content_of
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The finished turns, and the open one's role and content so far."""
+    """The finished turns, and the open one's role and content so far. Contents are text, or
+    OpenAI's content parts where a user's turn has pictures."""
 
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]
     role: str | None
     content: str
 
@@ -38,12 +41,25 @@ def check_template(template: ChatTemplate) -> ChatTemplate:
 
 def conversation(prompt: Sequence[protocol.Part], template: ChatTemplate) -> Conversation:
     """The turns of a prompt, or InvalidRequest for text that stands outside of them."""
-    messages: list[dict[str, str]] = []
+    messages: list[dict[str, Any]] = []
     role: str | None = None
     content = ""
+    # Of the open turn, before `content`.
+    pieces: list[str | Picture] = []
     for part in prompt:
         if isinstance(part, protocol.Tokens):
             raise InvalidRequest("token ids cannot be sent to a chat API")
+        if isinstance(part, Picture):
+            if role != "user":
+                raise InvalidRequest(
+                    "a picture stands "
+                    + (f"in the {role} turn" if role else "outside of a turn")
+                    + "; a chat API takes them in user turns only",
+                    pointer="image",
+                )
+            pieces += [content, part]
+            content = ""
+            continue
         if not part.markup:
             content += part.text
             continue
@@ -59,8 +75,8 @@ def conversation(prompt: Sequence[protocol.Part], template: ChatTemplate) -> Con
                 if not markup.startswith(suffix):
                     raise InvalidRequest(f"{markup!r} does not end the {role} turn")
                 markup = markup[len(suffix) :]
-                messages.append({"role": role, "content": content.lstrip()})
-                role, content = None, ""
+                messages.append({"role": role, "content": content_of([*pieces, content])})
+                role, content, pieces = None, "", []
     if role is None and content.strip():
         raise _outside(content)
     return Conversation(messages, role, content)

@@ -15,16 +15,17 @@ from branchline.runtime.tool_formats import RawCall
 from ..chat_template import ChatTemplate
 from ..errors import InternalError, InvalidRequest
 from .base import Capabilities, OnChunk
+from .choosing import choose_by_bias, encoding_of
 from .completion_types import Form, asked, form_of, read
 from .conversation import turn_to_write
-from .vendor import VendorBackend, finish_reason, nothing_to_generate
+from .vendor import VendorBackend, finish_reason, nothing_to_generate, total
 from .vendor_tools import OfferedTools, openai_messages, openai_tools, told_text, turns_of
 
 # Models that take max_completion_tokens and refuse max_tokens.
 _REASONING = re.compile(r"(o\d|gpt-[5-9])")
 # Models that make one call at a time and refuse to be told so.
 _ONE_CALL = re.compile(r"o\d")
-_CHAT = Capabilities(regex=False, select=False, stop_regex=False, tool_calls=True)
+_CHAT = Capabilities(regex=False, select=False, stop_regex=False, tool_calls=True, images=True)
 _COMPLETION = Capabilities(regex=False, dtype=True, json_schema=False, stop_regex=False)
 
 
@@ -40,8 +41,10 @@ class OpenAI(VendorBackend):
         max_retries, default_headers, ...`.
 
     A chat model writes assistant turns, one gen each; `json_schema` and `schema` go through
-    response_format, the tools of `bl.tool_call` through the API's own. A completion model takes
-    any text, `dtype`, and `select` where the server can echo the prompt's log probabilities.
+    response_format, the tools of `bl.tool_call` through the API's own; a user's turn may hold
+    pictures, where the model sees. A completion model takes
+    any text, `dtype`, and `select`: by the log probabilities of an echoed prompt, or, where the
+    server refuses those (OpenAI's own), by what the model takes token by token under a logit_bias.
     Regular expressions are not to be had over this API.
     Parameters of other servers (top_k, min_p, ...) are sent when `base_url` is given.
 
@@ -62,6 +65,8 @@ class OpenAI(VendorBackend):
             is_chat_model = model_name != "gpt-3.5-turbo-instruct"
         self._azure = is_azure
         self._foreign = client_options.get("base_url") is not None
+        # Until the server says otherwise.
+        self._echoes = True
         self.capabilities = _CHAT if is_chat_model else _COMPLETION
         super().__init__(model_name, chat_template, client_options, chat=is_chat_model)
 
@@ -136,7 +141,8 @@ class OpenAI(VendorBackend):
         self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
     ) -> protocol.Scores:
         """Scores by echo: the server tells the log probabilities of the prompt that ends in a
-        choice. A token that spans the prompt's end counts as the choice's."""
+        choice. A token that spans the prompt's end counts as the choice's. A server that refuses
+        to echo them has the model choose token by token."""
         if unconditional:
             raise InvalidRequest(
                 f"{self!r}: the API scores no choices without their prompt; take "
@@ -144,6 +150,8 @@ class OpenAI(VendorBackend):
                 pointer="choices_method",
             )
         text = prompt_text(prompt)
+        if not self._echoes:
+            return await self._chosen(text, choices)
         try:
             answer = await self.client.completions.create(
                 model=self._model.name,
@@ -154,6 +162,11 @@ class OpenAI(VendorBackend):
                 logprobs=1,
                 echo=True,
             )
+        except self._api.BadRequestError as error:
+            if "echo" not in str(error).lower():
+                self.fail(error)
+            self._echoes = False
+            return await self._chosen(text, choices)
         except self._api.OpenAIError as error:
             self.fail(error)
         usage = _usage(answer.usage)
@@ -166,6 +179,28 @@ class OpenAI(VendorBackend):
             for i, choice in enumerate(choices)
         ]
         return protocol.Scores(rid=answer.id, choices=scores, usage=usage)
+
+    async def _chosen(self, text: str, choices: Sequence[str]) -> protocol.Scores:
+        usages: list[protocol.Usage] = []
+
+        async def ask(prompt: list[int], bias: dict[int, float]) -> str:
+            answer = await self.client.completions.create(
+                model=self._model.name,
+                prompt=prompt,
+                max_tokens=1,
+                temperature=0.0,
+                logit_bias={str(token): value for token, value in bias.items()},
+            )
+            usages.append(_usage(answer.usage))
+            self.token_usage.add(usages[-1])
+            return str(answer.choices[0].text)
+
+        encoding = encoding_of(self._model.name, repr(self))
+        try:
+            scores = await choose_by_bias(ask, encoding, text, choices)
+        except self._api.OpenAIError as error:
+            self.fail(error)
+        return protocol.Scores(rid="", choices=scores, usage=total(usages))
 
     def _sampling(self, sampling: protocol.SamplingParams) -> dict[str, Any]:
         reasoning = self.is_chat_model and not self._foreign and _REASONING.match(self._model.name)

@@ -20,6 +20,7 @@ from ..errors import (
     RuntimeUnavailable,
 )
 from ..loop import shared_loop
+from ..picture import Picture
 from .base import Backend, Capabilities, OnChunk
 from .http_client import HttpClient, HttpStatus
 
@@ -37,12 +38,13 @@ class SGLang(Backend):
         the API does not tell the model's own.
 
     Prompts travel as text: outputs are tokenized again, and control tokens that are spelled out
-    in a program's text are control tokens. Over `bl.RuntimeEndpoint` neither is so.
+    in a program's text are control tokens. Over `bl.RuntimeEndpoint` neither is so. Pictures go
+    along; a model that sees none is the server's to tell.
 
     Raises RuntimeUnavailable when nobody answers there.
     """
 
-    capabilities = Capabilities(grammar=True)
+    capabilities = Capabilities(grammar=True, images=True)
 
     def __init__(
         self,
@@ -92,6 +94,7 @@ class SGLang(Backend):
             "text": _text_of(prompt),
             "sampling_params": {**_sampling(sampling), **_constraint(constraint)},
             **_logprob_fields(logprobs),
+            **_image_data(prompt),
         }
         if on_chunk is None:
             answer = await self._ask("POST", "/generate", body)
@@ -110,11 +113,15 @@ class SGLang(Backend):
         """As SGLang's frontend scores: the prompt, then all choices behind it, then, where it is
         asked for, their tokens alone."""
         text = _text_of(prompt)
-        nothing = {"text": text, "sampling_params": _NOTHING}
+        nothing = {"text": text, "sampling_params": _NOTHING, **_image_data(prompt)}
         alone = await self._ask("POST", "/generate", nothing)
         num_prompt_tokens = int(alone["meta_info"]["prompt_tokens"])
         start = max(num_prompt_tokens - 2, 0)
-        answers = await self._logprobs({"text": [text + choice for choice in choices]}, start)
+        asked = {
+            "text": [text + choice for choice in choices],
+            **_image_data(prompt, len(choices)),
+        }
+        answers = await self._logprobs(asked, start)
         scored = [
             _of_choice(_tokens(answer["meta_info"]["input_token_logprobs"]), choice)
             for answer, choice in zip(answers, choices, strict=True)
@@ -222,6 +229,14 @@ def _text_of(prompt: list[protocol.Part]) -> str:
             raise InvalidRequest("a prompt for SGLang's API holds tokens, which only text may")
         texts.append(part.text)
     return "".join(texts)
+
+
+def _image_data(prompt: list[protocol.Part], num_texts: int = 0) -> dict[str, Any]:
+    """The pictures of a prompt, in its order; of `num_texts` that begin with it, for each."""
+    pictures = [part.base64 for part in prompt if isinstance(part, Picture)]
+    if not pictures:
+        return {}
+    return {"image_data": [pictures] * num_texts if num_texts else pictures}
 
 
 def _sampling(sampling: protocol.SamplingParams) -> dict[str, Any]:

@@ -175,6 +175,15 @@ class VendorBackend(Backend):
         return f"{type(self).__name__}({self._model.name!r})"
 
 
+def total(usages: Sequence[protocol.Usage]) -> protocol.Usage:
+    """The tokens of several requests that were made for one call."""
+    return protocol.Usage(
+        sum(usage.prompt_tokens for usage in usages),
+        sum(usage.completion_tokens for usage in usages),
+        sum(usage.cached_tokens for usage in usages),
+    )
+
+
 def finish_reason(told: str | None) -> protocol.FinishReason:
     """ "length" where the API says that a limit cut the output, "stop" otherwise."""
     return "length" if told in ("length", "max_tokens") else "stop"

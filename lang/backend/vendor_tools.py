@@ -43,10 +43,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """A message: an assistant's with `calls`, or with role "tool" what a call came to."""
+    """A message: an assistant's with `calls`, or with role "tool" what a call came to. `content` is
+    text, or a user's content parts with pictures in them."""
 
     role: str
-    content: str
+    content: Any
     calls: tuple[Call, ...] = ()
     call_id: str = ""
 
@@ -72,7 +73,7 @@ def told_text(content: str, calls: Sequence[RawCall], tools: OfferedTools) -> st
     return content + (CALL_FORM.render(calls) if calls else "")
 
 
-def turns_of(messages: Sequence[dict[str, str]]) -> list[Turn]:
+def turns_of(messages: Sequence[dict[str, Any]]) -> list[Turn]:
     """Messages with the calls in them as data. A turn counts as one with calls where a tool turn
     follows for each of them; else it is what somebody wrote. Raises InvalidRequest for a result
     without a call."""
@@ -180,9 +181,26 @@ def anthropic_messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
             ]
             messages.append({"role": turn.role, "content": [*text, *uses]})
         else:
-            messages.append({"role": turn.role, "content": turn.content})
+            messages.append({"role": turn.role, "content": _anthropic_content(turn.content)})
         previous = turn.role
     return messages
+
+
+def _anthropic_content(content: Any) -> Any:
+    """Text as it is; OpenAI's content parts as the Messages API's blocks."""
+    if isinstance(content, str):
+        return content
+    blocks: list[dict[str, Any]] = []
+    for part in content:
+        if part["type"] == "image_url":
+            media_type, _, data = (
+                part["image_url"]["url"].removeprefix("data:").partition(";base64,")
+            )
+            source = {"type": "base64", "media_type": media_type, "data": data}
+            blocks.append({"type": "image", "source": source})
+        else:
+            blocks.append(part)
+    return blocks
 
 
 def anthropic_tools(tools: OfferedTools | None, turns: Sequence[Turn]) -> dict[str, Any]:

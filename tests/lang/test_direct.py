@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted import Scripted, model_info, text_of
 
 import branchline as bl
 from branchline.lang import direct
+from branchline.lang.backend.base import Capabilities
 from branchline.lang.runtime import Runtime, ServerInfo
 from branchline.runtime import protocol
 
@@ -74,12 +77,13 @@ def test_a_stream_yields_the_answer_in_pieces(model: Scripted) -> None:
     assert "".join(got) == model.reply("Hello")
 
 
-def test_leaving_a_stream_ends_its_call(model: Scripted) -> None:
+@pytest.mark.parametrize("ask", [direct.stream, direct.stream_answers_async])
+def test_leaving_a_stream_ends_its_call(model: Scripted, ask: Any) -> None:
     model.hold = lambda prompt: True
 
     async def leave() -> None:
-        pieces = direct.stream(model, "Hello")
-        first = asyncio.create_task(anext(pieces))  # type: ignore[arg-type]
+        pieces = ask(model, "Hello")
+        first = asyncio.create_task(anext(pieces))
         await asyncio.to_thread(model.started.acquire)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -89,6 +93,70 @@ def test_leaving_a_stream_ends_its_call(model: Scripted) -> None:
 
     asyncio.run(leave())
     assert model.cancelled == ["Hello"]
+
+
+def test_an_answer_that_streams_grows_to_the_whole_one(model: Scripted) -> None:
+    options = {"return_logprob": True, "top_logprobs_num": 1}
+    answers = list(direct.stream_answers(model, "Hello", {"max_new_tokens": 7}, **options))
+    texts = [answer["text"] for answer in answers]
+    assert len(texts) > 2
+    assert all(later.startswith(text) for text, later in itertools.pairwise(texts))
+    lengths = [len(answer["meta_info"]["output_token_logprobs"]) for answer in answers]
+    assert lengths == [len(text) for text in texts]
+    whole = direct.generate(model, "Hello", {"max_new_tokens": 7}, **options)
+    assert isinstance(whole, dict)
+    own = {"id": answers[-1]["meta_info"]["id"]}
+    assert answers[-1] == {**whole, "meta_info": {**whole["meta_info"], **own}}
+
+
+def test_coroutines_stream_the_same_answers(model: Scripted) -> None:
+    async def collect() -> list[str]:
+        return [answer["text"] async for answer in direct.stream_answers_async(model, "Hello")]
+
+    assert asyncio.run(collect()) == [a["text"] for a in direct.stream_answers(model, "Hello")]
+
+
+@pytest.mark.parametrize(
+    "options", [{"prompt": ["a", "b"]}, {"prompt": "a", "sampling_params": {"n": 2}}]
+)
+def test_a_stream_is_of_one_output(model: Scripted, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="one prompt and one output"):
+        direct.stream_answers(model, **options)
+    assert model.calls == []
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"lora_path": "my-adapter"}, r"lora_path='my-adapter': adapters \(LoRA\) are not served"),
+        ({"image_data": "x.png"}, "served for text only"),
+    ],
+)
+def test_arguments_of_sglang_that_are_not_offered_say_why(
+    model: Scripted, option: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        direct.generate(model, "x", **option)
+    assert model.calls == []
+
+
+def test_arguments_that_are_not_offered_may_be_left_at_nothing(model: Scripted) -> None:
+    direct.generate(model, "x", lora_path=None, return_hidden_states=False)
+    assert len(model.calls) == 1
+
+
+def test_an_argument_that_does_not_exist_is_named(model: Scripted) -> None:
+    with pytest.raises(TypeError, match="no argument 'return_logprobs'; known: prompt, "):
+        direct.generate(model, "x", return_logprobs=True)
+
+
+def test_penalties_biases_and_grammars_of_sglang_are_sent(model: Scripted) -> None:
+    params = {"repetition_penalty": 1.5, "logit_bias": {7: 2.0}, "ebnf": 'root ::= "a"'}
+    model.capabilities = Capabilities(grammar=True)
+    direct.generate(model, "x", params)
+    [call] = model.calls
+    assert (call.sampling.repetition_penalty, call.sampling.logit_bias) == (1.5, {7: 2.0})
+    assert call.constraint == protocol.Ebnf('root ::= "a"')
 
 
 @pytest.mark.parametrize(

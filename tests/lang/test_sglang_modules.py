@@ -176,7 +176,7 @@ def test_separated_thinking_is_a_node_of_its_own(model: Scripted) -> None:
         ("SglVarScopeBegin", ir.VarScopeBegin("x")),
         ("SglVarScopeEnd", ir.VarScopeEnd("x")),
         ("SglCommitLazy", ir.CommitPrefix()),
-        ("SglConcateAndAppend", ir.AppendChildren((), ())),
+        ("SglConcateAndAppend", ir.AppendChildren(())),
         ("SglArgument", ask.trace().nodes[1].expr),
         ("SglVariable", ask.trace()["answer"]),
     ],

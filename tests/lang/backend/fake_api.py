@@ -14,7 +14,8 @@ Request = dict[str, Any]
 
 class FakeApi:
     """`write(request)` is what the model says, `call(request)` the tools that it calls instead,
-    with `text_with_calls`; `status`, when set, is answered instead."""
+    with `text_with_calls`; `status`, when set, is answered instead. With `refuse_echo` no log
+    probabilities of prompts are told, as by OpenAI's own completion models."""
 
     def __init__(self) -> None:
         self.write: Callable[[Request], str] = lambda request: "Paris is the answer."
@@ -24,6 +25,7 @@ class FakeApi:
         self.error: Request = {}
         self.headers: dict[str, str] = {}
         self.cut_stream = False
+        self.refuse_echo = False
         self.requests: list[Request] = []
         api = self
 
@@ -33,6 +35,9 @@ class FakeApi:
                 api.requests.append(body)
                 if api.status is not None:
                     self._send(api.status, json.dumps({"error": api.error}), "application/json")
+                elif body.get("echo") and api.refuse_echo:
+                    told = "Setting 'echo' and 'logprobs' at the same time is not supported."
+                    self._send(400, json.dumps({"error": {"message": told}}), "application/json")
                 elif body.get("stream"):
                     events = api.events(self.path, body)
                     self._send(200, "".join(events), "text/event-stream")
