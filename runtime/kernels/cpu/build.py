@@ -28,14 +28,16 @@ _NAME: Final = "kernels.so"
 _TIMEOUT_S: Final = 900.0
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
 _FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden")
+_FOLDER_FLAGS: Final = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden")
 # Floating point traps and errno are not looked at; the order of sums stays as written.
 _LEVEL_FLAGS: Final = ("-fno-math-errno", "-fno-trapping-math")
 _AVX512: Final = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")
+_AMX: Final = ("-mamx-tile", "-mamx-bf16", "-mamx-int8", "-mavx512bf16", "-mavx512vnni")
 _LEVELS: Final = {
     "portable": (16, ()),
     "avx2": (32, ("-mavx2", "-mfma")),
     "avx512": (64, _AVX512),
-    "amx": (64, (*_AVX512, "-mamx-tile", "-mamx-bf16", "-mamx-int8", "-mavx512bf16", "-DBL_AMX")),
+    "amx": (64, (*_AVX512, *_AMX, "-DBL_AMX")),
 }
 
 
@@ -73,21 +75,54 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
     Raises KernelBuildError with the compiler's own words.
     """
     target = library_path(extra_flags)
+    return _there(target, lambda: _compile(target, tell, extra_flags))
+
+
+def build_folder(source: Path, name: str, tell: Callable[[str], None]) -> Path:
+    """The library `name` of all sources in a folder, which need nothing but C++; as `build`."""
+    key = hashlib.sha256()
+    for path in sorted(source.iterdir()):
+        if path.suffix in (".cpp", ".h"):
+            key.update(path.name.encode() + b"\0" + path.read_bytes())
+    command = _compiler()
+    key.update(repr((command, _version(command), platform.machine(), _FOLDER_FLAGS)).encode())
+    target = _cache_folder() / key.hexdigest()[:24] / name
+
+    def compile_folder() -> None:
+        tell(f"building {name} with {command} (once, some seconds) ...")
+        with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix="building-") as folder:
+            made = Path(folder) / name
+            sources = map(str, sorted(source.glob("*.cpp")))
+            _call([command, *_FOLDER_FLAGS, *_WARNINGS, "-shared", *sources, "-o", str(made)])
+            _move(made, target)
+
+    return _there(target, compile_folder)
+
+
+def _there(target: Path, compile: Callable[[], None]) -> Path:
+    """A library's path, compiled first when it is not there."""
     if target.is_file():
         _check_ours(target)
         return target
     target.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(target.parent.parent.with_suffix(".lock")):
+    with _alone(target.parent.with_suffix(".lock")):
         if target.is_file():
             _check_ours(target)
         else:
-            _compile(target, tell, extra_flags)
+            compile()
     return target
+
+
+def _move(made: Path, target: Path) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    made.chmod(0o755)
+    # Whoever looks meanwhile sees no file or a whole one.
+    os.replace(made, target)
 
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """One build at a time: processes that start together wait for the first one's library."""
+    """One build of a library at a time: processes that start together wait for the first."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -112,10 +147,7 @@ def _compile(target: Path, tell: Callable[[str], None], extra_flags: Sequence[st
         # so that the process has one pool of threads.
         link = ("-Wl,--no-as-needed", f"-L{Path(torch.__file__).parent / 'lib'}", "-ltorch_cpu")
         _call([command, "-shared", *extra_flags, *objects, *link, "-o", str(folder / _NAME)])
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        (folder / _NAME).chmod(0o755)
-        # Whoever looks meanwhile sees no file or a whole one.
-        os.replace(folder / _NAME, target)
+        _move(folder / _NAME, target)
     tell(f"built {target}")
 
 

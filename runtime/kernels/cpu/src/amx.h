@@ -11,6 +11,7 @@
 
 #include "kernels.h"
 #include "linear.h"
+#include "linear_few.h"
 #include "vec.h"
 
 namespace {
@@ -53,7 +54,7 @@ private:
 
 template <class T>
 inline int terms_of(const Linear& a) {
-    return sizeof(T) == 4 && a.storage != kInt8 ? 3 : 1;
+    return sizeof(T) == 4 && a.storage == kBf16 ? 3 : 1;
 }
 
 inline int tiles_of_row(const Linear& a) { return padded_inputs(a) / (a.storage == kInt8 ? 64 : 32); }
@@ -65,6 +66,7 @@ inline int rows_of_block(const Linear& a, int64_t block) {
 
 template <class T>
 inline int64_t linear_bytes_amx(const Linear& a) {
+    if (has_few_rows(a)) return few_rows_bytes(a);
     return (a.rows + 15) / 16 * tiles_of_row(a) * terms_of<T>(a) * kTileBytes;
 }
 
@@ -92,28 +94,33 @@ inline void pack_tile(const float* x, int64_t stride, int rows, int columns, bf1
     }
 }
 
-// The same in int8, x 64 inputs per tile; rows from a.rows on are left as they are: no tile has them.
+// A row in integers: with int8 weights as int8, x 64 inputs per tile, with int4 weights as bfloat16,
+// which holds them. Rows from a.rows on are left as they are: no tile has them.
 template <class T>
-inline void pack_int8_row(const Linear& a, int64_t row, char* tiles) {
-    const T* x = static_cast<const T*>(a.x) + row * a.inputs;
-    a.row_scales[row] = scale_of_row(x, a.inputs);
-    const float inverse = inverse_of_scale(a.row_scales[row]);
-    const int padded = padded_inputs(a);
-    for (int i = 0; i < padded; i += W) {
-        vf part = {};
-        if (i < a.inputs) part = load_up_to(x + i, a.inputs - i);
-        typedef int8_t vb __attribute__((vector_size(W)));
-        const vb bytes = __builtin_convertvector(to_integers(part * inverse), vb);
-        std::memcpy(tiles + i / 64 * kTileBytes + row % 16 * 64 + i % 64, &bytes, sizeof bytes);
-    }
+inline void pack_rounded_row(const Linear& a, int64_t row, char* tiles) {
+    tiles += row % 16 * 64;
+    if (a.storage == kInt8)
+        round_row<T>(a, row, [&](int i, vi whole) {
+            store_bytes(tiles + i / 64 * kTileBytes + i % 64, whole);
+        });
+    else
+        round_row<T>(a, row, [&](int i, vi whole) {
+            store(reinterpret_cast<bf16*>(tiles + i / 32 * kTileBytes) + i % 32,
+                  __builtin_convertvector(whole, vf));
+        });
 }
 
 template <class T>
 inline void pack_inputs_amx(const Linear& a, int64_t block) {
-    const int steps = tiles_of_row(a), terms = terms_of<T>(a), rows = rows_of_block(a, block);
+    const int rows = rows_of_block(a, block);
+    if (has_few_rows(a)) {
+        for (int r = 0; r < rows; ++r) pack_few_row<T>(a, r);
+        return;
+    }
+    const int steps = tiles_of_row(a), terms = terms_of<T>(a);
     char* to = static_cast<char*>(a.packed_x) + block * steps * terms * kTileBytes;
-    if (a.storage == kInt8) {
-        for (int r = 0; r < rows; ++r) pack_int8_row<T>(a, block * 16 + r, to);
+    if (a.storage != kBf16) {
+        for (int r = 0; r < rows; ++r) pack_rounded_row<T>(a, block * 16 + r, to);
         return;
     }
     const T* x = static_cast<const T*>(a.x) + block * 16 * a.inputs;
@@ -166,7 +173,7 @@ inline void scale_int8(const Linear& a, float* sums, int rows, int64_t row, int 
     for (int r = 0; r < rows; ++r) {
         vi whole;
         std::memcpy(&whole, sums + r * 16, sizeof whole);
-        store(sums + r * 16, __builtin_convertvector(whole, vf) * scale * a.row_scales[row + r]);
+        store(sums + r * 16, __builtin_convertvector(whole, vf) * (scale * a.x_scales[row + r]));
     }
 }
 
@@ -249,17 +256,18 @@ inline void unpack_int4(const char* words, bf16* tile) {
 
 // Adds to the totals what the groups in `steps` tiles from tile `step` on give. All products come
 // before all sums: what a tile was stored to can be read only after some time.
-template <int TERMS, int R, int C>
+template <int R, int C>
 inline void add_groups(const Linear& a, int64_t block, int step, int steps, const bf16* tiles,
                        const vf (*scales)[C], float (*totals)[256]) {
-    const int64_t x_next = int64_t(tiles_of_row(a)) * TERMS * kTileBytes;
-    const char* x = static_cast<const char*>(a.packed_x) + block * x_next +
-                    int64_t(step) * TERMS * kTileBytes;
+    const int64_t x_next = int64_t(tiles_of_row(a)) * kTileBytes;
+    const char* x =
+        static_cast<const char*>(a.packed_x) + block * x_next + int64_t(step) * kTileBytes;
     const int group_steps = a.group / 32, groups = steps / group_steps;
+    const int first = step / group_steps, all_groups = groups_of(a);
     alignas(64) float sums[kSteps][4][256];
     for (int g = 0; g < groups; ++g)
-        multiply<false, TERMS, R, C>(
-            x + int64_t(g) * group_steps * TERMS * kTileBytes, x_next,
+        multiply<false, 1, R, C>(
+            x + int64_t(g) * group_steps * kTileBytes, x_next,
             reinterpret_cast<const char*>(tiles + g * group_steps * kTile), kSteps * kTileBytes,
             group_steps, sums[g]);
     for (int r = 0; r < R; ++r) {
@@ -267,9 +275,10 @@ inline void add_groups(const Linear& a, int64_t block, int step, int steps, cons
         for (int c = 0; c < C; ++c) {
             float* total = totals[2 * r + c];
             for (int i = 0; i < rows; ++i) {
+                const float* of_x = a.x_scales + ((block + r) * 16 + i) * all_groups + first;
                 vf sum = load(total + i * 16);
                 for (int g = 0; g < groups; ++g)
-                    sum += load(sums[g][2 * r + c] + i * 16) * scales[g][c];
+                    sum += load(sums[g][2 * r + c] + i * 16) * (scales[g][c] * of_x[g]);
                 store(total + i * 16, sum);
             }
         }
@@ -279,7 +288,6 @@ inline void add_groups(const Linear& a, int64_t block, int step, int steps, cons
 // For the row blocks [first, end).
 template <class T, int C>
 inline void int4_outputs(const Linear& a, int64_t first, int64_t end, int output_block) {
-    constexpr int terms = sizeof(T) == 4 ? 3 : 1;
     const int all_steps = tiles_of_row(a), group_steps = a.group / 32;
     const int64_t words = int64_t(all_steps) * 256;  // bytes of 16 outputs
     const int64_t groups = all_steps / group_steps;
@@ -300,11 +308,9 @@ inline void int4_outputs(const Linear& a, int64_t first, int64_t end, int output
         }
         int64_t block = first;
         for (; block + 2 <= end; block += 2)
-            add_groups<terms, 2, C>(a, block, step, steps, tiles, scale,
-                                    totals + 2 * (block - first));
+            add_groups<2, C>(a, block, step, steps, tiles, scale, totals + 2 * (block - first));
         if (block < end)
-            add_groups<terms, 1, C>(a, block, step, steps, tiles, scale,
-                                    totals + 2 * (block - first));
+            add_groups<1, C>(a, block, step, steps, tiles, scale, totals + 2 * (block - first));
     }
     for (int64_t block = first; block < end; ++block)
         for (int c = 0; c < C; ++c)
@@ -331,6 +337,7 @@ inline void linear_int4(const Linear& a, int begin, int end) {
 // For the pairs [begin, end) of blocks of 16 outputs.
 template <class T>
 inline void linear_amx(const Linear& a, int begin, int end) {
+    if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
     const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);

@@ -84,7 +84,7 @@ const Level* bl_level(const char* name) {
     if (std::strcmp(name, "avx512") == 0 && avx512) return &level_avx512;
 #ifdef BL_AMX
     if (std::strcmp(name, "amx") == 0 && avx512 && __builtin_cpu_supports("avx512bf16") &&
-        may_use_tiles())
+        __builtin_cpu_supports("avx512vnni") && may_use_tiles())
         return &level_amx;
 #endif
 #endif
@@ -190,10 +190,12 @@ int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int sto
     Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
              storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
     const int64_t blocks = (rows + 15) / 16;
-    char* buffer = linear_buffer(size_t(level->linear_bytes(a) + blocks * 64));
+    const int64_t groups = storage == kInt4 ? (inputs + group - 1) / group : 1;
+    const int64_t scale_bytes = part_bytes(rows * groups * int64_t(sizeof(float)));
+    char* buffer = linear_buffer(size_t(level->linear_bytes(a) + scale_bytes));
     if (buffer == nullptr) return 1;
-    a.row_scales = reinterpret_cast<float*>(buffer);
-    a.packed_x = buffer + blocks * 64;
+    a.x_scales = reinterpret_cast<float*>(buffer);
+    a.packed_x = buffer + scale_bytes;
     const int pairs = (outputs + 31) / 32;
     // A few rows cost reading the weight, many the products.
     const int team = threads_for(int64_t(inputs) * outputs * (rows < 16 ? 2 : rows / 8), threads);

@@ -56,12 +56,13 @@ enum Storage : int32_t {
 };
 
 // out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out of
-// float where out_is_float. With int8 weights each row of x is rounded to int8, too.
+// float where out_is_float. With quantized weights x is rounded to int8, too: each row with int8, each
+// group of a row with int4, so that the products are sums of integers.
 struct Linear {
     const void *x, *weight, *scales, *bias;
     void* out;
     void* packed_x;          // Level::linear_bytes of them
-    float* row_scales;       // [rows], of x in int8
+    float* x_scales;         // [rows][1, or groups], of x in int8
     int64_t rows;
     int32_t inputs, outputs;
     int32_t storage, group;  // inputs that share a scale in int4

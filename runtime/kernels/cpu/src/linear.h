@@ -14,10 +14,10 @@ inline int padded_inputs(const Linear& a) {
 
 // --- x in int8 ---------------------------------------------------------------------------------
 
-// What a row's values are multiples of: its largest magnitude over 127. Not finite where a value is
-// not, so that this shows in the results.
+// What n values are multiples of: their largest magnitude over 127. Not finite where a value is not,
+// so that this shows in the results.
 template <class T>
-inline float scale_of_row(const T* x, int n) {
+inline float scale_of(const T* x, int n) {
     vf most = {}, poison = {};
     for (int i = 0; i < n; i += W) {
         const vf part = load_up_to(x + i, n - i);
@@ -31,6 +31,28 @@ inline float inverse_of_scale(float scale) { return scale > 1e-30f ? 1.f / scale
 
 // To the nearest integer, for |x| < 2^22: the low bits of the sum with 1.5 * 2^23.
 inline vi to_integers(vf x) { return (vi)(x + 12582912.f) - 0x4B400000; }
+
+// Groups of a row of x that have a scale of their own.
+inline int groups_of(const Linear& a) { return a.storage == kInt4 ? padded_inputs(a) / a.group : 1; }
+
+// A row of x in int8: sets its scales, and hands on whole vectors of integers with where they begin,
+// up to the padded end.
+template <class T, class Put>
+inline void round_row(const Linear& a, int64_t row, const Put& put) {
+    const T* x = static_cast<const T*>(a.x) + row * a.inputs;
+    const int padded = padded_inputs(a), groups = groups_of(a), length = padded / groups;
+    for (int g = 0; g < groups; ++g) {
+        const int begin = g * length;
+        const float scale = scale_of(x + begin, a.inputs < begin + length ? a.inputs - begin : length);
+        a.x_scales[row * groups + g] = scale;
+        const float inverse = inverse_of_scale(scale);
+        for (int i = begin; i < begin + length; i += W) {
+            vf part = {};
+            if (i < a.inputs) part = load_up_to(x + i, a.inputs - i);
+            put(i, to_integers(part * inverse));
+        }
+    }
+}
 
 // --- results -----------------------------------------------------------------------------------
 
@@ -58,7 +80,7 @@ inline void put_sums(const Linear& a, const float* sums, int rows, int64_t row, 
 
 // --- any vector width --------------------------------------------------------------------------
 
-// The inputs stay float, [rows][padded inputs]; with int8 weights they are integers.
+// The inputs stay float, [rows][padded inputs]; with quantized weights they are integers.
 inline int64_t linear_bytes_any(const Linear& a) {
     return a.rows * padded_inputs(a) * int64_t(sizeof(float));
 }
@@ -70,15 +92,15 @@ inline void pack_inputs_any(const Linear& a, int64_t block) {
     for (int64_t r = block * 16; r < end; ++r) {
         const T* x = static_cast<const T*>(a.x) + r * a.inputs;
         float* to = static_cast<float*>(a.packed_x) + r * padded;
-        float inverse = 1.f;
-        if (a.storage == kInt8) {
-            a.row_scales[r] = scale_of_row(x, a.inputs);
-            inverse = inverse_of_scale(a.row_scales[r]);
+        if (a.storage != kBf16) {
+            round_row<T>(a, r, [&](int i, vi whole) {
+                store(to + i, __builtin_convertvector(whole, vf));
+            });
+            continue;
         }
         for (int i = 0; i < padded; i += W) {
             vf part = {};
             if (i < a.inputs) part = load_up_to(x + i, a.inputs - i);
-            if (a.storage == kInt8) part = __builtin_convertvector(to_integers(part * inverse), vf);
             store(to + i, part);
         }
     }
@@ -121,13 +143,13 @@ inline void add_words(
 template <class T, int STORAGE, int R, int C>
 inline void product_any(const Linear& a, int64_t row, int block) {
     constexpr int per_word = kPerWord<STORAGE>;
-    const int padded = padded_inputs(a), num_words = padded / per_word;
-    const int at_once = STORAGE == kInt4 ? a.group / per_word : num_words;
+    const int padded = padded_inputs(a), num_words = padded / per_word, groups = groups_of(a);
+    const int at_once = num_words / groups;
     const int64_t next_block = int64_t(num_words) * 16;
     const uint32_t* w = static_cast<const uint32_t*>(a.weight) + block * next_block;
     const float* x = static_cast<const float*>(a.packed_x) + row * padded;
     vf totals[R][C][16 / W] = {};
-    for (int group = 0; group * at_once < num_words; ++group) {
+    for (int group = 0; group < groups; ++group) {
         vf sums[R][C][16 / W] = {};
         for (int n = group * at_once; n < (group + 1) * at_once; ++n)
             add_words<STORAGE>(w + n * 16, next_block, x + n * per_word, padded, sums,
@@ -139,8 +161,12 @@ inline void product_any(const Linear& a, int64_t row, int block) {
                     scale = load(static_cast<const float*>(a.scales) + (block + c) * 16 + v * W);
                 if constexpr (STORAGE == kInt4)
                     scale = load(static_cast<const bf16*>(a.scales) +
-                                 ((block + c) * int64_t(num_words / at_once) + group) * 16 + v * W);
-                for (int r = 0; r < R; ++r) totals[r][c][v] += sums[r][c][v] * scale;
+                                 ((block + c) * int64_t(groups) + group) * 16 + v * W);
+                for (int r = 0; r < R; ++r) {
+                    float of_x = 1.f;
+                    if constexpr (STORAGE != kBf16) of_x = a.x_scales[(row + r) * groups + group];
+                    totals[r][c][v] += sums[r][c][v] * (scale * of_x);
+                }
             }
         }
     }
@@ -148,8 +174,7 @@ inline void product_any(const Linear& a, int64_t row, int block) {
         float results[R * 16];
         for (int r = 0; r < R; ++r)
             for (int v = 0; v < 16 / W; ++v)
-                store(results + r * 16 + v * W,
-                      totals[r][c][v] * (STORAGE == kInt8 ? a.row_scales[row + r] : 1.f));
+                store(results + r * 16 + v * W, totals[r][c][v]);
         put_sums<T>(a, results, R, row, (block + c) * 16);
     }
 }

@@ -59,6 +59,13 @@ inline void store(bf16* p, vf v) {
     std::memcpy(p, &h, sizeof h);
 }
 
+// The low byte of each integer.
+inline void store_bytes(void* p, vi whole) {
+    typedef int8_t vb __attribute__((vector_size(W)));
+    const vb bytes = __builtin_convertvector(whole, vb);
+    std::memcpy(p, &bytes, sizeof bytes);
+}
+
 // The first n < W elements; the others read as 0 and are not written.
 template <class T>
 inline vf load_part(const T* p, int n) {

@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from branchline.runtime.kernels.cpu.library import CpuKernels, load_kernels
 from branchline.runtime.kernels.cpu.linear import PackedLinear
@@ -27,15 +28,18 @@ def weight_of(packed: Packed) -> torch.Tensor:
     return packed.unpack(torch.arange(packed.outputs), torch.float64)
 
 
-def rounded(x: torch.Tensor) -> torch.Tensor:
-    """x as int8 weights see it: multiples of a 127th of each row's largest value."""
-    scale = (x.float().abs().amax(1, keepdim=True) / 127).double()
-    return torch.where(scale > 0, (x.double() / scale).round() * scale, 0.0)
+def rounded(x: torch.Tensor, group: int) -> torch.Tensor:
+    """x as quantized weights see it: multiples of a 127th of the largest value of each row, or of
+    each group of a row."""
+    group = group or x.shape[1]
+    groups = F.pad(x.float(), (0, -x.shape[1] % group)).view(len(x), -1, group)
+    scale = (groups.abs().amax(2, keepdim=True) / 127).double()
+    values = torch.where(scale > 0, (groups.double() / scale).round() * scale, 0.0)
+    return values.flatten(1)[:, : x.shape[1]]
 
 
 def inputs_seen(linear: PackedLinear, x: torch.Tensor) -> torch.Tensor:
-    exact = linear.packed.storage == "int4" or len(x) > linear.most_rows
-    return x.double() if exact else rounded(x)
+    return x.double() if len(x) > linear.most_rows else rounded(x, linear.packed.group)
 
 
 @storages
@@ -59,8 +63,6 @@ def test_products_of_random_odd_shapes_match_the_definition(
             float(x.abs().max())
             / 127
             * float(linear.packed.unpack(torch.arange(outputs), torch.float32).abs().max())
-            if storage == "int8"
-            else 0.0
         )
         for ours, expected in (
             (linear(x), product),
