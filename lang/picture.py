@@ -65,25 +65,20 @@ def read_picture(source: object, token: str) -> Picture:
 
 def content_of(pieces: Iterable[str | Picture]) -> str | list[dict[str, Any]]:
     """A message's content: its text, or OpenAI's content parts where it has pictures."""
-    joined: list[str | Picture] = [""]
+    parts: list[dict[str, Any]] = []
+    text = ""
     for piece in pieces:
-        last = joined[-1]
-        if isinstance(piece, str) and isinstance(last, str):
-            joined[-1] = last + piece
-        else:
-            joined.append(piece)
-    first = joined[0]
-    if isinstance(first, str):
-        joined[0] = first.lstrip()
-        if len(joined) == 1:
-            return joined[0]
-    return [
-        {"type": "text", "text": piece}
-        if isinstance(piece, str)
-        else {"type": "image_url", "image_url": {"url": piece.url}}
-        for piece in joined
-        if piece
-    ]
+        if isinstance(piece, str):
+            text += piece
+            continue
+        parts += _text_part(text if parts else text.lstrip())
+        parts.append({"type": "image_url", "image_url": {"url": piece.url}})
+        text = ""
+    return [*parts, *_text_part(text)] if parts else text.lstrip()
+
+
+def _text_part(text: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _media_type(data: bytes, source: object) -> str:
