@@ -208,7 +208,8 @@ class GrammarCompiler:
         def attempt(source: str) -> bytes:
             return workers.run(Try(source, token_bytes))
 
-        job = Shape(constraint, self.limits, marks, backend, falls_back, token_bytes)
+        wish = (backend, falls_back, engine.has_machine)
+        job = Shape(constraint, self.limits, marks, *wish, token_bytes)
         data = workers.run(job)
         return engine.finish(decode_shaped(data), attempt)
 
@@ -217,7 +218,7 @@ class GrammarCompiler:
         start a process, and put the vocabulary in the order that each engine needs."""
         if self._workers is not None:
             token_bytes = self._engine.vocabulary.token_bytes
-            job = Shape(Choices(["a"]), self.limits, {}, "native", False, token_bytes)
+            job = Shape(Choices(["a"]), self.limits, {}, "native", False, False, token_bytes)
             self._workers.run(job)
         self._engine.warm()
         self._engine_of_tags()

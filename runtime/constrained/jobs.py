@@ -30,6 +30,7 @@ class Shape(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
     marks: dict[str, str]
     backend: GrammarBackend
     falls_back: bool
+    has_machine: bool
     token_bytes: list[bytes] | None
     """The vocabulary; None for one that the process was sent before."""
     vocabulary: int = 0

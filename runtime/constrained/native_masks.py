@@ -7,8 +7,6 @@ other, is the reference (tests).
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy.typing as npt
 from .allowance import Allowance
 from .byte_dfa import ByteDfa
 from .handle import BitMask, Handle
+from .rows import Row, Rows
 from .vocabulary import PLAIN_BYTES, Vocabulary
 
 _CACHE_BYTES = 8 * 1024 * 1024
@@ -26,7 +25,6 @@ _BLOCK = 8_192
 _BYTES_PER_PLACE = 32
 _MAX_BEGUN = 16
 
-Row = npt.NDArray[np.int32]
 TokenIds = npt.NDArray[np.int64]
 
 
@@ -95,7 +93,12 @@ class NativeMasks:
     """An automaton with the masks found so far. Thread-safe."""
 
     def __init__(
-        self, dfa: ByteDfa, columns: TokenColumns, eos_ids: tuple[int, ...], vocabulary: Vocabulary
+        self,
+        dfa: ByteDfa,
+        columns: TokenColumns,
+        eos_ids: tuple[int, ...],
+        vocabulary: Vocabulary,
+        rows: Rows | None = None,
     ) -> None:
         self.dfa = dfa
         self.eos_ids = frozenset(eos_ids)
@@ -103,32 +106,27 @@ class NativeMasks:
         self._columns = columns
         self._eos = np.array(eos_ids, dtype=np.int64)
         self._vocab_size = len(vocabulary.token_bytes)
-        self._lock = threading.Lock()
-        self._rows: OrderedDict[int, Row] = OrderedDict()
+        self._rows = rows or Rows(_CACHE_BYTES)
+        self._owner = self._rows.owner()
         self._begun: dict[int, _Begun] = {}
-        self._distinct: dict[bytes, tuple[Row, int]] = {}
 
     @property
     def memory_size_bytes(self) -> int:
-        rows = 2 * (self._vocab_size // 8) * self.dfa.dead
-        return int(self.dfa.table.nbytes) + min(rows, _CACHE_BYTES)
+        return int(self.dfa.table.nbytes)
 
     def row(self, state: int) -> Row:
         """Which tokens may follow: int32 [ceil(vocab / 32)], not to be written."""
-        with self._lock:
-            found = self._rows.get(state)
-            if found is not None:
-                self._rows.move_to_end(state)
-                return found
+        found = self._rows.get((self._owner, state))
+        if found is not None:
+            return found[0]
         row = self._packed(state, [self._columns.allowed(self.dfa, state)])
-        with self._lock:
-            return self._keep(state, row)
+        return self._rows.keep((self._owner, state), row)
 
     def prepare(self, handle: Handle, allowance: Allowance) -> bool:
         """Find the row of the handle's state, block by block."""
         assert isinstance(handle, NativeHandle)
         state = handle.state
-        if state == NativeHandle.END or state in self._rows:
+        if state == NativeHandle.END or self._rows.get((self._owner, state)) is not None:
             return True
         begun = self._begun.get(state)
         if begun is None:
@@ -146,8 +144,7 @@ class NativeMasks:
             allowance.spend(looked_at // _BYTES_PER_PLACE)
         row = self._packed(state, begun.taken)
         self._begun.pop(state, None)
-        with self._lock:
-            self._keep(state, row)
+        self._rows.keep((self._owner, state), row)
         return True
 
     def _packed(self, state: int, taken: list[TokenIds]) -> Row:
@@ -157,24 +154,6 @@ class NativeMasks:
         if self.dfa.accepting[state]:
             bits[self._eos] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
-
-    def _keep(self, state: int, row: Row) -> Row:
-        if state in self._rows:
-            return self._rows[state]
-        key = row.tobytes()
-        shared, users = self._distinct.get(key, (row, 0))
-        self._distinct[key] = (shared, users + 1)
-        self._rows[state] = shared
-        # The key holds the bytes once more.
-        while len(self._rows) > 1 and 2 * row.nbytes * len(self._distinct) > _CACHE_BYTES:
-            _, oldest = self._rows.popitem(last=False)
-            key = oldest.tobytes()
-            kept, users = self._distinct[key]
-            if users == 1:
-                del self._distinct[key]
-            else:
-                self._distinct[key] = (kept, users - 1)
-        return shared
 
     def handle(self) -> NativeHandle:
         return NativeHandle(self, [0])

@@ -15,6 +15,7 @@ from .determinise import MAX_STATES
 from .ebnf import write_ebnf
 from .expr import Language
 from .limits import GrammarLimits
+from .machine_tables import MachineTables, machine_tables
 from .nodes import NodeGraph, StoredGraph
 from .prune import prune
 from .schema_report import Entry
@@ -26,14 +27,15 @@ _MAX_AUTO_STATES = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """graph: for the walker. For the masks an automaton, or a grammar in xgrammar's EBNF, or with
-    neither the walker itself."""
+    """graph: for the walker. For the masks an automaton, the machine's tables, or a grammar in
+    xgrammar's EBNF, or with none of them the walker itself."""
 
     graph: NodeGraph | StoredGraph
     report: tuple[Entry, ...]
     dfa: ByteDfa | None = None
     source: str = ""
     falls_back: bool = False
+    machine: MachineTables | None = None
 
     def encoded(self) -> bytes:
         """For `decode_shaped`, in another process."""
@@ -45,12 +47,13 @@ class Shaped:
             table = dfa.table.astype(np.int32)
             parts = (table, dfa.byte_class, dfa.accepting)
             tables = (table.shape[1], *(part.tobytes() for part in parts))
-        told = (self.graph.encoded(), report, tables, self.source, self.falls_back)
+        machine = None if self.machine is None else self.machine.encoded()
+        told = (self.graph.encoded(), report, tables, self.source, self.falls_back, machine)
         return msgspec.msgpack.encode(told)
 
 
 def decode_shaped(data: bytes) -> Shaped:
-    graph, report, tables, source, falls_back = msgspec.msgpack.decode(data)
+    graph, report, tables, source, falls_back, arrays = msgspec.msgpack.decode(data)
     dfa = None
     if tables is not None:
         num_classes, table, byte_class, accepting = tables
@@ -60,7 +63,8 @@ def decode_shaped(data: bytes) -> Shaped:
             np.frombuffer(accepting, dtype=np.bool_),
         )
     entries = tuple(Entry(*entry) for entry in report)
-    return Shaped(StoredGraph(graph), entries, dfa, source, falls_back)
+    machine = None if arrays is None else MachineTables.decoded(arrays)
+    return Shaped(StoredGraph(graph), entries, dfa, source, falls_back, machine)
 
 
 def shaped(
@@ -69,13 +73,17 @@ def shaped(
     limits: GrammarLimits,
     backend: GrammarBackend,
     falls_back: bool = False,
+    has_machine: bool = False,
 ) -> Shaped:
     """backend: "auto" takes the native engine where a small automaton will do, otherwise xgrammar.
-    falls_back: leaves to the walker what is too much for xgrammar.
+    falls_back: takes the machine instead where there is one, and otherwise leaves to the walker
+    what is too much for xgrammar.
 
     Raises RequestError("grammar") when nothing satisfies the language, this vocabulary cannot
     spell it, or the backend does not take it."""
     language, graph = alive(language, vocabulary)
+    if falls_back and has_machine:
+        return Shaped(graph, language.report, machine=machine_tables(graph.root))
     if backend in ("native", "auto"):
         try:
             most = MAX_STATES if backend == "native" else _MAX_AUTO_STATES

@@ -93,8 +93,8 @@ def _done(work: Build | Shape | Try | Judge, known: dict[int, _Known]) -> bytes:
         case Shape(constraint=constraint, limits=limits, marks=marks):
             language = build_language(constraint, limits, _mark(marks))
             vocabulary = known[work.vocabulary].vocabulary
-            shape = shaped(language, vocabulary, limits, work.backend, work.falls_back)
-            return shape.encoded()
+            wish = (work.backend, work.falls_back, work.has_machine)
+            return shaped(language, vocabulary, limits, *wish).encoded()
         case Try(source=source):
             try:
                 known[work.vocabulary].xgrammar.compile_grammar(source)

@@ -24,8 +24,11 @@ from .control_tokens import ControlTokens
 from .expr import Language
 from .handle import Compiled, Handle
 from .limits import GrammarLimits
+from .machine_library import machine_library
+from .machine_masks import MachineHandle, MachineMasks, MachineVocabulary
 from .native_masks import NativeMasks, TokenColumns
 from .outlines_masks import OutlinesEngine
+from .rows import Rows
 from .schema_report import Entry
 from .shaping import Shaped, alive, shaped
 from .spelling import REJOINED_TOKENS, Speller
@@ -51,9 +54,6 @@ class XGrammarEngine:
         limits: GrammarLimits,
         controls: ControlTokens | None = None,
     ) -> None:
-        import xgrammar  # imports torch: only where grammars are compiled
-
-        self._xgrammar = xgrammar
         self._limits = limits
         self.tokenizer = tokenizer
         self.controls = controls
@@ -69,16 +69,7 @@ class XGrammarEngine:
         self.eos_ids = tuple(index for index in tokenizer.eos_ids if index < vocab_size)
         if not self.eos_ids:
             raise RequestError("grammar", "the model has no end token, so nothing could end")
-        info = xgrammar.TokenizerInfo(
-            token_bytes,
-            xgrammar.VocabType.RAW,
-            vocab_size=vocab_size,
-            stop_token_ids=list(self.eos_ids),
-        )
-        # Whole grammars are cached by compiler.py; this cache shares their common rules.
-        self._compiler = xgrammar.GrammarCompiler(
-            info, max_threads=1, cache_limit_bytes=limits.cache_bytes // 4
-        )
+        self._rows = Rows(limits.cache_bytes // 4)
         self.row_size = -(-vocab_size // 32)
 
     def compile(
@@ -95,7 +86,8 @@ class XGrammarEngine:
             pruned, graph = alive(language, self.vocabulary)
             compiled = self._outlines.compile(pruned)
             return XGrammar(self, compiled, Walker.over(graph), language.report)
-        return self.finish(shaped(language, self.vocabulary, self._limits, backend, falls_back))
+        wish = (backend, falls_back, self.has_machine)
+        return self.finish(shaped(language, self.vocabulary, self._limits, *wish))
 
     def finish(self, shape: Shaped, attempt: Callable[[str], object] | None = None) -> XGrammar:
         """The grammar of what was shaped, with this engine's vocabulary. It takes hardly any
@@ -109,7 +101,10 @@ class XGrammarEngine:
         self, shape: Shaped, walker: Walker, attempt: Callable[[str], object] | None
     ) -> Compiled:
         if shape.dfa is not None:
-            return NativeMasks(shape.dfa, self._columns, self.eos_ids, self.vocabulary)
+            return NativeMasks(shape.dfa, self._columns, self.eos_ids, self.vocabulary, self._rows)
+        if shape.machine is not None:
+            assert self._machine is not None  # or nobody would have made its tables
+            return MachineMasks(self._machine, shape.machine, self.eos_ids, self._rows)
         if not shape.source:
             return WalkerMasks(walker, self.vocabulary, self.eos_ids)
         if attempt is not None and len(shape.source) * self.vocab_size > _SURE_TO_END:
@@ -120,14 +115,39 @@ class XGrammarEngine:
                     raise
                 return WalkerMasks(walker, self.vocabulary, self.eos_ids)
         try:
-            return _XGrammarMasks(self._xgrammar, self._compiler.compile_grammar(shape.source))
+            return _XGrammarMasks(self._xgrammar.compile_grammar(shape.source))
         except (RuntimeError, ValueError) as error:
             message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
             raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None
 
     def warm(self) -> None:
-        """Prepare for regexes and choices."""
-        _ = self._columns
+        """Prepare for what is asked for without an engine's name."""
+        _ = self._columns, self._machine
+
+    @property
+    def has_machine(self) -> bool:
+        """Whether the machine in src/ is there, so that nothing needs xgrammar."""
+        return machine_library() is not None
+
+    @cached_property
+    def _machine(self) -> MachineVocabulary | None:
+        library = machine_library()
+        return None if library is None else MachineVocabulary(library, self.vocabulary)
+
+    @cached_property
+    def _xgrammar(self) -> Any:
+        """xgrammar's compiler, for who asks for it by name, or where there is no machine."""
+        import xgrammar  # imports torch
+
+        info = xgrammar.TokenizerInfo(
+            self.vocabulary.token_bytes,
+            xgrammar.VocabType.RAW,
+            vocab_size=self.vocab_size,
+            stop_token_ids=list(self.eos_ids),
+        )
+        # Whole grammars are cached by compiler.py; this cache shares their common rules.
+        most = self._limits.cache_bytes // 4
+        return xgrammar.GrammarCompiler(info, max_threads=1, cache_limit_bytes=most)
 
     @cached_property
     def _columns(self) -> TokenColumns:
@@ -141,8 +161,7 @@ class XGrammarEngine:
 class _XGrammarMasks:
     """xgrammar's compiled grammar."""
 
-    def __init__(self, xgrammar: Any, compiled: Any) -> None:
-        self._xgrammar = xgrammar
+    def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
 
     @property
@@ -154,7 +173,9 @@ class _XGrammarMasks:
         return True
 
     def handle(self) -> Handle:
-        handle: Handle = self._xgrammar.GrammarMatcher(self._compiled)
+        from xgrammar import GrammarMatcher
+
+        handle: Handle = GrammarMatcher(self._compiled)
         return handle
 
 
@@ -181,7 +202,10 @@ class XGrammar(Grammar):
         return self.compiled.memory_size_bytes + self.walker.num_bytes
 
     def matcher(self) -> XGrammarMatcher:
-        return XGrammarMatcher(self, self.compiled.handle())
+        handle = self.compiled.handle()
+        if isinstance(handle, MachineHandle):
+            return MachineMatcher(self, handle)
+        return XGrammarMatcher(self, handle)
 
 
 class XGrammarMatcher(Matcher):
@@ -284,11 +308,26 @@ class XGrammarMatcher(Matcher):
         return grammar.speller.affordable(found, start, remaining + found.num_respelled)
 
     def fork(self) -> XGrammarMatcher:
-        copy = XGrammarMatcher(self._grammar, self._handle.fork())
+        copy = type(self)(self._grammar, self._handle.fork())
         copy._tokens = self._tokens.copy()
         copy._states = self._states.copy()
         copy.finished = self.finished
         return copy
+
+
+class MachineMatcher(XGrammarMatcher):
+    """The machine knows counts and budgets itself."""
+
+    _handle: MachineHandle
+
+    def try_mask(self, row: MaskRow, remaining: int | None, allowance: Allowance) -> bool:
+        return self._fill(row, remaining, allowance)
+
+    def _fill(self, row: MaskRow, remaining: int | None, allowance: Allowance | None) -> bool:
+        if self._handle.is_terminated():
+            raise RequestError("grammar", "the output is complete; no token may follow")
+        budget = None if remaining is None else remaining - 1
+        return self._handle.fill(row, budget, allowance)
 
 
 def _clear_from(row: MaskRow, size: int) -> None:

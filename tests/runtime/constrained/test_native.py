@@ -14,6 +14,8 @@ from branchline.runtime.constrained.byte_dfa import byte_dfa
 from branchline.runtime.constrained.compiler import build_language
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.native_masks import NativeMasks, TokenColumns
+from branchline.runtime.constrained.rows import Rows
+from branchline.runtime.constrained.shaping import shaped
 from branchline.runtime.constrained.vocabulary import Vocabulary
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices, Ebnf, JsonSchema, Regex
@@ -72,7 +74,7 @@ def test_random_patterns_mean_what_re_means(pattern, texts):
 
 @pytest.mark.parametrize("pattern", [*PATTERNS, "|".join(f"word{n}x" for n in range(300))])
 def test_every_state_s_mask_is_that_of_its_tokens_tried_one_by_one(pattern, compiler, tokenizer):
-    grammar = compiler.compile(Regex(pattern))
+    grammar = compiler.compile(Regex(pattern, "native"))
     masks = grammar.compiled
     assert isinstance(masks, NativeMasks)
     table, dfa = grammar.engine.vocabulary.token_bytes, masks.dfa
@@ -85,26 +87,24 @@ def test_every_state_s_mask_is_that_of_its_tokens_tried_one_by_one(pattern, comp
 
 
 def test_states_with_equal_masks_share_a_row(compiler):
-    masks = compiler.compile(Regex("[a-z]{1,200}")).compiled
+    masks = compiler.compile(Regex("[a-z]{1,200}", "native")).compiled
     rows = {id(masks.row(state)) for state in range(1, 150)}
     assert len(rows) < 20
 
 
-def test_rows_stay_under_their_bytes_however_many_states_are_asked(monkeypatch):
-    from branchline.runtime.constrained import native_masks
-
-    monkeypatch.setattr(native_masks, "_CACHE_BYTES", 128)  # two rows
+def test_rows_stay_under_their_bytes_however_many_states_are_asked():
+    rows = Rows(64)  # two of them
     vocabulary = Vocabulary([bytes([byte]) for byte in range(256)])
     texts = [f"{n:03}" for n in range(500)]
     dfa = byte_dfa(build_language(Choices(texts), GrammarLimits()))
-    masks = NativeMasks(dfa, TokenColumns(vocabulary), (), vocabulary)
+    masks = NativeMasks(dfa, TokenColumns(vocabulary), (), vocabulary, rows)
     for state in range(dfa.dead):
         bits = np.unpackbits(masks.row(state).view(np.uint8), bitorder="little")
         assert set(np.flatnonzero(bits)) == {
             b for b in range(256) if dfa.walk(state, bytes([b])) < dfa.dead
         }
-        assert sum(row.nbytes for row, _ in masks._distinct.values()) <= 64
-    assert len(masks._rows) < dfa.dead
+        assert rows.num_bytes <= 64
+    assert len(rows) < dfa.dead
 
 
 REGULAR = [
@@ -162,7 +162,8 @@ def test_what_is_outside_the_dialect_is_refused_by_name(pattern, told, compiler)
         compiler.compile(Regex(pattern, "native"))
 
 
-def test_auto_falls_back_where_an_automaton_would_be_too_large(compiler, accepts):
-    grammar = compiler.compile(Regex("[ab]*a[ab]{20}"))
-    assert not isinstance(grammar.compiled, NativeMasks)
-    assert accepts(grammar, "b" + "a" * 21)
+@pytest.mark.parametrize(("pattern", "fits"), [("[ab]*a[ab]{6}", True), ("[ab]*a[ab]{20}", False)])
+def test_without_the_machine_automata_are_made_where_they_are_small(pattern, fits, compiler):
+    language = build_language(Regex(pattern), GrammarLimits())
+    shape = shaped(language, compiler._engine.vocabulary, GrammarLimits(), "auto", True)
+    assert (shape.dfa is not None, shape.source == "") == (fits, fits)

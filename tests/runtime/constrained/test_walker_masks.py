@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from branchline.runtime.constrained.allowance import Allowance
 from branchline.runtime.constrained.compiler import build_language
 from branchline.runtime.constrained.limits import GrammarLimits
+from branchline.runtime.constrained.machine_masks import MachineMasks
 from branchline.runtime.constrained.shaping import Shaped, shaped
 from branchline.runtime.constrained.walker_masks import WalkerMasks
 from branchline.runtime.errors import RequestError
@@ -37,7 +39,8 @@ def test_masks_are_those_of_xgrammar_on_every_step(constraint, compiler, tokeniz
     rng = np.random.default_rng(4)
     grammar = tried(compiler, constraint)
     assert isinstance(grammar.compiled, WalkerMasks)
-    ours, theirs = grammar.matcher(), compiler.compile(constraint).matcher()
+    ours = grammar.matcher()
+    theirs = compiler.compile(replace(constraint, backend="xgrammar")).matcher()
     remaining = grammar.min_tokens + 6
     for used in range(6):
         assert allowed(ours) == allowed(theirs)
@@ -101,6 +104,13 @@ def test_what_takes_xgrammar_too_long_is_left_to_the_walker(compiler):
 
 def test_who_asks_for_xgrammar_by_name_is_told_what_it_cannot_do(compiler, accepts):
     long = "[a-z]{1,100000}"
-    assert isinstance(compiler.compile(Regex(long)).compiled, WalkerMasks)
+    assert isinstance(compiler.compile(Regex(long)).compiled, MachineMasks)
     with pytest.raises(RequestError, match="over the limit"):
         compiler.compile(Regex(long, "xgrammar"))
+
+
+def test_without_the_machine_what_xgrammar_cannot_do_is_left_to_the_walker(compiler):
+    engine = compiler._engine
+    language = build_language(Regex("[a-z]{1,100000}"), GrammarLimits())
+    shape = shaped(language, engine.vocabulary, GrammarLimits(), "xgrammar", True)
+    assert isinstance(engine.finish(shape).compiled, WalkerMasks)

@@ -97,7 +97,13 @@ def test_a_vocabulary_is_sent_once_and_known_beside_others(workers):
     costs = []
     for token_bytes in (single, double, single, double):
         job = Shape(
-            Choices(["aa"]), limits, {}, "native", falls_back=False, token_bytes=token_bytes
+            Choices(["aa"]),
+            limits,
+            {},
+            "native",
+            falls_back=False,
+            has_machine=False,
+            token_bytes=token_bytes,
         )
         data = workers.run(job)
         costs.append(Walker.over(decode_shaped(data).graph).start.cost)

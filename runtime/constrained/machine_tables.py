@@ -1,0 +1,128 @@
+"""The nodes of a language as arrays, as the machine in src/ reads them; made in the worker process
+(shaping.py), read in place by the engine's (machine_masks.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .nodes import Node
+
+_KINDS: Final = {"bytes": 0, "set": 1, "seq": 2, "alt": 3, "repeat": 4, "words": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class MachineTables:
+    """Of node 0, the root, and all that it leads to. The fields are those of `Nodes` in
+    src/machine.h, in their order."""
+
+    kind: npt.NDArray[np.uint8]
+    cost: npt.NDArray[np.int32]
+    low: npt.NDArray[np.int32]
+    high: npt.NDArray[np.int32]
+    item_start: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int32]
+    data_start: npt.NDArray[np.int64]
+    data: npt.NDArray[np.uint8]
+    cost_start: npt.NDArray[np.int64]
+    costs: npt.NDArray[np.int32]
+    word_start: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int64]
+
+    @property
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        return [getattr(self, name) for name in DTYPES]
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays)
+
+    def encoded(self) -> list[bytes]:
+        return [array.tobytes() for array in self.arrays]
+
+    @classmethod
+    def decoded(cls, pieces: Sequence[bytes]) -> MachineTables:
+        names = zip(DTYPES.items(), pieces, strict=True)
+        return cls(**{name: np.frombuffer(data, dtype) for (name, dtype), data in names})
+
+
+DTYPES: Final[dict[str, type[np.generic]]] = {
+    "kind": np.uint8,
+    "cost": np.int32,
+    "low": np.int32,
+    "high": np.int32,
+    "item_start": np.int64,
+    "items": np.int32,
+    "data_start": np.int64,
+    "data": np.uint8,
+    "cost_start": np.int64,
+    "costs": np.int32,
+    "word_start": np.int64,
+    "words": np.int64,
+}
+
+
+def machine_tables(root: Node) -> MachineTables:
+    """The arrays of a graph whose costs are settled."""
+    places = {id(root): 0}
+    order = [root]
+    items: list[int] = []
+    data: list[bytes] = []
+    costs: list[npt.NDArray[np.int32]] = []
+    words: list[npt.NDArray[np.int64]] = []
+    starts: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)]
+    bounds: list[tuple[int, int]] = []
+    for node in order:
+        for item in node.items:
+            if id(item) not in places:
+                places[id(item)] = len(order)
+                order.append(item)
+            items.append(places[id(item)])
+        text, own, begins, (low, high) = _parts(node)
+        data.append(text)
+        costs.append(own)
+        words.append(begins)
+        bounds.append((low, high))
+        before = starts[-1]
+        starts.append(
+            (len(items), before[1] + len(text), before[2] + len(own), before[3] + len(begins))
+        )
+    columns = np.array(starts, dtype=np.int64).T.copy()
+    limits = np.array(bounds, dtype=np.int32).T.copy()
+    return MachineTables(
+        kind=np.array([_KINDS[node.kind] for node in order], dtype=np.uint8),
+        cost=np.array([node.cost for node in order], dtype=np.int32),
+        low=limits[0],
+        high=limits[1],
+        item_start=columns[0],
+        items=np.array(items, dtype=np.int32),
+        data_start=columns[1],
+        data=np.frombuffer(b"".join(data), dtype=np.uint8),
+        cost_start=columns[2],
+        costs=np.concatenate(costs),
+        word_start=columns[3],
+        words=np.concatenate(words),
+    )
+
+
+_NO_COSTS: Final = np.empty(0, dtype=np.int32)
+_NO_WORDS: Final = np.empty(0, dtype=np.int64)
+
+
+def _parts(
+    node: Node,
+) -> tuple[bytes, npt.NDArray[np.int32], npt.NDArray[np.int64], tuple[int, int]]:
+    """The text of a node, what it costs from each place, where its words begin, its bounds."""
+    if node.words is not None:
+        bounds = (0, node.words.count)
+        return node.words.data, node.words.costs.astype(np.int32), node.words.starts, bounds
+    if node.kind == "bytes":
+        return node.data, np.array(node.suffix_costs, dtype=np.int32), _NO_WORDS, (0, 0)
+    if node.kind == "set":
+        return b"", _NO_COSTS, _NO_WORDS, (node.data[0], node.data[-1])
+    high = -1 if node.high is None else node.high
+    return b"", _NO_COSTS, _NO_WORDS, (node.low, high)

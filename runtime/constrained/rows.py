@@ -1,0 +1,67 @@
+"""Masks that were found, kept for the states that are met again; used by native_masks.py and
+machine_masks.py."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from itertools import count
+
+import numpy as np
+import numpy.typing as npt
+
+Row = npt.NDArray[np.int32]
+
+
+class Rows:
+    """Rows by owner and state, those asked for last, up to so many bytes; equal ones are held
+    once, whose ever they are: the inside of a string is the same in most grammars. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._owners = count()
+        self._rows: OrderedDict[Hashable, tuple[Row, int]] = OrderedDict()
+        self._shared: dict[bytes, tuple[Row, int]] = {}  # with the number of keys
+        self.num_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def owner(self) -> int:
+        """A number that nobody else has, to begin keys with."""
+        return next(self._owners)
+
+    def get(self, key: Hashable) -> tuple[Row, int] | None:
+        """What was kept: a row, not to be written, and the number beside it."""
+        try:
+            found = self._rows[key]
+            self._rows.move_to_end(key)
+        except KeyError:  # also where another thread dropped it meanwhile
+            return None
+        return found
+
+    def keep(self, key: Hashable, row: Row, number: int = 0) -> Row:
+        """Keep a row and a number; the row that is held from now on."""
+        data = row.tobytes()
+        with self._lock:
+            if key in self._rows:
+                return self._rows[key][0]
+            kept, users = self._shared.get(data, (None, 0))
+            if kept is None:
+                kept = np.frombuffer(data, np.int32)
+                self.num_bytes += kept.nbytes
+            self._shared[data] = (kept, users + 1)
+            self._rows[key] = (kept, number)
+            while self.num_bytes > self._max_bytes and len(self._rows) > 1:
+                self._drop(self._rows.popitem(last=False)[1][0])
+            return kept
+
+    def _drop(self, row: Row) -> None:
+        data = row.tobytes()
+        kept, users = self._shared.pop(data)
+        if users > 1:
+            self._shared[data] = (kept, users - 1)
+        else:
+            self.num_bytes -= kept.nbytes

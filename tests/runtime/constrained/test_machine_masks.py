@@ -1,0 +1,151 @@
+"""Masks of the machine: those of every token tried in the walker, whatever the budget, however
+small the pieces and however little it may remember."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from branchline.runtime.constrained.allowance import Allowance
+from branchline.runtime.constrained.compiler import GrammarCompiler, build_language
+from branchline.runtime.constrained.limits import GrammarLimits
+from branchline.runtime.constrained.machine_library import machine_library
+from branchline.runtime.constrained.machine_masks import MachineMasks, MachineVocabulary
+from branchline.runtime.constrained.machine_tables import MachineTables, machine_tables
+from branchline.runtime.constrained.rows import Rows
+from branchline.runtime.constrained.shaping import Shaped, alive
+from branchline.runtime.constrained.vocabulary import INFINITE, Vocabulary
+from branchline.runtime.constrained.walker import Walker
+from branchline.runtime.errors import RequestError
+from branchline.runtime.protocol import Choices, Constraint, Ebnf, JsonSchema, Regex
+
+pytestmark = pytest.mark.skipif(machine_library() is None, reason="needs a C++ compiler")
+
+STRING = {"type": "string"}
+CONSTRAINTS: list[Constraint] = [
+    Choices(["", "yes", "yesterday", "é", "è", "x" * 70 + "a", *(f"w{n}" for n in range(40))]),
+    Regex(r"[^a\x00]{1,9}é?"),
+    Regex(r"(?s:.)*"),
+    Regex(r"[^<]*"),
+    Regex(r"[ -~é]{2,5}x"),
+    Regex(r"[ -~]{0,40}"),
+    Regex(r"[^\"\\\n]{3,40}!"),
+    Ebnf('root ::= "(" root ")" | "霍格" | ""'),
+    JsonSchema('{"type":"object","properties":{"a":{"type":"integer"},"b":{"maxLength":40}}}'),
+    JsonSchema(json.dumps({**STRING, "minLength": 3, "maxLength": 9})),
+    JsonSchema(json.dumps({**STRING, "pattern": "^[a-z ]*$"})),
+    JsonSchema("{}"),
+]
+
+
+def pair(compiler: GrammarCompiler, constraint: Constraint):
+    """The grammar with the machine's masks, and with the walker's."""
+    engine = compiler._engine
+    graph = alive(build_language(constraint, GrammarLimits()), engine.vocabulary)[1]
+    machine = engine.finish(Shaped(graph, (), machine=machine_tables(graph.root)))
+    assert isinstance(machine.compiled, MachineMasks)
+    return machine, engine.finish(Shaped(graph, ()))
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda one: str(one)[:40])
+def test_masks_are_those_of_the_walker_on_every_step(constraint, compiler, tokenizer, allowed):
+    rng = np.random.default_rng(11)
+    machine, walker = pair(compiler, constraint)
+    for extra in (0, 2, 12, 60):
+        ours, theirs = machine.matcher(), walker.matcher()
+        remaining = machine.min_tokens + extra
+        for used in range(min(remaining, 12)):
+            assert allowed(ours) == allowed(theirs)
+            mine = allowed(ours, remaining - used)
+            assert mine == allowed(theirs, remaining - used)
+            choices = sorted(mine - set(tokenizer.eos_ids))
+            if not choices:
+                break
+            token = int(rng.choice(choices))
+            assert ours.accept(token)
+            assert theirs.accept(token)
+            assert (ours.finished, ours.is_accepting) == (theirs.finished, theirs.is_accepting)
+
+
+def test_a_mask_found_in_pieces_is_the_same(compiler):
+    num_asked = 0
+    for constraint in CONSTRAINTS:
+        whole, pieces = np.zeros((2, compiler._engine.row_size), np.int32)
+        pair(compiler, constraint)[0].matcher().fill_mask(whole, 7)
+        matcher = pair(compiler, constraint)[0].matcher()
+        while not matcher.try_mask(pieces, 7, Allowance(1)):
+            num_asked += 1
+        assert (whole == pieces).all()
+    assert num_asked > 2 * len(CONSTRAINTS)
+
+
+def test_what_it_forgets_it_finds_again(compiler, tokenizer, allowed):
+    """A machine that may remember nothing, beside one that may."""
+    schema = JsonSchema(json.dumps({"type": "array", "items": {**STRING, "maxLength": 9}}))
+    keeps, forgets = (pair(compiler, schema)[0] for _ in "ab")
+    forgets.compiled._max_state_bytes = 0
+    ours, theirs = forgets.matcher(), keeps.matcher()
+    ids = tokenizer.encode_text('["name","é霍","x"]')
+    for place, token in enumerate(ids):
+        assert allowed(ours) == allowed(theirs)
+        copy = ours.fork()
+        assert ours.accept(token)
+        assert theirs.accept(token)
+        assert allowed(copy) != allowed(ours) or place == 0
+    assert forgets.compiled.generation > len(ids) // 2
+    ours.rollback(3)
+    theirs.rollback(3)
+    assert allowed(ours) == allowed(theirs)
+
+
+def test_an_end_is_taken_once_and_taken_back(compiler, tokenizer):
+    matcher = pair(compiler, Choices(["a", "ab"]))[0].matcher()
+    (letter,) = tokenizer.encode_text("a")
+    end = tokenizer.eos_ids[0]
+    assert not matcher.accept(end)
+    assert matcher.accept(letter)
+    assert matcher.accept(end)
+    assert matcher.finished
+    assert not matcher.accept(letter)
+    matcher.rollback(1)
+    assert not matcher.finished
+    assert matcher.accept(end)
+
+
+def test_what_can_be_read_in_too_many_ways_ends_its_request_alone(monkeypatch):
+    monkeypatch.setattr("branchline.runtime.constrained.machine_masks._MAX_FRAMES", 200)
+    vocabulary = Vocabulary([bytes([byte]) for byte in range(256)])
+    language = build_language(Ebnf('root ::= "a" root "b" | "a" root "c" | "x"'), GrammarLimits())
+    tables = machine_tables(alive(language, vocabulary)[1].root)
+    machine = MachineVocabulary(machine_library(), vocabulary)
+    masks = MachineMasks(machine, tables, (), Rows(1_000))
+    start = masks.handle().state
+    with pytest.raises(RequestError, match="less ambiguous"):
+        masks.walk(start, b"a" * 40)
+    assert masks.handle().accept_token(ord("x"))
+
+
+def test_no_token_that_leaves_a_text_unspellable_is_allowed():
+    """Of "é" there is only the first byte, and "ab" cannot be followed by its "c"."""
+    vocabulary = Vocabulary([b"a", b"\xc3", b"ab", b"ax", b"x"])
+    language = build_language(Choices(["é", "abc", "ax"]), GrammarLimits())
+    graph = alive(language, vocabulary)[1]
+    library = machine_library()
+    masks = MachineMasks(
+        MachineVocabulary(library, vocabulary), machine_tables(graph.root), (), Rows(1_000)
+    )
+    row = np.zeros((1, 1), np.int32)
+    masks.handle().fill_next_token_bitmask(row)
+    walker = Walker.over(graph)
+    for index, data in enumerate(vocabulary.token_bytes):
+        after = walker.walk(walker.start, data)
+        fits = after is not None and after.cost < INFINITE
+        assert bool(row[0, 0] >> index & 1) is fits
+
+
+def test_tables_cross_processes_as_they_are(compiler):
+    graph = alive(build_language(CONSTRAINTS[0], GrammarLimits()), compiler._engine.vocabulary)[1]
+    tables = machine_tables(graph.root)
+    assert MachineTables.decoded(tables.encoded()).encoded() == tables.encoded()
