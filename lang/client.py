@@ -247,11 +247,15 @@ class ZmqConnection(RequestTable):
                 return
             self._last_heard_s = asyncio.get_running_loop().time()
             try:
-                message = protocol.front_messages.decode(frame)
+                message = protocol.front_frames.decode(frame)
             except protocol.FrameError as error:
                 self._lose(f"the peer at {self._address} is no Branchline runtime: {error}")
                 return
-            self._take(message)
+            if isinstance(message, protocol.Several):
+                for each in message.messages:
+                    self._take(each)
+            else:
+                self._take(message)
         asyncio.get_running_loop().call_soon(self._read)
 
     def _take(self, message: protocol.FrontMessage) -> None:

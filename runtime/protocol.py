@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from .views import EngineQuery, EngineView, Query, View
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 MAX_PROMPT_PARTS: Final = 65_536
@@ -685,6 +685,13 @@ FrontMessage = (
 )
 
 
+class Several(_Message, tag="several", frozen=True):
+    """Messages to one client that one turn of the front process made, in order: a frame each would
+    cost more than what is in them."""
+
+    messages: list[FrontMessage]
+
+
 # --- front process -> engine process -------------------------------------------------------
 
 
@@ -984,5 +991,6 @@ class Decoder(Generic[Message]):
 
 client_messages: Decoder[ClientMessage] = Decoder(ClientMessage)
 front_messages: Decoder[FrontMessage] = Decoder(FrontMessage)
+front_frames: Decoder[FrontMessage | Several] = Decoder(FrontMessage | Several)
 engine_commands: Decoder[EngineCommand] = Decoder(EngineCommand)
 engine_events: Decoder[EngineEvent] = Decoder(EngineEvent)

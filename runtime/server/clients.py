@@ -17,6 +17,7 @@ from ..protocol import (
     Info,
     PlanDone,
     Scores,
+    Several,
     encode,
 )
 
@@ -37,6 +38,7 @@ class ClientSocket:
         self.router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.router.setsockopt(zmq.IPV6, 1)
         self.monitor = self.router.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._outbox: dict[bytes, list[FrontMessage]] = {}
 
     def receive(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """What has arrived, as (client, frames); a bounded number, for others wait too."""
@@ -47,11 +49,29 @@ class ClientSocket:
                 return
             yield client_id, frames
 
-    def send(self, client_id: bytes, message: FrontMessage) -> bool:
-        """False when the client is gone, or reads so slowly that thousands of messages wait."""
-        frame = encode(message)
-        if len(frame) > MAX_FRAME_BYTES:
-            frame = encode(_too_long(message, len(frame)))
+    def send(self, client_id: bytes, message: FrontMessage) -> None:
+        """It travels with the next `flush`."""
+        self._outbox.setdefault(client_id, []).append(message)
+
+    def flush(self) -> list[bytes]:
+        """Send what was said, in one frame for each client. Those who are gone, or read so slowly
+        that thousands of frames wait."""
+        outbox, self._outbox = self._outbox, {}
+        return [
+            client_id
+            for client_id, messages in outbox.items()
+            if not self._send(client_id, messages)
+        ]
+
+    def _send(self, client_id: bytes, messages: list[FrontMessage]) -> bool:
+        if len(messages) > 1:
+            frame = encode(Several(messages))
+            if len(frame) > MAX_FRAME_BYTES:
+                return all(self._send(client_id, [message]) for message in messages)
+        else:
+            frame = encode(messages[0])
+            if len(frame) > MAX_FRAME_BYTES:
+                frame = encode(_too_long(messages[0], len(frame)))
         try:
             self.router.send_multipart((client_id, frame), zmq.NOBLOCK)
         except zmq.ZMQError as error:

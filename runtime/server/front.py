@@ -187,7 +187,7 @@ class Front:
         if now_s >= self._next_tick_s:
             self._next_tick_s = now_s + _TICK_S
             self._tick(now_s)
-        self._reception.end_turn()
+        self._reception.flush()
 
     def _tick(self, now_s: float) -> None:
         self._keeper.tick(now_s)

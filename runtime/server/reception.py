@@ -57,7 +57,6 @@ class Reception:
         self._endpoint: Endpoint | None = None
         self._http: HttpServer | None = None
         self._service: Service | None = None
-        self._gone: list[bytes] = []
         self._num_probes = 0
 
     @property
@@ -131,17 +130,15 @@ class Reception:
         if client_id == _HTTP_CLIENT:
             if self._http is not None and not isinstance(message, Welcome | Pong):
                 self._http.deliver(message)
-        elif not self._clients.send(client_id, message):
-            self._gone.append(client_id)
-
-    def end_turn(self) -> None:
-        """Say who is gone, and let HTTP's answers leave."""
-        while self._gone and self._service is not None:
-            self._service.on_client_gone(self._gone.pop())
-        self.flush()
+        else:
+            self._clients.send(client_id, message)
 
     def flush(self) -> None:
-        """Let HTTP's answers leave."""
+        """Let the answers of this turn leave, and say who is gone."""
+        while gone := self._clients.flush():
+            for client_id in gone:
+                if self._service is not None:
+                    self._service.on_client_gone(client_id)
         if self._http is not None:
             self._http.flush()
 

@@ -28,6 +28,7 @@ from branchline.runtime.protocol import (
     Tokens,
     Welcome,
     encode,
+    front_frames,
     front_messages,
 )
 
@@ -104,7 +105,7 @@ def test_mutated_frames_never_end_the_loop_nor_disturb_a_canary(
         if index % 250 == 0:
             times_s.append(canary_s(connection, expected))
             while dealer.poll(0):
-                front_messages.decode(dealer.recv())
+                front_frames.decode(dealer.recv())
     ratio = quantiles(times_s, n=100)[98] / quantiles(idle_s, n=100)[98]
     grown_mib = (resident_bytes(runtime.pid) - before) / 2**20
     print(f"{NUM_FRAMES * share} frames: p99 x{ratio:.2f}, {grown_mib:.1f} MiB more")

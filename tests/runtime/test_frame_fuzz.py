@@ -32,7 +32,7 @@ from branchline.runtime.protocol import (
     client_messages,
     encode,
     engine_events,
-    front_messages,
+    front_frames,
 )
 from branchline.runtime.views import TreeQuery
 
@@ -87,7 +87,7 @@ def mutated(rng: random.Random) -> bytes:
 )
 def test_a_mutated_frame_is_a_message_or_a_frame_error(number: int) -> None:
     rng = random.Random(2)
-    decoders: list[Decoder[object]] = [client_messages, front_messages, engine_events]  # type: ignore[list-item]
+    decoders: list[Decoder[object]] = [client_messages, front_frames, engine_events]  # type: ignore[list-item]
     refused = 0
     for _ in range(number):
         frame = mutated(rng)

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...errors import RequestError
 from ...protocol import Done, Generate
+from .connection import WIRE, BoundedConnection
 from .errors import ApiError, from_request_error
 from .link import Arrival, Call, ClientGone, Link
 from .metrics import Metrics
@@ -90,17 +91,18 @@ class EventStream(Response):
         try:
             with self._link.start(self._generates) as call:
                 async with _watched(receive, call):
-                    await self._run(call, send, scope["path"])
+                    await self._run(call, scope, send)
         except RequestError as error:
             answer = from_request_error(error, self._names).response(scope["path"])
             await answer(scope, receive, send)
         except (ClientGone, TimeoutError):
             self._metrics.clients_lost.inc()
 
-    async def _run(self, call: Call, send: Send, path: str) -> None:
+    async def _run(self, call: Call, scope: Scope, send: Send) -> None:
         last_s = started_s = time.monotonic()
         metrics, framing = self._metrics, self._framing
         headers = [(b"content-type", framing.media_type), *_HEADERS]
+        wire: BoundedConnection | None = scope.get("state", {}).get(WIRE)
         started = False
         error: ApiError | None = None
         while not (call.finished or error):
@@ -112,7 +114,7 @@ class EventStream(Response):
                     raise
                 error = from_request_error(failure, self._names)
                 before, after = framing.error
-                events = before + error.body(path) + after
+                events = before + error.body(scope["path"]) + after
             now_s = time.monotonic()
             if not started:
                 started = True
@@ -121,7 +123,7 @@ class EventStream(Response):
             else:
                 metrics.inter_token.observe(now_s - last_s)
             last_s = now_s
-            if events:
+            if events and (wire is None or not wire.write_piece(events)):
                 async with asyncio.timeout(_STALL_S):
                     await send({"type": "http.response.body", "body": events, "more_body": True})
             if not error:

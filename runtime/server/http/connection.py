@@ -1,5 +1,6 @@
-"""uvicorn's connection with two things that uvicorn itself has not: a deadline for the head of a
-request, and an end that lets the client read why its body was not. Used by server.py."""
+"""uvicorn's connection with three things that uvicorn itself has not: a deadline for the head of a
+request, an end that lets the client read why its body was not, and a short way for the pieces of a
+stream. Used by server.py and answer.py."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ HEAD_S: Final = 10.0
 # A client that still sends when its answer is there may go on for so long.
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 8 * 1024 * 1024
+
+# Where a request finds its connection, in the state of its scope.
+WIRE: Final = "wire"
 
 # The transport's class takes every method that it does not have from the real one.
 if TYPE_CHECKING:
@@ -51,6 +55,28 @@ class BoundedConnection(H11Protocol):
             self._end_watch()
         elif self._deadline is None and not self.transport.is_closing():
             self._watch_head()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.scope is not None:
+            self.scope["state"][WIRE] = self
+
+    def write_piece(self, piece: bytes) -> bool:
+        """Send a piece of a streamed answer, framed as h11 would frame it. The way through
+        Starlette, uvicorn and h11 takes several times as long, which counts where there is a piece
+        for each token. False where that way must be taken: the client reads too slowly, is gone,
+        or takes no chunks."""
+        cycle = self.cycle
+        if (
+            self.flow.write_paused
+            or not cycle.response_started
+            or cycle.response_complete
+            or cycle.disconnected
+            or self.conn.their_http_version != b"1.1"
+        ):
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_watch()

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from service_desk import CONTEXT, END, Desk, generate, only_done, only_error
 
 from branchline.runtime.protocol import (
+    PROTOCOL_VERSION,
     Cancel,
     Choices,
     Chunk,
@@ -39,14 +40,14 @@ LONG = "the " * 10_000
 
 def test_hello_is_answered_with_the_model_and_the_epoch(tokenizer: Tokenizer) -> None:
     desk = Desk(tokenizer)
-    [welcome] = desk.ask(Hello(version=1))
-    assert welcome == Welcome(1, "epoch", desk.service.model)
+    [welcome] = desk.ask(Hello(version=PROTOCOL_VERSION))
+    assert welcome == Welcome(PROTOCOL_VERSION, "epoch", desk.service.model)
 
 
 def test_another_protocol_version_is_told_both_numbers(tokenizer: Tokenizer) -> None:
     error = only_error(Desk(tokenizer).ask(Hello(version=99)))
     assert "99" in error.message
-    assert " 1;" in error.message
+    assert f" {PROTOCOL_VERSION};" in error.message
 
 
 def test_a_client_that_did_not_say_hello_gets_nothing_done(tokenizer: Tokenizer) -> None:

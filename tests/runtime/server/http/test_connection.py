@@ -1,11 +1,15 @@
-"""Connections that send a head slowly or never, with the deadline made short."""
+"""Connections that send a head slowly or never, with the deadline made short; and how the pieces of
+a stream travel."""
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
 from played_front import Asker, PlayedFront
+
+from branchline.runtime.server.http.connection import BoundedConnection
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -66,3 +70,58 @@ def test_a_request_under_way_has_no_such_deadline(own_front: PlayedFront, impati
             assert silent.recv(1) == b""
         own_front.allow(None)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def streamed(asker: Asker, version: str = "1.1") -> bytes:
+    """A stream as it came over the connection, without what differs from one to the next."""
+    body = b'{"prompt": "hello", "stream": true}'
+    with connect(asker) as connection:
+        connection.sendall(
+            f"POST /v1/completions HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+    return re.sub(rb'"cmpl-[0-9a-f]+"|"created":[0-9]+|date: [^\r]+', b"*", answer)
+
+
+def test_pieces_on_the_short_way_are_framed_as_on_the_long_one(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    write_piece = BoundedConnection.write_piece
+
+    def noted(connection: BoundedConnection, piece: bytes) -> bool:
+        written.append(piece)
+        return write_piece(connection, piece)
+
+    monkeypatch.setattr(BoundedConnection, "write_piece", noted)
+    short = streamed(asker)
+    assert written
+    monkeypatch.setattr(BoundedConnection, "write_piece", lambda connection, piece: False)
+    assert short == streamed(asker)
+    assert short.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+def test_a_client_that_knows_no_chunks_gets_none(asker: Asker) -> None:
+    _, _, body = streamed(asker, version="1.0").partition(b"\r\n\r\n")
+    assert body.startswith(b"data: {")
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_second_stream_on_a_connection_is_whole(asker: Asker) -> None:
+    with asker.send("/v1/completions", {"prompt": "hello", "stream": True}) as connection:
+        request = b'{"prompt": "hello", "stream": true}'
+        head = (
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+            f"\r\nContent-Length: {len(request)}\r\n\r\n"
+        )
+        for _ in range(2):
+            answer = b""
+            while not answer.endswith(b"0\r\n\r\n"):
+                answer += connection.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert answer.count(b"[DONE]") == 1
+            connection.sendall(head.encode() + request)
