@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from branchline.runtime import protocol
 
-from .backend.base import Backend, Session
+from .backend.base import Ahead, Backend, Session
 from .choices import mean_logprob
 from .errors import GenerationError, InternalError, InvalidRequest, TimeoutExceeded
 from .ir import Gen, Select
@@ -73,6 +73,11 @@ def parameters(
     return (_with_one_token(sampling) if peek else sampling), logprobs, peek
 
 
+def is_plain(sampling: protocol.SamplingParams, *, peek: bool) -> bool:
+    """Whether the state goes on with the one output, behind the prompt as it is."""
+    return sampling.n == 1 and not sampling.token_healing and not peek
+
+
 async def generate(
     backend: Backend,
     prompt: list[protocol.Part],
@@ -81,9 +86,10 @@ async def generate(
     on_delta: OnDelta | None,
     retry: Retry,
     session: Session | None = None,
+    ahead: Ahead | None = None,
 ) -> Generated:
     """Run a Gen. `on_delta` gets the text of the first sequence as it comes. `session` is that of
-    the state which goes on with `texts[0]` (`token_ids`)."""
+    the state which goes on with `texts[0]` (`token_ids`); `ahead` tells what it calls next."""
     session = session or Session(backend)
     sampling, logprobs, peek = parameters(backend, node, defaults)
     stream = None if on_delta is None or peek else _Stream(on_delta)
@@ -96,6 +102,7 @@ async def generate(
             logprobs=logprobs,
             on_chunk=None if stream is None else stream.take,
             keep_output=not peek and node.reasoning is None,
+            ahead=ahead if is_plain(sampling, peek=peek) else None,
         )
 
     unseen = (lambda: True) if stream is None else (lambda: not stream.begun)

@@ -13,7 +13,8 @@ import itertools
 import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
 from typing import Final, Protocol
 
 from branchline.runtime import protocol
@@ -63,6 +64,10 @@ class Connection(Protocol):
 
     async def complete(self, request: protocol.Generate) -> protocol.Done:
         """The Done of a request, without its Chunks. Cancelling the task cancels the request."""
+
+    def begin(self, request: protocol.Generate) -> Begun:
+        """Send a request now, whose Chunks nobody wants; raises a `GenerationError` where that
+        cannot be."""
 
     async def score(self, request: protocol.Score) -> protocol.Scores:
         """Log probabilities of choices."""
@@ -129,6 +134,31 @@ class _Call:
         if isinstance(reply, GenerationError):
             raise reply
         return reply
+
+
+class Begun:
+    """A request that was sent: `done` waits for its end, and `drop` is for whom it is no use any
+    more."""
+
+    __slots__ = ("_call", "_end")
+
+    def __init__(self, call: _Call, end: Callable[[], None]) -> None:
+        self._call = call
+        self._end = end
+
+    async def done(self) -> protocol.Done:
+        """Its Done, without its Chunks. Cancelling the task cancels the request."""
+        try:
+            while True:
+                reply = await self._call.next()
+                if isinstance(reply, protocol.Done):
+                    return reply
+        finally:
+            self._end()
+
+    def drop(self) -> None:
+        """Cancel the request, if it runs."""
+        self._end()
 
 
 class RequestTable(ABC):
@@ -206,14 +236,11 @@ class RequestTable(ABC):
             self._end(request.rid)
 
     async def complete(self, request: protocol.Generate) -> protocol.Done:
-        call = await self._start(request)
-        try:
-            while True:
-                reply = await call.next()
-                if isinstance(reply, protocol.Done):
-                    return reply
-        finally:
-            self._end(request.rid)
+        await self._ready()
+        return await self.begin(request).done()
+
+    def begin(self, request: protocol.Generate) -> Begun:
+        return Begun(self._enter(request), partial(self._end, request.rid))
 
     async def score(self, request: protocol.Score) -> protocol.Scores:
         reply = await self._ask(request)
@@ -268,6 +295,9 @@ class RequestTable(ABC):
 
     async def _start(self, request: protocol.Generate | protocol.Score | Question) -> _Call:
         await self._ready()
+        return self._enter(request)
+
+    def _enter(self, request: protocol.Generate | protocol.Score | Question) -> _Call:
         if request.rid in self._calls:
             raise ValueError(f"request id {request.rid!r} is in use; take one from new_rid()")
         self._send(request)

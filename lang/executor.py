@@ -14,6 +14,8 @@ from .cells import Cell, Meta
 from .errors import InternalError, InvalidRequest
 from .failures import Origin, caller_source
 from .ir import Expr
+from .lookahead import Lookahead
+from .loop import shared_loop
 from .op_queue import Op
 from .readings import Readings
 from .record import CallRecord
@@ -52,6 +54,7 @@ class StreamExecutor(Readings):
             Speculation(self.num_api_spec_tokens) if self.num_api_spec_tokens else None
         )
         self.session = backend.session()
+        self._lookahead = Lookahead(self)
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
         self.records: list[CallRecord] = []
@@ -106,7 +109,18 @@ class StreamExecutor(Readings):
             await self.sync_async()
         return self._branches(size)
 
+    def fail(self, error: BaseException) -> None:
+        super().fail(error)
+        if self._lookahead.has_sent:
+            shared_loop().call(self.session.drop_ahead)
+
     # --- on the loop ---
+
+    def _next(self) -> Op | None:
+        op = super()._next()
+        if op is not None:
+            self._lookahead.passed(op)
+        return op
 
     async def _execute(self, op: Op) -> None:
         before = len(self.transcript.text)
@@ -187,6 +201,7 @@ class StreamExecutor(Readings):
                     on_delta if self.stream else None,
                     self.retry,
                     self.session,
+                    self._lookahead.behind(node),
                 )
             record.finish(generated.usage)
         text = generated.texts[0]

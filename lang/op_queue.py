@@ -14,7 +14,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -173,6 +173,11 @@ class OpQueue(ABC):
         for child in children:
             if child.is_branch:
                 child.finish()
+
+    @property
+    def waiting_ops(self) -> Iterable[Op]:
+        """What is behind the op that runs. The monitor must be held."""
+        return self._queue
 
     def fail(self, error: BaseException) -> None:
         """End the execution with an error: readers of what it prevents get it at once."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from branchline.runtime import protocol
 
-from .backend.base import Backend, OnChunk, Session
+from .backend.base import Ahead, Backend, OnChunk, Session
 from .errors import GenerationError, InternalError, from_wire
 
 
@@ -54,6 +54,7 @@ class Playback(Session):
         logprobs: protocol.LogprobParams | None = None,
         on_chunk: OnChunk | None = None,
         keep_output: bool = True,
+        ahead: Ahead | None = None,
     ) -> protocol.Done:
         if not self._answers:
             self.last = None
@@ -64,6 +65,7 @@ class Playback(Session):
                 logprobs=logprobs,
                 on_chunk=on_chunk,
                 keep_output=keep_output,
+                ahead=ahead,
             )
         reply = self._next()
         if not isinstance(reply, protocol.Done):
@@ -80,6 +82,9 @@ class Playback(Session):
         if not isinstance(reply, protocol.Scores):
             raise InternalError("a plan answered a selection with a generation")
         return reply
+
+    def drop_ahead(self) -> None:
+        self._session.drop_ahead()
 
     def _next(self) -> protocol.Done | protocol.Scores:
         self.last = self._answers.popleft()

@@ -745,6 +745,14 @@ class Drop(_Message, tag="drop", frozen=True):
     sid: int
 
 
+class Follow(_Message, tag="follow", frozen=True):
+    """Let sequence `sid` go on with this call after all that it was told of before (`Submit.then`).
+    Of one that has ended nothing comes of it: such a call is submitted by itself."""
+
+    sid: int
+    call: NextCall
+
+
 class EnginePing(_Message, tag="engine_ping", frozen=True):
     """Answered from inside the scheduler loop, so an answer proves that the loop turns."""
 
@@ -802,6 +810,7 @@ class EngineStop(_Message, tag="engine_stop", frozen=True):
 EngineCommand = (
     Submit
     | Drop
+    | Follow
     | EnginePing
     | EngineFlush
     | EngineRelease

@@ -185,6 +185,21 @@ class Backend(ABC):
                 )
 
 
+@dataclass(frozen=True)
+class FollowingCall:
+    """A call behind another one's output: what stands between them, and what is asked for."""
+
+    rest: list[protocol.Part]
+    sampling: protocol.SamplingParams
+    constraint: protocol.Constraint | None
+    logprobs: protocol.LogprobParams | None
+    keep_output: bool = True
+
+
+# Tells the calls that will follow the one that is made, as far as it has not told them before.
+Ahead = Callable[[], list[FollowingCall]]
+
+
 class Session:
     """The calls of one state. This one passes them on whole, to a backend that holds nothing.
 
@@ -208,8 +223,10 @@ class Session:
         logprobs: protocol.LogprobParams | None = None,
         on_chunk: OnChunk | None = None,
         keep_output: bool = True,
+        ahead: Ahead | None = None,
     ) -> protocol.Done:
-        """`Backend.generate`. With `keep_output` the state goes on with the first output."""
+        """`Backend.generate`. With `keep_output` the state goes on with the first output. What
+        `ahead` tells may be sent already, should the backend gain by that."""
         return await self._backend.generate(
             prompt, sampling, constraint=constraint, logprobs=logprobs, on_chunk=on_chunk
         )
@@ -219,6 +236,9 @@ class Session:
     ) -> protocol.Scores:
         """`Backend.score`."""
         return await self._backend.score(prompt, choices, unconditional=unconditional)
+
+    def drop_ahead(self) -> None:
+        """The calls that were told ahead are not going to be made."""
 
 
 def unwrap_backend(backend: object) -> Backend:

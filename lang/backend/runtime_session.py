@@ -3,15 +3,18 @@ by runtime_endpoint.py, called by calls.py through `Session`."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from branchline.runtime import protocol
 
-from ..connection import Connection
-from ..errors import SessionLost
-from .base import Backend, OnChunk, Session
+from ..connection import Begun, Connection
+from ..errors import GenerationError, Overloaded, SessionLost
+from .base import Ahead, Backend, FollowingCall, OnChunk, Session
 
 Reply = TypeVar("Reply")
 # Sends a call: the session that it goes on from, the parts that are new, the number to keep it as.
@@ -33,18 +36,33 @@ class _Held:
         self.connection.release(self.number)
 
 
+class _Sent(NamedTuple):
+    """A call that was sent before its turn, behind the session `base`, to be kept as `held`."""
+
+    call: FollowingCall
+    base: _Held
+    held: _Held
+    begun: Begun
+
+
 class RuntimeSession(Session):
     """Each call goes on from the session that the call before it left, and leaves a new one.
 
     Sessions do not change, so branches share theirs until they go on, and a call that is made
     again does no harm. The state's own log (the whole prompt) is sent at the first call, and when
     the runtime does not hold the session any more: it was restarted, or the lease ran out.
+
+    Calls that are told ahead go out at once, each behind the session that the one before it is
+    going to leave. When its turn comes a call that was sent so, and is the same, only waits.
     """
 
     def __init__(self, backend: Backend, connection: Connection, held: _Held | None = None) -> None:
         super().__init__(backend)
         self._connection = connection
         self._held = held
+        self._ahead: deque[_Sent] = deque()
+        # What the call under way is going to leave, while calls may be sent behind it.
+        self._leaving: _Held | None = None
 
     def branch(self) -> RuntimeSession:
         return RuntimeSession(self._backend, self._connection, self._held)
@@ -58,7 +76,20 @@ class RuntimeSession(Session):
         logprobs: protocol.LogprobParams | None = None,
         on_chunk: OnChunk | None = None,
         keep_output: bool = True,
+        ahead: Ahead | None = None,
     ) -> protocol.Done:
+        wanted = FollowingCall([], sampling, constraint, logprobs, keep_output)
+        sent = None if on_chunk is not None else self._claim(prompt, wanted)
+        if sent is not None:
+            self._send_soon(sent.held, ahead)
+            try:
+                done = await sent.begun.done()
+            except (SessionLost, Overloaded):
+                self.drop_ahead()  # it is sent as ever
+            else:
+                return self._went(sent.held, done, keep_output)
+        self.drop_ahead()
+
         def send(
             base: int | None, parts: list[protocol.Part], keep_as: int
         ) -> Awaitable[protocol.Done]:
@@ -76,12 +107,63 @@ class RuntimeSession(Session):
             return finish(self._connection, request, on_chunk)
 
         held = _Held(self._connection)
+        self._send_soon(held, ahead)
         done = await self._call(prompt, send, held)
+        return self._went(held, done, keep_output)
+
+    def drop_ahead(self) -> None:
+        self._leaving = None
+        while self._ahead:
+            self._ahead.popleft().begun.drop()
+
+    def _went(self, held: _Held, done: protocol.Done, keep_output: bool) -> protocol.Done:
+        """A call has ended well."""
         first = done.outputs[0]
         if keep_output and first.token_ids:
             held.size += len(first.token_ids) - first.healed_chars
-        self._held = held
+        self._held, self._leaving = held, None
         return done
+
+    def _claim(self, prompt: list[protocol.Part], wanted: FollowingCall) -> _Sent | None:
+        """What was sent ahead for this very call, if anything was."""
+        base = self._held
+        if base is None or not self._ahead:
+            return None
+        rest = rest_of_log(prompt, base.size)
+        sent = self._ahead[0]
+        if sent.base is not base or sent.call != replace(wanted, rest=rest):
+            return None
+        sent.held.size = base.size + log_size(rest)
+        return self._ahead.popleft()
+
+    def _send_soon(self, held: _Held, ahead: Ahead | None) -> None:
+        """Send what follows, as soon as the call that leaves `held` is on its way."""
+        if ahead is not None:
+            self._leaving = held
+            asyncio.get_running_loop().call_soon(self._send_ahead, held, ahead)
+
+    def _send_ahead(self, held: _Held, ahead: Ahead) -> None:
+        if self._leaving is not held:
+            return
+        base = self._ahead[-1].held if self._ahead else held
+        for call in ahead():
+            following = _Held(self._connection)
+            request = protocol.Generate(
+                rid=self._connection.new_rid(),
+                prompt=call.rest,
+                sampling=call.sampling,
+                constraint=call.constraint,
+                logprobs=call.logprobs,
+                base=base.number,
+                keep_as=following.number,
+                keep_output=call.keep_output,
+            )
+            try:
+                begun = self._connection.begin(request)
+            except GenerationError:
+                return
+            self._ahead.append(_Sent(call, base, following, begun))
+            base = following
 
     async def score(
         self, prompt: list[protocol.Part], choices: Sequence[str], *, unconditional: bool = False
@@ -100,6 +182,7 @@ class RuntimeSession(Session):
                 )
             )
 
+        self.drop_ahead()
         held = _Held(self._connection)
         scores = await self._call(prompt, send, held)
         self._held = held

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
-from ..protocol import Failed, Progress, StepEvents, Submit, TokenLogprob, TreeNode
+from ..protocol import Failed, NextCall, Progress, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache import snapshot
 from ..radix_cache.events import EventLog
 from ..scheduler.config import SchedulerConfig
@@ -174,6 +174,13 @@ class EngineCore:
             self.scheduler.submit(seq)
         self._sequences[seq.sid] = seq
         self._counts["prompt_tokens"] += seq.prompt_len
+
+    def follow(self, sid: int, call: NextCall) -> None:
+        """Let a sequence go on with a call after those that it goes on with already; one that has
+        ended does not."""
+        seq = self._sequences.get(sid)
+        if seq is not None:
+            seq.then.append(call)
 
     def drop(self, sid: int) -> None:
         """Stop a sequence and free what it holds at once; unknown ones are ignored."""

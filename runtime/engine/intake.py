@@ -89,7 +89,7 @@ class Intake:
             session=submit.session,
             ends_session=submit.ends_session,
             program=submit.program or submit.session,
-            then=submit.then,
+            then=list(submit.then),  # may grow: Follow
             quiet=submit.quiet,
             embed=submit.embed,
             sampling_state=sampling.SamplingState(

@@ -43,6 +43,8 @@ from ..protocol import (
     EngineStop,
     EngineUnpin,
     Failed,
+    Follow,
+    NextCall,
     StepEvents,
     Submit,
     TreeNode,
@@ -81,6 +83,7 @@ class Core(CacheOnDisk, Protocol):
     @property
     def has_work(self) -> bool: ...
     def submit(self, command: Submit, /) -> None: ...
+    def follow(self, sid: int, call: NextCall, /) -> None: ...
     def drop(self, sid: int, /) -> None: ...
     def step(self) -> StepEvents: ...
     def flush_cache(self) -> int: ...
@@ -106,6 +109,8 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
                 traceback.print_exc()
                 failed = Failed(sid, "internal", f"{type(error).__name__} in the engine: {error}")
                 return StepEvents(failed=[failed])
+        case Follow(sid=sid, call=call):
+            core.follow(sid, call)
         case Drop(sid=sid):
             core.drop(sid)
         case EnginePing(seq=seq):

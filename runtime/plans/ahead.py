@@ -1,5 +1,5 @@
 """Which calls of a branch follow the one that is made now, whatever it says: the engine then makes
-them without asking. Called by instance.py.
+them without asking. Called by instance.py; server/following.py asks the same of single calls.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Final
 
 from ..errors import RequestError
 from ..protocol import (
+    Generate,
     JsonSchema,
     NextCall,
     PlanArgument,
@@ -41,7 +42,7 @@ def calls_ahead(
     """
     calls: list[NextCall] = []
     stretch: list[Text] = []
-    leads_on = isinstance(made, PlanGenerate) and _is_plain(made) and made.keep
+    leads_on = isinstance(made, PlanGenerate) and is_plain(made) and made.keep
     for op in ops:
         if not leads_on or len(calls) == _MAX_CALLS:
             break
@@ -52,23 +53,25 @@ def calls_ahead(
                 stretch.append(Text(texts[index]))
             case PlanOutput() if (known := written(op)) is not None:
                 stretch.append(Text(known))
-            case PlanGenerate() if (call := _call(op, stretch, speller)) is not None:
+            case PlanGenerate() if (call := next_call(op, stretch, speller)) is not None:
                 calls.append(call)
                 stretch = []
                 leads_on = op.keep
             case PlanFork(branches=[_, _, *_]) if any(text.text for text in stretch):
                 # What the branches share is computed before they start.
-                call = _call(COMPUTE_ONLY, stretch, speller)
+                call = next_call(COMPUTE_ONLY, stretch, speller)
                 return calls if call is None else [*calls, call]
             case _:
                 break
     return calls
 
 
-def _call(op: PlanGenerate, stretch: list[Text], speller: Speller) -> NextCall | None:
+def next_call(
+    op: PlanGenerate | Generate, stretch: list[Text], speller: Speller
+) -> NextCall | None:
     """`op` behind an output and a stretch of text; None where its prompt is more than that."""
     wants_prompt = op.logprobs is not None and op.logprobs.prompt_start is not None
-    if not _is_plain(op) or wants_prompt or sum(len(part.text) for part in stretch) > MAX_CHARS:
+    if not is_plain(op) or wants_prompt or sum(len(part.text) for part in stretch) > MAX_CHARS:
         return None
     try:
         ids = speller.spell(stretch, at_start=False)
@@ -77,7 +80,7 @@ def _call(op: PlanGenerate, stretch: list[Text], speller: Speller) -> NextCall |
     return NextCall(ids, op.sampling, op.constraint, op.logprobs)
 
 
-def _is_plain(op: PlanGenerate) -> bool:
+def is_plain(op: PlanGenerate | Generate) -> bool:
     """Whether its prompt and its one output are what is generated, as it is generated."""
     judged = isinstance(op.constraint, JsonSchema) and op.constraint.on_unsupported == "validate"
     return op.sampling.n == 1 and not op.sampling.token_healing and not judged

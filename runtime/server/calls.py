@@ -4,7 +4,7 @@ which hands it messages of clients and news of the engine."""
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -15,9 +15,9 @@ from ..constrained.jobs import Judge
 from ..constrained.limits import GrammarLimits
 from ..constrained.workers import Workers
 from ..errors import RequestError
+from ..plans.prompt import Speller
 from ..protocol import (
     Drop,
-    EngineRelease,
     Failed,
     FinishReason,
     FrontMessage,
@@ -34,7 +34,9 @@ from . import validate
 from .engine_link import EngineLink
 from .flight import InFlight, Limits, Offload, run_inline
 from .flights import Flights
+from .following import Follower, Following, Promise
 from .history import History, Record
+from .leases import Leases
 from .requests import GenerateRequest, SequenceRequest, SequenceSpec
 from .scoring import ScoreRequest
 from .sessions import Sessions
@@ -66,7 +68,7 @@ _ALONE: Final = Membership()
 @dataclass(slots=True, eq=False)
 class _Call:
     """A call and its sequences. own_lease: its lease ends with it, unless it is kept as a
-    session."""
+    session. promise: that session, until it is kept or given up."""
 
     flight: InFlight
     message: Generate | Score
@@ -76,6 +78,7 @@ class _Call:
     own_lease: bool
     num_waiting: int
     num_unfinished: int
+    promise: Promise | None = None
     sids: list[int] = field(default_factory=list)
 
 
@@ -111,9 +114,13 @@ class Calls:
         # By lease: the sequence that has gone on with the next call, which is taken in at once.
         self._gone_on: dict[int, int] = {}
         self._judges = Workers(GrammarLimits())
+        self.leases = Leases(engine)
         self.waiting = WaitingRoom(limits.max_waiting_sequences)
         self.sessions = Sessions(
-            limits.session_ttl_s, limits.session_tokens, on_end=self._release_lease
+            limits.session_ttl_s, limits.session_tokens, on_end=self.leases.end
+        )
+        self._following = Following(
+            flights, engine, Speller(tokenizer), limits.max_waiting_sequences
         )
 
     @property
@@ -128,31 +135,67 @@ class Calls:
         part_of: Membership = _ALONE,
     ) -> None:
         """Take a call in. Raises RequestError."""
-        timeout_s = self._limits.request_timeout_s
         if message.base is not None:
-            held, program = self.sessions.use(client_id, message.base, self._clock())
-            message = replace(message, prompt=[*held, *message.prompt])
-            part_of = Membership(program=program)
+            promise = self._following.find(client_id, message.base)
+            if promise is not None:
+                self._check(message)
+                self._following.add(promise, message, digest)
+                return
+            message, part_of = self._based(client_id, message)
+        self._check(message)
+        request = self._request_of(message)
+        sid = self._gone_on.pop(part_of.lease, None)
+        if sid is None:
+            self.waiting.enter(request.num_sequences)
+        timeout_s = self._time_of(message)
+        flight = self._flights.open(client_id, message.rid, timeout_s, digest)
+        promise = self._following.promise(client_id, message)
+        self._begin(flight, message, request, part_of, sid, promise)
+
+    def _request_of(self, message: Generate | Score) -> SequenceRequest:
+        if isinstance(message, Generate):
+            return GenerateRequest(message, self._tokenizer)
+        return ScoreRequest(message)
+
+    def _check(self, message: Generate | Score) -> None:
         if isinstance(message, Generate):
             validate.check_generate(message, self._bounds)
-            request: SequenceRequest = GenerateRequest(message, self._tokenizer)
-            timeout_s = message.timeout_s or timeout_s
-            num_encodings = 1
         else:
             validate.check_score(message, self._bounds)
-            request = ScoreRequest(message)
-            num_encodings = len(message.choices)
-        sid = self._gone_on.pop(part_of.lease, None)
+
+    def _based(
+        self, client_id: bytes, message: Generate | Score
+    ) -> tuple[Generate | Score, Membership]:
+        """The call with what its session holds in front, and what it then belongs to."""
+        assert message.base is not None
+        held, program = self.sessions.use(client_id, message.base, self._clock())
+        whole = replace(message, prompt=[*held, *message.prompt])
+        return whole, Membership(program=program)
+
+    def _time_of(self, message: Generate | Score) -> float:
+        own_s = message.timeout_s if isinstance(message, Generate) else None
+        return own_s or self._limits.request_timeout_s
+
+    def _begin(
+        self,
+        flight: InFlight,
+        message: Generate | Score,
+        request: SequenceRequest,
+        part_of: Membership,
+        sid: int | None,
+        promise: Promise | None,
+    ) -> None:
+        """Make a call that has a place. sid: the sequence that makes it already, if one does."""
         number = request.num_sequences
-        num_waiting = number if sid is None else 0
-        self.waiting.enter(num_waiting)
-        flight = self._flights.open(client_id, message.rid, timeout_s, digest)
-        record = self._history.begin(client_id, message, number)
+        record = self._history.begin(flight.client_id, message, number)
         own_lease = message.keep_as is not None
-        if own_lease:
+        if own_lease and sid is None:
             lease = next(self._numbers)
             part_of = Membership(lease, part_of.program or lease)
-        call = _Call(flight, message, request, record, part_of, own_lease, num_waiting, number)
+        num_waiting = number if sid is None else 0
+        call = _Call(
+            flight, message, request, record, part_of, own_lease, num_waiting, number, promise
+        )
         flight.on_end = partial(self._release, call)
         if sid is not None:
             call.sids.append(sid)
@@ -166,6 +209,7 @@ class Calls:
             except Exception as error:
                 return _defect(error)
 
+        num_encodings = len(message.choices) if isinstance(message, Score) else 1
         is_short = _size(message.prompt) * num_encodings <= _INLINE_CHARS
         # Of a prompt that the engine has there is nothing to tokenize.
         run = run_inline if is_short or sid is not None else self._offload
@@ -205,8 +249,41 @@ class Calls:
         for message in messages:
             self._flights.send(call.flight.client_id, message)
         if call.num_unfinished == 0:
+            self._go_on(call)
             self._flights.keep(call.flight, messages[-1])
             self._flights.forget(call.flight, finish or "stop")
+
+    def _go_on(self, call: _Call) -> None:
+        """Begin the calls that waited for one that has ended well and is kept."""
+        promise, call.promise = call.promise, None
+        if promise is None:
+            return
+        for follower in self._following.keep(promise):
+            sid = None
+            if follower is promise.told:
+                sid = self._gone_on.pop(call.part_of.lease, None)
+            try:
+                self._begin_follower(follower, call.part_of, sid)
+            except RequestError as error:
+                self._flights.abort(follower.flight, error)
+                if sid is not None:
+                    self._engine.send(Drop(sid))
+
+    def _begin_follower(self, follower: Follower, leads: Membership, sid: int | None) -> None:
+        """sid: the sequence that has gone on with it. Raises RequestError."""
+        flight = follower.flight
+        message, part_of = self._based(flight.client_id, follower.message)
+        self._check(message)
+        request = self._request_of(message)
+        if sid is None:
+            self._following.forget_told(follower.promise)
+            self.waiting.enter(request.num_sequences)
+        else:
+            part_of = Membership(leads.lease, leads.program)
+            if message.keep_as is not None:
+                self.leases.share(leads.lease)
+        self._flights.limit(flight, self._time_of(message))
+        self._begin(flight, message, request, part_of, sid, follower.promise)
 
     def _judge(self, call: _Call, index: int, doubt: Judge, finish: FinishReason) -> None:
         """Let the output of a sequence stand or run it again, beside the loop."""
@@ -242,10 +319,6 @@ class Calls:
         error = RequestError(failure.code, failure.message, pointer=failure.pointer)
         self._flights.abort(entry[0].flight, error)
 
-    def release_leases(self, leases: Iterable[int]) -> None:
-        """Nobody will come back to what these sessions left in the engine's cache."""
-        self._engine.send(EngineRelease(list(leases)))
-
     def _submit(self, call: _Call, specs: list[SequenceSpec] | RequestError) -> None:
         """Hand a prepared call to the engine, unless it ended while it was prepared."""
         if call.flight.ended:
@@ -256,13 +329,16 @@ class Calls:
         self._history.submitted(call.record, call.sids, specs[0].input_ids)
         if not call.sids:
             for index, spec in enumerate(specs):
-                self._send(call, index, spec, call.part_of.ahead())
+                self._send(call, index, spec)
 
-    def _send(
-        self, call: _Call, index: int, spec: SequenceSpec, then: list[NextCall] | None = None
-    ) -> None:
+    def _send(self, call: _Call, index: int, spec: SequenceSpec) -> None:
         """Run a sequence."""
         sid = next(self._numbers)
+        then: list[NextCall] = []
+        if index == 0:
+            then = call.part_of.ahead()
+            if call.promise is not None:
+                then += self._following.ahead(call.promise, sid)
         call.sids.append(sid)
         self._sequences[sid] = (call, index)
         self._engine.send(
@@ -276,7 +352,7 @@ class Calls:
                 session=0 if index else call.part_of.lease,
                 session_ttl_s=_NO_END,
                 embed=spec.embed,
-                then=then or [],
+                then=then,
                 program=call.part_of.program,
                 tokens_after=call.part_of.tokens_after,
                 quiet=spec.quiet,
@@ -304,11 +380,10 @@ class Calls:
                 self._engine.send(Drop(sid=sid))
         if (gone_on := self._gone_on.pop(call.part_of.lease, None)) is not None:
             self._engine.send(Drop(sid=gone_on))  # with a call that nobody makes
+        if call.promise is not None:
+            self._following.give_up(call.promise)
         if call.own_lease and call.sids:
-            self._release_lease(call.part_of.lease)
-
-    def _release_lease(self, lease: int) -> None:
-        self.release_leases([lease])
+            self.leases.end([call.part_of.lease])
 
 
 def _size(prompt: list[Part]) -> int:

@@ -99,13 +99,18 @@ class Flights:
         self, client_id: bytes, rid: str, timeout_s: float, digest: bytes | None = None
     ) -> InFlight:
         """A request was taken in."""
-        flight = InFlight(client_id, rid, self._clock() + timeout_s, timeout_s, digest)
+        flight = InFlight(client_id, rid, 0.0, timeout_s, digest)
         self.clients[client_id].requests[rid] = flight
+        self.limit(flight, timeout_s)
+        return flight
+
+    def limit(self, flight: InFlight, timeout_s: float) -> None:
+        """Let its time run from now on."""
+        flight.timeout_s, flight.deadline_s = timeout_s, self._clock() + timeout_s
         if timeout_s < float("inf"):
             heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
             if len(self._deadlines) > self._max_deadlines:
                 self._forget_deadlines()
-        return flight
 
     def _forget_deadlines(self) -> None:
         """Those of ended requests: ten minutes of them would be hundreds of thousands. Next when

@@ -104,7 +104,7 @@ class Programs:
             self._desk.drop(run)
             running = self._running.pop(run.name, None)
             if running is not None:
-                self._calls.release_leases(running.leases.values())
+                self._calls.leases.end(running.leases.values())
 
         flight.on_end = release
         self._desk.begin(run)

@@ -53,10 +53,10 @@ class Sessions:
     than `max_tokens` those not used for longest go first. A client whose session is gone is told
     so, and sends the whole prompt again.
 
-    on_end: told the lease of each session that ended, so that the engine's ends with it.
+    on_end: told the leases of sessions that ended, so that the engine's end with them.
     """
 
-    def __init__(self, ttl_s: float, max_tokens: int, on_end: Callable[[int], None]) -> None:
+    def __init__(self, ttl_s: float, max_tokens: int, on_end: Callable[[list[int]], None]) -> None:
         self.num_tokens = 0
         self._on_end = on_end
         self._ttl_s = ttl_s
@@ -98,13 +98,13 @@ class Sessions:
         self._numbers.setdefault(client_id, set()).add(number)
         self.num_tokens += prompt.num_tokens
         while self.num_tokens > self._max_tokens:
-            self._drop(*next(iter(self._sessions)))
+            self._on_end([self._drop(*next(iter(self._sessions)))])
 
     def release(self, client_id: bytes, numbers: Iterable[int]) -> None:
         """Let sessions of a client go; unknown numbers are ignored."""
-        for number in numbers:
-            if (client_id, number) in self._sessions:
-                self._drop(client_id, number)
+        known = [number for number in numbers if (client_id, number) in self._sessions]
+        if known:
+            self._on_end([self._drop(client_id, number) for number in known])
 
     def forget(self, client_id: bytes) -> None:
         """The client is gone, and its sessions with it."""
@@ -116,13 +116,14 @@ class Sessions:
             key, session = next(iter(self._sessions.items()))
             if session.used_s + self._ttl_s > now_s:
                 return
-            self._drop(*key)
+            self._on_end([self._drop(*key)])
 
-    def _drop(self, client_id: bytes, number: int) -> None:
+    def _drop(self, client_id: bytes, number: int) -> int:
+        """Forget a session; its lease."""
         session = self._sessions.pop((client_id, number))
         self.num_tokens -= session.prompt.num_tokens
         numbers = self._numbers[client_id]
         numbers.discard(number)
         if not numbers:
             del self._numbers[client_id]
-        self._on_end(session.lease)
+        return session.lease

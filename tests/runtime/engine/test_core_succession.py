@@ -214,3 +214,31 @@ def test_retracted_calls_go_on_all_the_same() -> None:
         for heard in calls:
             world.assert_right(heard)
     world.assert_idle()
+
+
+def test_a_call_may_be_told_while_the_one_before_it_runs() -> None:
+    world = World()
+    first = world.submit(PROMPT, 3, ignore_eos=True)
+    world.step()
+    world.follow(first, call(1, 2))
+    world.follow(first, call(9))
+    while first.heir is None:
+        world.step()
+    world.follow(first, call(4, 4))
+    world.run()
+    calls = family(first)
+    assert [heard.submit.input_ids[-1] for heard in calls] == [8, 2, 9, 4]
+    for heard in calls:
+        world.assert_right(heard)
+    world.assert_idle()
+
+
+def test_a_call_that_is_told_too_late_is_forgotten() -> None:
+    world = World()
+    first = world.submit(PROMPT, 3, ignore_eos=True)
+    world.run()
+    world.follow(first, call(1, 2))
+    assert not world.core.has_work
+    world.run()
+    assert first.heir is None
+    world.assert_idle()

@@ -191,6 +191,13 @@ class World:
         if progress.goes_on:
             heard.heir = self.heard[progress.sid] = Heard(heir_of(heard))
 
+    def follow(self, heard: Heard, call: NextCall) -> None:
+        """Tell the engine what the sequence of an earlier call goes on with in the end."""
+        self.core.follow(heard.submit.sid, call)
+        last = self.heard[heard.submit.sid]
+        if not last.over:
+            last.submit.then.append(call)
+
     def drop(self, heard: Heard) -> None:
         self.core.drop(heard.submit.sid)
         del self.heard[heard.submit.sid]

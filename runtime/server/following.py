@@ -1,0 +1,154 @@
+"""Calls that come before the call that they go on from has ended. They wait for it here, and the
+engine is told of those that it can go on with by itself. Held by calls.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from ..errors import RequestError
+from ..plans.ahead import is_plain, next_call
+from ..plans.prompt import Speller
+from ..protocol import Follow, Generate, NextCall, Score, Text
+from .engine_link import EngineLink
+from .flight import InFlight
+from .flights import Flights
+
+_NO_END: Final = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class Promise:
+    """What a call under way is going to leave, as the session `number` of its client.
+
+    sid: the sequence that makes the call, once there is one. told: which of the `followers`, if
+    any, that sequence goes on with.
+    """
+
+    client_id: bytes
+    number: int
+    message: Generate | Score
+    sid: int | None = None
+    followers: list[Follower] = field(default_factory=list)
+    told: Follower | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """A call that waits. promise: what it is going to leave itself."""
+
+    flight: InFlight
+    message: Generate | Score
+    promise: Promise | None
+
+
+class Following:
+    """See the module's text. max_waiting: of followers, all clients together."""
+
+    def __init__(
+        self, flights: Flights, engine: EngineLink, speller: Speller, max_waiting: int
+    ) -> None:
+        self._flights = flights
+        self._engine = engine
+        self._speller = speller
+        self._max_waiting = max_waiting
+        self._num_waiting = 0
+        self._promises: dict[tuple[bytes, int], Promise] = {}
+
+    def promise(self, client_id: bytes, message: Generate | Score) -> Promise | None:
+        """What a call that begins is going to leave, if it leaves anything."""
+        if message.keep_as is None:
+            return None
+        promise = Promise(client_id, message.keep_as, message)
+        self._promises[client_id, message.keep_as] = promise
+        return promise
+
+    def find(self, client_id: bytes, number: int) -> Promise | None:
+        """The call under way that will leave a session of this number."""
+        return self._promises.get((client_id, number))
+
+    def add(self, promise: Promise, message: Generate | Score, digest: bytes | None) -> None:
+        """Let a call wait for what was promised. Its time does not run yet. Raises RequestError
+        where too many wait."""
+        if self._num_waiting >= self._max_waiting:
+            raise RequestError(
+                "session_lost",
+                f"{self._num_waiting} calls wait for those that they go on from, as many as may; "
+                "send it again when the call before it has ended",
+            )
+        self._num_waiting += 1
+        client_id = promise.client_id
+        flight = self._flights.open(client_id, message.rid, _NO_END, digest)
+        follower = Follower(flight, message, self.promise(client_id, message))
+        promise.followers.append(follower)
+        flight.on_end = partial(self._leave, promise, follower)
+        if promise.sid is not None:
+            for call in self.ahead(promise, promise.sid):
+                self._engine.send(Follow(promise.sid, call))
+
+    def ahead(self, promise: Promise, sid: int) -> list[NextCall]:
+        """The calls that sequence `sid`, which makes the promise, can go on with and was not told
+        of yet: the first follower, the first of that one's, and so on."""
+        calls: list[NextCall] = []
+        promise.sid = sid
+        while promise.told is None and promise.followers:
+            follower = promise.followers[0]
+            call = self._next_call(promise.message, follower.message)
+            if call is None:
+                break
+            calls.append(call)
+            promise.told = follower
+            if follower.promise is None:
+                break
+            promise = follower.promise
+            promise.sid = sid
+        return calls
+
+    def forget_told(self, promise: Promise | None) -> None:
+        """The sequence that was told of followers has ended without going on."""
+        while promise is not None:
+            told, promise.told, promise.sid = promise.told, None, None
+            promise = None if told is None else told.promise
+
+    def keep(self, promise: Promise) -> list[Follower]:
+        """The session is there: those that waited for it, to be begun now."""
+        key = promise.client_id, promise.number
+        if self._promises.get(key) is promise:
+            del self._promises[key]
+        followers, promise.followers = promise.followers, []
+        self._num_waiting -= len(followers)
+        return followers
+
+    def give_up(self, promise: Promise) -> None:
+        """There will be no such session: those that waited for it are told."""
+        reason = RequestError("session_lost", "the call that it goes on from did not end well")
+        for follower in self.keep(promise):
+            follower.flight.on_end = partial(self._end, follower)
+            if promise.client_id in self._flights.clients:
+                self._flights.abort(follower.flight, reason)
+            else:
+                self._flights.forget(follower.flight, "client_gone")
+
+    def _leave(self, promise: Promise, follower: Follower, outcome: str) -> None:
+        """It was cancelled, or its client is gone. Should the engine go on with it all the same,
+        nobody takes that (calls.py)."""
+        promise.followers.remove(follower)
+        self._num_waiting -= 1
+        self._end(follower, outcome)
+
+    def _end(self, follower: Follower, outcome: str) -> None:
+        if follower.promise is not None:
+            self.give_up(follower.promise)
+
+    def _next_call(self, lead: Generate | Score, message: Generate | Score) -> NextCall | None:
+        """What the engine is told of a call; None where it cannot go on with it by itself."""
+        if not isinstance(lead, Generate) or not isinstance(message, Generate):
+            return None
+        goes_on = lead.keep_output and is_plain(lead) and lead.namespace == message.namespace
+        if not goes_on or lead.stream or message.stream or message.embed is not None:
+            return None
+        stretch = [part for part in message.prompt if isinstance(part, Text)]
+        if len(stretch) < len(message.prompt):
+            return None
+        return next_call(message, stretch, self._speller)
