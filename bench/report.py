@@ -78,6 +78,29 @@ class Report:
         Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
+@dataclass
+class LiveReport(Report):
+    """Tells every figure as soon as it is known, and keeps all so far in a file: a run that is cut
+    short leaves what it had."""
+
+    json_file: Path | None = None
+
+    def add(
+        self,
+        metric: str,
+        value: float,
+        unit: str,
+        *,
+        goal: float | None = None,
+        detail: str = "",
+        at_most: bool = False,
+    ) -> None:
+        super().add(metric, value, unit, goal=goal, detail=detail, at_most=at_most)
+        print(f"\n  {metric}: {value:,.2f} {unit} ({detail})", file=sys.stderr, flush=True)
+        if self.json_file:
+            self.json_file.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+
+
 def machine() -> str:
     """CPU model and core count, as a reader needs them to place a figure."""
     model = platform.processor() or platform.machine()

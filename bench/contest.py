@@ -1,0 +1,45 @@
+"""Several ways of doing the same, measured in turns. Used by programs.py."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from .processes import cpu_seconds
+
+
+class Contest:
+    """Ways of doing the same, taking turns after a warm-up each: whatever else the machine does
+    falls on all of them alike. Knows for each the median time, and CPU time by process."""
+
+    def __init__(self, processes: dict[str, int]) -> None:
+        self._processes = processes
+        self._samples: dict[str, list[dict[str, float]]] = {}
+
+    def run(self, ways: dict[str, Callable[[], int]], rounds: int, end_s: float) -> None:
+        """Each way tells how many calls it made. One round is run in any case."""
+        for way in ways.values():
+            way()
+        for number in range(rounds):
+            if number and time.perf_counter() > end_s:
+                print(f"no time for {rounds - number} more rounds", file=sys.stderr)
+                return
+            for name, way in ways.items():
+                before = {"wall": time.perf_counter(), **cpu_seconds(self._processes)}
+                num_calls = way()
+                after = {"wall": time.perf_counter(), **cpu_seconds(self._processes)}
+                self._samples.setdefault(name, []).append(
+                    {what: (after[what] - before[what]) / num_calls * 1000 for what in after}
+                )
+
+    def median_ms(self, way: str, what: str = "wall") -> float:
+        """Of a call."""
+        return statistics.median(sample[what] for sample in self._samples[way])
+
+    def told(self, way: str) -> str:
+        spent = ", ".join(
+            f"{name} {self.median_ms(way, name):.2f}" for name in ("client", *self._processes)
+        )
+        return f"{way} {self.median_ms(way):.3f} ms (CPU: {spent})"
