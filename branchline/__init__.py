@@ -7,6 +7,7 @@ next to nothing and brings in neither torch nor pydantic.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -282,7 +283,10 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
     if module is None:
-        raise AttributeError(f"module 'branchline' has no attribute {name!r}")
+        # With both, Python tells the name that may have been meant.
+        module_itself = sys.modules[__name__]
+        message = f"module 'branchline' has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=module_itself)
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import queue
 import secrets
 import threading
@@ -170,6 +171,11 @@ class InProcessConnection(RequestTable):
         self._inbox: queue.SimpleQueue[ClientMessage | None] = queue.SimpleQueue()
         try:
             given = {name: value for name, value in options.items() if value is not None}
+            known = [field.name for field in dataclasses.fields(EngineConfig)]
+            if unknown := given.keys() - set(known):
+                raise ValueError(
+                    f"Engine: no option {', '.join(sorted(unknown))}; known: {', '.join(known)}"
+                )
             config = EngineConfig(model=model_path, **given)  # type: ignore[arg-type]
             model_dir = resolve_model(model_path)
             tokenizer = Tokenizer.load(model_dir)

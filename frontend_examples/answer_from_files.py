@@ -71,6 +71,8 @@ def answer(s: bl.ProgramState, question: str, passages: list[Passage]) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit('usage: python answer_from_files.py FOLDER "QUESTION"')
     folder, question = Path(sys.argv[1]), sys.argv[2]
     with bl.Runtime() as runtime:
         found = search(read_passages(folder), question, count=3)

@@ -111,7 +111,7 @@ class Island:
         elif name == "json_schema" and json_schema is not None:
             content = protocol.JsonSchema(_schema_text(json_schema, where))
         elif name == "schema":
-            content = protocol.JsonSchema(_compact(json_schema_of(schema)))
+            content = protocol.JsonSchema(_type_schema(schema, where))
         else:
             raise ValueError(f"{where}: give one of {', '.join(forms)}")
         self._island = protocol.Island(begin, content, end)
@@ -167,7 +167,7 @@ def form_of(
             return Form(_islands(value, where))
         case "json_schema" | "schema":
             is_type = name == "schema"
-            text = _compact(json_schema_of(value)) if is_type else _schema_text(value, where)
+            text = _type_schema(value, where) if is_type else _schema_text(value, where)
             constraint = protocol.JsonSchema(text, chosen, **schema_options)
             return Form(constraint, "type" if is_type else "json")
     return Form()
@@ -200,6 +200,22 @@ def _dtype(dtype: object, where: str) -> tuple[ValueKind, str, tuple[str, ...]]:
     if not isinstance(key, str) or key not in _DTYPES:
         raise ValueError(f"{where}: dtype={dtype!r}: expected one of {', '.join(_DTYPES)}")
     return _DTYPES[key]
+
+
+def _type_schema(kind: object, where: str) -> str:
+    """The schema of a Python type as JSON text."""
+    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+
+    no_type = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError, SyntaxError)
+    try:
+        return _compact(json_schema_of(kind))
+    except no_type as error:
+        first = str(error).splitlines()[0].split(" Set `")[0]
+        raise TypeError(
+            f"{where}: schema={kind!r}: no JSON is made of it ({first}); expected a pydantic "
+            "model, dataclass, TypedDict, Enum, Literal, number, str, or a list, dict or union of "
+            "these; a JSON schema goes as json_schema="
+        ) from error
 
 
 def _schema_text(schema: str | dict[str, Any], where: str) -> str:

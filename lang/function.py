@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
+    Mapping,
     Sequence,
 )
 from functools import partial
@@ -155,6 +156,11 @@ class Function(Declaration[Return]):
         """
         from .batch import run_batch
 
+        if isinstance(batch_kwargs, Mapping | str):
+            raise TypeError(
+                f"run_batch(): expected a list with the arguments of each instance, got a "
+                f"{type(batch_kwargs).__name__}"
+            )
         return run_batch(
             self,
             batch_kwargs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from branchline.runtime import protocol
 from branchline.runtime.reasoning import ReasoningFormat
@@ -48,6 +48,12 @@ class Expr:
         if not isinstance(other, Expr | str):
             return NotImplemented
         return ExprList((*flatten(other), *flatten(self)))
+
+    def __format__(self, spec: str) -> NoReturn:
+        # It would become the text of its repr, and the model would never be called.
+        raise TypeError(
+            f'{self!r} cannot stand in an f-string; write it behind the text: s += "..." + gen(...)'
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

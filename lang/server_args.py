@@ -19,6 +19,7 @@ _OWN_NAMES = {
 # A runtime of one's own listens on a private socket and logs nothing while all is well.
 _WITHOUT_EFFECT = {"host", "port", "log_level", "log_requests", "tokenizer_mode"}
 _ONLY = {"tp_size": 1, "dp_size": 1, "pp_size": 1, "trust_remote_code": False}
+_ADAPTERS = {"enable_lora", "lora_paths", "max_lora_rank", "max_loras_per_batch"}
 _REASONS = {
     "trust_remote_code": "code that comes with a model is never run",
     "tp_size": "a runtime has one device",
@@ -62,6 +63,11 @@ def runtime_options(options: Mapping[str, Option]) -> dict[str, Option]:
             if value != _ONLY[name]:
                 raise ValueError(f"{name}={value!r}: {_REASONS[name]}; leave it at {_ONLY[name]}")
             continue
+        if name in _ADAPTERS:
+            raise ValueError(
+                f"{name}={value!r}: adapters (LoRA) are not served; merge one into its model and "
+                "serve that"
+            )
         target = _OWN_NAMES.get(name, name)
         if target in own:
             raise ValueError(f"{target} is given twice, once under SGLang's name for it")

@@ -131,3 +131,19 @@ def test_separate_reasoning_needs_a_name_and_a_known_model_type():
         bl.separate_reasoning(bl.gen(), model_type="qwen3")
     with pytest.raises(ValueError, match=r"unknown model_type 'gpt'; known: .*qwen3"):
         bl.separate_reasoning(bl.gen("x"), model_type="gpt")
+
+
+@pytest.mark.parametrize("expr", [bl.gen("x"), bl.user("a"), bl.select("y", ["a"])])
+def test_an_expression_in_an_f_string_is_refused(expr):
+    """It would be the text of its repr, and nothing would be generated."""
+    with pytest.raises(TypeError, match=r"cannot stand in an f-string; write it behind the text"):
+        _ = f"Answer: {expr}"
+    assert repr(expr) == str(expr) == f"{expr!r}"
+
+
+@pytest.mark.parametrize("kind", [object(), print, "no type"])
+def test_a_schema_that_is_no_type_of_json_says_what_is(kind):
+    with pytest.raises(TypeError, match=r"gen\('x'\): schema=.*: no JSON is made of it") as caught:
+        bl.gen("x", schema=kind)
+    assert "\n" not in str(caught.value)
+    assert "json_schema=" in str(caught.value)

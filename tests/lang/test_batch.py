@@ -224,3 +224,13 @@ def test_ctrl_c_cancels_everything_that_still_runs(model):
     while model.running:
         model.get_server_info()
     assert sorted(model.cancelled) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("items", [{"text": "x"}, "x"])
+def test_a_batch_of_one_instance_is_no_list(model, items):
+    @bl.function
+    def program(s, text):
+        s += text
+
+    with pytest.raises(TypeError, match="expected a list with the arguments of each instance"):
+        program.run_batch(items, backend=model)

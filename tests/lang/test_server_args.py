@@ -34,3 +34,16 @@ def test_one_setting_under_two_names_is_refused() -> None:
 def test_a_backend_that_is_not_offered_says_what_to_use(name: str) -> None:
     with pytest.raises(NotImplementedError, match=r"use.*bl\.OpenAI"):
         getattr(bl, name)("model")
+
+
+@pytest.mark.parametrize("name", ["lora_paths", "enable_lora"])
+def test_adapters_are_refused_with_what_to_do(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}=.*not served; merge one into its model"):
+        runtime_options({name: 1})
+
+
+def test_an_engine_names_an_option_that_it_does_not_have() -> None:
+    with pytest.raises(
+        bl.RuntimeUnavailable, match=r"no option kv_slotz; known: model, .*kv_slots"
+    ):
+        bl.Engine(kv_slotz=4)
