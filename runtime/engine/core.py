@@ -123,6 +123,8 @@ class EngineCore:
         self._sequences: dict[int, Sequence] = {}
         self._progress: list[Progress] = []
         self._failed: list[Failed] = []
+        # What went wrong besides a sequence's own work; the bookkeeping may be half done.
+        self._trouble: Exception | None = None
         self._chooser = Chooser(
             num_real_tokens=vocab_size, num_columns=self.runner.vocab_size, blame=self._blame
         )
@@ -150,7 +152,7 @@ class EngineCore:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._sequences)
+        return bool(self._sequences) or self._trouble is not None
 
     def submit(self, command: Submit) -> None:
         """Take in a sequence. Raises RequestError when it can never be served or when too many
@@ -165,12 +167,12 @@ class EngineCore:
                 retry_after_s=1.0,
             )
         seq = self._intake.take(command)
+        if seq.constraint is not None:
+            self._compiling.start(seq, seq.constraint)
         if seq.session:
             self.leases.begin(seq.session, seq.program, seq.namespace, command.session_ttl_s)
         seq.tokens_after = self.leases.programs.call(seq.program, command.tokens_after)
-        if seq.constraint is not None:
-            self._compiling.start(seq, seq.constraint)
-        else:
+        if seq.constraint is None:
             self.scheduler.submit(seq)
         self._sequences[seq.sid] = seq
         self._counts["prompt_tokens"] += seq.prompt_len
@@ -187,11 +189,14 @@ class EngineCore:
         seq = self._sequences.pop(sid, None)
         if seq is None:
             return
-        if sid in self._compiling:
-            self._compiling.drop(sid)
-        else:
-            self.scheduler.finish(seq)
-        self._leave_session(seq)
+        try:
+            if sid in self._compiling:
+                self._compiling.drop(sid)
+            else:
+                self.scheduler.finish(seq)
+            self._leave_session(seq)
+        except Exception as error:
+            self._note_trouble(error)
 
     def release_sessions(self, sessions: Iterable[int]) -> None:
         """Programs will not come back; unknown sessions are ignored."""
@@ -284,11 +289,14 @@ class EngineCore:
         try:
             self._advance()
             self.leases.expire()
+            if self._trouble is not None:
+                raise self._trouble
             if not self.strict:
                 lost = self._auditor.after_step(self._runnable(), idle=not self._sequences)
         except Exception as error:
             if self.strict:
                 raise
+            self._trouble = None
             self._overlap.forget()
             lost = self._auditor.after_failure(self._runnable(), error)
             self.cache_events.cleared()
@@ -360,7 +368,16 @@ class EngineCore:
                 self.scheduler.submit(seq)
 
     def _conclude(self, turn: Turn, num_running: int) -> None:
-        """Settle what a sequence took in this step, and report it."""
+        """Settle what a sequence took in this step, and report it. Tokens that were taken and
+        cannot be told are the end of their sequence; the others' are told all the same."""
+        try:
+            self._settle(turn, num_running)
+        except Exception as error:
+            self._note_trouble(error)
+            if self._sequences.get(turn.seq.sid) is turn.seq:
+                self._report_failure(turn.seq, error)
+
+    def _settle(self, turn: Turn, num_running: int) -> None:
         seq = turn.seq
         if not turn.failed:
             self.scheduler.confirm(seq, turn.num_computed)
@@ -409,11 +426,23 @@ class EngineCore:
 
     def _blame(self, seq: Sequence, error: Exception) -> None:
         """A running sequence failed; what it computed is not to be trusted."""
-        self.scheduler.finish(seq, keep=False)
+        try:
+            self.scheduler.finish(seq, keep=False)
+        except Exception as defect:
+            self._note_trouble(defect)
         self._report_failure(seq, error)
 
     def _report_failure(self, seq: Sequence, error: Exception) -> None:
         del self._sequences[seq.sid]
-        self._leave_session(seq)
         self._counts["failed"] += 1
         self._failed.append(failure_of(seq, error))
+        try:
+            self._leave_session(seq)
+        except Exception as defect:
+            self._note_trouble(defect)
+
+    def _note_trouble(self, error: Exception) -> None:
+        """Let the bookkeeping be repaired at the end of the step."""
+        if self.strict:
+            raise error
+        self._trouble = error

@@ -182,6 +182,9 @@ class Scheduler:
             seq.node = None
             seq.num_slots = seq.num_leased = seq.num_computed = seq.num_ahead = 0
             self.waiting.wake(seq, gone=True)
+        for seq in sound:
+            if seq.is_waiting:  # on its way from there when the step failed
+                self.waiting.remove(seq)
         self.waiting.look_up_again()
         self.running = list(sound)
         for seq in sound:
