@@ -998,6 +998,22 @@ class Decoder(Generic[Message]):
             raise FrameError(str(error)[:300]) from None
 
 
+class _Asked(msgspec.Struct):
+    rid: RequestId
+
+
+_ASKED = msgspec.msgpack.Decoder(_Asked)
+
+
+def request_id_in(frame: bytes | memoryview) -> str | None:
+    """The request id of a frame that is no message, where it can be read at all: whoever sent a
+    field that is wrong learns which of its requests that was."""
+    try:
+        return _ASKED.decode(frame).rid
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 client_messages: Decoder[ClientMessage] = Decoder(ClientMessage)
 front_messages: Decoder[FrontMessage] = Decoder(FrontMessage)
 front_frames: Decoder[FrontMessage | Several] = Decoder(FrontMessage | Several)

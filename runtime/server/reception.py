@@ -21,6 +21,7 @@ from ..protocol import (
     Unpin,
     Welcome,
     client_messages,
+    request_id_in,
 )
 from ..tokenizer import Tokenizer
 from .clients import ClientSocket
@@ -166,7 +167,7 @@ class Reception:
             try:
                 message = client_messages.decode(frames[0])
             except FrameError as error:
-                self._service.on_bad_frame(client_id, str(error))
+                self._service.on_bad_frame(client_id, str(error), request_id_in(frames[0]))
                 continue
             self._service.on_message(client_id, message)
 

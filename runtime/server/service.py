@@ -193,11 +193,12 @@ class Service:
             case _:
                 self._accept(client_id, message)
 
-    def on_bad_frame(self, client_id: bytes, reason: str) -> None:
-        """A frame that is no message: said, counted, forgotten."""
+    def on_bad_frame(self, client_id: bytes, reason: str, rid: str | None = None) -> None:
+        """A frame that is no message: said, counted, forgotten. rid: of the request that it would
+        have been, where that can be told."""
         self._flights.count("frames_refused")
         self._to_client(
-            client_id, Error(None, "invalid_request", f"the frame is not a message: {reason}")
+            client_id, Error(rid, "invalid_request", f"the frame is not a message: {reason}")
         )
 
     def on_client_gone(self, client_id: bytes) -> None:

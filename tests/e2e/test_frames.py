@@ -10,10 +10,11 @@ from statistics import quantiles
 
 import pytest
 import zmq
-from asking import generate, run
+from asking import generate, request, run, spawn
 from processes import resident_bytes
 
 from branchline.lang.client import ZmqConnection
+from branchline.lang.errors import InvalidRequest
 from branchline.lang.launch import RuntimeProcess
 from branchline.runtime.protocol import (
     PROTOCOL_VERSION,
@@ -139,6 +140,17 @@ def test_a_frame_that_is_no_message_gets_an_error_without_an_id(
     assert (answer.rid, answer.code) == (None, "invalid_request")
     dealer.send(encode(Hello(PROTOCOL_VERSION)))
     assert isinstance(front_messages.decode(dealer.recv()), Welcome)
+
+
+def test_a_field_out_of_bounds_ends_its_own_request_and_no_other_of_its_client(
+    connection: ZmqConnection,
+) -> None:
+    other = spawn(connection.complete(request(connection, num_tokens=300)))
+    asked = request(connection)
+    large = Generate(asked.rid, asked.prompt, asked.sampling, JsonSchema(" " * 300_000))
+    with pytest.raises(InvalidRequest, match="constraint"):
+        run(connection.complete(large))
+    assert len(other.result(60).outputs[0].token_ids) == 300
 
 
 def test_a_message_in_several_parts_is_refused(dealer: zmq.Socket[bytes]) -> None:
