@@ -68,6 +68,9 @@ class Gate:
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1:
             raise ApiError(400, "the request needs exactly one Host header")
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+            # A proxy before us may take the other one for the body's end.
+            raise ApiError(400, "a body has a Content-Length or comes in chunks, not both")
         if self._hosts is not None and _name_of(hosts[0]) not in self._hosts:
             raise ApiError(
                 421, "this server does not answer to that Host; see the option --allowed-host"

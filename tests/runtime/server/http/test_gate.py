@@ -153,6 +153,7 @@ def test_a_name_that_a_web_page_brought_along_is_refused(asker: Asker, host: str
         "GET /health HTTP/1.1",
         "GET /health HTTP/1.1\nHost: localhost\nHost: localhost",
         "GET /health HTTP/1.1\nHost: localhost\nBad Header: x",
+        "GET /health HTTP/1.1\nHost: localhost\nContent-Length: 2\nTransfer-Encoding: chunked",
         "nonsense",
     ],
 )
