@@ -158,7 +158,19 @@ class GrammarCompiler:
                 mine = True
         if mine:
             self._run(constraint, key, future)
-        return future.result()
+        grammar = future.result()
+        if not mine:
+            self._weigh_again(key, grammar)
+        return grammar
+
+    def _weigh_again(self, key: _Key, grammar: Grammar) -> None:
+        """A grammar grows as it is used; what is asked for again is weighed again."""
+        with self._lock:
+            if key in self._entry_bytes:
+                size = _ENTRY_BYTES + grammar.num_bytes
+                self.cached_bytes += size - self._entry_bytes[key]
+                self._entry_bytes[key] = size
+                self._shrink()
 
     def _run(self, constraint: Constraint, key: _Key, future: Future[Grammar]) -> None:
         size = _ENTRY_BYTES

@@ -55,7 +55,7 @@ class EngineConfig:
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
     max_waiting: sequences that may wait; one more is refused as overloaded.
     namespace_quotas: what requests of others can never evict of a namespace: a number of cached
-        tokens, or bytes with a unit, "512MiB".
+        tokens, or bytes with a unit, "512MiB"; and as much in each tier below the pool.
     cache_file: the radix tree with its KV is loaded from here at the start and saved here at the
         end; None does neither.
     host_cache_tokens: evicted tokens whose KV is kept in the host's memory, to be put back instead
@@ -70,7 +70,8 @@ class EngineConfig:
         the same. "auto" guesses where it pays, by the measured cost of a token and by how many
         guesses came true; "always" is for tests.
     draft_tokens: so many are guessed per step and sequence.
-    grammar_timeout_s: for compiling the constraint of one request.
+    grammar_timeout_s: how long a request waits for its grammar, by the clock; what compiling it may
+        take is `GrammarLimits.max_compile_s` of processor time.
     grammar_backend: which engine makes the masks of constraints that do not say.
     """
 
@@ -92,7 +93,7 @@ class EngineConfig:
     jump_forward: bool = True
     speculation: Speculation = "auto"
     draft_tokens: int = 8
-    grammar_timeout_s: float = 5.0
+    grammar_timeout_s: float = 30.0
     grammar_backend: GrammarBackend = "auto"
     namespace_quotas: Mapping[str, CacheQuota] = field(default_factory=dict)
     max_pinned_fraction: float = 0.5

@@ -266,7 +266,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="sequences that may wait; more are refused as overloaded",
     )
     limits.add_argument(
-        "--grammar-timeout-s", type=float, default=30.0, help="for compiling one constraint"
+        "--grammar-timeout-s",
+        type=float,
+        default=EngineConfig().grammar_timeout_s,
+        help="that a request waits for its grammar; 2 s of processor time are its limit anyway",
     )
     limits.add_argument(
         "--request-timeout-s",

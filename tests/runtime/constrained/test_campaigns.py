@@ -1,7 +1,8 @@
 """Many masks against every token tried, and many random outputs under random budgets. A small share
 runs with every change; the whole is for the night (figures in docs/grammars.md).
 
-BRANCHLINE_MASK_BITS and BRANCHLINE_GENERATIONS set how much the night does.
+BRANCHLINE_MASK_BITS and BRANCHLINE_GENERATIONS set how much the night does, BRANCHLINE_SCHEMAS
+which schemas it generates for besides those of the tests.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from jsonschema.validators import validator_for
 from msgspec.structs import replace
 
 from branchline.runtime.constrained.base import Grammar
@@ -27,6 +29,7 @@ from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.shaping import Shaped, alive
 from branchline.runtime.constrained.vocabulary import INFINITE
 from branchline.runtime.constrained.walker import State, Walker
+from branchline.runtime.constrained.workers import Workers
 from branchline.runtime.errors import RequestError
 from branchline.runtime.models.resolve import resolve_model
 from branchline.runtime.protocol import (
@@ -177,15 +180,29 @@ def validates(schema: object, text: str) -> bool:
     if isinstance(schema, dict) and isinstance(schema.get("exclusiveMinimum"), bool):
         kind = jsonschema.Draft4Validator
     else:
-        kind = jsonschema.Draft202012Validator
+        kind = validator_for(schema, jsonschema.Draft202012Validator)
     return kind(schema, format_checker=kind.FORMAT_CHECKER).is_valid(value)
 
 
+def shipped_schemas() -> Iterator[object]:
+    """Those of the tests, and of the data that BRANCHLINE_SCHEMAS names: files of one object per
+    line, folders of such objects, with a `schema` each."""
+    yield from SCHEMAS.values()
+    for name in filter(None, os.environ.get("BRANCHLINE_SCHEMAS", "").split(os.pathsep)):
+        path = Path(name)
+        lines = path.read_text().splitlines() if path.is_file() else []
+        for text in [*lines, *(file.read_text() for file in sorted(path.glob("*.json")))]:
+            yield json.loads(text)["schema"]
+
+
 def outputs(generate, compiler, count: int) -> Iterator[tuple[object, str]]:
+    """Of each schema that is not refused in turn."""
     rng = np.random.default_rng(count)
-    grammars = [
-        (schema, compiler.compile(JsonSchema(json.dumps(schema)))) for schema in SCHEMAS.values()
-    ]
+    grammars = []
+    for schema in shipped_schemas():
+        with contextlib.suppress(RequestError):
+            grammars.append((schema, compiler.compile(JsonSchema(json.dumps(schema)))))
+    print(f"{len(grammars)} schemas")
     for number in range(count):
         schema, grammar = grammars[number % len(grammars)]
         budget = grammar.min_tokens + int(rng.geometric(0.06)) - 1
@@ -207,12 +224,24 @@ def test_a_thousand_million_bits_of_masks_are_right(words):
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
 def test_ten_thousand_outputs_at_random_within_random_budgets_are_whole_and_valid(
-    generate, compiler
+    generate, tokenizer
 ):
     count = int(os.environ.get("BRANCHLINE_GENERATIONS", 10_000))
+    limits = GrammarLimits(cache_bytes=2**33)
+    workers = Workers(limits)
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size + 40, limits, workers=workers)
+    wrong = []
     for schema, text in outputs(generate, compiler, count):
-        assert validates(schema, text), (schema, text)
-    print(f"{count} outputs, 0 invalid, 0 cut")
+        try:
+            right = validates(schema, text)
+        except ValueError:
+            right = False  # cut
+        if not right:
+            wrong.append((json.dumps(schema)[:2_000], text))
+            print(*wrong[-1], sep="\n")
+    print(f"{count} outputs, {len(wrong)} invalid or cut")
+    workers.close()
+    assert wrong == []
 
 
 def test_islands_at_random_are_whole(generate, compiler):

@@ -31,6 +31,16 @@ def test_the_cache_stays_under_its_bytes_and_forgets_the_oldest(tokenizer):
     assert compiler.compile(Regex("[a-z]{1,5}39")) is compiler.compile(Regex("[a-z]{1,5}39"))
 
 
+def test_a_grammar_that_grew_is_weighed_when_it_is_asked_for_again(tokenizer, generate):
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size)
+    constraint = JsonSchema('{"type":"string","maxLength":500}')
+    grammar = compiler.compile(constraint)
+    before = compiler.cached_bytes
+    generate(grammar, 100, 1)
+    assert compiler.compile(constraint) is grammar
+    assert compiler.cached_bytes - before > 50 * 1_024  # a state's successors take one KiB
+
+
 def test_a_grammar_in_use_outlives_its_place_in_the_cache(tokenizer):
     compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, GrammarLimits(cache_bytes=1))
     matcher = compiler.compile(Choices(["ab"])).matcher()
