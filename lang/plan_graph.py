@@ -32,10 +32,14 @@ def mermaid(traced: TracedState) -> str:
         if node.prev_node is not None:
             lines.append(f"    n{node.prev_node.node_id} --> n{node.node_id}")
         lines += [f"    n{source.node_id} -.-> n{node.node_id}" for source in node.inputs]
-    joins = [step for step in traced.steps if step.mode == "gather_variable"]
-    for number, step in enumerate(joins):
+    gathers = [at for at, step in enumerate(traced.steps) if step.mode == "gather_variable"]
+    for number, at in enumerate(gathers):
+        gather = traced.steps[at]
         lines.append(f'    join{number}{{{{"gather"}}}}')
-        lines += [f"    n{child.last_node.node_id} -.-> join{number}" for child in step.children]
+        lines += [f"    n{child.last_node.node_id} -.-> join{number}" for child in gather.children]
+        behind = (step.node for step in traced.steps[at:] if step.state is gather.state)
+        if (node := next(filter(None, behind), None)) is not None:
+            lines.append(f"    join{number} -.-> n{node.node_id}")
     return "\n".join(lines) + "\n"
 
 

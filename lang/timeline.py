@@ -16,6 +16,8 @@ _COLUMNS = (
     "decode", "forced", "waited",
 )  # fmt: skip
 
+_MAX_OP = 32
+
 
 @dataclass(frozen=True)
 class TimelineRow:
@@ -50,7 +52,7 @@ class TimelineRow:
         place = self.source.rsplit("/", 1)[-1] if self.source else ""
         return (
             " / ".join(self.path) or "main",
-            self.op if self.error is None else f"{self.op} {self.error}",
+            _short(self.op) if self.error is None else f"{_short(self.op)} {self.error}",
             place,
             _ms(self.queued),
             _ms(self.started),
@@ -139,11 +141,11 @@ def state_html(program: str, text: str, spans: Sequence[Span], error: object) ->
 
 # Colours that keep their contrast on a light and on a dark page.
 _TABLE_CSS = (
-    ".bl-timeline table{border-collapse:collapse;font:13px ui-monospace,monospace}"
+    ".bl-timeline table{width:100%;border-collapse:collapse;font:13px ui-monospace,monospace}"
     ".bl-timeline th,.bl-timeline td{padding:2px 8px;text-align:right;"
     "border-bottom:1px solid #8884;white-space:nowrap}"
     ".bl-timeline th:nth-child(-n+3),.bl-timeline td:nth-child(-n+3){text-align:left}"
-    ".bl-timeline .bar{position:relative;width:24em;min-width:24em}"
+    ".bl-timeline .bar{position:relative;width:40%;min-width:14em}"
     ".bl-timeline .bar i{position:absolute;top:4px;bottom:4px;min-width:1px}"
     ".bl-timeline .q{background:#8886}.bl-timeline .e{background:#d98c2b}"
     ".bl-timeline .d{background:#3f8fd2}.bl-timeline .error{color:#d33}"
@@ -179,7 +181,10 @@ def _row(record: CallRecord, start_s: float) -> TimelineRow:
 
 
 def _html_row(row: TimelineRow, end: float) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
+    branch, op, *others = (escape(cell) for cell in row.cells)
+    title = escape(row.op)
+    cells = f'<td>{branch}</td><td title="{title}">{op}</td>'
+    cells += "".join(f"<td>{cell}</td>" for cell in others)
     finished = row.finished if row.finished is not None else end
     # A call that generates nothing extends to its end.
     extended = row.first_token if row.first_token is not None else finished
@@ -199,6 +204,11 @@ def _html_row(row: TimelineRow, end: float) -> str:
 
 def _percent(part: float, whole: float) -> str:
     return f"{100.0 * part / whole:.3f}%" if whole > 0 else "0%"
+
+
+def _short(op: str) -> str:
+    """With all of a selection's choices the columns behind it would leave the page."""
+    return op if len(op) <= _MAX_OP else f"{op[: _MAX_OP - 1]}…"
 
 
 def _ms(seconds: float | None) -> str:

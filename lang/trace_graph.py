@@ -34,9 +34,12 @@ class _Unknown(Expr):
         raise TraceError(f"the value of {self!r}")
 
     __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = _unknown
-    __int__ = __float__ = __index__ = __str__ = __format__ = _unknown
+    __int__ = __float__ = __index__ = __str__ = _unknown
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
     __hash__ = object.__hash__
+
+    def __format__(self, spec: str) -> NoReturn:
+        self._unknown()
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):

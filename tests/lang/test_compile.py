@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from scripted import Scripted
 from scripted_plans import ScriptedPlans
@@ -148,6 +150,21 @@ def test_the_drawing_shows_branches_and_what_is_read() -> None:
     assert any('(["gen b"])' in line for line in drawing)
     assert any('{{"gather"}}' in line for line in drawing)
     assert any("-.->" in line for line in drawing)
+
+
+def test_the_drawing_goes_on_behind_a_join() -> None:
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        branches = s.fork(2)
+        branches += bl.gen("a")
+        branches.join()
+        s += "behind"
+
+    drawing = program.compile().to_mermaid()
+    (behind,) = re.findall(r'(n\d+)\["behind"\]', drawing)
+    gens = re.findall(r'(n\d+)\(\["gen a"\]\)', drawing)
+    assert [f"    {gen} -.-> join0" in drawing for gen in gens] == [True, True]
+    assert f"    join0 -.-> {behind}\n" in drawing
 
 
 def test_texts_in_a_drawing_cannot_end_their_label() -> None:

@@ -137,6 +137,18 @@ def test_the_text_table_has_a_line_per_call_and_columns_that_align(model):
         assert lines[2][:end].endswith(f" {value}")
 
 
+def test_a_long_op_does_not_push_the_bars_off_the_page(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.select("kind", [f"choice number {i}" for i in range(30)])
+
+    timeline = program.run(backend=model).timeline()
+    assert max(map(len, str(timeline).splitlines())) < 150
+    # Whole where somebody looks.
+    assert "choice number 29" in timeline.rows[0].op
+    assert "choice number 29" in timeline.to_html()
+
+
 def test_an_empty_timeline_is_a_timeline(model):
     timeline = bl.function(lambda s: None).run(backend=model).timeline()
     assert str(timeline).startswith("<lambda>: 0 calls")
