@@ -147,10 +147,11 @@ class CacheView(_View, tag="cache_view", frozen=True):
 class RequestView(Struct, forbid_unknown_fields=True, frozen=True):
     """A request as the front process saw it. Times are seconds: `age_s` since its arrival, the
     others from its arrival on. `outcome` is a finish reason or an error's code, None while it runs.
-    `client` numbers the connections."""
+    `client` numbers the connections, `program` the programs; 0 is a request of its own."""
 
     number: int
     client: int
+    program: int
     sids: list[int]
     kind: Literal["generate", "score"]
     constraint: str | None

@@ -192,6 +192,7 @@ class Calls:
         if own_lease and sid is None:
             lease = next(self._numbers)
             part_of = Membership(lease, part_of.program or lease)
+        record.program = part_of.program
         num_waiting = number if sid is None else 0
         call = _Call(
             flight, message, request, record, part_of, own_lease, num_waiting, number, promise

@@ -24,7 +24,8 @@ _SAMPLES_PER_SECOND: Final = 256
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One request. Times are on the service's clock; `tokens` are the first sequence's prompt."""
+    """One request. Times are on the service's clock; `tokens` are the first sequence's prompt,
+    `program` is the number of the program that it is a call of."""
 
     number: int
     client_id: bytes
@@ -33,6 +34,7 @@ class Record:
     namespace: str
     num_sequences: int
     arrived_s: float
+    program: int = 0
     sids: list[int] = field(default_factory=list)
     tokens: bytes = b""
     prompt_tokens: int = 0

@@ -107,6 +107,7 @@ def _requests(
         return RequestView(
             number=record.number,
             client=history.client_number(record.client_id),
+            program=record.program,
             sids=record.sids,
             kind=record.kind,
             constraint=record.constraint,

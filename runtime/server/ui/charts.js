@@ -2,12 +2,15 @@
 
 import { byId, colour, count, element, prepare, seconds } from "./dom.js";
 
+// Between 0 and 1 there is a line at 0.5.
+const perSecond = (value) => (Number.isInteger(value) ? count(value) : value.toFixed(1));
+
 const PLOTS = [
-  { title: "Tokens per second", unit: count, lines: [
+  { title: "Tokens per second", unit: perSecond, lines: [
     ["generated", "decode", (rates) => rates.generated],
     ["prompt", "prefill", (rates) => rates.prompt],
     ["of it cached", "good", (rates) => rates.cached]] },
-  { title: "Requests per second", unit: count, lines: [
+  { title: "Requests per second", unit: perSecond, lines: [
     ["finished", "good", (rates) => rates.finished],
     ["failed", "bad", (rates) => rates.failed]] },
   { title: "Time to first token", unit: seconds, lines: [
@@ -47,17 +50,21 @@ export function startCharts() {
   };
 }
 
+// The engine's own numbers come a moment after it has started.
+const ifKnown = (value, show) => (Number.isFinite(value) ? show(value) : "not known yet");
+const percent = (share) => `${(100 * share).toFixed(0)} %`;
+
 function showTiles({ stats, rates, running, num_others: numOthers }) {
   const prompt = rates.prompt.reduce((sum, n) => sum + n, 0);
   const cached = rates.cached.reduce((sum, n) => sum + n, 0);
   const used = stats.num_slots - stats.free_slots;
   const tiles = [
     ["running", count(running.length + numOthers)],
-    ["waiting", count(stats.waiting + stats.compiling)],
-    ["generated tokens", count(stats.generated_tokens)],
-    ["cached of prompts, 5 min", prompt ? `${((100 * cached) / prompt).toFixed(0)} %` : "none yet"],
-    ["KV slots used", `${((100 * used) / stats.num_slots).toFixed(0)} %`],
-    ["retractions", count(stats.retractions)],
+    ["waiting", ifKnown(stats.waiting + stats.compiling, count)],
+    ["generated tokens", ifKnown(stats.generated_tokens, count)],
+    ["cached of prompts, 5 min", prompt ? percent(cached / prompt) : "none yet"],
+    ["KV slots used", ifKnown(used / stats.num_slots, percent)],
+    ["retractions", ifKnown(stats.retractions, count)],
   ];
   byId("tiles").replaceChildren(...tiles.map(([name, value]) =>
     element("div", "tile", element("span", "dim", name), element("b", "", value))));

@@ -36,3 +36,18 @@ export function prepare(canvas) {
   context.clearRect(0, 0, width, height);
   return { context, width, height };
 }
+
+export const lengthOf = (request) => request.total_s ?? request.age_s;
+
+// A request's life as a bar: waiting, computing the prompt, decoding. at: the place of a moment,
+// in seconds since it came.
+export function paintLife(context, request, at, top, height) {
+  const end = lengthOf(request);
+  const queue = Math.min(request.queue_s ?? end, end);
+  const first = Math.min(request.first_token_s ?? end, end);
+  for (const [from, to, shade] of [[0, queue, "wait"], [queue, first, "prefill"],
+    [first, end, "decode"]]) {
+    context.fillStyle = colour(shade);
+    if (to > from) context.fillRect(at(from), top, Math.max(1, at(to) - at(from)), height);
+  }
+}

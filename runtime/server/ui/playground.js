@@ -45,6 +45,16 @@ function addTurn(role, text) {
   return { turn, body };
 }
 
+// Where a model's thinking is shown, above its answer.
+function thinkingOf(body) {
+  if (!body.previousElementSibling.matches("details")) {
+    const thinking = element("details", "thinking", element("summary", "", "thinking"));
+    thinking.open = true;
+    body.before(thinking);
+  }
+  return body.previousElementSibling;
+}
+
 function requestOf(text, constraint) {
   const common = {
     stream: true,
@@ -85,7 +95,9 @@ async function send(editor, explain) {
       usage = event.usage ?? usage;
       const choice = event.choices[0];
       const piece = (chat ? choice?.delta?.content : choice?.text) ?? "";
-      if (piece) first ??= performance.now();
+      const thought = choice?.delta?.reasoning_content ?? "";
+      if (piece || thought) first ??= performance.now();
+      if (thought) thinkingOf(body).append(thought);
       answer += piece;
       body.textContent = answer;
     }

@@ -1,7 +1,8 @@
 // Running and ended requests with their timelines, and what the cache did for one. Started by app.js.
 
 import { getJson } from "./api.js";
-import { byId, colour, count, element, prepare, seconds } from "./dom.js";
+import { byId, colour, count, element, lengthOf, paintLife, prepare, seconds } from "./dom.js";
+import { showPrograms } from "./programs.js";
 
 const REASONS = {
   whole: "Everything was there. The last token is always computed: its logits choose the first new one.",
@@ -19,6 +20,7 @@ export function startRequests() {
 
   function update(view) {
     shown = [];
+    showPrograms(view, explain);
     byId("num-running").textContent = view.running.length + (view.num_others
       ? ` (and ${view.num_others} of other keys)` : "");
     const longest = Math.max(0.001, ...[...view.running, ...view.ended].map(lengthOf));
@@ -89,8 +91,6 @@ export function startRequests() {
   return { update, explain };
 }
 
-const lengthOf = (request) => request.total_s ?? request.age_s;
-
 function groupByClient(requests) {
   return [...requests].sort((a, b) => a.client - b.client || a.number - b.number);
 }
@@ -101,18 +101,10 @@ function stateOf(request) {
   return [...counts].map(([state, n]) => (n > 1 ? `${n} ${state}` : state)).join(", ") || "arriving";
 }
 
-// Waiting, computing the prompt, decoding: on one scale for the whole table.
+// All on one scale for the whole table.
 function drawLife(canvas, request) {
   const { context, width, height } = prepare(canvas);
-  const end = lengthOf(request);
-  const queue = Math.min(request.queue_s ?? end, end);
-  const first = Math.min(request.first_token_s ?? end, end);
-  const at = (s) => (s / request.longest) * width;
-  for (const [from, to, shade] of [[0, queue, "wait"], [queue, first, "prefill"],
-    [first, end, "decode"]]) {
-    context.fillStyle = colour(shade);
-    if (to > from) context.fillRect(at(from), 1, Math.max(1, at(to) - at(from)), height - 2);
-  }
+  paintLife(context, request, (s) => (s / request.longest) * width, 1, height - 2);
 }
 
 function explanationOf(told) {

@@ -6,11 +6,21 @@ from collections.abc import Callable
 
 import numpy as np
 from chromium import Page
+from msgspec.structs import replace
 from played_front import PlayedFront
 
 from branchline.runtime.engine.inspection import view_path, view_tree
 from branchline.runtime.memory.allocator import SlotAllocator
-from branchline.runtime.protocol import Failed, Submit
+from branchline.runtime.protocol import (
+    PROTOCOL_VERSION,
+    ClientMessage,
+    Failed,
+    Generate,
+    Hello,
+    SamplingParams,
+    Submit,
+    Text,
+)
 from branchline.runtime.radix_cache.tree import RadixCache
 from branchline.runtime.views import (
     EngineQuery,
@@ -100,6 +110,15 @@ def test_text_from_the_model_never_becomes_markup(front: PlayedFront, page: Page
     ask(page, "<b>hello</b>")
     assert page.text(".turn.assistant .text") == "<img src=x onerror=alert(1)>"
     assert page.evaluate("document.querySelectorAll('#turns img, #turns .text b').length") == 0
+
+
+def test_what_a_model_thinks_stands_above_its_answer(front: PlayedFront, page: Page) -> None:
+    front.reply = lambda submit: "<think>hmm so</think>it is"
+    front.model = replace(front.model, reasoning_tags=("<think>", "</think>"))
+    page.open(serve(front) + "/ui")
+    ask(page, "hello")
+    assert page.text(".turn.assistant details").split("\n") == ["thinking", "hmm so"]
+    assert page.text(".turn.assistant .text") == "it is"
 
 
 def test_a_request_that_fails_says_why(front: PlayedFront, page: Page) -> None:
@@ -217,6 +236,32 @@ def test_a_running_request_is_listed_and_leaves_when_it_ends(
     page.wait("!document.querySelector('#running tr[data-request]')")
 
 
+def test_the_calls_of_a_program_lie_on_one_line(
+    front: PlayedFront, page: Page, shoot: Callable[[str], bytes]
+) -> None:
+    address = serve(front)
+
+    def say(message: ClientMessage) -> None:
+        front.do(lambda: front.service.on_message(b"program", message))
+
+    def call(number: int, base: int | None) -> Generate:
+        sampling = SamplingParams(max_new_tokens=9)
+        prompt = [Text("hello world")]
+        return Generate(f"{number}", prompt, sampling, base=base, keep_as=number, stream=True)
+
+    say(Hello(version=PROTOCOL_VERSION))
+    say(call(1, None))
+    front.wait_until(lambda: not front.service._history.running())
+    front.allow(0)
+    say(call(2, 1))
+    page.open(address + "/ui#requests")
+    page.wait("document.querySelector('#programs tr[data-program]')")
+    assert page.text("#num-programs") == "1"
+    assert page.text("#programs tr[data-program] td:nth-child(2)") == "2"
+    shoot("programs")
+    front.allow(None)
+
+
 def test_charts_are_drawn_in_light_and_dark(
     front: PlayedFront, page: Page, shoot: Callable[[str], bytes]
 ) -> None:
@@ -225,6 +270,7 @@ def test_charts_are_drawn_in_light_and_dark(
     page.wait("document.querySelector('.tile b')?.innerText")
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     picture = shoot("charts-light")
+    assert "NaN" not in page.text(".tiles")
     page.prefer("dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     assert shoot("charts-dark") != picture
