@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
-from ..memory.quotas import quota_slots
+from ..memory.quotas import check_reserved, quota_slots
 from ..models.resolve import resolve_model
 from ..radix_cache.disk_tier import DiskTier
 from ..radix_cache.host_tier import HostTier
@@ -37,22 +37,33 @@ def load_tokenizer(config: EngineConfig) -> Tokenizer:
 
 def build_cache(config: EngineConfig, runner: Runner, allocator: SlotAllocator) -> RadixCache:
     """Raises ValueError when the namespaces' quotas are too large."""
-    size = partial(bytes_per_slot, runner)
-    quotas = quota_slots(config.namespace_quotas, runner.num_slots, size)
+    quotas = _quotas(config, runner)
     # There a token's products with its context are as many as those with the weights.
     half_attention = 6.0 * runner.hidden_size or math.inf
     return RadixCache(allocator, quotas=quotas, half_attention=half_attention)
 
 
+def _quotas(config: EngineConfig, runner: Runner) -> dict[str, int]:
+    size = partial(bytes_per_slot, runner)
+    return quota_slots(config.namespace_quotas, runner.num_slots, size)
+
+
 def build_tiers(config: EngineConfig, runner: Runner) -> HostTier | None:
-    """What lies below the KV pool, if anything. Raises OSError for a folder that cannot be used."""
+    """What lies below the KV pool, if anything. Raises OSError for a folder that cannot be used,
+    ValueError when the namespaces' quotas are too large for a tier."""
+    quotas = _quotas(config, runner)
     below = None
     if config.disk_cache is not None:
         folder = Path(config.disk_cache).expanduser()
-        below = DiskTier(folder, config.disk_cache_bytes, runner.fingerprint)
-    if below is None and not config.host_cache_tokens:
-        return None
-    return HostTier(config.host_cache_tokens, runner.read_kv, runner.write_kv, below)
+        in_bytes = {name: tokens * bytes_per_slot(runner) for name, tokens in quotas.items()}
+        check_reserved(in_bytes, config.disk_cache_bytes, "bytes of a disk_cache_bytes")
+        below = DiskTier(folder, config.disk_cache_bytes, runner.fingerprint, in_bytes)
+    if not config.host_cache_tokens:
+        quotas = {}
+        if below is None:
+            return None
+    check_reserved(quotas, config.host_cache_tokens, "tokens of a host_cache_tokens")
+    return HostTier(config.host_cache_tokens, runner.read_kv, runner.write_kv, below, quotas)
 
 
 def load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -> Compiler:

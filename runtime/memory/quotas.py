@@ -45,13 +45,17 @@ def quota_slots(
         name: quota if isinstance(quota, int) else _num_bytes(quota) // bytes_per_slot()
         for name, quota in quotas.items()
     }
-    reserved = sum(slots.values())
-    if reserved > num_slots * _MOST_RESERVED:
-        raise ValueError(
-            f"namespace_quotas reserve {reserved} tokens of a KV pool of {num_slots}; at most half "
-            "may be reserved"
-        )
+    check_reserved(slots, num_slots, "tokens of a KV pool")
     return slots
+
+
+def check_reserved(quotas: Mapping[str, int], room: int, of_what: str) -> None:
+    """Raises ValueError when so much is promised that little is left for others."""
+    reserved = sum(quotas.values())
+    if reserved > room * _MOST_RESERVED:
+        raise ValueError(
+            f"namespace_quotas reserve {reserved} {of_what} of {room}; at most half may be reserved"
+        )
 
 
 def _num_bytes(size: str) -> int:

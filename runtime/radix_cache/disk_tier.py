@@ -12,7 +12,6 @@ import logging
 import os
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,13 @@ import safetensors.torch
 import torch
 
 from .checksum import checksum
+from .fair_lru import FairLru
 from .node import TOKEN_BYTES
 
 _log = logging.getLogger(__name__)
 
 _TOKENS: Final = "tokens"
+_NAMESPACE: Final = "namespace"
 _SUFFIX: Final = ".safetensors"
 # Pieces that wait to be written; what comes while so many do is not kept.
 _MAX_WAITING: Final = 256
@@ -50,8 +51,8 @@ class Piece:
 class _File:
     """waiting: what it will hold, until it is written."""
 
+    namespace: str
     tokens: bytes
-    num_bytes: int
     waiting: Piece | None = None
 
 
@@ -60,37 +61,43 @@ class DiskTier:
     more than `max_bytes`. Written by a thread, so that no step waits for a disk.
 
     folder: made if it is not there; others than the user cannot read it. fingerprint: of whatever
-    decides what keys and values mean. Raises OSError when nothing can be written there.
+    decides what keys and values mean. quotas: bytes per namespace that others' files never drive
+    out. Raises OSError when nothing can be written there.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, fingerprint: str) -> None:
-        self.num_bytes = 0
-        self._max_bytes = max_bytes
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        fingerprint: str,
+        quotas: Mapping[str, int] | None = None,
+    ) -> None:
         name = hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()
         self._folder = folder / name
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._files: OrderedDict[str, _File] = OrderedDict()
+        self._files: FairLru[str, _File] = FairLru(max_bytes, quotas or {})
         self._lock = threading.Lock()
         self._waiting: queue.Queue[str] = queue.Queue(_MAX_WAITING)
         self._find()
         threading.Thread(target=self._write_all, name="disk-tier", daemon=True).start()
 
-    def put(self, key: bytes, piece: Piece) -> None:
+    @property
+    def num_bytes(self) -> int:
+        return self._files.size
+
+    def put(self, namespace: str, key: bytes, piece: Piece) -> None:
         """Keep a piece. One that begins with all that it holds is there already stays."""
         name = key.hex()
         num_bytes = sum(tensor.nbytes for tensor in piece.kv.values()) + len(piece.tokens)
         with self._lock:
             known = self._files.get(name)
             if known is not None and known.tokens.startswith(piece.tokens):
-                self._files.move_to_end(name)
+                self._files.use(name)
                 return
-            if num_bytes > self._max_bytes or self._waiting.full():
+            if num_bytes > self._files.max_size or self._waiting.full():
                 return
             self._forget(name)
-            self._files[name] = _File(piece.tokens, num_bytes, piece)
-            self.num_bytes += num_bytes
-            while self.num_bytes > self._max_bytes:
-                self._forget(next(iter(self._files)))
+            self._keep(name, _File(namespace, piece.tokens, piece), num_bytes)
         self._waiting.put(name)
 
     def tokens(self, key: bytes) -> bytes | None:
@@ -103,13 +110,12 @@ class DiskTier:
         """The piece with this key; None when it is gone, or was damaged."""
         name = key.hex()
         with self._lock:
-            file = self._files.get(name)
+            file = self._files.use(name)
             if file is None:
                 return None
-            self._files.move_to_end(name)
             if file.waiting is not None:
                 return file.waiting
-        piece = self._load(name)
+        piece = self._load(name, file.namespace)
         if piece is None or piece.tokens != file.tokens:
             with self._lock:
                 self._forget(name)
@@ -139,13 +145,11 @@ class DiskTier:
             try:
                 with safetensors.safe_open(self._path(name), "pt") as file:
                     tokens = file.get_tensor(_TOKENS).numpy().tobytes()
+                    namespace = (file.metadata() or {}).get(_NAMESPACE, "")
             except (safetensors.SafetensorError, OSError):
                 self._path(name).unlink(missing_ok=True)
                 continue
-            self._files[name] = _File(tokens, num_bytes)
-            self.num_bytes += num_bytes
-        while self.num_bytes > self._max_bytes:
-            self._forget(next(iter(self._files)))
+            self._keep(name, _File(namespace, tokens), num_bytes)
 
     def _write_all(self) -> None:
         while True:
@@ -162,7 +166,10 @@ class DiskTier:
         tensors[_TOKENS] = torch.from_numpy(np.frombuffer(piece.tokens, np.int32).copy())
         temporary = self._folder / f"{name}.{os.getpid()}"
         try:
-            safetensors.torch.save_file(tensors, temporary, {"checksum": checksum(tensors)})
+            facts = {"checksum": checksum(tensors, file.namespace)}
+            if file.namespace:
+                facts[_NAMESPACE] = file.namespace
+            safetensors.torch.save_file(tensors, temporary, facts)
             with self._lock:
                 if self._files.get(name) is file:
                     temporary.replace(self._path(name))
@@ -175,7 +182,7 @@ class DiskTier:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _load(self, name: str) -> Piece | None:
+    def _load(self, name: str, namespace: str) -> Piece | None:
         try:
             with safetensors.safe_open(self._path(name), "pt") as file:
                 names = list(file.keys())
@@ -183,17 +190,24 @@ class DiskTier:
                 written = (file.metadata() or {}).get("checksum")
         except (safetensors.SafetensorError, OSError):
             return None
-        if _TOKENS not in tensors or written != checksum(tensors):
+        if _TOKENS not in tensors or written != checksum(tensors, namespace):
             return None
         return Piece(tensors.pop(_TOKENS).numpy().tobytes(), tensors)
 
+    def _keep(self, name: str, file: _File, num_bytes: int) -> None:
+        """The lock is held."""
+        for gone, old in self._files.put(file.namespace, name, file, num_bytes):
+            self._remove(gone, old)
+
     def _forget(self, name: str) -> None:
         """The lock is held."""
-        file = self._files.pop(name, None)
+        file = self._files.pop(name)
         if file is not None:
-            self.num_bytes -= file.num_bytes
-            if file.waiting is None:
-                self._path(name).unlink(missing_ok=True)
+            self._remove(name, file)
+
+    def _remove(self, name: str, file: _File) -> None:
+        if file.waiting is None:
+            self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"

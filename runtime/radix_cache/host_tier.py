@@ -6,7 +6,6 @@ Told by the radix tree's `evict`, asked by scheduler/kv.py when a sequence start
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from ..memory.allocator import SlotIds
 from .disk_tier import DiskTier, Piece
 from .events import prefix_hash
+from .fair_lru import FairLru
 from .node import TOKEN_BYTES, TokenIds
 
 KV = Mapping[str, torch.Tensor]
@@ -27,7 +27,8 @@ class HostTier:
     The tree evicts from its leaves up, so where the cached part of a prompt ends, there the piece
     that was evicted behind it begins, and behind that the one that went before.
 
-    read_kv, write_kv: of the model runner.
+    read_kv, write_kv: of the model runner. quotas: tokens per namespace that others' pieces never
+    drive out.
     """
 
     def __init__(
@@ -36,35 +37,29 @@ class HostTier:
         read_kv: Callable[[SlotIds], KV],
         write_kv: Callable[[SlotIds, KV], None],
         below: DiskTier | None = None,
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
-        self.num_tokens = 0
         self.num_restored = 0
         self.below = below
-        self._max_tokens = max_tokens
         self._read_kv = read_kv
         self._write_kv = write_kv
         # By namespace, prefix and next token: several pieces may follow one prefix.
-        self._pieces: OrderedDict[tuple[str, bytes], Piece] = OrderedDict()
+        self._pieces: FairLru[tuple[str, bytes], Piece] = FairLru(max_tokens, quotas or {})
+
+    @property
+    def num_tokens(self) -> int:
+        return self._pieces.size
 
     def take(self, namespace: str, path: bytes, start: int, slots: SlotIds) -> None:
         """Keep `path` from token `start` on; its KV lies in `slots`, which are freed next."""
-        is_too_large = len(slots) > self._max_tokens
-        if is_too_large and self.below is None:
+        if len(slots) > self._pieces.max_size and self.below is None:
             return
         key = _key(namespace, path, start)
-        self._drop(key)
         kv = {name: tensor.clone() for name, tensor in self._read_kv(slots).items()}
         piece = Piece(path[start * TOKEN_BYTES :], kv)
-        if is_too_large and self.below is not None:
-            self.below.put(key[1], piece)
-            return
-        self._pieces[key] = piece
-        self.num_tokens += piece.num_tokens
-        while self.num_tokens > self._max_tokens:
-            oldest = next(iter(self._pieces))
+        for (owner, digest), old in self._pieces.put(namespace, key, piece, piece.num_tokens):
             if self.below is not None:
-                self.below.put(oldest[1], self._pieces[oldest])
-            self._drop(oldest)
+                self.below.put(owner, digest, old)
 
     def num_next(self, namespace: str, tokens: TokenIds, start: int) -> int:
         """How many tokens behind the first `start` one piece can give."""
@@ -94,22 +89,17 @@ class HostTier:
         self._write_kv(slots, {name: kv[:, : len(slots)] for name, kv in piece.kv.items()})
         self.num_restored += len(slots)
         if len(slots) == piece.num_tokens:
-            self._drop(key)
-        elif key in self._pieces:
-            self._pieces.move_to_end(key)
+            self._pieces.pop(key)
+        else:
+            self._pieces.use(key)
         return True
 
     def clear(self) -> None:
         """Forget everything."""
-        self._pieces.clear()
-        self.num_tokens = 0
+        for key in list(self._pieces):
+            self._pieces.pop(key)
         if self.below is not None:
             self.below.clear()
-
-    def _drop(self, key: tuple[str, bytes]) -> None:
-        piece = self._pieces.pop(key, None)
-        if piece is not None:
-            self.num_tokens -= piece.num_tokens
 
 
 def _key(namespace: str, tokens: bytes, start: int) -> tuple[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,33 @@ def test_the_hosts_memory_is_bounded_and_flushed() -> None:
     assert 0 < world.core.stats()["host_tokens"] <= 100
     world.core.flush_cache()
     assert world.core.stats()["host_tokens"] == 0
+
+
+def test_what_a_quota_holds_stays_in_the_hosts_memory_whatever_others_need() -> None:
+    for quotas, stays in (({"ours": 60}, True), ({}, False)):
+        world = World(150, host_cache_tokens=200, namespace_quotas=quotas)
+        fill(world, 1, 8, "ours")
+        fill(world, 1, 30)
+        tier = world.core.tier
+        assert tier is not None
+        prompts = [np.array([number, *range(1, 50)], np.int32) for number in range(2, 10)]
+        kept = [tier.num_next("ours", prompt, at) for prompt in prompts for at in range(50)]
+        assert (max(kept) > 0) == stays
+        assert tier.num_tokens > 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"host_cache_tokens": 100}, "host_cache_tokens of 100"),
+        ({"disk_cache_bytes": 1_000, "host_cache_tokens": 200}, "disk_cache_bytes of 1000"),
+    ],
+)
+def test_a_tier_that_quotas_would_fill_is_refused(
+    settings: dict[str, int], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=what):
+        World(200, namespace_quotas={"ours": 60}, disk_cache=str(tmp_path), **settings)
 
 
 @pytest.mark.parametrize("seed", range(6))

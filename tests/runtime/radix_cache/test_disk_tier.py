@@ -38,7 +38,7 @@ def same(found: Piece | None, expected: Piece) -> bool:
 def written(folder: Path, count: int = 1, max_bytes: int = 10_000) -> DiskTier:
     tier = DiskTier(folder, max_bytes, MODEL)
     for number in range(count):
-        tier.put(key(number), piece(100 * number))
+        tier.put("", key(number), piece(100 * number))
     tier.wait()
     return tier
 
@@ -49,7 +49,7 @@ def files(folder: Path) -> list[Path]:
 
 def test_a_piece_can_be_read_before_and_after_it_is_written(tmp_path: Path) -> None:
     tier = DiskTier(tmp_path, 10_000, MODEL)
-    tier.put(key(1), piece(5))
+    tier.put("", key(1), piece(5))
     assert same(tier.read(key(1)), piece(5))
     tier.wait()
     assert len(files(tmp_path)) == 1
@@ -72,8 +72,8 @@ def test_a_longer_piece_takes_the_place_of_a_shorter_one_and_not_the_other_way(
     tmp_path: Path,
 ) -> None:
     tier = written(tmp_path)
-    tier.put(key(0), piece(0, 12))
-    tier.put(key(0), piece(0, 4))
+    tier.put("", key(0), piece(0, 12))
+    tier.put("", key(0), piece(0, 4))
     tier.wait()
     assert same(tier.read(key(0)), piece(0, 12))
     assert same(DiskTier(tmp_path, 10_000, MODEL).read(key(0)), piece(0, 12))
@@ -83,7 +83,7 @@ def test_the_least_recently_used_give_way_when_there_is_no_room(tmp_path: Path) 
     size = 8 * 4 + 16 * 8
     tier = DiskTier(tmp_path, 3 * size, MODEL)
     for number in range(5):
-        tier.put(key(number), piece(100 * number))
+        tier.put("", key(number), piece(100 * number))
         tier.read(key(0))
     tier.wait()
     assert [tier.tokens(key(number)) is not None for number in range(5)] == [
@@ -93,16 +93,34 @@ def test_the_least_recently_used_give_way_when_there_is_no_room(tmp_path: Path) 
     assert tier.num_bytes == 3 * size
 
 
+def test_others_do_not_drive_out_what_a_quota_holds_not_even_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    size = 400 * 4 + 2 * 400 * 8  # of a piece, without what a file adds
+    for start in (0, 10):
+        tier = DiskTier(tmp_path, 9 * size // 2, MODEL, {"ours": 2 * size})
+        if not start:
+            for number in range(3):
+                tier.put("ours", key(number), piece(1_000 * number, 400))
+        for number in range(start + 3, start + 9):
+            tier.put("other", key(number), piece(1_000 * number, 400))
+        tier.wait()
+        assert [tier.tokens(key(number)) is not None for number in range(3)] == [
+            *(False, True, True)
+        ]
+    assert len(files(tmp_path)) == 4
+
+
 def test_what_is_larger_than_all_room_is_not_kept(tmp_path: Path) -> None:
     tier = DiskTier(tmp_path, 100, MODEL)
-    tier.put(key(0), piece(0))
+    tier.put("", key(0), piece(0))
     assert tier.read(key(0)) is None
     assert tier.num_bytes == 0
 
 
 def test_forgetting_everything_leaves_no_file(tmp_path: Path) -> None:
     tier = written(tmp_path, 4)
-    tier.put(key(9), piece(900))
+    tier.put("", key(9), piece(900))
     tier.clear()
     tier.wait()
     assert files(tmp_path) == []
