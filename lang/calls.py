@@ -20,6 +20,7 @@ from .sampling import SamplingOptions
 
 Result = TypeVar("Result")
 OnDelta = Callable[[str, Meta], None]
+Asked = tuple[protocol.SamplingParams, protocol.LogprobParams | None, bool]
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ class Chosen:
     usage: protocol.Usage
 
 
-def parameters(
-    backend: Backend, node: Gen, defaults: SamplingOptions
-) -> tuple[protocol.SamplingParams, protocol.LogprobParams | None, bool]:
+def parameters(backend: Backend, node: Gen, defaults: SamplingOptions) -> Asked:
     """What a Gen asks of a backend, or InvalidRequest. The last one says that it only looks what
     would come next: what it generates for that is thrown away."""
     options = node.sampling.over(defaults)
@@ -87,11 +86,13 @@ async def generate(
     retry: Retry,
     session: Session | None = None,
     ahead: Ahead | None = None,
+    asked: Asked | None = None,
 ) -> Generated:
     """Run a Gen. `on_delta` gets the text of the first sequence as it comes. `session` is that of
-    the state which goes on with `texts[0]` (`token_ids`); `ahead` tells what it calls next."""
+    the state which goes on with `texts[0]` (`token_ids`); `ahead` tells what it calls next.
+    `asked`: its `parameters`, where they are known already."""
     session = session or Session(backend)
-    sampling, logprobs, peek = parameters(backend, node, defaults)
+    sampling, logprobs, peek = asked or parameters(backend, node, defaults)
     stream = None if on_delta is None or peek else _Stream(on_delta)
 
     def attempt() -> Awaitable[protocol.Done]:

@@ -55,6 +55,8 @@ class StreamExecutor(Readings):
         )
         self.session = backend.session()
         self._lookahead = Lookahead(self)
+        # Of calls that were planned or sent ahead.
+        self._asked: dict[ir.Gen, calls.Asked] = {}
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
         self.records: list[CallRecord] = []
@@ -108,6 +110,11 @@ class StreamExecutor(Readings):
             self.submit(ir.CommitPrefix())
             await self.sync_async()
         return self._branches(size)
+
+    def asked(self, node: ir.Gen) -> calls.Asked:
+        """What a call that is to be made asks for. Raises InvalidRequest."""
+        asked = self._asked[node] = calls.parameters(self.backend, node, self.sampling)
+        return asked
 
     def fail(self, error: BaseException) -> None:
         super().fail(error)
@@ -202,6 +209,7 @@ class StreamExecutor(Readings):
                     self.retry,
                     self.session,
                     self._lookahead.behind(node),
+                    self._asked.pop(node, None),
                 )
             record.finish(generated.usage)
         text = generated.texts[0]
@@ -251,7 +259,7 @@ class StreamExecutor(Readings):
 
     def _op(self, node: Expr, source: str | None) -> Op:
         name: str | None = getattr(node, "name", None)
-        origin = Origin(self.program, repr(node), name, source)
+        origin = Origin(self.program, node, name, source)
         cells: tuple[Cell, ...] = ()
         if isinstance(node, ir.Gen) and node.name is not None:
             cells = (Cell(node.name, origin, node.kind, node.value_type),)

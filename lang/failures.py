@@ -19,9 +19,14 @@ class Origin:
     """The op of a program that a call belongs to; `source` is "file.py:12"."""
 
     program: str
-    op: str
+    node: object
     variable: str | None
     source: str | None
+
+    @property
+    def op(self) -> str:
+        """The op in words; only errors and timelines want them."""
+        return repr(self.node)
 
 
 def caller_source() -> str | None:
@@ -57,10 +62,11 @@ def located(error: BaseException, origin: Origin) -> GenerationError:
     place = [f"program {origin.program!r}"]
     if origin.variable is not None:
         place.append(f"variable {origin.variable!r}")
-    place.append(origin.op if len(origin.op) <= 120 else f"{origin.op[:120]}...")
+    op = origin.op
+    place.append(op if len(op) <= 120 else f"{op[:120]}...")
     if origin.source is not None:
         place.append(origin.source)
     result.args = (f"{message} [{', '.join(place)}]",)
-    result.program, result.op = origin.program, origin.op
+    result.program, result.op = origin.program, op
     result.variable, result.source = origin.variable, origin.source
     return result

@@ -149,7 +149,7 @@ class HeldExecutor(StreamExecutor):
         append = mode == "concate_and_append"
         gathered = () if append else self._gather_later(held)
         node = BringTogether(held, append, gathered)
-        origin = Origin(self.program, repr(node), None, caller_source())
+        origin = Origin(self.program, node, None, caller_source())
         self.enqueue([Op(node, origin, tuple(cell for cell, _ in gathered))])
         for child in held:
             child._joined = True

@@ -102,7 +102,7 @@ class Lookahead:
             case ir.VarScopeBegin() | ir.VarScopeEnd():
                 pass
             case ir.Gen(reasoning=None):
-                sampling, logprobs, peek = calls.parameters(backend, node, self._executor.sampling)
+                sampling, logprobs, peek = self._executor.asked(node)
                 if not calls.is_plain(sampling, peek=peek):
                     self._is_blocked = True
                     return None

@@ -22,7 +22,7 @@ from branchline.runtime.protocol import (
     PlanSelect,
 )
 
-from . import calls, choices, ir
+from . import choices, ir
 from .backend.base import Backend
 from .cells import Cell
 from .chat_template import ChatTemplateStyle
@@ -178,7 +178,7 @@ class _Lowering:
     def _generate(self, executor: HeldExecutor, node: ir.Gen, op: Op) -> PlanGenerate:
         if node.reasoning is not None:
             raise NotPlannable("thinking is cut out by the client", op.origin.source)
-        sampling, logprobs, peek = calls.parameters(self._backend, node, executor.sampling)
+        sampling, logprobs, peek = executor.asked(node)
         if sampling.token_healing:
             raise NotPlannable("token healing changes the prompt", op.origin.source)
         return PlanGenerate(sampling, node.constraint, logprobs, node.timeout_s, keep=not peek)

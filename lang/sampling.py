@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -136,9 +137,21 @@ def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
 def _check(values: dict[str, Any], kind: type, where: str) -> None:
     """Hold values against the wire's own bounds, so that a mistake shows where it is made."""
     for name, value in values.items():
-        try:
-            msgspec.convert({name: value}, kind)
-        except msgspec.ValidationError as error:
+        # A program's calls give the same few numbers again and again.
+        is_number = isinstance(value, int | float)
+        expected = _known_fault(kind, name, value) if is_number else _fault(kind, name, value)
+        if expected is not None:
             public = {wire: public for public, wire in _WIRE_NAMES.items()}.get(name, name)
-            expected = str(error).split(" - at ")[0]
-            raise ValueError(f"{where}: {public}={value!r}: {expected.lower()}") from None
+            raise ValueError(f"{where}: {public}={value!r}: {expected.lower()}")
+
+
+def _fault(kind: type, name: str, value: object) -> str | None:
+    """What would be expected instead of a value; None where it will do."""
+    try:
+        msgspec.convert({name: value}, kind)
+    except msgspec.ValidationError as error:
+        return str(error).split(" - at ")[0]
+    return None
+
+
+_known_fault = lru_cache(maxsize=1_024, typed=True)(_fault)
