@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from . import direct
 from .backend.runtime_endpoint import RuntimeEndpoint
 from .closing import Closing
+from .errors import RuntimeUnavailable
 from .launch import RuntimeProcess
 from .server_args import runtime_options
 
@@ -64,6 +65,15 @@ class Runtime(Closing):
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """Where HTTP is served, by a runtime that was started with `http="127.0.0.1:0"`."""
+        if self.process.http_url is None:
+            raise RuntimeUnavailable(
+                'this runtime serves no HTTP; start it with Runtime(..., http="127.0.0.1:0")'
+            )
+        return self.process.http_url
 
     def flush_cache(self) -> bool:
         return self.endpoint.flush_cache()

@@ -7,6 +7,7 @@ import itertools
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -234,6 +235,17 @@ def test_texts_are_embedded_in_order(runtime: Runtime) -> None:
 def test_a_backend_without_embeddings_refuses(runtime: Runtime) -> None:
     with pytest.raises(bl.InvalidRequest, match="Scripted does not offer embeddings"):
         runtime.encode("text")
+
+
+def test_a_runtime_tells_where_its_http_is(runtime: Runtime) -> None:
+    runtime.process = SimpleNamespace(http_url="http://127.0.0.1:8000")  # type: ignore[assignment]
+    assert runtime.url == "http://127.0.0.1:8000"
+
+
+def test_a_runtime_without_http_says_how_to_get_it(runtime: Runtime) -> None:
+    runtime.process = SimpleNamespace(http_url=None)  # type: ignore[assignment]
+    with pytest.raises(bl.RuntimeUnavailable, match=r'Runtime\(\.\.\., http="127\.0\.0\.1:0"\)'):
+        _ = runtime.url
 
 
 @pytest.mark.parametrize("name", ["start_profile", "stop_profile"])
