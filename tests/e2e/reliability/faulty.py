@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ class Fault:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._flag = folder / "fault"
-        monkeypatch.setenv("PYTHONPATH", str(HOOKS))
+        path = os.pathsep.join(filter(None, [str(HOOKS), os.environ.get("PYTHONPATH")]))
+        monkeypatch.setenv("PYTHONPATH", path)
         monkeypatch.setenv("BRANCHLINE_FAULT_FLAG", str(self._flag))
 
     def plant(self, kind: str) -> None:
