@@ -233,7 +233,7 @@ class GrammarCompiler:
             job = Shape(Choices(["a"]), self.limits, {}, "native", False, False, token_bytes)
             self._workers.run(job)
         self._engine.warm()
-        self._engine_of_tags()
+        self._engine_of_tags().warm()
 
     def _engine_of_tags(self) -> XGrammarEngine:
         with self._tag_engine_lock:

@@ -50,8 +50,11 @@ def machine_library() -> Any:
     from ..kernels.cpu.build import KernelBuildError, build_folder
 
     try:
+        path = str(build_folder(SOURCE, "machine.so", _tell))
         # PyDLL: Python's lock is held. Calls take microseconds, and states are built meanwhile.
-        library = ctypes.PyDLL(str(build_folder(SOURCE, "machine.so", _tell)))
+        library = ctypes.PyDLL(path)
+        # Of 131,072 tokens this takes 0.1 s, and shares nothing.
+        library.bm_vocabulary_new = ctypes.CDLL(path).bm_vocabulary_new
     except (KernelBuildError, OSError) as error:
         _log.warning("grammars go without their machine, which costs more time: %s", error)
         return None

@@ -122,7 +122,7 @@ class XGrammarEngine:
 
     def warm(self) -> None:
         """Prepare for what is asked for without an engine's name."""
-        _ = self._columns, self._machine
+        _ = self._machine if self.has_machine else self._columns
 
     @property
     def has_machine(self) -> bool:

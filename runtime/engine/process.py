@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -187,6 +188,9 @@ def main(argv: list[str]) -> int:
         channel.send(encode(EngineFatal(_reason(error))))
         status = 1
     else:
+        # What was loaded stays; a collection that looks through it takes a step 0.1 s longer.
+        gc.collect()
+        gc.freeze()
         hang_s = _hang_s(core, heartbeat, config)
         channel.send(encode(msgspec.structs.replace(ready, hang_s=hang_s)))
         run(core, channel, heartbeat.beat)

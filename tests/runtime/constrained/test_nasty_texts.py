@@ -15,6 +15,7 @@ from branchline.runtime.constrained.compiler import GrammarCompiler, build_langu
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.native_masks import NativeMasks, TokenColumns
 from branchline.runtime.constrained.vocabulary import Vocabulary
+from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices, Ebnf, JsonSchema, Regex
 from branchline.runtime.tokenizer import Tokenizer
 
@@ -140,3 +141,51 @@ def test_choices_that_a_tokenizer_makes_equal_stay_what_they_are(choice, normali
             assert matcher.accept(token)
             written.append(token)
     assert normalising.bytes_of(written).decode() == choice
+
+
+def test_tokens_that_span_several_parts_of_a_record_are_allowed_where_they_fit(
+    compiler, tokenizer, allowed
+):
+    spanning = {data: id for id, data in enumerate(tokenizer.token_bytes) if data == b'":"'}
+    assert spanning
+    item = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    grammar = compiler.compile(JsonSchema(json.dumps({"type": "array", "items": item})))
+    matcher = grammar.matcher()
+    assert all(matcher.accept(token) for token in tokenizer.encode_text('[{"a'))
+    assert spanning[b'":"'] in allowed(matcher)
+    assert matcher.accept(spanning[b'":"'])
+    within = tokenizer.encode_text("x")
+    assert all(matcher.accept(token) for token in within)
+    behind = {
+        id
+        for id, data in enumerate(tokenizer.token_bytes)
+        if data.startswith(b'"}') and id not in tokenizer.control_ids
+    }
+    fits = {id for id in behind if b'"},{"a":"'.startswith(tokenizer.token_bytes[id])}
+    assert len(fits) >= 2
+    # `"` ends the text, and what goes on behind it is the record's or the list's.
+    assert fits <= allowed(matcher)
+    ends = {id for id in behind if b'"}]'.startswith(tokenizer.token_bytes[id])}
+    assert behind & allowed(matcher) == fits | ends
+
+
+@pytest.mark.parametrize("pattern", ["", "(|)", "(?:)"])
+def test_an_empty_pattern_takes_nothing_but_the_end(pattern, compiler, tokenizer, allowed):
+    matcher = compiler.compile(Regex(pattern)).matcher()
+    assert allowed(matcher) == set(tokenizer.eos_ids)
+
+
+def test_thousands_of_alternatives_are_one_pattern_and_twenty_thousand_too_many(compiler, accepts):
+    grammar = compiler.compile(Regex("|".join(f"w{number}" for number in range(5_000))))
+    assert accepts(grammar, "w4999")
+    assert accepts(grammar, "w1")
+    assert not accepts(grammar, "w5000")
+    with pytest.raises(RequestError, match="over 60000 parts"):
+        compiler.compile(Regex("|".join(f"w{number}" for number in range(20_000))))
+
+
+def test_a_schema_of_a_megabyte_is_refused_by_its_size(compiler):
+    source = json.dumps({"enum": [f"value {number}" for number in range(70_000)]})
+    assert len(source) > 1_000_000
+    with pytest.raises(RequestError, match="at most 262144"):
+        compiler.compile(JsonSchema(source))
