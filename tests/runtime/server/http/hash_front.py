@@ -3,7 +3,11 @@ every KV slot it was made of was the right one. For tests of what needs many req
 
 from __future__ import annotations
 
+import http.client
+import json
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +84,34 @@ class HashFront(PlayedFront):
         self.service.on_engine_event(self.core.step())
         if not self.core.has_work:
             self.core.check()
+
+
+@contextmanager
+def serving(tokenizer: Tokenizer, num_slots: int, *keys: str, **config: Any) -> Iterator[HashFront]:
+    front = HashFront(tokenizer, num_slots, **config)
+    front.listen(*keys)
+    yield front
+    front.close()
+
+
+class TokenAsker:
+    """Asks for continuations of token ids, over a connection for each request."""
+
+    def __init__(self, front: HashFront, key: str = "none") -> None:
+        assert front.server is not None
+        self._address = front.server.url.removeprefix("http://")
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+
+    def ask(self, prompt: Sequence[int], num_new: int) -> dict[str, Any]:
+        sampling = {"temperature": 0, "ignore_eos": True, "max_new_tokens": num_new}
+        body = json.dumps({"input_ids": list(prompt), "sampling_params": sampling})
+        connection = http.client.HTTPConnection(self._address, timeout=120)
+        connection.request("POST", "/generate", body, self._headers)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        assert response.status == 200, answer
+        return dict(answer)
+
+    def num_cached(self, prompt: Sequence[int]) -> int:
+        return int(self.ask(prompt, 1)["meta_info"]["cached_tokens"])

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import json
+import itertools
 import random
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from hash_front import HashFront
-from hash_runner import continuation
+from hash_front import TokenAsker, serving
+from hash_runner import continuation, extend_hash
 
 from branchline.runtime.server.http.quota import namespace_of
 from branchline.runtime.server.http.settings import digest
@@ -24,37 +20,6 @@ KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
 NUM_NODES = 2_000
 NUM_SHARED = 300
 NUM_NEW = 3
-
-
-@contextmanager
-def serving(tokenizer: Tokenizer, num_slots: int, *keys: str, **config: Any) -> Iterator[HashFront]:
-    front = HashFront(tokenizer, num_slots, **config)
-    front.listen(*keys)
-    yield front
-    front.close()
-
-
-class Asker:
-    """A connection for each request."""
-
-    def __init__(self, front: HashFront, key: str = "none") -> None:
-        assert front.server is not None
-        self._address = front.server.url.removeprefix("http://")
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-
-    def ask(self, prompt: Sequence[int], num_new: int = NUM_NEW) -> dict[str, Any]:
-        sampling = {"temperature": 0, "ignore_eos": True, "max_new_tokens": num_new}
-        body = json.dumps({"input_ids": list(prompt), "sampling_params": sampling})
-        connection = http.client.HTTPConnection(self._address, timeout=120)
-        connection.request("POST", "/generate", body, self._headers)
-        response = connection.getresponse()
-        answer = json.loads(response.read())
-        connection.close()
-        assert response.status == 200, answer
-        return dict(answer)
-
-    def num_cached(self, prompt: Sequence[int]) -> int:
-        return int(self.ask(prompt, 1)["meta_info"]["cached_tokens"])
 
 
 def random_tree(seed: int, num_nodes: int, vocab_size: int) -> list[list[int]]:
@@ -75,9 +40,9 @@ def test_every_node_of_a_large_tree_is_continued_exactly(tokenizer: Tokenizer, p
     paths = random_tree(4, NUM_NODES, vocab_size)
     num_distinct = len({tuple(path[:end]) for path in paths for end in range(1, len(path) + 1)})
     with serving(tokenizer, num_distinct // 10, policy=policy) as front:
-        asker = Asker(front)
+        asker = TokenAsker(front)
         with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(asker.ask, paths))
+            answers = list(pool.map(lambda path: asker.ask(path, NUM_NEW), paths))
         stats = front.core.stats()
     wrong = [
         path
@@ -90,20 +55,29 @@ def test_every_node_of_a_large_tree_is_continued_exactly(tokenizer: Tokenizer, p
     assert stats["hit_tokens"] > 0.2 * sum(map(len, paths))
 
 
-def test_no_prompt_of_one_key_is_ever_found_by_another(tokenizer: Tokenizer) -> None:
-    """S14: every prompt is asked for by both keys in turn."""
-    paths = random_tree(5, NUM_SHARED, tokenizer.vocab_size)
-    with serving(tokenizer, 50_000, *KEYS) as front:
-        first, second = (Asker(front, key) for key in KEYS)
-        seen: set[tuple[int, ...]] = set()
-        for path in paths:
-            first.ask(path)
-            # What the second key finds is what it asked for itself.
-            longest = next(
-                (end for end in range(len(path) - 1, 0, -1) if tuple(path[:end]) in seen), 0
-            )
-            assert second.num_cached(path) == longest
-            seen |= {tuple(path[:end]) for end in range(1, len(path) + 1)}
+@pytest.mark.parametrize(
+    ("num_keys", "num_prompts"),
+    [(2, NUM_SHARED), pytest.param(8, 10_000, marks=pytest.mark.nightly)],
+)
+def test_no_prompt_of_one_key_is_ever_found_by_another(
+    tokenizer: Tokenizer, num_keys: int, num_prompts: int
+) -> None:
+    """S14: every prompt is asked for by two keys in turn; each finds what it asked for itself."""
+    rng = random.Random(5)
+    keys = [f"key-{number}-of-the-tests" for number in range(num_keys)]
+    num_cached = 0
+    with serving(tokenizer, 400 * num_prompts, *keys) as front:
+        askers = {key: TokenAsker(front, key) for key in keys}
+        seen: dict[str, set[int]] = {key: set() for key in keys}
+        for path in random_tree(5, num_prompts, tokenizer.vocab_size):
+            chain = list(itertools.accumulate(path, extend_hash, initial=0))[1:]
+            for key in rng.sample(keys, 2):
+                known = sum(prefix in seen[key] for prefix in chain[:-1])
+                assert askers[key].num_cached(path) == known
+                seen[key].update(chain)
+                num_cached += known
+        assert front.core.stats()["evicted_tokens"] == 0
+    print(f"{2 * num_prompts} prompts of {num_keys} keys, {num_cached} tokens found, 0 of others")
 
 
 def test_a_flood_of_one_key_leaves_another_what_its_quota_holds(tokenizer: Tokenizer) -> None:
@@ -112,10 +86,10 @@ def test_a_flood_of_one_key_leaves_another_what_its_quota_holds(tokenizer: Token
     mine = namespace_of(digest(KEYS[0].encode()))
     quotas = {mine: 450}
     with serving(tokenizer, 1_500, *KEYS, namespace_quotas=quotas) as front:
-        owner, flooder = (Asker(front, key) for key in KEYS)
-        owner.ask(hot)
+        owner, flooder = (TokenAsker(front, key) for key in KEYS)
+        owner.ask(hot, 1)
         for path in random_tree(6, NUM_SHARED, tokenizer.vocab_size):
-            flooder.ask(path)
+            flooder.ask(path, 1)
         assert front.core.stats()["evicted_tokens"] > 0
         assert owner.num_cached(hot) == len(hot) - 1
 
@@ -143,9 +117,9 @@ def test_times_do_not_tell_what_another_key_has_asked(tokenizer: Tokenizer) -> N
         return faster / (len(known) * len(new))
 
     with serving(tokenizer, 400_000, *KEYS) as front:
-        first, second = (Asker(front, key) for key in KEYS)
+        first, second = (TokenAsker(front, key) for key in KEYS)
 
-        def timed(asker: Asker, asked: list[int]) -> float:
+        def timed(asker: TokenAsker, asked: list[int]) -> float:
             return float(asker.ask(asked, 1)["meta_info"]["e2e_latency"])
 
         areas = {}
