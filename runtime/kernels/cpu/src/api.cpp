@@ -1,7 +1,6 @@
-// The functions that Python calls (library.py), and the threads that share their work.
-//
-// The threads are torch's: OpenMP's pool belongs to the process, and this library is linked to the
-// OpenMP runtime that torch has loaded. No function throws; those that can fail return an error.
+// The functions that Python calls (library.py). No function throws; those that can fail return an
+// error.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +14,7 @@
 
 #include "kernels.h"
 #include "plan.h"
+#include "team.h"
 
 extern const Level level_portable;
 #ifdef BL_AMX
@@ -28,9 +28,6 @@ extern const Level level_avx512;
 int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
 
 namespace {
-
-// Multiply-adds (or elements, times 16) below which waking other threads costs more than it saves.
-constexpr int64_t kMinWork = 400'000;
 
 #ifdef BL_AMX
 // Whether the processor has tiles of bfloat16 and int8 and Linux lets this process use them.
@@ -64,7 +61,90 @@ char* linear_buffer(size_t size) {
 // A whole number of cache lines.
 int64_t part_bytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-int threads_for(int64_t work, int threads) { return work < kMinWork ? 1 : threads; }
+int threads_for(int64_t work, int threads) { return work < Team::kMinWork ? 1 : threads; }
+
+// --- kernels, by a team ------------------------------------------------------------------------
+
+// `a` with the queries and partial results of the plan.
+Attend of_plan(Plan& plan, Attend a) {
+    a.queries = plan.queries.data();
+    a.partial_out = plan.partial_out.data();
+    a.partial_max = plan.partial_max.data();
+    a.partial_sum = plan.partial_sum.data();
+    return a;
+}
+
+int64_t attend_work(const Plan& plan, int heads, int head_dim) {
+    return plan.pairs * heads * head_dim * 2;
+}
+
+void attend(Team& team, const Level& level, const Plan& plan, const Attend& a, int which) {
+    const int64_t calls = int64_t(plan.items.size()) * a.kv_heads;
+    team.run(calls, attend_work(plan, a.heads, a.head_dim), [&](int64_t i) {
+        const Item& item = plan.items[size_t(i / a.kv_heads)];
+        if (which & (item.is_decode ? 1 : 2)) level.attend(a, item, int(i % a.kv_heads));
+    });
+    if (!(which & 1)) return;
+    const int64_t merge_work = int64_t(plan.partials.size()) * a.heads * a.head_dim * 16;
+    team.run(int64_t(plan.merge_tokens.size()), merge_work, [&](int64_t i) {
+        const int32_t start = plan.merge_starts[size_t(i)];
+        const int32_t count = plan.merge_starts[size_t(i) + 1] - start;
+        for (int head = 0; head < a.heads; ++head)
+            level.merge(a, plan.merge_tokens[size_t(i)], plan.partials.data() + start, count, head);
+    });
+}
+
+int64_t rope_store_work(const RopeStore& a, int64_t tokens) {
+    return tokens * (a.heads + 2 * a.kv_heads) * a.head_dim * 16;
+}
+
+void rope_store(Team& team, const Level& level, const RopeStore& a, int64_t tokens) {
+    team.run_ranges(tokens, rope_store_work(a, tokens), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) level.rope_store(a, i);
+    });
+}
+
+void rms_norm(Team& team, const Level& level, int64_t rows, int n, const void* x,
+              const void* weight, void* out, float eps, bool is_bf16) {
+    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
+    team.run_ranges(rows, rows * n * 16, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            level.rms_norm(static_cast<const char*>(x) + i * bytes, weight,
+                           static_cast<char*>(out) + i * bytes, n, eps, is_bf16);
+    });
+}
+
+void silu_mul(Team& team, const Level& level, int64_t rows, int n, const void* gate_up, void* out,
+              bool is_bf16) {
+    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
+    team.run_ranges(rows, rows * n * 32, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            level.silu_mul(static_cast<const char*>(gate_up) + i * 2 * bytes,
+                           static_cast<char*>(out) + i * bytes, n, is_bf16);
+    });
+}
+
+// A few rows cost reading the weight, many the products.
+int64_t linear_work(int64_t rows, int inputs, int outputs) {
+    return int64_t(inputs) * outputs * (rows < 16 ? 2 : rows / 8);
+}
+
+// Whether there was memory.
+bool multiply(Team& team, const Level& level, Linear a) {
+    const int64_t blocks = (a.rows + 15) / 16;
+    const int64_t groups = a.storage == kInt4 ? (a.inputs + a.group - 1) / a.group : 1;
+    const int64_t scale_bytes = part_bytes(a.rows * groups * int64_t(sizeof(float)));
+    char* buffer = linear_buffer(size_t(level.linear_bytes(a) + scale_bytes));
+    if (buffer == nullptr) return false;
+    a.x_scales = reinterpret_cast<float*>(buffer);
+    a.packed_x = buffer + scale_bytes;
+    const int64_t work = linear_work(a.rows, a.inputs, a.outputs);
+    team.run(blocks, work, [&](int64_t i) { level.pack_inputs(a, i); });
+    // Each part is a run of outputs, so that the weight is read as a few streams.
+    team.run_ranges((a.outputs + 31) / 32, work,
+                    [&](int64_t begin, int64_t end) { level.linear(a, int(begin), int(end)); });
+    return true;
+}
 
 }  // namespace
 
@@ -124,29 +204,10 @@ int bl_plan_make(Plan* plan, int64_t count, const int64_t* query_lens, const int
 void bl_attend(const Level* level, Plan* plan, int which, const void* q, int64_t q_stride,
                const void* k, const void* v, int64_t num_slots, void* out, int64_t window,
                int heads, int kv_heads, int head_dim, int is_bf16, int threads) {
-    const Attend a{q, k, v, out, plan->queries.data(), plan->partial_out.data(),
-                   plan->partial_max.data(), plan->partial_sum.data(), q_stride, num_slots, window,
-                   heads, kv_heads, head_dim, is_bf16 != 0};
-    const int64_t work = plan->pairs * heads * head_dim * 2;
-    const int64_t calls = int64_t(plan->items.size()) * kv_heads;
-    const int team = threads_for(work, threads);
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
-    for (int64_t i = 0; i < calls; ++i) {
-        const Item& item = plan->items[size_t(i / kv_heads)];
-        if (which & (item.is_decode ? 1 : 2)) level->attend(a, item, int(i % kv_heads));
-    }
-    const auto merges = int64_t(plan->merge_tokens.size());
-    if (merges == 0 || !(which & 1)) return;
-    const int merge_team =
-        threads_for(int64_t(plan->partials.size()) * heads * head_dim * 16, threads);
-#pragma omp parallel for num_threads(merge_team) if (merge_team > 1)
-    for (int64_t i = 0; i < merges; ++i) {
-        const int32_t start = plan->merge_starts[size_t(i)];
-        const int32_t count = plan->merge_starts[size_t(i) + 1] - start;
-        for (int head = 0; head < heads; ++head)
-            level->merge(a, plan->merge_tokens[size_t(i)], plan->partials.data() + start, count,
-                         head);
-    }
+    const Attend a = of_plan(*plan, {q, k, v, out, nullptr, nullptr, nullptr, nullptr, q_stride,
+                                     num_slots, window, heads, kv_heads, head_dim, is_bf16 != 0});
+    with_team(threads_for(attend_work(*plan, heads, head_dim), threads),
+              [&](Team& team) { attend(team, *level, *plan, a, which); });
 }
 
 void bl_rope_store(const Level* level, int64_t tokens, void* qkv, const void* cos, const void* sin,
@@ -155,30 +216,23 @@ void bl_rope_store(const Level* level, int64_t tokens, void* qkv, const void* co
                    int threads) {
     const RopeStore a{qkv, cos, sin, norm, k, v, new_slots, num_slots,
                       heads, kv_heads, head_dim, eps, is_bf16 != 0};
-    const int team = threads_for(tokens * (heads + 2 * kv_heads) * head_dim * 16, threads);
-#pragma omp parallel for num_threads(team) if (team > 1)
-    for (int64_t i = 0; i < tokens; ++i) level->rope_store(a, i);
+    with_team(threads_for(rope_store_work(a, tokens), threads),
+              [&](Team& team) { rope_store(team, *level, a, tokens); });
 }
 
 void bl_rms_norm(const Level* level, int64_t rows, int n, const void* x, const void* weight,
                  void* out, float eps, int is_bf16, int threads) {
-    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
-    const int team = threads_for(rows * n * 16, threads);
-#pragma omp parallel for num_threads(team) if (team > 1)
-    for (int64_t i = 0; i < rows; ++i)
-        level->rms_norm(static_cast<const char*>(x) + i * bytes, weight,
-                        static_cast<char*>(out) + i * bytes, n, eps, is_bf16 != 0);
+    with_team(threads_for(rows * n * 16, threads), [&](Team& team) {
+        rms_norm(team, *level, rows, n, x, weight, out, eps, is_bf16 != 0);
+    });
 }
 
 // gate_up: [rows, 2 n], out: [rows, n].
 void bl_silu_mul(const Level* level, int64_t rows, int n, const void* gate_up, void* out,
                  int is_bf16, int threads) {
-    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
-    const int team = threads_for(rows * n * 32, threads);
-#pragma omp parallel for num_threads(team) if (team > 1)
-    for (int64_t i = 0; i < rows; ++i)
-        level->silu_mul(static_cast<const char*>(gate_up) + i * 2 * bytes,
-                        static_cast<char*>(out) + i * bytes, n, is_bf16 != 0);
+    with_team(threads_for(rows * n * 32, threads), [&](Team& team) {
+        silu_mul(team, *level, rows, n, gate_up, out, is_bf16 != 0);
+    });
 }
 
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
@@ -187,36 +241,12 @@ int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
 int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int storage, int group,
               const void* x, const void* weight, const void* scales, const void* bias, void* out,
               int is_bf16, int adds, int out_is_float, int threads) {
-    Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
-             storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
-    const int64_t blocks = (rows + 15) / 16;
-    const int64_t groups = storage == kInt4 ? (inputs + group - 1) / group : 1;
-    const int64_t scale_bytes = part_bytes(rows * groups * int64_t(sizeof(float)));
-    char* buffer = linear_buffer(size_t(level->linear_bytes(a) + scale_bytes));
-    if (buffer == nullptr) return 1;
-    a.x_scales = reinterpret_cast<float*>(buffer);
-    a.packed_x = buffer + scale_bytes;
-    const int pairs = (outputs + 31) / 32;
-    // A few rows cost reading the weight, many the products.
-    const int team = threads_for(int64_t(inputs) * outputs * (rows < 16 ? 2 : rows / 8), threads);
-    if (team == 1) {
-        for (int64_t i = 0; i < blocks; ++i) level->pack_inputs(a, i);
-        level->linear(a, 0, pairs);
-        return 0;
-    }
-#pragma omp parallel num_threads(team)
-    {
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < blocks; ++i) level->pack_inputs(a, i);
-        // Each thread takes a run of outputs, so that it reads the weight as one stream.
-#pragma omp for schedule(static)
-        for (int part = 0; part < team * 4; ++part) {
-            const int begin = int(int64_t(pairs) * part / (team * 4));
-            const int end = int(int64_t(pairs) * (part + 1) / (team * 4));
-            if (begin < end) level->linear(a, begin, end);
-        }
-    }
-    return 0;
+    const Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
+                   storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
+    bool ok = false;
+    with_team(threads_for(linear_work(rows, inputs, outputs), threads),
+              [&](Team& team) { ok = multiply(team, *level, a); });
+    return ok ? 0 : 1;
 }
 
 // All layers of a step, x: [tokens, hidden] in place. buffer: at least bl_layers_bytes. The other
@@ -226,36 +256,49 @@ int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layer
               int64_t num_slots, int heads, int kv_heads, int head_dim, float eps, float head_eps,
               int is_bf16, int threads) {
     const int64_t element = is_bf16 ? 2 : 4;
-    const int all_heads = heads + 2 * kv_heads;
-    for (int i = 0; i < count; ++i) {
-        const Layer& layer = layers[i];
-        const int hidden = layer.qkv.inputs, inner = layer.down.inputs;
-        char* at = static_cast<char*>(buffer);
-        const auto part = [&](int64_t columns) {
-            char* begin = at;
-            at += part_bytes(tokens * columns * element);
-            return begin;
-        };
-        char *normed = part(hidden), *qkv = part(layer.qkv.outputs);
-        char *attended = part(layer.out.inputs);
-        char *gate_up = part(layer.gate_up.outputs), *gated = part(inner);
-        const auto multiply = [&](const Projection& p, const void* from, void* to, int adds) {
-            return bl_linear(level, tokens, p.inputs, p.outputs, p.storage, p.group, from, p.weight,
-                             p.scales, p.bias, to, is_bf16, adds, 0, threads);
-        };
-        bl_rms_norm(level, tokens, hidden, x, layer.input_norm, normed, eps, is_bf16, threads);
-        if (multiply(layer.qkv, normed, qkv, 0)) return 1;
-        bl_rope_store(level, tokens, qkv, cos, sin, layer.head_norm, head_eps, layer.k, layer.v,
-                      new_slots, num_slots, heads, kv_heads, head_dim, is_bf16, threads);
-        bl_attend(level, plan, 3, qkv, int64_t(all_heads) * head_dim, layer.k, layer.v, num_slots,
-                  attended, layer.window, heads, kv_heads, head_dim, is_bf16, threads);
-        if (multiply(layer.out, attended, x, 1)) return 1;
-        bl_rms_norm(level, tokens, hidden, x, layer.post_norm, normed, eps, is_bf16, threads);
-        if (multiply(layer.gate_up, normed, gate_up, 0)) return 1;
-        bl_silu_mul(level, tokens, inner, gate_up, gated, is_bf16, threads);
-        if (multiply(layer.down, gated, x, 1)) return 1;
-    }
-    return 0;
+    const bool bf16 = is_bf16 != 0;
+    bool ok = true;
+    const auto step = [&](Team& team) {
+        for (int i = 0; i < count && ok; ++i) {
+            const Layer& layer = layers[i];
+            const int hidden = layer.qkv.inputs, inner = layer.down.inputs;
+            char* at = static_cast<char*>(buffer);
+            const auto part = [&](int64_t columns) {
+                char* begin = at;
+                at += part_bytes(tokens * columns * element);
+                return begin;
+            };
+            char *normed = part(hidden), *qkv = part(layer.qkv.outputs);
+            char *attended = part(layer.out.inputs);
+            char *gate_up = part(layer.gate_up.outputs), *gated = part(inner);
+            const auto product = [&](const Projection& p, const void* from, void* to, bool adds) {
+                ok = ok && multiply(team, *level,
+                                    {from, p.weight, p.scales, p.bias, to, nullptr, nullptr, tokens,
+                                     p.inputs, p.outputs, p.storage, p.group, bf16, adds, false});
+            };
+            rms_norm(team, *level, tokens, hidden, x, layer.input_norm, normed, eps, bf16);
+            product(layer.qkv, normed, qkv, false);
+            rope_store(team, *level,
+                       {qkv, cos, sin, layer.head_norm, layer.k, layer.v, new_slots, num_slots,
+                        heads, kv_heads, head_dim, head_eps, bf16},
+                       tokens);
+            attend(team, *level, *plan,
+                   of_plan(*plan, {qkv, layer.k, layer.v, attended, nullptr, nullptr, nullptr,
+                                   nullptr, int64_t(heads + 2 * kv_heads) * head_dim, num_slots,
+                                   layer.window, heads, kv_heads, head_dim, bf16}),
+                   3);
+            product(layer.out, attended, x, true);
+            rms_norm(team, *level, tokens, hidden, x, layer.post_norm, normed, eps, bf16);
+            product(layer.gate_up, normed, gate_up, false);
+            silu_mul(team, *level, tokens, inner, gate_up, gated, bf16);
+            product(layer.down, gated, x, true);
+        }
+    };
+    const Projection& widest = layers->gate_up;
+    const int64_t work = std::max(linear_work(tokens, widest.inputs, widest.outputs),
+                                  attend_work(*plan, heads, head_dim));
+    with_team(threads_for(work, threads), step);
+    return ok ? 0 : 1;
 }
 
 // Of the buffer of bl_layers.

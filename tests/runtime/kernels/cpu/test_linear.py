@@ -105,3 +105,18 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(
         if stop > len(together):
             continue
         assert torch.equal(packed(x[start:stop]), together[start:stop])
+
+
+def test_more_threads_than_cores_lose_no_part_and_change_no_bit(kernels: CpuKernels) -> None:
+    linear = pack(kernels, randn(1024, 512, dtype=torch.bfloat16))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        inputs = [randn(rows, 512, dtype=torch.bfloat16) for rows in range(1, 33)]
+        alone = [linear(x) for x in inputs]
+        torch.set_num_threads(7)
+        for _ in range(4):
+            for x, expected in zip(inputs, alone, strict=True):
+                assert torch.equal(linear(x), expected)
+    finally:
+        torch.set_num_threads(before)
