@@ -3,7 +3,6 @@ which hands it messages of clients and news of the engine."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +32,7 @@ from ..tokenizer import Tokenizer
 from . import validate
 from .engine_link import EngineLink
 from .flight import InFlight, Limits, Offload, run_inline
-from .flights import Flights
+from .flights import Flights, defect
 from .following import Follower, Following, Promise
 from .history import History, Record
 from .leases import Leases
@@ -208,13 +207,13 @@ class Calls:
             except RequestError as error:
                 return error
             except Exception as error:
-                return _defect(error)
+                return defect(error)
 
         num_encodings = len(message.choices) if isinstance(message, Score) else 1
         is_short = _size(message.prompt) * num_encodings <= _INLINE_CHARS
         # Of a prompt that the engine has there is nothing to tokenize.
         run = run_inline if is_short or sid is not None else self._offload
-        run(prepare, lambda result: self._submit(call, result))
+        run(prepare, lambda specs: self._within(call, lambda: self._submit(call, specs)))
 
     def on_progress(self, progress: Progress) -> None:
         """One step's news of a sequence."""
@@ -222,6 +221,18 @@ class Calls:
         if entry is None:
             return
         call, index = entry
+        self._within(call, lambda: self._hear(call, index, progress))
+
+    def _within(self, call: _Call, act: Callable[[], None]) -> None:
+        """Do something for a call; what fails in it ends that call and nothing else."""
+        try:
+            act()
+        except RequestError as error:
+            self._flights.abort(call.flight, error)
+        except Exception as error:
+            self._flights.give_up(call.flight, error)
+
+    def _hear(self, call: _Call, index: int, progress: Progress) -> None:
         if progress.cached_tokens is not None and call.num_waiting:
             call.num_waiting -= 1
             self.waiting.leave(1)
@@ -231,12 +242,8 @@ class Calls:
             self.waiting.note_finish(self._clock())
             if progress.goes_on:
                 self._gone_on[call.part_of.lease] = progress.sid
-        try:
-            messages = call.request.progress(index, progress)
-            doubt = None if progress.finish is None else call.request.doubt(index)
-        except Exception as error:
-            self._flights.abort(call.flight, _defect(error))
-            return
+        messages = call.request.progress(index, progress)
+        doubt = None if progress.finish is None else call.request.doubt(index)
         if doubt is None or progress.finish is None:
             self._tell(call, messages, progress.finish)
         else:
@@ -295,22 +302,19 @@ class Calls:
             except RequestError as error:
                 return error
             except Exception as error:
-                return _defect(error)
+                return defect(error)
 
         def then(fault: str | RequestError) -> None:
             if call.flight.ended:
                 return
-            try:
-                if isinstance(fault, RequestError):
-                    raise fault
-                if fault:
-                    self._send(call, index, call.request.again(index, fault))
-                else:
-                    self._tell(call, call.request.approved(index), finish)
-            except RequestError as error:
-                self._flights.abort(call.flight, error)
+            if isinstance(fault, RequestError):
+                raise fault
+            if fault:
+                self._send(call, index, call.request.again(index, fault))
+            else:
+                self._tell(call, call.request.approved(index), finish)
 
-        self._offload(work, then)
+        self._offload(work, lambda fault: self._within(call, lambda: then(fault)))
 
     def on_failed(self, failure: Failed) -> None:
         """A sequence ended with an error, and its call with it."""
@@ -390,9 +394,3 @@ class Calls:
 def _size(prompt: list[Part]) -> int:
     """What tokenizing it costs, in characters."""
     return sum(len(part.ids) if isinstance(part, Tokens) else len(part.text) for part in prompt)
-
-
-def _defect(error: Exception) -> RequestError:
-    """A failure that nobody foresaw ends its request, never the loop; the trace is for us."""
-    traceback.print_exception(error)
-    return RequestError("internal", f"{type(error).__name__} in the front process: {error}")

@@ -5,8 +5,10 @@ Held by service.py; calls.py, controls.py and programs.py open and end requests 
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -130,6 +132,17 @@ class Flights:
         self.count("requests_failed")
         self.end(flight, error_message(flight.rid, error))
 
+    def give_up(self, flight: InFlight, error: Exception) -> None:
+        """End it for a defect of ours. Whoever waits is told even where what it holds cannot be
+        freed."""
+        reason = defect(error)
+        try:
+            self.abort(flight, reason)
+        except Exception as worse:
+            traceback.print_exception(worse)
+            with contextlib.suppress(Exception):
+                self.send(flight.client_id, error_message(flight.rid, reason))
+
     def keep(self, flight: InFlight, message: FrontMessage) -> None:
         """Remember the answer, should the request come again."""
         if flight.digest is not None:
@@ -174,3 +187,9 @@ class Flights:
 
 def error_message(rid: str | None, error: RequestError) -> Error:
     return Error(rid, error.code, error.message, error.pointer, error.retry_after_s)
+
+
+def defect(error: Exception) -> RequestError:
+    """A failure that nobody foresaw ends its request, never the loop; the trace is for us."""
+    traceback.print_exception(error)
+    return RequestError("internal", f"{type(error).__name__} in the front process: {error}")

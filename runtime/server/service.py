@@ -48,7 +48,7 @@ from .answered import digest_of
 from .calls import Calls
 from .controls import Controls
 from .engine_link import EngineLink
-from .flight import Client, Limits, Offload, run_inline
+from .flight import Client, InFlight, Limits, Offload, run_inline
 from .flights import Flights
 from .history import History, Record
 from .programs import PLANS, Programs
@@ -176,22 +176,27 @@ class Service:
             )
             return
         client.last_heard_s = self._clock()
-        match message:
-            case Ping(seq=seq):
-                self._to_client(client_id, Pong(seq=seq, ready=self.ready))
-            case Cancel(rid=rid):
-                flight = client.requests.get(rid)
-                if flight is not None:
-                    error = RequestError("cancelled", "the client cancelled it")
-                    self._flights.abort(flight, error)
-            case RunPlan():
-                self._programs.start(client_id, message)
-            case Release(sessions=numbers):
-                self._calls.sessions.release(client_id, numbers)
-            case Unpin(pin=pin):
-                self._engine.send(EngineUnpin(pin))
-            case _:
-                self._accept(client_id, message)
+        try:
+            match message:
+                case Ping(seq=seq):
+                    self._to_client(client_id, Pong(seq=seq, ready=self.ready))
+                case Cancel(rid=rid):
+                    flight = client.requests.get(rid)
+                    if flight is not None:
+                        error = RequestError("cancelled", "the client cancelled it")
+                        self._flights.abort(flight, error)
+                case RunPlan():
+                    self._programs.start(client_id, message)
+                case Release(sessions=numbers):
+                    self._calls.sessions.release(client_id, numbers)
+                case Unpin(pin=pin):
+                    self._engine.send(EngineUnpin(pin))
+                case _:
+                    self._accept(client_id, message)
+        except Exception as error:
+            for rid in _request_ids(message):
+                flight = client.requests.get(rid) or InFlight(client_id, rid, 0.0, 0.0)
+                self._flights.give_up(flight, error)
 
     def on_bad_frame(self, client_id: bytes, reason: str, rid: str | None = None) -> None:
         """A frame that is no message: said, counted, forgotten. rid: of the request that it would
@@ -306,3 +311,10 @@ class Service:
             self._programs.on_reply(message)
         else:
             self._to_others(client_id, message)
+
+
+def _request_ids(message: ClientMessage) -> list[str]:
+    """The requests that a message is about."""
+    if isinstance(message, RunPlan):
+        return [instance.rid for instance in message.instances]
+    return [] if isinstance(message, Hello | Ping | Release | Unpin) else [message.rid]

@@ -17,7 +17,6 @@ from branchline.runtime.protocol import (
     Failed,
     FlushCache,
     Flushed,
-    FrontMessage,
     Generate,
     GetInfo,
     Hello,
@@ -32,7 +31,6 @@ from branchline.runtime.protocol import (
     Welcome,
 )
 from branchline.runtime.server.flight import Limits
-from branchline.runtime.server.requests import GenerateRequest
 from branchline.runtime.tokenizer import Tokenizer
 
 LONG = "the " * 10_000
@@ -367,23 +365,6 @@ def test_a_request_cancelled_while_it_is_tokenized_never_reaches_the_engine(
     assert only_error(desk.ask(Cancel("r"))).code == "cancelled"
     desk.offloaded.pop()()
     assert desk.submits() == []
-
-
-def test_a_defect_in_one_request_ends_that_request_alone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.ask(generate("a"))
-    desk.ask(generate("b"))
-    first, second = desk.submits()
-
-    def broken(*args: object) -> list[FrontMessage]:
-        raise ZeroDivisionError("planted")
-
-    monkeypatch.setattr(GenerateRequest, "progress", broken)
-    error = only_error(desk.step(desk.say(first.sid, "x", finish="length")))
-    monkeypatch.undo()
-    assert error.code == "internal"
-    assert only_done(desk.step(desk.say(second.sid, "x", finish="length"))).rid == "b"
 
 
 def test_sampling_reaches_the_engine_as_it_was_given(desk: Desk) -> None:
