@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,30 @@ def test_calls_lost_with_the_engine_are_replayed_unnoticed(start: Start) -> None
         [engine] = children(process.pid)
         os.kill(engine, signal.SIGKILL)
         assert [state.text() for state in states] == [want] * 4
+        assert endpoint.get_server_info()["front_engine_restarts"] == 1
+
+
+def test_a_fork_of_fifty_branches_survives_the_engine(start: Start) -> None:
+    """R12: the runtime dies in mid-program; every branch says what it would have said."""
+
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        s += "the quick brown fox "
+        group = s.fork(50)
+        group += lambda i: (
+            f"{i} " + bl.gen("text", max_tokens=200, temperature=0.0, ignore_eos=True)
+        )
+        group.join()
+        s += bl.gen("end", max_tokens=20, temperature=0.0, ignore_eos=True)
+
+    process = start()
+    with bl.RuntimeEndpoint(process.address) as endpoint, ThreadPoolExecutor(1) as thread:
+        want = program.run(backend=endpoint)["end"]
+        future = thread.submit(lambda: program.run(backend=endpoint)["end"])
+        seconds_until(lambda: num_busy(endpoint) > 25, 20)
+        [engine] = children(process.pid)
+        os.kill(engine, signal.SIGKILL)
+        assert future.result(60) == want
         assert endpoint.get_server_info()["front_engine_restarts"] == 1
 
 
