@@ -7,105 +7,27 @@ each gives a table of its own. A schema is right when every valid value is accep
 one; values are given as compact JSON, as they stand and with the members of objects in the schema's
 order. Formats count, also where a test suite says that they only describe. With `--tokenizer`,
 what compiling, masks and forced tokens cost is measured for its vocabulary on the schemas of the
-first DATA. Peers that are not installed are left out.
+first DATA. Peers that are not installed are left out. With `--resume FILE` a run that was cut short
+goes on where it stopped, and `--json FILE` holds every row from the moment that it is known.
 """
 
 from __future__ import annotations
 
 import json
-import signal
 import statistics
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from bench.grammar_costs import measure_costs
-from bench.grammar_data import Case, SchemaOrder, cases, spelled
-from bench.grammar_engines import ENGINES, Refused
-from bench.report import Report, arguments, finish
+from bench.grammar_data import cases
+from bench.grammar_engines import ENGINES
+from bench.grammar_judging import Verdict, Verdicts, installed
+from bench.report import LiveReport, Report, arguments, finish
 
 # Schemas that are to be right, by what stands in the data's name; of others nothing is asked.
 _GOALS = {"maskbench": 96.4, "schemastore": 85.0, "suite": 75.0}
 _ANSWERED_GOALS = {"maskbench": 98.0}
-_CHUNK = 8
-_Verdict = tuple[str, str, float]
-
-
-class _TooLate(BaseException):
-    """A schema took too long; not an Exception, so that no handler on the way takes it."""
-
-
-def judge(case: Case, build: Callable[[Any], Callable[[bytes], bool]]) -> _Verdict:
-    """right, over (a valid value refused), under (an invalid one accepted) or refused; why; CPU
-    seconds until the grammar was there, -1 where it was not."""
-    started = time.thread_time()
-    try:
-        accepts = build(case.schema)
-    except Refused as error:
-        return "refused", str(error), -1.0
-    took = time.thread_time() - started
-    order = SchemaOrder(case.schema)
-    verdict, why = "right", ""
-    for valid, value in case.tests:
-        texts = {spelled(value), spelled(order.of(value))}
-        taken = any(text is not None and accepts(text) for text in texts)
-        if taken and not valid:
-            return "under", json.dumps(value)[:200], took
-        if valid and not taken and not why:
-            verdict, why = "over", json.dumps(value)[:200]
-    return verdict, why, took
-
-
-def _late(signum: int, frame: FrameType | None) -> None:
-    raise _TooLate
-
-
-def _judged(engine: str, some: list[Case], limit_s: float) -> list[_Verdict]:
-    """The verdicts of one engine; in a process of its own."""
-    build = _built(engine)
-    assert build is not None
-    signal.signal(signal.SIGPROF, _late)
-    verdicts = []
-    for case in some:
-        signal.setitimer(signal.ITIMER_PROF, limit_s)
-        try:
-            verdicts.append(judge(case, build))
-        except _TooLate:
-            verdicts.append(("late", f"over {limit_s:g} s", -1.0))
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-    return verdicts
-
-
-_engines: dict[str, Any] = {}
-
-
-def _built(engine: str) -> Callable[[Any], Callable[[bytes], bool]] | None:
-    if engine not in _engines:
-        _engines[engine] = ENGINES[engine]()
-    built: Callable[[Any], Callable[[bytes], bool]] | None = _engines[engine]
-    return built
-
-
-def measured(
-    pool: ProcessPoolExecutor, engine: str, every: list[Case], limit_s: float
-) -> list[_Verdict]:
-    chunks = [every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK)]
-    jobs = [pool.submit(_judged, engine, chunk, limit_s) for chunk in chunks]
-    verdicts: list[_Verdict] = []
-    for number, job in enumerate(jobs):
-        verdicts += job.result()
-        if number % 10 == 0:
-            done = f"\r  {len(verdicts)} of {len(every)}"
-            print(done, end="", file=sys.stderr, flush=True)
-    print("\r", end="", file=sys.stderr)
-    return verdicts
 
 
 def main() -> None:
@@ -120,27 +42,31 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="that judge at the same time")
     parser.add_argument("--details", type=Path, help="write the verdict on each schema here")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json: measure costs, too")
+    parser.add_argument(
+        "--resume", type=Path, help="keep verdicts here as they are found, and take those that are"
+    )
     options = parser.parse_args()
-    report = Report("grammar")
+    report = LiveReport("grammar", json_file=options.json)
     details: dict[str, dict[str, list[tuple[str, str, str]]]] = {}
-    context = get_context("spawn")
-    with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
-        for path in options.data:
-            every = list(cases(path))
-            if options.quick:
-                every = every[:: max(1, len(every) // 150)]
-            found = details[path.stem] = {}
-            for engine in options.engines.split(";"):
-                if _built(engine) is None:
-                    print(f"{engine} is not installed: left out")
-                    continue
-                print(f"{path.stem}, {engine}", file=sys.stderr)
-                verdicts = measured(pool, engine, every, options.limit_s)
-                found[engine] = [
-                    (case.name, verdict, why)
-                    for case, (verdict, why, _) in zip(every, verdicts, strict=True)
-                ]
-                _rows(report, path.stem, engine, verdicts)
+    verdicts = Verdicts(options.processes, options.limit_s, options.resume)
+    engines = installed(options.engines.split(";"))
+    for path in options.data:
+        every = list(cases(path))
+        if options.quick:
+            every = every[:: max(1, len(every) // 150)]
+        found = details[path.stem] = {}
+        for engine in engines:
+
+            def tell(count: int, what: str = f"{path.stem}, {engine}") -> None:
+                if count % 50 == 0:
+                    print(f"{what}: {count}", file=sys.stderr, flush=True)
+
+            each = verdicts.of(path.stem, engine, every, tell)
+            found[engine] = [
+                (case.name, one.kind, one.why) for case, one in zip(every, each, strict=True)
+            ]
+            _rows(report, path.stem, engine, each, options.limit_s)
+    verdicts.close()
     if options.tokenizer:
         measure_costs(report, options.tokenizer, list(cases(options.data[0])), options.quick)
     if options.details:
@@ -148,8 +74,8 @@ def main() -> None:
     finish(report, options, _plot)
 
 
-def _rows(report: Report, data: str, engine: str, verdicts: list[_Verdict]) -> None:
-    counts = Counter(verdict for verdict, _, _ in verdicts)
+def _rows(report: Report, data: str, engine: str, verdicts: list[Verdict], limit_s: float) -> None:
+    counts = Counter(verdict.kind for verdict in verdicts)
     ours = engine.startswith("branchline")
     name = f"{data}, {engine}"
 
@@ -160,18 +86,19 @@ def _rows(report: Report, data: str, engine: str, verdicts: list[_Verdict]) -> N
     def share(count: int) -> float:
         return 100 * count / len(verdicts)
 
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
     report.add(
         f"{name}: fully right",
         share(counts["right"]),
         "%",
         goal=wanted(_GOALS),
-        detail=", ".join(f"{count} {kind}" for kind, count in counts.most_common()),
+        detail=f"{told}; at most {limit_s:g} s of CPU each",
     )
-    answered = len(verdicts) - counts["refused"] - counts["late"]
+    answered = len(verdicts) - counts["refused"] - counts["late"] - counts["lost"]
     report.add(f"{name}: not refused", share(answered), "%", goal=wanted(_ANSWERED_GOALS))
     kept = share(len(verdicts) - counts["under"])
     report.add(f"{name}: no invalid value accepted", kept, "%", goal=100.0 if ours else None)
-    if seconds := sorted(1e3 * took for _, _, took in verdicts if took >= 0):
+    if seconds := sorted(1e3 * one.compile_s for one in verdicts if one.compile_s >= 0):
         report.add(f"{name}: compile p50", statistics.median(seconds), "ms")
         report.add(f"{name}: compile p99", seconds[int(0.99 * (len(seconds) - 1))], "ms")
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.grammar_data import Case, SchemaOrder, spelled
+from bench.grammar_data import Case, spelled
+from bench.grammar_order import SchemaOrder
 from bench.report import Report
 from branchline.runtime.constrained.base import Grammar
 from branchline.runtime.constrained.compiler import GrammarCompiler

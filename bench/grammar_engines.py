@@ -17,8 +17,8 @@ class Refused(Exception):
 
 
 def _ours(*, checked: bool = False, **options: bool) -> Callable[[], Build | None]:
-    """checked: a value that the grammar takes is then held against the schema, as the runtime does
-    with `on_unsupported="validate"`."""
+    """checked: where the report names something that is not enforced, a value that the grammar
+    takes is held against the schema, as the runtime does with `on_unsupported="validate"`."""
 
     def make() -> Build:
         from branchline.runtime.constrained.judging import fault
@@ -41,10 +41,15 @@ def _ours(*, checked: bool = False, **options: bool) -> Callable[[], Build | Non
             if walker.start.cost >= INFINITE:
                 raise Refused("nothing satisfies it")
 
+            exact = all(entry.state != "superset" for entry in language.report)
+
             def accepts(text: bytes) -> bool:
-                state = walker.walk(walker.start, text)
+                try:
+                    state = walker.walk(walker.start, text)
+                except RequestError as error:  # too many ways to read it
+                    raise Refused(error.message) from None
                 taken = state is not None and state.accepting
-                if taken and checked:
+                if taken and checked and not exact:
                     return not fault(JsonSchema(json.dumps(schema)), text.decode())
                 return taken
 

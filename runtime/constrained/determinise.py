@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
+import numpy as np
+
 from ..errors import RequestError
 from . import charset
 from .charset import CharSet
@@ -156,18 +158,7 @@ def reduced(machine: Machine) -> Machine:
     classes, table, accepting = machine
     alive = alive_states(table, accepting)
     table = [tuple(t if t >= 0 and alive[t] else DEAD for t in row) for row in table]
-    block = [int(flag) for flag in accepting]
-    count = len(set(block))
-    while True:
-        signatures: dict[tuple[int, ...], int] = {}
-        refined = []
-        for state, row in enumerate(table):
-            key = (block[state], *(block[t] if t >= 0 else DEAD for t in row))
-            refined.append(signatures.setdefault(key, len(signatures)))
-        block = refined
-        if len(signatures) == count:
-            break
-        count = len(signatures)
+    block = _blocks(table, accepting)
     # Blocks in the order in which they are reached from the start.
     numbers: dict[int, int] = {block[0]: 0}
     members = [0]
@@ -184,6 +175,48 @@ def reduced(machine: Machine) -> Machine:
             new_row.append(numbers[block[target]])
         rows.append(tuple(new_row))
     return _merged(classes, rows, [accepting[state] for state in members])
+
+
+def _blocks(table: list[tuple[int, ...]], accepting: list[bool]) -> list[int]:
+    """The number of each state's block: equal states have one (Moore)."""
+    if not table or not table[0]:
+        return [int(flag) for flag in accepting]
+    targets = np.array(table, dtype=np.int64)
+    # What a state is told by is one number, a sum of its blocks times these.
+    random = np.random.default_rng(targets.shape[1])
+    factors = random.integers(1, 2**63, size=targets.shape[1] + 1, dtype=np.uint64) | np.uint64(1)
+    final = np.array(accepting)
+    block = np.append(final.astype(np.uint64), np.uint64(2))  # the last is that of DEAD
+    count = len(np.unique(final))
+    while True:
+        told = block[targets] @ factors[1:] + block[:-1] * factors[0]
+        _, firsts, refined = np.unique(told, return_index=True, return_inverse=True)
+        if len(firsts) == count:
+            break
+        count = len(firsts)
+        block[:-1] = refined
+        block[-1] = count
+    after = np.column_stack([final, block[:-1], block[targets]])
+    if not (after == after[firsts][refined]).all():  # two states had one number by chance
+        return _blocks_by_tuples(table, accepting)
+    found: list[int] = block[:-1].tolist()
+    return found
+
+
+def _blocks_by_tuples(table: list[tuple[int, ...]], accepting: list[bool]) -> list[int]:
+    """The same, slowly; also the reference."""
+    block = [int(flag) for flag in accepting]
+    count = len(set(block))
+    while True:
+        signatures: dict[tuple[int, ...], int] = {}
+        refined = []
+        for state, row in enumerate(table):
+            key = (block[state], *(block[t] if t >= 0 else DEAD for t in row))
+            refined.append(signatures.setdefault(key, len(signatures)))
+        block = refined
+        if len(signatures) == count:
+            return block
+        count = len(signatures)
 
 
 def _merged(classes: list[CharSet], rows: list[tuple[int, ...]], accepting: list[bool]) -> Machine:

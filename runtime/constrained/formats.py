@@ -1,10 +1,13 @@
 """String formats as patterns; used by schema.py.
 
 Each pattern matches only what the format's definition allows (RFC 3339, RFC 4122, RFC 5321 and
-so on), and may leave out rare forms, so that a generated value passes every checker.
+so on). Those for generating leave out rare forms, so that a value passes every checker; a schema
+that is read to the letter has all of them.
 """
 
 from __future__ import annotations
+
+from .formats_rfc import rfc_patterns
 
 _YEAR = r"(?:000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
 # Years that have a 29th of February: divisible by 4, centuries by 400 only.
@@ -54,7 +57,7 @@ _IPV6 = "|".join(
     ]
 )
 
-PATTERNS: dict[str, str] = {
+_PATTERNS: dict[str, str] = {
     "date": _DATE,
     "time": _CLOCK + _ZONE,
     "date-time": f"{_DATE}T{_CLOCK}{_ZONE}",
@@ -70,20 +73,36 @@ PATTERNS: dict[str, str] = {
     "base64url": r"(?:[A-Za-z0-9_-]{4})*",
     "uri": rf"https?://{_HOST}(?::[1-9]\d{{0,3}})?(?:/{_PATH})?(?:\?{_PATH})?(?:#{_PATH})?",
 }
-PATTERNS |= {
-    "iri": PATTERNS["uri"],
-    "uri-reference": rf"(?:{PATTERNS['uri']}|/?{_RELATIVE}(?:\?{_PATH})?(?:#{_PATH})?)",
+_PATTERNS |= {
+    "iri": _PATTERNS["uri"],
+    "uri-reference": rf"(?:{_PATTERNS['uri']}|/?{_RELATIVE}(?:\?{_PATH})?(?:#{_PATH})?)",
     "uri-template": rf"(?:https?://{_HOST})?/?{_PATH_REFERENCE}(?:\{{{_NAME}\}}{_PATH_REFERENCE}){{0,4}}",
-    "idn-email": PATTERNS["email"],
-    "idn-hostname": PATTERNS["hostname"],
+    "idn-email": _PATTERNS["email"],
+    "idn-hostname": _PATTERNS["hostname"],
     "json-pointer": rf"(?:/{_NAME}){{0,8}}",
     "relative-json-pointer": rf"(?:0|[1-9]\d{{0,3}})(?:#|(?:/{_NAME}){{0,8}})",
     "regex": _REGEX,
 }
-PATTERNS["iri-reference"] = PATTERNS["uri-reference"]
+_PATTERNS["iri-reference"] = _PATTERNS["uri-reference"]
+
+# What OpenAPI and others have names for; to the letter they say nothing.
+_NOT_JSON_SCHEMA = frozenset({"byte", "base64", "base64url"})
+_TO_THE_LETTER = {
+    name: pattern for name, pattern in _PATTERNS.items() if name not in _NOT_JSON_SCHEMA
+} | rfc_patterns(_DATE)
+
+
+def format_pattern(name: str, closed: bool) -> str | None:
+    """The pattern of a format; None where the name is not known. closed: for generating."""
+    found = (_PATTERNS if closed else _TO_THE_LETTER).get(name)
+    return None if found is None else f"^(?:{found})$"
+
 
 # Patterns that match all that has the format, so that "not of this format" is known, too.
 EXACT = frozenset({"date", "ipv4", "uuid"})
+
+# Whole, with its padding (RFC 4648).
+BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 # Formats that say what a string is for; every string has them.
 WITHOUT_RULES = frozenset(

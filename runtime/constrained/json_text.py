@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from . import charset
@@ -25,8 +26,10 @@ _DIGIT = Chars(charset.DIGIT)
 _NON_ZERO = Chars(charset.of("123456789"))
 
 
+@lru_cache(maxsize=4_096)
 def write_chars(chosen: CharSet) -> Expr:
-    """One character of the set as it stands inside a JSON string."""
+    """One character of the set as it stands inside a JSON string; the same sets recur at every
+    place of every key, and one expression for all of them is also compiled once."""
     plain = charset.intersect(chosen, _PLAIN)
     special = charset.intersect(chosen, _ESCAPED)
     escapes = [
@@ -105,13 +108,18 @@ def string_except(names: Iterable[str]) -> Expr:
 
 def _tail_except(tree: dict[str, Any]) -> Expr:
     children = {char: node for char, node in tree.items() if char}
-    others = charset.negate(charset.of("".join(children)))
-    options: list[Expr] = [seq(write_chars(others), ANY_CHARS)]
+    options: list[Expr] = [_other_than("".join(sorted(children)))]
     if "" not in tree:
         options.append(EMPTY)
     for char, node in children.items():
         options.append(seq(write_chars(charset.of(char)), _tail_except(node)))
     return alt(options)
+
+
+@lru_cache(maxsize=4_096)
+def _other_than(first: str) -> Expr:
+    """Any text that begins with none of these characters."""
+    return seq(write_chars(charset.negate(charset.of(first))), ANY_CHARS)
 
 
 def separated(item: Expr, low: int, high: int | None, *, opening: str, closing: str) -> Expr:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .charset import utf8_sequences
+from .charset import CharSet, utf8_sequences
 from .ebnf import counted_by_walker
 from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
 from .vocabulary import INFINITE, Vocabulary
@@ -83,6 +83,8 @@ class NodeGraph:
         self._vocabulary = vocabulary
         self._nodes: list[Node] = []
         self._compiled: dict[int, Node] = {}
+        # Equal texts, sets of characters and ranges of bytes are one node each.
+        self._shared: dict[bytes | CharSet | tuple[int, int], Node] = {}
         self._rules = {name: self._node("alt") for name in language.rules}
         for name, body in language.rules.items():
             self._rules[name].items = (self._compile(body),)
@@ -132,15 +134,9 @@ class NodeGraph:
             return known
         match expr:
             case Lit(data):
-                node = self._node("bytes")
-                node.data = data
-                node.suffix_costs = self._vocabulary.suffix_costs(data)
+                node = self._shared.get(data) or self._text(data)
             case Chars(charset):
-                options = [
-                    self._node("seq", *(self._byte_set(low, high) for low, high in sequence))
-                    for sequence in utf8_sequences(charset)
-                ]
-                node = self._node("alt", *options)
+                node = self._shared.get(charset) or self._characters(charset)
             case Seq(items):
                 node = self._node("seq", *map(self._compile, items))
             case Alt(items):
@@ -168,9 +164,25 @@ class NodeGraph:
         self._nodes.append(node)
         return self._node("alt", node, *map(self._compile, others))
 
+    def _text(self, data: bytes) -> Node:
+        node = self._shared[data] = self._node("bytes")
+        node.data = data
+        node.suffix_costs = self._vocabulary.suffix_costs(data)
+        return node
+
+    def _characters(self, charset: CharSet) -> Node:
+        options = [
+            self._node("seq", *(self._byte_set(low, high) for low, high in sequence))
+            for sequence in utf8_sequences(charset)
+        ]
+        node = self._shared[charset] = self._node("alt", *options)
+        return node
+
     def _byte_set(self, low: int, high: int) -> Node:
-        node = self._node("set")
-        node.data = bytes(range(low, high + 1))
+        node = self._shared.get((low, high))
+        if node is None:
+            node = self._shared[low, high] = self._node("set")
+            node.data = bytes(range(low, high + 1))
         return node
 
     def _settle_costs(self) -> None:

@@ -19,12 +19,14 @@ Goal = frozenset[Literal]
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """properties, patternProperties and additionalProperties of one schema."""
+    """properties, patternProperties and additionalProperties of one schema. place: where that
+    stands in the document's text."""
 
     properties: dict[str, Literal]
     patterns: tuple[tuple[str, str, Literal], ...]  # pattern, pointer, schema
     additional: Literal | None
     owners: frozenset[int] = frozenset()
+    place: int = 0
 
     def covers(self, name: str, matching: frozenset[str]) -> bool:
         """Whether properties or patterns speak of a name, given the patterns that match it."""

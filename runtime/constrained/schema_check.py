@@ -13,7 +13,12 @@ from .limits import GrammarLimits
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 BY_TYPE: dict[str, frozenset[str]] = {
-    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "string": frozenset(
+        {
+            *("minLength", "maxLength", "pattern", "format"),
+            *("contentEncoding", "contentMediaType"),
+        }
+    ),
     "number": frozenset(
         {
             *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),

@@ -12,8 +12,21 @@ from .schema_check import pointer_to, refuse
 
 Schema = dict[str, Any]
 
-# Keywords under which no schema stands, so that an `$id` there names nothing.
-_NO_SCHEMAS = frozenset({"enum", "const", "default", "examples", "example", "required", "type"})
+# Keywords whose values are schemas or lists of them, and those that name schemas. Under others,
+# unknown ones too, an `$id` or `$anchor` names nothing.
+_SCHEMAS = frozenset(
+    {
+        *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "extends", "disallow", "type"),
+        *("items", "prefixItems", "additionalItems", "contains", "unevaluatedItems"),
+        *("additionalProperties", "propertyNames", "unevaluatedProperties", "contentSchema"),
+    }
+)
+_NAMED_SCHEMAS = frozenset(
+    {
+        *("properties", "patternProperties", "$defs", "definitions", "dependencies"),
+        "dependentSchemas",
+    }
+)
 _BASE = ""
 
 
@@ -53,6 +66,10 @@ class Document:
         self._dynamic: dict[str, int] = {}
         self._targets: dict[tuple[str, str], int] = {}
         self._bases: dict[int, tuple[str, bool]] = {}
+        self._order: dict[int, int] = {}
+        # Draft 7 lets contentEncoding and contentMediaType be asserted, later ones do not.
+        declared = root.get("$schema") if isinstance(root, dict) else None
+        self.asserts_content = isinstance(declared, str) and "draft-07" in declared
         self._index(root, "#", _BASE, True)
 
     def number(self, schema: Any, pointer: str, parent: Place | None = None) -> int:
@@ -71,30 +88,33 @@ class Document:
         return found
 
     def _index(self, node: Any, pointer: str, base: str, siblings: bool) -> None:
-        """Note the addresses of everything below a node; iterative because documents nest."""
-        pending: list[tuple[Any, str, str, bool, bool]] = [(node, pointer, base, siblings, True)]
+        """Note the addresses of the schemas below a node, in the order of the text; iterative
+        because documents nest."""
+        pending = [(node, pointer, base, siblings, True)]
         self._resources[base] = (node, pointer, siblings)
         while pending:
-            node, pointer, base, siblings, named = pending.pop()
+            node, pointer, base, siblings, is_schema = pending.pop()
             if isinstance(node, list):
                 pending += [
                     (item, pointer_to(pointer, place), base, siblings, True)
-                    for place, item in enumerate(node)
+                    for place, item in reversed([*enumerate(node)])
                 ]
             if not isinstance(node, dict):
                 continue
-            if named:
+            if is_schema:
                 base, siblings = self._names(node, pointer, base, siblings)
-            self._bases[id(node)] = (base, siblings)
-            for key, value in node.items():
-                if not (named and key in _NO_SCHEMAS):
-                    holds_names = named and key in (
-                        *("properties", "patternProperties", "$defs", "definitions"),
-                        *("dependencies", "dependentSchemas"),
-                    )
-                    pending.append(
-                        (value, pointer_to(pointer, key), base, siblings, not holds_names)
-                    )
+                self._bases[id(node)] = (base, siblings)
+                self._order[id(node)] = len(self._order)
+            pending += [
+                (value, pointer_to(pointer, key), base, siblings, key not in names_below)
+                for names_below in [_NAMED_SCHEMAS if is_schema else frozenset[str]()]
+                for key, value in reversed(node.items())
+                if not is_schema or key in _SCHEMAS or key in names_below
+            ]
+
+    def place_in_text(self, schema: Any) -> int:
+        """Where a schema stands among those of the document; behind them where it was made up."""
+        return self._order.get(id(schema), len(self._order))
 
     def _names(self, node: Schema, pointer: str, base: str, siblings: bool) -> tuple[str, bool]:
         """Enter a schema's own address and anchors; what is below is relative to it."""

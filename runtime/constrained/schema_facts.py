@@ -35,6 +35,7 @@ from .schema_report import Report
 KINDS = ("null", "boolean", "number", "string", "array", "object")
 _MAX_BRANCHES = 400
 _MAX_STEPS = 4_000
+_MAX_LOOSE = 32
 
 
 class _TooManyError(Exception):
@@ -54,7 +55,7 @@ class Facts:
         self._branches: dict[tuple[Goal, str], list[Branch]] = {}
         self._clauses: dict[tuple[Literal, str], list[Alternatives]] = {}
         self._parents: dict[int, int | None] = {}
-        self._disjoint: dict[tuple[int, int], bool] = {}
+        self._disjoint: dict[tuple[int, int, str], bool] = {}
         self._opened: set[Goal] = set()
         self.loose = False
         self._spent = 0
@@ -87,16 +88,19 @@ class Facts:
         return self._branches[key]
 
     def _loosely(self, goal: Goal, kind: str) -> list[Branch]:
-        """The alternatives when oneOf is taken for anyOf."""
+        """The alternatives when oneOf is taken for anyOf, and where that does not help when
+        conditions past the first few choices are left out."""
         before, kept, self.loose, self._clauses = self.loose, self._clauses, True, {}
         try:
             return list(self._expanded(goal, kind))
-        except _TooManyError as error:
-            refuse(error.pointer, error.message)
+        except _TooManyError:
+            return list(self._expanded(goal, kind, most=_MAX_LOOSE))
         finally:
             self.loose, self._clauses = before, kept
 
-    def _expanded(self, goal: Goal, kind: str) -> Iterator[Branch]:
+    def _expanded(self, goal: Goal, kind: str, most: int | None = None) -> Iterator[Branch]:
+        """most: with so many alternatives no further choice is made, and what it asks is left
+        out."""
         start = Branch(kind)
         work: list[tuple[list[Item], Branch, set[Literal], list[Alternatives]]] = [
             (sorted(goal, key=str, reverse=True), start, set(), [])
@@ -104,20 +108,20 @@ class Facts:
         found = steps = 0
         while work:
             steps += 1
-            if steps > _MAX_STEPS:
+            if steps > _MAX_STEPS and most is None:
                 self._too_many(goal)
             pending, branch, seen, choices = work.pop()
             if not self._settle(pending, branch, seen, choices, kind):
                 continue
             if (choices or kind == "object") and self._contradicts(branch):
                 continue
-            if choices:
+            if choices and (most is None or len(work) + found < most):
                 choice = choices.pop(min(range(len(choices)), key=lambda i: len(choices[i])))
                 work += [
                     (items[::-1], branch.copy(), set(seen), list(choices))
                     for items in reversed(choice)
                 ]
-                if len(work) > _MAX_BRANCHES:
+                if len(work) > _MAX_BRANCHES and most is None:
                     self._too_many(goal)
                 continue
             if branch.constants is not None and branch.excluded:
@@ -126,7 +130,7 @@ class Facts:
                 if not branch.constants:
                     continue
             found += 1
-            if found > _MAX_BRANCHES:
+            if found > _MAX_BRANCHES and most is None:
                 self._too_many(goal)
             yield branch
 
@@ -247,31 +251,31 @@ class Facts:
 
     # --- what cannot be ---
 
-    def disjoint(self, one: Literal, other: Literal) -> bool:
-        """Whether surely no value satisfies both."""
-        key = (min(one[0], other[0]), max(one[0], other[0]))
+    def disjoint(self, one: Literal, other: Literal, kind: str) -> bool:
+        """Whether surely no value of a kind satisfies both."""
+        key = (min(one[0], other[0]), max(one[0], other[0]), kind)
         if key not in self._disjoint:
             self._disjoint[key] = False  # what a circle meets
             goal = frozenset({(one[0], True, None), (other[0], True, None)})
-            self._disjoint[key] = self.impossible(goal, 3)
+            self._disjoint[key] = self._impossible_as(kind, goal, 3)
         return self._disjoint[key]
 
     def impossible(self, goal: Goal, depth: int) -> bool:
         """Whether surely no value satisfies a goal; looked at `depth` levels into objects."""
         if depth == 0 or not goal:
             return False
-        for kind in KINDS:
-            for branch in self.branches(goal, kind):
-                self.spend()
-                if kind not in ("object", "array"):
-                    return False
-                if branch.constants is not None or kind == "array":
-                    return False
-                if not any(
-                    self.impossible(self.member_goal(branch, name, None), depth - 1)
-                    for name in branch.required
-                ):
-                    return False
+        return all(self._impossible_as(kind, goal, depth) for kind in KINDS)
+
+    def _impossible_as(self, kind: str, goal: Goal, depth: int) -> bool:
+        for branch in self.branches(goal, kind):
+            self.spend()
+            if kind != "object" or branch.constants is not None:
+                return False
+            if not any(
+                self.impossible(self.member_goal(branch, name, None), depth - 1)
+                for name in branch.required
+            ):
+                return False
         return True
 
     def member_goal(self, branch: Branch, name: str, matching: frozenset[str] | None) -> Goal:

@@ -62,7 +62,7 @@ def one_of(facts: Facts, at: At) -> Iterator[Alternatives]:
     alternatives: Alternatives = []
     for index, part in enumerate(parts):
         others = [other for i, other in enumerate(parts) if i != index]
-        rivals = [] if facts.loose else [o for o in others if not facts.disjoint(part, o)]
+        rivals = [] if facts.loose else [o for o in others if not facts.disjoint(part, o, at.kind)]
         alternatives.append([part, *((other[0], False, None) for other in rivals)])
     yield alternatives
 

@@ -140,9 +140,10 @@ def _candidates(
 
 
 def _declared(branch: Branch) -> dict[str, None]:
-    """Names that any schema of the branch speaks of, in their order."""
+    """Names that any schema of the branch speaks of: properties as they come in the document's
+    text, whatever joins them, then what is only required."""
     names: dict[str, None] = {}
-    for members in branch.members:
+    for members in sorted(branch.members, key=lambda members: members.place):
         names |= dict.fromkeys(members.properties)
     names |= dict.fromkeys(branch.required)
     names |= dict.fromkeys(branch.values)
@@ -196,7 +197,7 @@ def _other_keys(builder: SchemaBuilder, branch: Branch, taken: list[str]) -> lis
     classes = [Keys(machine, frozenset())]
     for pattern, pointer in patterns.items():
         found = builder.pattern(pattern, pointer)
-        classes = [
+        parts = [
             part
             for keys in classes
             if keys.machine is not None
@@ -206,8 +207,10 @@ def _other_keys(builder: SchemaBuilder, branch: Branch, taken: list[str]) -> lis
             )
             if part.machine is not None and not part.machine.empty
         ]
-        if len(classes) > _MAX_CLASSES:
-            refuse(pointer, "too many combinations of patterns may match one name")
+        if len(parts) <= _MAX_CLASSES:
+            classes = parts
+        else:
+            builder.report.superset(pointer, "too many combinations of patterns match one name")
     if closed:
         classes = [keys for keys in classes if keys.matching]
     return [keys for keys in classes if keys.machine is not None and not keys.machine.empty]
@@ -303,18 +306,7 @@ def _plain(builder: SchemaBuilder, members: list[Member], extra: Expr | None) ->
             return lit("{}")
         return text.separated(extra, 0, None, opening="{", closing="}")
     tail: Expr = EMPTY if extra is None else Repeat(seq(lit(","), extra), 0, None)
-    between = tail if builder.any_order else EMPTY
-    # after[i]: members i and on when something stands before them. A rule each, so that the size
-    # stays linear in the number of members.
-    after = [tail]
-    for member in reversed(members):
-        item = seq(lit(","), member.expr)
-        after.append(seq(between, item if member.required else optional(item), after[-1]))
-        if len(members) > 1 and (not member.required or between is not EMPTY):
-            name = builder.fresh("members")
-            builder.rules[name] = after[-1]
-            after[-1] = Ref(name)
-    after.reverse()
+    after = _behind_each(builder, members, tail)
     options: list[Expr] = []
     if extra is not None and builder.any_order:
         options.append(seq(extra, after[0]))
@@ -325,6 +317,30 @@ def _plain(builder: SchemaBuilder, members: list[Member], extra: Expr | None) ->
     if extra is not None and not builder.any_order:
         options.append(seq(extra, tail))
     return seq(lit("{"), alt([*options, EMPTY]), lit("}"))
+
+
+def _behind_each(builder: SchemaBuilder, members: list[Member], tail: Expr) -> list[Expr]:
+    """What may follow where members i and on are left and something stands before them. A rule
+    each, so that the size stays linear in the number of members."""
+    between = tail if builder.any_order else EMPTY
+    # Others stand before the next declared member, never behind those that are skipped: each text
+    # is read in one way.
+    rest: Expr = EMPTY if builder.any_order else tail
+    after = [tail]
+    for member in reversed(members):
+        item = seq(lit(","), member.expr)
+        if member.required:
+            rest = seq(item, after[-1])
+        elif between is EMPTY:
+            rest = seq(optional(item), after[-1])
+        else:
+            rest = alt([seq(item, after[-1]), rest])
+        if len(members) > 1 and (not member.required or between is not EMPTY):
+            name = builder.fresh("members")
+            builder.rules[name] = rest
+            rest = Ref(name)
+        after.append(seq(between, rest))
+    return after[::-1]
 
 
 def _stepwise(
@@ -345,6 +361,8 @@ def _stepwise(
         refuse(branch.size_pointer, "counting these members needs too many states")
     name = builder.fresh("members")
     done = places - 1
+    # Others stand before the next declared member, never behind those that are skipped.
+    skipping = " skipped" if builder.any_order and extra is not None and not permuted else ""
     for place in range(places):
         for count in range(cap + 1):
             options: list[Expr] = []
@@ -358,16 +376,18 @@ def _stepwise(
                     following = Ref(f"{name} {after} {min(count + 1, cap)}")
                     options.append(seq(comma, member.expr, following))
                 if not permuted and not member.required:
-                    options.append(Ref(f"{name} {after} {count}"))
+                    options.append(Ref(f"{name} {after} {count}{skipping}"))
             left = [m for i, m in enumerate(members) if not place >> i & 1]
             through = not any(m.required for m in left) if permuted else place == done
+            if through:
+                options += _ending(count, comma, last, low, high, members)
+            if skipping:
+                builder.rules[f"{name} {place} {count}{skipping}"] = alt(options)
             if extra is not None and not full and (builder.any_order or through):
                 # Names may repeat: another of them counts once only, towards the least number.
                 counts = count + 1 if high is not None or count < low else count
                 following = Ref(f"{name} {place} {max(min(counts, cap), 1)}")
                 options.append(seq(comma, extra, following))
-            if through:
-                options += _ending(count, comma, last, low, high, members)
             builder.rules[f"{name} {place} {count}"] = alt(options)
     return seq(lit("{"), Ref(f"{name} 0 0"), lit("}"))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .formats import WITHOUT_RULES
+from .formats import BASE64, WITHOUT_RULES
 from .numbers import Bound
 from .schema_branch import (
     Alternatives,
@@ -142,6 +142,9 @@ def _number_items(facts: Facts, at: At) -> Iterator[tuple[Item, Item]]:
     ):
         for keyword in (plain, sharp):
             if keyword in schema and not isinstance(schema[keyword], bool):
+                if _says_nothing(schema[keyword], upper):
+                    yield (lambda branch: True), (lambda branch: False)
+                    continue
                 value = number_of(schema, keyword, pointer)
                 # Draft 4 says `exclusiveMinimum: true` beside `minimum`.
                 exclusive = keyword == sharp or schema.get(sharp) is True
@@ -157,6 +160,13 @@ def _number_items(facts: Facts, at: At) -> Iterator[tuple[Item, Item]]:
                 lambda b, s=step, w=where: b.steps.append((s, w)) or True,  # type: ignore[misc]
                 lambda b, s=step, w=where: b.no_steps.append((s, w)) or True,  # type: ignore[misc]
             )
+
+
+def _says_nothing(bound: Any, upper: bool) -> bool:
+    """Whether no number that we write, all of them below 10^118, is beyond a bound."""
+    if not isinstance(bound, (int, float)):
+        return False
+    return bound > 1e118 if upper else bound < -1e118
 
 
 def sizes(facts: Facts, at: At, noun: str) -> Iterator[tuple[Item, Item]]:
@@ -184,6 +194,22 @@ def _string_items(facts: Facts, at: At) -> Iterator[tuple[Item, Item]]:
     kind, where = at.schema.get("format"), at.pointer("format")
     if isinstance(kind, str) and kind not in WITHOUT_RULES:
         yield of_format(kind, where, True), of_format(kind, where, False)
+    if facts.document.asserts_content:
+        yield from _content_items(facts, at)
+
+
+def _content_items(facts: Facts, at: At) -> Iterator[tuple[Item, Item]]:
+    if at.schema.get("contentEncoding") == "base64":
+        where = at.pointer("contentEncoding")
+        facts.report.enforced(where)
+        yield of_pattern(BASE64, where, True), of_pattern(BASE64, where, False)
+    if at.schema.get("contentMediaType") == "application/json":
+        where, what = at.pointer("contentMediaType"), "JSON inside a string"
+
+        def untold(branch: Branch) -> bool:
+            return unsaid(facts, where, what)
+
+        yield untold, untold
 
 
 def strings(facts: Facts, at: At) -> Iterator[Alternatives]:

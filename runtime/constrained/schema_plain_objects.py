@@ -38,6 +38,7 @@ def _members_of(facts: Facts, at: At) -> Members | None:
         if "additionalProperties" in schema
         else None,
         facts.owners(at.owner),
+        facts.document.place_in_text(schema),
     )
 
 

@@ -45,6 +45,10 @@ class Report:
             state: State = "described" if keyword in ANNOTATIONS else "enforced"
             self._entries.setdefault(where, Entry(where, state))
 
+    def enforced(self, pointer: str) -> None:
+        """A keyword that only describes in other drafts."""
+        self._entries[pointer] = Entry(pointer, "enforced")
+
     def described(self, pointer: str, reason: str) -> None:
         self._entries[pointer] = Entry(pointer, "described", reason)
 

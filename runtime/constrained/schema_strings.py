@@ -10,8 +10,9 @@ from ..errors import RequestError
 from . import automaton, charset
 from . import json_text as text
 from .automaton import Automaton
+from .ecma_regex import python_pattern
 from .expr import NEVER, Chars, Expr, Repeat, chars
-from .formats import EXACT, PATTERNS
+from .formats import EXACT, format_pattern
 from .limits import GrammarLimits
 from .regex import Pattern, lookaheads, parse, search
 from .schema_branch import Branch
@@ -56,21 +57,18 @@ def conditions(
         if (source, pointer) not in (holds if positive else fails):
             (holds if positive else fails).append((source, pointer))
     for name, pointer, positive in branch.formats:
-        if name not in PATTERNS:
+        pattern = format_pattern(name, builder.closed)
+        if pattern is None:
             builder.report.described(pointer, f"the format {name!r} is not known")
             if not positive:
                 fails.append(("", pointer))  # every string has it
         elif positive:
-            holds.append((format_pattern(name), pointer))
+            holds.append((pattern, pointer))
         elif name in EXACT:
-            fails.append((format_pattern(name), pointer))
+            fails.append((pattern, pointer))
         else:
             builder.report.superset(pointer, f"the negation of format {name!r} cannot be enforced")
     return holds, fails
-
-
-def format_pattern(name: str) -> str:
-    return f"^(?:{PATTERNS[name]})$"
 
 
 def string_automaton(builder: SchemaBuilder, branch: Branch) -> Automaton:
@@ -102,7 +100,7 @@ def _found(builder: SchemaBuilder, source: str, pointer: str) -> Automaton | Non
 def _is_checkable(source: str) -> bool:
     """Whether a finished value can be held against a pattern: `jsonschema` does so with `re`."""
     try:
-        re.compile(source)
+        re.compile(python_pattern(source))
     except (re.error, OverflowError, RecursionError):
         return False
     return True
@@ -129,7 +127,7 @@ def _of_length(builder: SchemaBuilder, machine: Automaton, branch: Branch) -> Au
 @lru_cache(maxsize=512)
 def pattern_automaton(source: str, limits: GrammarLimits) -> Automaton:
     """The strings in which a pattern is found. Raises RequestError("grammar")."""
-    parsed = parse(source, limits)
+    parsed = parse(python_pattern(source), limits)
     result = None
     for branch in parsed.branches:
         ahead, rest = lookaheads(branch)
@@ -150,7 +148,7 @@ def _direct(source: str, low: int, high: int | None, limits: GrammarLimits) -> E
     try:
         if low == 0 and high is None:
             return _unbounded(source, limits)
-        parsed = _with_length(parse(source, limits), low, high)
+        parsed = _with_length(parse(python_pattern(source), limits), low, high)
         if parsed is None:
             return None
         return (
@@ -166,7 +164,7 @@ def _direct(source: str, low: int, high: int | None, limits: GrammarLimits) -> E
 def _unbounded(source: str, limits: GrammarLimits) -> Expr:
     """Kept, because dates and the like come up in many places of a schema and of many schemas:
     one expression for all of them is also compiled once."""
-    return search(parse(source, limits), text.write_chars, text.ANY_CHARS, limits)
+    return search(parse(python_pattern(source), limits), text.write_chars, text.ANY_CHARS, limits)
 
 
 def _with_length(parsed: Pattern, low: int, high: int | None) -> Pattern | None:

@@ -6,12 +6,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from .formats import PATTERNS
+from .formats import format_pattern
 from .schema_arrays import item_goal
 from .schema_branch import Branch, Contained, Goal, Present, exact, type_of
 from .schema_facts import KINDS
 from .schema_objects import matching_patterns, member_goal
-from .schema_strings import format_pattern
 
 if TYPE_CHECKING:
     from .schema import SchemaBuilder
@@ -84,9 +83,9 @@ class Values:
     def _string(self, branch: Branch, value: str) -> bool:
         conditions = [(source, pointer, holds) for source, pointer, holds in branch.patterns]
         conditions += [
-            (format_pattern(name), pointer, holds)
+            (pattern, pointer, holds)
             for name, pointer, holds in branch.formats
-            if name in PATTERNS
+            if (pattern := format_pattern(name, self._builder.closed)) is not None
         ]
         return all(
             self._builder.pattern(source, pointer).accepts(value) is holds
