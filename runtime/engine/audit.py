@@ -38,6 +38,10 @@ class Auditor:
         self._checked_s = cache.clock()
         self._num_in_a_row = 0
 
+    def stats(self) -> dict[str, float]:
+        """Counters."""
+        return {"violations": self.num_violations, "regained_slots": self.num_regained}
+
     def prove(self) -> None:
         """Raise InvariantError unless every slot has one owner and every lease its sequence."""
         running = self._scheduler.running

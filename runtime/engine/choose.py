@@ -68,6 +68,14 @@ class Chooser:
             bits[:num_real_tokens] = 1
             self._real = np.packbits(bits, bitorder="little").view(np.int32)
 
+    def stats(self) -> dict[str, float]:
+        """Counters."""
+        return {
+            "masks": self.num_masks,
+            "mask_seconds": self.mask_s,
+            "unfinished_masks": self.num_unfinished_masks,
+        }
+
     def choose(self, seqs: list[Sequence], logits: torch.Tensor) -> list[Choice]:
         """One token, or none yet, for each of `seqs` that did not fail. logits: [seqs, columns]."""
         seqs, masks, logits, unfinished = self._allowed(seqs, logits)

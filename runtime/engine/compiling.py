@@ -65,6 +65,14 @@ class GrammarThreads:
     def __contains__(self, sid: int) -> bool:
         return sid in self._jobs
 
+    def stats(self) -> dict[str, float]:
+        """Counters, and how many wait."""
+        return {
+            "compiling": len(self._jobs),
+            "grammars_compiled": self.num_compiled,
+            "grammar_compile_seconds": self.compile_s,
+        }
+
     def start(self, seq: Sequence, constraint: Constraint) -> None:
         """Begin to compile. Raises RequestError when too many compilations hang."""
         if self.num_hung >= _MAX_HUNG:
@@ -107,6 +115,23 @@ class GrammarThreads:
                 found.append((job.seq, result))
         found.extend(self._expired())
         return found
+
+    def ready_ones(
+        self, wait_s: float, look_ahead: Callable[[Sequence], None]
+    ) -> list[tuple[Sequence, Exception | None]]:
+        """`collect`, with a matcher for each sequence that may run now; or why it may not.
+        look_ahead: gives a sequence what its grammar forces from the very beginning."""
+        through: list[tuple[Sequence, Exception | None]] = []
+        for seq, result in self.collect(wait_s):
+            error = result if isinstance(result, Exception) else None
+            if not isinstance(result, Exception):
+                try:
+                    seq.matcher = result.matcher()
+                    look_ahead(seq)
+                except Exception as defect:
+                    error = defect
+            through.append((seq, error))
+        return through
 
     def _expired(self) -> list[tuple[Sequence, Grammar | Exception]]:
         now_s = self._clock()

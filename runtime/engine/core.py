@@ -6,12 +6,10 @@ Driven by engine/process.py (a ZeroMQ loop) and, in one process, by branchline/e
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
@@ -29,13 +27,12 @@ from .audit import Auditor
 from .choose import Chooser
 from .compiling import Compiler, GrammarThreads
 from .config import EngineConfig
-from .embedding import pool, state_positions
-from .forward import Runner, compute, split_rows
-from .inputs import logit_positions
+from .forward import Runner
 from .inspection import dump_tree, inspect
 from .intake import Intake
 from .loading import build_cache, build_tiers, load_compiler, load_runner, load_tokenizer
 from .overlap import Overlap
+from .passes import Passes
 from .reporting import failure_of, progress_of, tier_stats
 from .speculating import Drafter, PromptLookup, Speculator
 from .succession import Succession
@@ -146,6 +143,7 @@ class EngineCore:
         self._speculator = Speculator(
             drafter or PromptLookup(), config.speculation, config.draft_tokens
         )
+        self._passes = Passes(self.runner, self.scheduler, self._speculator, self._blame)
         self._counts = dict.fromkeys(_COUNTED, 0)
 
     # --- commands ---------------------------------------------------------------------------
@@ -232,31 +230,16 @@ class EngineCore:
     def stats(self) -> dict[str, float]:
         """Counters since the start, and gauges of the moment."""
         return {
-            "running": len(self.scheduler.running),
-            "waiting": len(self.scheduler.waiting),
-            "compiling": len(self._compiling),
-            "num_slots": self.allocator.num_slots,
-            "free_slots": self.allocator.num_free,
-            "cached_tokens": self.cache.num_tokens,
-            "evictable_tokens": self.cache.num_evictable,
-            "cache_nodes": self.cache.num_nodes,
-            "evicted_tokens": self.cache.num_evicted_total,
-            "hit_tokens": self.scheduler.num_hit_tokens,
+            **self.scheduler.stats(),
             **tier_stats(self.tier),
-            "retractions": self.scheduler.num_retractions,
-            "grammars_compiled": self._compiling.num_compiled,
-            "grammar_compile_seconds": self._compiling.compile_s,
-            "masks": self._chooser.num_masks,
-            "mask_seconds": self._chooser.mask_s,
-            "unfinished_masks": self._chooser.num_unfinished_masks,
+            **self._compiling.stats(),
+            **self._chooser.stats(),
             "most_mask_work": self._taker.held.most_spent,
             "drafted_tokens": self._speculator.num_guessed,
             "accepted_tokens": self._speculator.num_right,
             "steps_ahead": self._overlap.num_ahead,
-            "sessions": self.leases.num_sessions,
-            "pinned_tokens": self.leases.num_pinned,
-            "violations": self._auditor.num_violations,
-            "regained_slots": self._auditor.num_regained,
+            **self.leases.stats(),
+            **self._auditor.stats(),
             **self._counts,
         }
 
@@ -319,26 +302,9 @@ class EngineCore:
         if not scheduled and not self._taker.held:
             return
         self._count_step(sum(chunk.end - chunk.start for chunk in scheduled))
-        device = self.runner.device
-        if chunks := [chunk for chunk in scheduled if chunk.seq.embed]:
-            positions = [state_positions(chunk) for chunk in chunks]
-            computed = compute(self.runner.embed, device, chunks, positions, self._blame)
-            for chunk in computed.chunks:
-                self.scheduler.settle(chunk)
-            for seq in pool(computed):
-                self._report(seq, [], None, Finish("length"))
-        turns, rows = list[Turn](), torch.empty(0, 0)
-        if chunks := [chunk for chunk in scheduled if not chunk.seq.embed]:
-            positions = [logit_positions(chunk) for chunk in chunks]
-            is_decode = all(chunk.start == chunk.seq.num_tokens - 1 for chunk in chunks)
-            started_s = time.perf_counter()
-            computed = compute(self.runner.forward, device, chunks, positions, self._blame)
-            if is_decode:
-                num_tokens = sum(chunk.end - chunk.start for chunk in chunks)
-                self._speculator.note_step(num_tokens, time.perf_counter() - started_s)
-            for chunk in computed.chunks:
-                self.scheduler.settle(chunk)
-            turns, rows = split_rows(computed), computed.rows
+        for seq in self._passes.embed(scheduled):
+            self._report(seq, [], None, Finish("length"))
+        turns, rows = self._passes.forward(scheduled)
         turns, rows = self._taker.held.join(turns, rows)
         if self._overlap.begin(turns, rows):
             return
@@ -355,17 +321,12 @@ class EngineCore:
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run."""
         busy = self.scheduler.running or len(self.scheduler.waiting)
-        for seq, result in self._compiling.collect(0.0 if busy else _GRAMMAR_WAIT_S):
-            if isinstance(result, Exception):
-                self._report_failure(seq, result)
-                continue
-            try:
-                seq.matcher = result.matcher()
-                self._taker.look_ahead(seq)
-            except Exception as error:
-                self._report_failure(seq, error)
-            else:
+        wait_s = 0.0 if busy else _GRAMMAR_WAIT_S
+        for seq, error in self._compiling.ready_ones(wait_s, self._taker.look_ahead):
+            if error is None:
                 self.scheduler.submit(seq)
+            else:
+                self._report_failure(seq, error)
 
     def _conclude(self, turn: Turn, num_running: int) -> None:
         """Settle what a sequence took in this step, and report it. Tokens that were taken and

@@ -11,13 +11,17 @@ from collections.abc import Mapping
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from .. import sampling
 from ..errors import RequestError
-from ..protocol import Submit
+from ..protocol import SamplingParams, Submit
+from ..radix_cache.node import TokenIds
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import StopChecker
 from ..tokenizer import Tokenizer
+
+_PromptIds = npt.NDArray[np.int64]
 
 
 class Intake:
@@ -52,13 +56,30 @@ class Intake:
             for token_id in tokenizer.special_ids
         }
         self._num_taken = 0
+        # The calls of a program are asked for alike, and checking takes longer than comparing.
+        self._sound: SamplingParams | None = None
         self._seeds = random.Random(seed)
 
     def take(self, submit: Submit) -> Sequence:
         """Raises RequestError when the sequence can never be served."""
+        ids = np.array(submit.input_ids, np.int64)
+        self._check_ids(ids)
+        return self._take(submit, ids)
+
+    def take_behind(self, submit: Submit, kept: TokenIds) -> Sequence:
+        """`take` of a prompt that goes on from tokens which were taken or sampled before;
+        `input_ids` has only what is new. Raises RequestError likewise."""
+        new = np.array(submit.input_ids, np.int64)
+        if len(new):
+            self._check_ids(new)
+        return self._take(submit, np.concatenate([kept, new]))
+
+    def _take(self, submit: Submit, ids: _PromptIds) -> Sequence:
         params = submit.sampling
-        ids = self._prompt(submit)
-        sampling.check(params, self.vocab_size)
+        self._check_length(submit, len(ids))
+        if params != self._sound:
+            sampling.check(params, self.vocab_size)
+            self._sound = params
         if submit.logprobs is not None:
             sampling.check_logprobs(submit.logprobs, len(ids))
         if submit.embed is not None:
@@ -93,7 +114,7 @@ class Intake:
             quiet=submit.quiet,
             embed=submit.embed,
             sampling_state=sampling.SamplingState(
-                params, submit.input_ids, self.vocab_size, stop.stop_ids, submit.logprobs
+                params, ids, self.vocab_size, stop.stop_ids, submit.logprobs
             ),
         )
 
@@ -118,8 +139,7 @@ class Intake:
             quota for name, quota in self._quotas.items() if name != namespace
         )
 
-    def _prompt(self, submit: Submit) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        ids = np.array(submit.input_ids, np.int64)
+    def _check_ids(self, ids: _PromptIds) -> None:
         if not len(ids):
             raise RequestError("invalid_request", "the prompt has no tokens", pointer="/prompt")
         if ids.min() < 0 or ids.max() >= self.vocab_size:
@@ -129,16 +149,17 @@ class Intake:
                 f"token id {wrong} in the prompt is outside the vocabulary of {self.vocab_size}",
                 pointer="/prompt",
             )
+
+    def _check_length(self, submit: Submit, num_tokens: int) -> None:
         num_new = min(1, submit.sampling.max_new_tokens)
         for holds, what in (
             (self._context_length, "the context holds"),
             (self._slots_for(submit.namespace), "the KV pool holds"),
         ):
-            if len(ids) + num_new > holds:
+            if num_tokens + num_new > holds:
                 raise RequestError(
                     "context_length",
-                    f"the prompt has {len(ids)} tokens, with {num_new} to generate at least, "
+                    f"the prompt has {num_tokens} tokens, with {num_new} to generate at least, "
                     f"but {what} {holds}; shorten the prompt",
                     pointer="/prompt",
                 )
-        return ids

@@ -54,10 +54,10 @@ class Succession:
 
     def _next(self, seq: Sequence, num_kept: int) -> Sequence | None:
         call = seq.then[0]
-        heir = self._intake.take(
+        heir = self._intake.take_behind(
             Submit(
                 sid=seq.sid,
-                input_ids=[*seq.ids[:num_kept].tolist(), *call.input_ids],
+                input_ids=call.input_ids,
                 sampling=call.sampling,
                 constraint=call.constraint,
                 logprobs=call.logprobs,
@@ -68,7 +68,8 @@ class Succession:
                 program=seq.program,
                 then=seq.then[1:],
                 quiet=seq.quiet,
-            )
+            ),
+            seq.ids[:num_kept],
         )
         if heir.constraint is not None:
             grammar = self._grammars.ready(heir.constraint, heir.max_new_tokens)

@@ -21,16 +21,14 @@ class Speller:
     def __init__(self, tokenizer: Tokenizer, max_stretches: int = 1_024) -> None:
         self._tokenizer = tokenizer
         self._max_stretches = max_stretches
-        self._known: OrderedDict[tuple[bool, tuple[tuple[str, bool], ...]], list[int]] = (
-            OrderedDict()
-        )
+        self._known: OrderedDict[tuple[bool, tuple[Text, ...]], list[int]] = OrderedDict()
 
     def spell(self, stretch: list[Text], *, at_start: bool) -> list[int]:
         """The ids of neighbouring texts: `Tokenizer.encode` of them at the start of a prompt, or
         behind tokens. May raise RequestError."""
         # A Tokens part in front says that this is no start.
         before: list[Part] = [] if at_start else [Tokens([])]
-        key = at_start, tuple((part.text, part.markup) for part in stretch)
+        key = at_start, tuple(stretch)
         ids = self._known.get(key)
         if ids is None:
             ids = self._known[key] = self._tokenizer.encode([*before, *stretch])

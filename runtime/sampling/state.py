@@ -6,7 +6,7 @@ Made by the scheduler for each sequence; `append` is called for every token that
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ class SamplingState:
     def __init__(
         self,
         params: SamplingParams,
-        prompt_ids: Sequence[int],
+        prompt_ids: Iterable[int],
         vocab_size: int,
         eos_ids: Iterable[int] = (),
         logprobs: LogprobParams | None = None,
@@ -58,8 +58,9 @@ class SamplingState:
         self.bias_ids = np.array(list(params.logit_bias), dtype=np.int64)
         self.bias = np.array(list(params.logit_bias.values()), dtype=np.float32)
         self.seen = TokenCounts(prompt_ids if self.penalized else ())
-        # A stream of its own makes a seeded sequence independent of what runs beside it.
-        self._random = random.Random(params.seed)
+        # A stream of its own makes a seeded sequence independent of what runs beside it. Starting
+        # one takes longer than all else here, and who takes the likeliest token never needs it.
+        self._random: random.Random | None = None
         # Names the stream where tokens are drawn on a device, which computes its own numbers.
         self.noise_seed = random.getrandbits(63) if params.seed is None else params.seed
 
@@ -69,11 +70,13 @@ class SamplingState:
         self.num_new_tokens += 1
         if self.penalized:
             self.seen.add(token_id)
-        if not sampled:
+        if not sampled and not self.greedy:
             self.draw()
 
     def draw(self) -> float:
         """The next number of the sequence's random stream, in [0, 1)."""
+        if self._random is None:
+            self._random = random.Random(self.params.seed)
         return self._random.random()
 
     @property

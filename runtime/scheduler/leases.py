@@ -62,6 +62,10 @@ class LeaseTable:
         """Tokens under pins; those that two pins share count twice."""
         return sum(pin.num_tokens for pin in self._pins.values())
 
+    def stats(self) -> dict[str, float]:
+        """What there is of both now."""
+        return {"sessions": self.num_sessions, "pinned_tokens": self.num_pinned}
+
     # --- sessions -----------------------------------------------------------------------------
 
     def begin(self, session: int, program: int, namespace: str, ttl_s: float) -> None:

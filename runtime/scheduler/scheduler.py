@@ -70,6 +70,22 @@ class Scheduler:
         cache.listeners.append(self._history)
         self._stalled = False
 
+    def stats(self) -> dict[str, float]:
+        """Sequences, slots and what the tree holds, as of now; and counters."""
+        allocator, cache = self.kv.allocator, self.kv.cache
+        return {
+            "running": len(self.running),
+            "waiting": len(self.waiting),
+            "num_slots": allocator.num_slots,
+            "free_slots": allocator.num_free,
+            "cached_tokens": cache.num_tokens,
+            "evictable_tokens": cache.num_evictable,
+            "cache_nodes": cache.num_nodes,
+            "evicted_tokens": cache.num_evicted_total,
+            "hit_tokens": self.num_hit_tokens,
+            "retractions": self.num_retractions,
+        }
+
     def submit(self, seq: Sequence) -> None:
         """Queue a sequence. Alone in the pool it must fit."""
         self.waiting.add(seq)

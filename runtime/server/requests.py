@@ -59,7 +59,7 @@ class SequenceRequest(ABC):
     """
 
     num_sequences: int
-    # The prompt as a session would hold it; known once it was prepared.
+    # The prompt as a session would hold it, once it was prepared; where one is wanted.
     held: HeldPrompt
 
     @abstractmethod
@@ -135,7 +135,8 @@ class GenerateRequest(SequenceRequest):
         request = self._request
         prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
         self._prompt_ids = prompt_ids
-        self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
+        if request.keep_as is not None:
+            self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
         validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
         max_new_tokens = min(request.sampling.max_new_tokens, context_limit - len(prompt_ids))
         constraint = request.constraint
@@ -214,7 +215,8 @@ class GenerateRequest(SequenceRequest):
     ) -> list[FrontMessage]:
         """The output stands."""
         messages: list[FrontMessage] = []
-        if index == 0 and self._request.keep_output and output.token_ids:
+        is_held = self._request.keep_as is not None and self._request.keep_output
+        if index == 0 and is_held and output.token_ids:
             self.held = HeldPrompt(array("i", prompt_ids + output.token_ids))
         self._num_unfinished -= 1
         self._add_chunk(messages, index, rest)
