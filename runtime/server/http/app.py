@@ -28,6 +28,7 @@ from . import (
     ollama,
     ollama_embed,
     ollama_fields,
+    ollama_models,
     responses,
     responses_fields,
     tokens,
@@ -68,10 +69,11 @@ _STRUCTS: list[type[Struct]] = [
     ollama.OllamaAnswer,
     ollama_embed.OllamaEmbed,
     ollama_embed.OllamaEmbedded,
-    ollama.OllamaTags,
-    ollama.OllamaShow,
-    ollama.OllamaShown,
-    ollama.OllamaVersion,
+    ollama_models.OllamaTags,
+    ollama_models.OllamaProcesses,
+    ollama_models.OllamaShow,
+    ollama_models.OllamaShown,
+    ollama_models.OllamaVersion,
     completions.CompletionRequest,
     completions.Completion,
     embeddings.EmbeddingRequest,
@@ -118,6 +120,7 @@ def build_router(link: Link, metrics: Metrics) -> FastAPI:
     embeddings.add_embedding_routes(app, link, metrics)
     anthropic.add_anthropic_routes(app, link, metrics)
     ollama.add_ollama_routes(app, link, metrics)
+    ollama_models.add_ollama_model_routes(app, link)
     ollama_embed.add_ollama_embed_routes(app, link, metrics)
     tokens.add_token_routes(app, link)
     native.add_native_routes(app, link, metrics)

@@ -1,12 +1,11 @@
-"""Ollama's API: /api/chat, /api/generate, /api/tags, /api/show, /api/version. Streams are lines of
-JSON, and on unless the request says otherwise."""
+"""Ollama's API: /api/chat and /api/generate. Streams are lines of JSON, and on unless the request
+says otherwise."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,10 +13,10 @@ from fastapi import FastAPI, Request
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
-from ...protocol import Chunk, Done, Generate, ModelInfo
+from ...protocol import Chunk, Done, Generate
 from . import body as bodies
 from .answer import LINES, EventStream, complete
-from .errors import ApiError, OllamaErrorBody
+from .errors import OllamaErrorBody
 from .link import Arrival, Link
 from .metrics import Metrics
 from .ollama_fields import NAMES, OllamaChat, OllamaGenerate, chat_call, generate_call
@@ -69,66 +68,8 @@ class OllamaAnswer(Struct, kw_only=True):
     eval_duration: int | UnsetType = UNSET
 
 
-class OllamaVersion(Struct, frozen=True):
-    """This server's version."""
-
-    version: str
-
-
-class OllamaDetails(Struct, frozen=True):
-    """What is known of the model."""
-
-    family: str
-    families: list[str]
-    format: str = "safetensors"
-    parent_model: str = ""
-    parameter_size: str = ""
-    quantization_level: str = ""
-
-
-class OllamaModel(Struct, frozen=True):
-    """A model that is served."""
-
-    name: str
-    model: str
-    modified_at: str
-    details: OllamaDetails
-    size: int = 0
-    digest: str = ""
-
-
-class OllamaTags(Struct, frozen=True):
-    """All of them."""
-
-    models: list[OllamaModel]
-
-
-class OllamaShow(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Which model to show; `name` is the older word."""
-
-    model: str | None = None
-    name: str | None = None
-    verbose: bool = False
-
-
-class OllamaShown(Struct, frozen=True):
-    """What is known of it."""
-
-    details: OllamaDetails
-    model_info: dict[str, Any]
-    capabilities: list[str]
-    modified_at: str
-    modelfile: str = ""
-    parameters: str = ""
-    template: str = ""
-
-
-_SHOW: Final = msgspec.json.Decoder(OllamaShow)
-
-
 def add_ollama_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime."""
-    started = _now()
 
     async def answer(
         request: Request, generate: Generate, reading: Reading, model: str, chat: bool
@@ -160,39 +101,6 @@ def add_ollama_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
         model, _ = link.require()
         namespace = request.scope["state"]["namespace"]
         return await answer(request, *generate_call(body, model, namespace), model.name, False)
-
-    @app.get("/api/tags", **describe(OllamaTags, error=OllamaErrorBody, errors=(503,)))
-    async def tags() -> Response:
-        """The models that are served."""
-        model, _ = link.require()
-        card = OllamaModel(model.name, model.name, started, _details(model))
-        return json_response(OllamaTags([card]))
-
-    @app.post(
-        "/api/show",
-        **describe(OllamaShown, body=OllamaShow, error=OllamaErrorBody, errors=(400, 404, 503)),
-    )
-    async def show(request: Request) -> Response:
-        """What is known of a model."""
-        body = await bodies.read(request, _SHOW)
-        model, _ = link.require()
-        asked = body.model or body.name or ""
-        if asked.removesuffix(":latest") not in (model.name, model.path):
-            raise ApiError(404, f"model {asked[:128]!r} not found; there is {model.name!r}")
-        info = {
-            "general.architecture": model.architecture,
-            f"{model.architecture}.context_length": model.context_length,
-            f"{model.architecture}.vocab_size": model.vocab_size,
-        }
-        abilities = ["completion"]
-        if model.role_markup is not None:
-            abilities += ["tools"] + (["thinking"] if model.reasoning_tags is not None else [])
-        return json_response(OllamaShown(_details(model), info, abilities, started))
-
-    @app.get("/api/version", **describe(OllamaVersion, error=OllamaErrorBody, errors=()))
-    async def show_version() -> Response:
-        """This server's version, which is not one of Ollama's."""
-        return json_response(OllamaVersion(version("branchline")))
 
 
 class OllamaWriter:
@@ -261,10 +169,6 @@ class OllamaWriter:
         answer.eval_count = done.usage.completion_tokens
         answer.eval_duration = int((total_s - first_s) * 1e9)
         return answer
-
-
-def _details(model: ModelInfo) -> OllamaDetails:
-    return OllamaDetails(model.architecture, [model.architecture])
 
 
 def _now() -> str:

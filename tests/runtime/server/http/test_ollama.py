@@ -95,4 +95,6 @@ def test_the_model_is_listed_and_shown(asker: Asker) -> None:
     assert shown["model_info"]["Tiny.context_length"] == 8192
     assert "tools" in shown["capabilities"]
     assert asker.post("/api/show", model="llama3").status == 404
+    [loaded] = asker.get("/api/ps").json["models"]
+    assert (loaded["model"], loaded["context_length"]) == (card["model"], 8192)
     assert asker.get("/api/version").json["version"]
