@@ -214,7 +214,13 @@ class ZmqConnection(RequestTable):
     # --- the socket ---
 
     def _send(self, message: protocol.ClientMessage) -> None:
-        frame = protocol.encode(message)
+        try:
+            frame = protocol.encode(message)
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start]
+            raise InvalidRequest(
+                f"a text holds half a surrogate pair, {wrong!r}, which is no character"
+            ) from None
         if len(frame) > protocol.MAX_FRAME_BYTES:
             raise InvalidRequest(
                 f"the request takes {len(frame)} bytes on the wire; at most "

@@ -153,6 +153,12 @@ def test_a_field_out_of_bounds_ends_its_own_request_and_no_other_of_its_client(
     assert len(other.result(60).outputs[0].token_ids) == 300
 
 
+def test_half_a_surrogate_pair_is_refused_before_it_is_sent(connection: ZmqConnection) -> None:
+    with pytest.raises(InvalidRequest, match=r"'\\ud800'"):
+        generate(connection, "hello \ud800")
+    assert generate(connection).outputs
+
+
 def test_a_message_in_several_parts_is_refused(dealer: zmq.Socket[bytes]) -> None:
     dealer.send_multipart([b"", encode(Hello(PROTOCOL_VERSION))])
     answer = front_messages.decode(dealer.recv())
