@@ -38,8 +38,8 @@ def mermaid(traced: TracedState) -> str:
         lines.append(f'    join{number}{{{{"gather"}}}}')
         lines += [f"    n{child.last_node.node_id} -.-> join{number}" for child in gather.children]
         behind = (step.node for step in traced.steps[at:] if step.state is gather.state)
-        if (node := next(filter(None, behind), None)) is not None:
-            lines.append(f"    join{number} -.-> n{node.node_id}")
+        if (follower := next(filter(None, behind), None)) is not None:
+            lines.append(f"    join{number} -.-> n{follower.node_id}")
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,29 @@ def test_texts_become_vectors_of_length_one(runtime: bl.Runtime) -> None:
 
 def test_what_the_runtime_tells_of_itself(runtime: bl.Runtime) -> None:
     assert runtime.get_server_info()["architecture"] == "LlamaForCausalLM"
+
+
+def test_an_engine_streams_the_answer_that_it_gives_whole(model_dir: Path) -> None:
+    options = {"kv_slots": 1024, "num_threads": 1, "attention_backend": "torch"}
+    params = {"max_new_tokens": 6, "temperature": 0.0, "ignore_eos": True}
+    with bl.Engine(str(model_dir), dtype="float32", **options) as engine:
+        asked = ("the quick brown", params)
+        whole = engine.generate(*asked, return_logprob=True)
+        answers = list(engine.generate(*asked, stream=True, return_logprob=True))
+
+        async def streamed() -> list[str]:
+            answers = await engine.async_generate(*asked, stream=True)
+            return [answer["text"] async for answer in answers]
+
+        assert asyncio.run(streamed())[-1] == whole["text"]
+    assert len(answers) > 1
+    assert all(whole["text"].startswith(answer["text"]) for answer in answers)
+    assert answers[-1]["text"] == whole["text"]
+
+    def token_ids(answer: dict[str, Any]) -> list[int]:
+        # The values differ in their last digits: one prompt was computed, the other cached.
+        return [token_id for _, token_id, _ in answer["meta_info"]["output_token_logprobs"]]
+
+    assert token_ids(answers[0]) == token_ids(whole)[: len(token_ids(answers[0]))]
+    assert token_ids(answers[-1]) == token_ids(whole)
+    assert answers[-1]["meta_info"]["finish_reason"] == {"type": "length", "length": 6}

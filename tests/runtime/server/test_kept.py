@@ -31,6 +31,7 @@ PLANS: dict[str, list[list[PlanOp]]] = {
 # deadlines) is bounded elsewhere.
 ROOMS = (
     "branchline.runtime.plans.",
+    "branchline.runtime.protocol",
     "branchline.runtime.server.calls",
     "branchline.runtime.server.programs",
     "branchline.runtime.server.requests",
@@ -70,9 +71,9 @@ def test_ended_instances_of_plans_leave_no_objects(desk: Desk, name: str) -> Non
 def test_a_session_that_is_released_leaves_no_objects(desk: Desk) -> None:
     before = living()
     for number in range(20):
-        asked = generate(f"r{number}", f"hello {number}")
-        desk.ask(replace(asked, keep_as=number + 1))
+        desk.ask(replace(generate(f"r{number}", f"hello {number}"), keep_as=number + 1))
         serve(desk)
     assert living() - before == Counter({"HeldPrompt": 20, "_Session": 20})
     desk.ask(Release(list(range(1, 21))))
+    desk.commands.clear()
     assert living() == before
