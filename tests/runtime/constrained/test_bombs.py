@@ -24,7 +24,8 @@ from bombs import bombs
 
 # Beside the processor time that a process may take: for what surely takes little, and is done here.
 OWN_S = 0.5
-NUM_KNOWN_SLOW = 3
+# One of nested alternatives takes a second here; docs/reliability.md has the figure.
+NUM_KNOWN_SLOW = 1
 
 
 @pytest.fixture
@@ -83,7 +84,6 @@ def test_each_is_compiled_or_refused_within_its_bounds(
     assert ends.total() >= 200
     assert ends.keys() == {"compiled", "grammar"}
     assert min(ends.values()) > 20
-    # xgrammar builds long enums and literals in this process; docs/reliability.md has the figures.
     assert slowest[NUM_KNOWN_SLOW][0] <= OWN_S, slowest[:5]
     assert most <= compiler.limits.max_compile_bytes
     assert connections == []

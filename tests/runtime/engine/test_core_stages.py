@@ -11,7 +11,7 @@ from hash_runner import HashRunner
 from script_grammar import Script, ScriptCompiler, ScriptMatcher, named
 from world import Heard, World
 
-from branchline.runtime.engine import core, forward
+from branchline.runtime.engine import core, forward, passes
 from branchline.runtime.engine.choose import Chooser
 from branchline.runtime.engine.compiling import GrammarThreads
 from branchline.runtime.engine.intake import Intake
@@ -31,8 +31,8 @@ from branchline.runtime.scheduler.waiting import WaitingQueue
 STAGES: list[tuple[object, str]] = [
     (HashRunner, "forward"),
     (forward, "build_batch"),
-    (core, "split_rows"),
-    (core, "logit_positions"),
+    (passes, "split_rows"),
+    (passes, "logit_positions"),
     (core, "progress_of"),
     (Scheduler, "schedule"),
     (Scheduler, "settle"),
@@ -68,7 +68,7 @@ STAGES: list[tuple[object, str]] = [
     (Speculator, "learn"),
     (Speculator, "propose"),
     (Succession, "heir_of"),
-    (Intake, "take"),
+    (Intake, "take_behind"),
     (Overlap, "advance"),
 ]
 SCRIPT = Script([{11}, {12, 13}, {14}, {15}, {16, 17}, {18}], jumps=True)
