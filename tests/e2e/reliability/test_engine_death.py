@@ -18,7 +18,6 @@ from processes import children, runs, seconds_until
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import GenerationError, RuntimeUnavailable
 from branchline.lang.launch import RuntimeProcess
-from branchline.runtime.protocol import Generate, JsonSchema, SamplingParams, Text
 
 # They start a runtime each and wait for real deaths: minutes on a busy machine.
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
@@ -26,59 +25,11 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
 Start = Callable[..., RuntimeProcess]
 
 
-def long_prompt(connection: ZmqConnection) -> Generate:
-    """Several steps of prefill."""
-    return request(connection, "the quick brown fox " * 600, num_tokens=8)
-
-
-def compiling(connection: ZmqConnection) -> Generate:
-    """A grammar that takes a moment."""
-    names = ",".join(f'"p{i}":{{"enum":["a{i}","b{i}"]}}' for i in range(60))
-    schema = f'{{"type":"object","properties":{{{names}}}}}'
-    return Generate(
-        connection.new_rid(),
-        [Text("the")],
-        SamplingParams(max_new_tokens=400),
-        JsonSchema(schema),
-    )
-
-
-POINTS: dict[str, Callable[[ZmqConnection], Generate]] = {
-    "decode": lambda connection: request(connection, num_tokens=ENDLESS),
-    "stream": lambda connection: request(connection, num_tokens=ENDLESS, stream=True),
-    "prefill": long_prompt,
-    "compile": compiling,
-}
-
-
 def serves(connection: ZmqConnection) -> bool:
     try:
         return bool(generate(connection).outputs)
     except RuntimeUnavailable:
         return False
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_every_client_is_told_when_the_engine_is_killed(start: Start, point: str) -> None:
-    """R7: 50 in flight; each gets a typed error at once, and the engine comes back."""
-    process = start()
-    connection = ZmqConnection(process.address)
-    futures = [spawn(connection.complete(POINTS[point](connection))) for _ in range(50)]
-    seconds_until(lambda: num_running(connection) > 0, 60)
-    [engine] = children(process.pid)
-    os.kill(engine, signal.SIGKILL)
-    killed_s = time.monotonic()
-    ends = Counter[str]()
-    for future in futures:
-        try:
-            ends["done" if future.result(10).outputs else "empty"] += 1
-        except RuntimeUnavailable:
-            ends["unavailable"] += 1
-    told_s = time.monotonic() - killed_s
-    assert ends["done"] + ends["unavailable"] == 50
-    back_s = seconds_until(lambda: serves(connection), 60)
-    print(f"{point}: told after {told_s:.3f} s, serving again after {back_s:.2f} s, {dict(ends)}")
-    connection.close()
 
 
 @pytest.mark.parametrize("kind", ["loop", "sleep", "native"])
