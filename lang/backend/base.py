@@ -178,7 +178,7 @@ class Backend(ABC):
             if needed and not getattr(self.capabilities, feature):
                 instead = ""
                 if feature in ("regex", "select") and self.capabilities.json_schema:
-                    instead = '; gen(name, schema=Literal["yes", "no"]) holds an output to choices'
+                    instead = '; it takes schemas, such as gen(name, schema=Literal["yes", "no"])'
                 raise InvalidRequest(
                     f"{type(self).__name__} does not offer {feature.replace('_', ' ')}{instead}",
                     pointer=feature,

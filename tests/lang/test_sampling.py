@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import branchline as bl
 from branchline.lang.sampling import SamplingOptions
 from branchline.runtime import protocol
 
@@ -72,3 +74,27 @@ def test_extra_stops_are_added_once():
 )
 def test_log_probabilities_are_asked_for_only_when_wanted(options, wanted):
     assert options.logprob_params() == wanted
+
+
+def test_a_call_overrides_the_penalties_and_biases_of_its_run(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a") + bl.gen("b", repetition_penalty=2.0, logit_bias={})
+
+    given = {7: 1.5}
+    program.run(backend=model, repetition_penalty=1.2, logit_bias=given).sync()
+    given[8] = 1.0  # the caller's own
+    asked = [(c.sampling.repetition_penalty, c.sampling.logit_bias) for c in model.calls]
+    assert asked == [(1.2, {7: 1.5}), (2.0, {})]
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"repetition_penalty": 0}, "repetition_penalty=0: expected `float` > 0.0"),
+        ({"logit_bias": {7: 101.0}}, "logit_bias={7: 101.0}: expected `float` <= 100.0"),
+    ],
+)
+def test_penalties_and_biases_out_of_range_are_refused(option, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        bl.gen("a", **option)

@@ -183,6 +183,16 @@ def test_what_a_chat_api_lacks_is_refused_before_the_call(
     assert api.requests == []
 
 
+@pytest.mark.parametrize("expr", [bl.gen("x", regex="yes|no"), bl.select("x", ["yes", "no"])])
+def test_what_a_chat_api_takes_instead_is_told(api: FakeApi, expr: Any) -> None:
+    @bl.function
+    def ask(s: bl.ProgramState) -> None:
+        s += bl.user("?") + bl.assistant(expr)
+
+    with pytest.raises(bl.InvalidRequest, match=r'it takes schemas, such as .*Literal\["yes"'):
+        ask(backend=chat_model(api))["x"]
+
+
 def test_text_outside_of_turns_is_refused(api: FakeApi) -> None:
     @bl.function
     def ask(s: bl.ProgramState) -> None:
