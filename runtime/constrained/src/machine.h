@@ -17,6 +17,7 @@ constexpr int32_t kInfinite = 1 << 30;
 constexpr int32_t kNone = -1;
 constexpr int32_t kDead = 0;       // the state that no text leads out of
 constexpr int32_t kAmbiguous = -1; // instead of a state: too many places at once
+constexpr int32_t kUnknown = -2;
 
 enum Kind : uint8_t { kBytes, kSet, kSeq, kAlt, kRepeat, kWords };
 
@@ -112,6 +113,7 @@ class Machine {
         state_index_.clear();
         rows_.clear();
         seen_.clear();
+        alone_.clear();
         generation++;
         states_.emplace_back(); // kDead
         states_[kDead].row = new_row();
@@ -139,7 +141,7 @@ class Machine {
     bool accepting(int32_t state) const { return states_[state].accepting; }
 
     int64_t num_bytes() const {
-        return int64_t(frames_.size() * (sizeof(Frame) + 8) + rows_.size() * 1024 +
+        return int64_t(frames_.size() * (sizeof(Frame) + 12) + rows_.size() * 1024 +
                        places_.size() * 4 + states_.size() * sizeof(State)) +
                frame_index_.num_bytes() + state_index_.num_bytes();
     }
@@ -183,6 +185,7 @@ class Machine {
         int32_t cost = int32_t(std::min<int64_t>(own, kInfinite));
         frames_.push_back({node, following, low, high, depth, cost});
         seen_.push_back(0);
+        alone_.push_back(kUnknown);
         frame_index_.insert(key, index);
         return index;
     }
@@ -200,6 +203,16 @@ class Machine {
         for (int32_t w = low; w < high; w++) least = std::min(least, costs[starts[w] + w + depth]);
         work += (high - low) / 16;
         return least;
+    }
+
+    // The state of one place, which many bytes lead to.
+    int32_t closed_alone(int32_t frame) {
+        if (frame == kNone) return closed(&frame, 1);
+        if (alone_[frame] == kUnknown) {
+            int32_t state = closed(&frame, 1);
+            alone_[frame] = state;
+        }
+        return alone_[frame];
     }
 
     // The state of several places: go down from each frame to those that take the next byte.
@@ -350,7 +363,9 @@ class Machine {
         int32_t *row = new_row();
         for (int32_t s = 0; s < num_segments; s++) {
             if (arrived_[s].empty()) continue;
-            int32_t target = closed(arrived_[s].data(), arrived_[s].size());
+            int32_t target = arrived_[s].size() == 1
+                                 ? closed_alone(arrived_[s][0])
+                                 : closed(arrived_[s].data(), arrived_[s].size());
             if (target == kAmbiguous) {
                 rows_.pop_back();
                 return false;
@@ -369,7 +384,8 @@ class Machine {
     std::vector<int32_t> places_, leaves_, pending_;
     std::vector<State> states_;
     std::vector<std::unique_ptr<int32_t[]>> rows_;
-    std::vector<int64_t> seen_; // by frame: the last round that met it
+    std::vector<int64_t> seen_;  // by frame: the last round that met it
+    std::vector<int32_t> alone_; // by frame: the state of it alone
     std::vector<Arrival> arrivals_;
     std::vector<int32_t> arrived_[257]; // by segment
     int64_t round_ = 0;
