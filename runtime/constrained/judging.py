@@ -26,7 +26,8 @@ def fault(constraint: JsonSchema, text: str) -> str:
         return f"it is not JSON: {broken}"
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
     if kind is jsonschema.Draft7Validator:
-        kind = jsonschema.validators.extend(kind, {"contentMediaType": _content_faults})
+        extra = {"contentMediaType": _content_faults}
+        kind = jsonschema.validators.extend(kind, extra)  # type: ignore[no-untyped-call]
     # With a registry of its own it never fetches a schema from the network.
     validator = kind(schema, registry=REGISTRY, format_checker=kind.FORMAT_CHECKER)
     error = next(validator.iter_errors(value), None)
