@@ -10,7 +10,6 @@ run that is cut short leaves what it had.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -28,7 +27,7 @@ from branchline.runtime.engine.core import EngineCore
 
 from .cpu_limits import kernel_share, limits, memory
 from .random_models import write_model
-from .report import Report, arguments, finish
+from .report import LiveReport, Report, arguments, finish
 
 Prompts = list[list[int]]
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
@@ -48,7 +47,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    report = Report("cpu")
+    report = LiveReport("cpu", json_file=options.json)
     chosen = options.model or ("S" if options.quick else "both")
     minutes = options.minutes or (2.5 if options.quick else 40.0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -74,7 +73,6 @@ class Bench:
         from transformers import AutoModelForCausalLM
 
         self.report, self.name, self.path, self.quick = report, name, path, options.quick
-        self.json_file: Path | None = options.json
         self.rounds = 2 if self.quick else 3
         self.rng = random.Random(0)
         self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
@@ -120,11 +118,7 @@ class Bench:
     def add(
         self, metric: str, value: float, unit: str, *, goal: float | None = None, detail: str = ""
     ) -> None:
-        """Into the report, to the terminal, and into the file."""
         self.report.add(f"{self.name}: {metric}", value, unit, goal=goal, detail=detail)
-        tell(f"{self.name}: {metric}: {value:,.2f} {unit} {detail}")
-        if self.json_file:
-            self.json_file.write_text(json.dumps(self.report.as_dict(), indent=2) + "\n")
 
     def turns(self, peer: Callable[[], float], ours: Callable[[], float]) -> dict[str, float]:
         """Medians of both, taking turns; where one turn is long, it has to do."""
