@@ -44,6 +44,7 @@ class Flights:
             (
                 "requests",
                 "requests_failed",
+                "requests_overloaded",
                 "requests_repeated",
                 "frames_refused",
                 "clients_lost",
@@ -93,6 +94,8 @@ class Flights:
     def refuse(self, client_id: bytes, rid: str, error: RequestError) -> None:
         """Answer a request that is not taken in."""
         self.count("requests_failed")
+        if error.code == "overloaded":
+            self.count("requests_overloaded")
         self.send(client_id, error_message(rid, error))
 
     # --- its life ---

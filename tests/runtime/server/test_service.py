@@ -291,6 +291,7 @@ def test_too_many_waiting_are_refused_until_some_run(tokenizer: Tokenizer) -> No
     assert error.code == "overloaded"
     assert error.retry_after_s is not None
     assert error.retry_after_s > 0
+    assert desk.service.stats()["front_requests_overloaded"] == 1
     desk.step(desk.say(desk.submits()[0].sid, "x", cached_tokens=0))
     assert desk.ask(generate("c")) == []
 
