@@ -16,13 +16,12 @@ from ..memory.allocator import SlotAllocator
 from ..protocol import Failed, NextCall, Progress, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache import snapshot
 from ..radix_cache.events import EventLog
-from ..scheduler.config import SchedulerConfig
 from ..scheduler.leases import LeaseTable
-from ..scheduler.scheduler import Scheduler
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import Finish
 from ..tokenizer import Tokenizer
 from ..views import EngineQuery, EngineView
+from . import loading
 from .audit import Auditor
 from .choose import Chooser
 from .compiling import Compiler, GrammarThreads
@@ -30,7 +29,6 @@ from .config import EngineConfig
 from .forward import Runner
 from .inspection import dump_tree, inspect
 from .intake import Intake
-from .loading import build_cache, build_tiers, load_compiler, load_runner, load_tokenizer
 from .overlap import Overlap
 from .passes import Passes
 from .reporting import failure_of, progress_of, tier_stats
@@ -41,8 +39,6 @@ from .turn import Turn
 
 _log = logging.getLogger(__name__)
 
-# Rows of logits of one step for log probabilities of prompts take at most so many bytes.
-_MAX_LOGPROB_BYTES = 128 * 1024**2
 _COUNTED = (
     *("steps", "finished", "failed"),
     *("prompt_tokens", "computed_tokens", "generated_tokens", "forced_tokens"),
@@ -76,32 +72,22 @@ class EngineCore:
         *,
         strict: bool = False,
     ) -> None:
-        self.runner = runner if runner is not None else load_runner(config)
-        self.tokenizer = tokenizer if tokenizer is not None else load_tokenizer(config)
+        self.runner = runner if runner is not None else loading.load_runner(config)
+        self.tokenizer = tokenizer if tokenizer is not None else loading.load_tokenizer(config)
         self.config = config
         self.strict = strict
         vocab_size = min(self.runner.vocab_size, self.tokenizer.vocab_size)
         self.allocator = SlotAllocator(self.runner.num_slots)
-        self.cache = build_cache(config, self.runner, self.allocator)
+        self.cache = loading.build_cache(config, self.runner, self.allocator)
         self.cache_events = EventLog(config.cache_events)
         if config.cache_events:
             self.cache.listeners.append(self.cache_events)
-        self.tier = build_tiers(config, self.runner)
+        self.tier = loading.build_tiers(config, self.runner)
         self.cache.spill = None if self.tier is None else self.tier.take
         self.leases = LeaseTable(
             self.cache, int(self.allocator.num_slots * config.max_pinned_fraction)
         )
-        self.scheduler = Scheduler(
-            SchedulerConfig(
-                max_running=config.max_running,
-                chunk_tokens=config.chunk_tokens,
-                policy=config.policy,
-            ),
-            self.allocator,
-            self.cache,
-            max_logit_rows=max(1, _MAX_LOGPROB_BYTES // (4 * self.runner.vocab_size)),
-            tier=self.tier,
-        )
+        self.scheduler = loading.build_scheduler(config, self.runner, self.cache, self.tier)
         self._intake = Intake(
             self.tokenizer,
             vocab_size=vocab_size,
@@ -113,7 +99,7 @@ class EngineCore:
             seed=config.seed,
         )
         self._compiling = GrammarThreads(
-            compiler or load_compiler(self.tokenizer, self.runner.vocab_size, config),
+            compiler or loading.load_compiler(self.tokenizer, self.runner.vocab_size, config),
             config.grammar_timeout_s,
         )
         self._auditor = Auditor(self.scheduler, self.cache, self.leases)
@@ -270,8 +256,9 @@ class EngineCore:
         """Advance every sequence that can run by one forward pass, and report what came of it."""
         lost: list[Sequence] = []
         try:
-            self._advance()
-            self.leases.expire()
+            if self._trouble is None:
+                self._advance()
+                self.leases.expire()
             if self._trouble is not None:
                 raise self._trouble
             if not self.strict:

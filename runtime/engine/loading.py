@@ -7,7 +7,7 @@ import math
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
@@ -16,6 +16,8 @@ from ..models.resolve import resolve_model
 from ..radix_cache.disk_tier import DiskTier
 from ..radix_cache.host_tier import HostTier
 from ..radix_cache.tree import RadixCache
+from ..scheduler.config import SchedulerConfig
+from ..scheduler.scheduler import Scheduler
 from ..tokenizer import Tokenizer
 from .compiling import Compiler
 from .config import EngineConfig
@@ -23,6 +25,9 @@ from .forward import Runner, bytes_per_slot
 
 if TYPE_CHECKING:
     from ..constrained.compiler import GrammarCompiler
+
+# Rows of logits of one step for log probabilities of prompts take at most so many bytes.
+_MAX_LOGPROB_BYTES: Final = 128 * 1024**2
 
 
 def load_runner(config: EngineConfig) -> Runner:
@@ -64,6 +69,23 @@ def build_tiers(config: EngineConfig, runner: Runner) -> HostTier | None:
             return None
     check_reserved(quotas, config.host_cache_tokens, "tokens of a host_cache_tokens")
     return HostTier(config.host_cache_tokens, runner.read_kv, runner.write_kv, below, quotas)
+
+
+def build_scheduler(
+    config: EngineConfig, runner: Runner, cache: RadixCache, tier: HostTier | None
+) -> Scheduler:
+    """The scheduler of the cache's slots."""
+    return Scheduler(
+        SchedulerConfig(
+            max_running=config.max_running,
+            chunk_tokens=config.chunk_tokens,
+            policy=config.policy,
+        ),
+        cache.allocator,
+        cache,
+        max_logit_rows=max(1, _MAX_LOGPROB_BYTES // (4 * runner.vocab_size)),
+        tier=tier,
+    )
 
 
 def load_compiler(tokenizer: Tokenizer, vocab_size: int, config: EngineConfig) -> Compiler:
