@@ -173,6 +173,15 @@ class TestTimeLimit:
         self.world.run()
         assert fast.token_ids == [12]
 
+    def test_a_call_that_is_refused_leaves_no_session(self) -> None:
+        for _ in range(8):
+            self.world.submit(PROMPT, 5, constraint=named("slow"))
+        self.now_s = 5.1
+        self.world.run()
+        with pytest.raises(RequestError):
+            self.world.submit(PROMPT, 5, constraint=named("fast"), session=5)
+        assert self.world.core.stats()["sessions"] == 0
+
 
 def test_grammar_threads_do_not_keep_the_process_alive() -> None:
     world, _ = world_with(it=Script([{11}]))

@@ -180,3 +180,23 @@ def test_a_stage_that_raises_once_costs_at_most_those_with_a_part_in_it(
     print(f"{ends.total()} faults, requests failed: {dict(ends)}")
     assert ends, "the stage was never reached"
     assert max(ends) <= MOST_FAILED
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+def test_a_drop_that_raises_is_repaired_by_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    world = World(strict=False)
+    stays, goes = world.submit([1, 2, 3], 9, ignore_eos=True), world.submit([1, 2, 4], 9)
+    world.step()
+    fault = Fault(Scheduler, "finish", 1, behind)
+    fault.in_step = True
+    with monkeypatch.context() as patch:
+        patch.setattr(Scheduler, "finish", lambda *a, **o: fault(*a, **o))
+        world.drop(goes)
+    assert fault.happened
+    world.step()
+    assert world.core.stats()["violations"] == 1
+    world.run()
+    world.assert_right(stays)
+    world.assert_idle()
