@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 from scripted import default_reply, text_of
 from test_connection_backend import PlayedConnection
 
 import branchline as bl
+from branchline.lang import ir
 from branchline.lang.backend.runtime_endpoint import ConnectionBackend
 from branchline.lang.connection import RequestTable
 from branchline.lang.loop import shared_loop
@@ -25,6 +28,9 @@ class PlayedRuntime(PlayedConnection):
         super().__init__(lambda message: ())
         self.is_open = is_open
         self.refused: set[str] = set()
+        # Of the calls that go on from a session, by number: those that it does not know of.
+        self.lost: frozenset[int] = frozenset()
+        self.num_based = 0
         self.prompts: list[str] = []
         self._held: dict[int, str] = {}
         self._waiting: list[protocol.Generate] = []
@@ -55,8 +61,10 @@ class PlayedRuntime(PlayedConnection):
 
     def _reply(self, message: protocol.Generate) -> protocol.FrontMessage:
         code = "overloaded" if message.rid in self.refused else None
-        if message.base is not None and message.base not in self._held:
-            code = "session_lost"
+        if message.base is not None:
+            self.num_based += 1
+            if message.base not in self._held or self.num_based in self.lost:
+                code = "session_lost"
         if code is not None:
             return protocol.Error(message.rid, code, "refused", None, None)
         before = "" if message.base is None else self._held[message.base]
@@ -66,7 +74,8 @@ class PlayedRuntime(PlayedConnection):
         if message.keep_as is not None:
             self._held[message.keep_as] = prompt + text
         output = protocol.Output(text, [ord(character) for character in text], "length")
-        return protocol.Done(message.rid, [output], protocol.Usage(len(prompt), len(text), 0))
+        outputs = [output] * message.sampling.n
+        return protocol.Done(message.rid, outputs, protocol.Usage(len(prompt), len(text), 0))
 
 
 @bl.function
@@ -112,6 +121,43 @@ def test_a_program_says_the_same_as_one_that_reads_each_result():
     assert ahead.prompts == runtime.prompts
     assert len(ahead.asked) == 3
     assert not ahead.cancelled_rids
+
+
+OPS = {
+    "text": lambda number: f" {number}",
+    "call": lambda number: bl.gen(f"v{number}"),
+    "turn": lambda number: bl.user(f"{number}") + bl.assistant(bl.gen(f"v{number}") + "."),
+    "scope": lambda number: (
+        ir.VarScopeBegin(f"v{number}") + "a" + bl.gen(f"w{number}") + ir.VarScopeEnd(f"v{number}")
+    ),
+    "several": lambda number: bl.gen(f"v{number}", n=2),
+    "healed": lambda number: bl.gen(f"v{number}", token_healing=True),
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(sorted(OPS)), max_size=10), st.frozensets(st.integers(1, 12)))
+def test_any_program_says_what_it_says_without(names: list[str], lost: frozenset[int]) -> None:
+    """Whatever is sent ahead, and whatever of it the runtime does not take."""
+
+    @bl.function
+    def at_once(s):
+        s += ir.expr_list([OPS[name](number) for number, name in enumerate(names)])
+
+    @bl.function
+    def one_by_one(s):
+        for number, name in enumerate(names):
+            s += OPS[name](number)
+            s.sync()
+
+    runtime = PlayedRuntime()
+    runtime.lost = lost
+    ahead = at_once.run(backend=ConnectionBackend(runtime))
+    plain = one_by_one.run(backend=ConnectionBackend(PlayedRuntime()))
+    assert ahead.text() == plain.text()
+    assert ahead.messages() == plain.messages()
+    assert ahead.stream_executor.variables == plain.stream_executor.variables
+    assert not runtime._calls
 
 
 def test_a_template_that_looks_at_what_was_said_is_asked_again():
