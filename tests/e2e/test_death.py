@@ -22,6 +22,10 @@ from branchline.lang.launch import RuntimeProcess
 from branchline.runtime.protocol import PROTOCOL_VERSION, Hello, encode
 
 Start = Callable[..., RuntimeProcess]
+# R10: once with every commit, by night again and again.
+TIMES = pytest.mark.parametrize(
+    "times", [1, pytest.param(20, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])]
+)
 
 
 def busy(process: RuntimeProcess, num_requests: int = 20) -> tuple[ZmqConnection, list]:
@@ -160,17 +164,19 @@ shared_loop().run(read())
 """
 
 
+@TIMES
 def test_a_killed_client_s_work_is_freed(
-    runtime: RuntimeProcess, connection: ZmqConnection
+    runtime: RuntimeProcess, connection: ZmqConnection, times: int
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", CLIENT, runtime.address], stdout=subprocess.PIPE
-    ) as client:
-        assert client.stdout is not None
-        assert client.stdout.readline() == b"chunk\n"
-        assert num_running(connection) == 1
-        client.kill()
-        assert seconds_until(lambda: num_running(connection) == 0, 10) < 1.0
+    for _ in range(times):
+        with subprocess.Popen(
+            [sys.executable, "-c", CLIENT, runtime.address], stdout=subprocess.PIPE
+        ) as client:
+            assert client.stdout is not None
+            assert client.stdout.readline() == b"chunk\n"
+            assert num_running(connection) == 1
+            client.kill()
+            assert seconds_until(lambda: num_running(connection) == 0, 10) < 1.0
 
 
 def test_a_hundred_clients_vanish_and_all_their_work_is_freed(
@@ -205,10 +211,16 @@ finally:
 """
 
 
+@TIMES
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_runtime_ends_with_the_program_that_started_it(
-    number: signal.Signals, model_dir: Path, temporary: Path
+    number: signal.Signals, model_dir: Path, temporary: Path, times: int
 ) -> None:
+    for _ in range(times):
+        end_with_its_program(number, model_dir, temporary)
+
+
+def end_with_its_program(number: signal.Signals, model_dir: Path, temporary: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(model_dir)],
         stdout=subprocess.PIPE,
