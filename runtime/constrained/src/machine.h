@@ -9,15 +9,18 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
+
+#include "index.h"
 
 namespace branchline {
 
 constexpr int32_t kInfinite = 1 << 30;
-constexpr int32_t kNone = -1;
 constexpr int32_t kDead = 0;       // the state that no text leads out of
 constexpr int32_t kAmbiguous = -1; // instead of a state: too many places at once
 constexpr int32_t kUnknown = -2;
+constexpr int kVisits = 6;
 
 enum Kind : uint8_t { kBytes, kSet, kSeq, kAlt, kRepeat, kWords };
 
@@ -44,58 +47,8 @@ struct State {
     int32_t first = 0, count = 0; // its frames in `places_`
     int32_t cost = kInfinite;
     bool accepting = false;
+    uint8_t visits = 0;           // steps out of it that were found one by one
     int32_t *row = nullptr;       // [256], once it was asked for
-};
-
-inline uint64_t mixed(uint64_t hash, uint64_t value) {
-    hash = (hash ^ value) * 0x9E3779B97F4A7C15ull;
-    return hash ^ (hash >> 29);
-}
-
-// Numbers by hash; who asks compares what they stand for.
-class Index {
-  public:
-    template <typename Same> int32_t find(uint64_t hash, Same same) const {
-        for (size_t at = hash & mask_; slots_[at].number >= 0; at = (at + 1) & mask_)
-            if (slots_[at].hash == hash && same(slots_[at].number)) return slots_[at].number;
-        return kNone;
-    }
-
-    void insert(uint64_t hash, int32_t number) {
-        if (2 * ++size_ > slots_.size()) grow();
-        put({hash, number});
-    }
-
-    void clear() {
-        slots_.assign(64, {0, kNone});
-        mask_ = 63;
-        size_ = 0;
-    }
-
-    int64_t num_bytes() const { return int64_t(slots_.size() * sizeof(Slot)); }
-
-  private:
-    struct Slot {
-        uint64_t hash;
-        int32_t number;
-    };
-
-    void put(Slot slot) {
-        size_t at = slot.hash & mask_;
-        while (slots_[at].number >= 0) at = (at + 1) & mask_;
-        slots_[at] = slot;
-    }
-
-    void grow() {
-        std::vector<Slot> old(2 * slots_.size(), {0, kNone});
-        old.swap(slots_);
-        mask_ = slots_.size() - 1;
-        for (const Slot &slot : old)
-            if (slot.number >= 0) put(slot);
-    }
-
-    std::vector<Slot> slots_;
-    size_t mask_ = 0, size_ = 0;
 };
 
 class Machine {
@@ -114,6 +67,8 @@ class Machine {
         rows_.clear();
         seen_.clear();
         alone_.clear();
+        steps_.clear();
+        step_index_.clear();
         generation++;
         states_.emplace_back(); // kDead
         states_[kDead].row = new_row();
@@ -121,9 +76,29 @@ class Machine {
         start = closed(&root, 1);
     }
 
+    // The state after one more byte. Where few bytes are tried, each is found by itself: the row of
+    // a state takes thirty times as long, and 1 KiB.
     int32_t step(int32_t state, uint8_t byte) {
-        const int32_t *row = row_of(state);
-        return row ? row[byte] : kAmbiguous;
+        if (states_[state].row) return states_[state].row[byte];
+        const uint64_t wanted = uint64_t(uint32_t(state)) << 8 | byte, key = mixed(wanted, 2);
+        int32_t known =
+            step_index_.find(key, [&](int32_t number) { return steps_[number].first == wanted; });
+        if (known != kNone) return steps_[known].second;
+        if (++states_[state].visits > kVisits) {
+            const int32_t *row = row_of(state);
+            return row ? row[byte] : kAmbiguous;
+        }
+        arrivals_.clear();
+        for (int32_t i = 0; i < states_[state].count; i++) leave(places_[states_[state].first + i]);
+        work += int64_t(arrivals_.size());
+        std::vector<int32_t> &arrived = arrived_[0];
+        arrived.clear();
+        for (const Arrival &a : arrivals_)
+            if (a.low <= byte && byte <= a.high) arrived.push_back(a.frame);
+        int32_t target = target_of(arrived);
+        step_index_.insert(key, int32_t(steps_.size()));
+        steps_.emplace_back(wanted, target);
+        return target;
     }
 
     int32_t walk(int32_t state, const uint8_t *data, int64_t size) {
@@ -142,8 +117,9 @@ class Machine {
 
     int64_t num_bytes() const {
         return int64_t(frames_.size() * (sizeof(Frame) + 12) + rows_.size() * 1024 +
-                       places_.size() * 4 + states_.size() * sizeof(State)) +
-               frame_index_.num_bytes() + state_index_.num_bytes();
+                       places_.size() * 4 + states_.size() * sizeof(State) +
+                       steps_.size() * sizeof(steps_[0])) +
+               frame_index_.num_bytes() + state_index_.num_bytes() + step_index_.num_bytes();
     }
 
     int32_t start = kDead;
@@ -343,6 +319,12 @@ class Machine {
         }
     }
 
+    int32_t target_of(const std::vector<int32_t> &arrived) {
+        if (arrived.empty()) return kDead;
+        return arrived.size() == 1 ? closed_alone(arrived[0])
+                                   : closed(arrived.data(), arrived.size());
+    }
+
     bool expand(int32_t state) {
         arrivals_.clear();
         int32_t first = states_[state].first, count = states_[state].count;
@@ -362,10 +344,7 @@ class Machine {
         work += int64_t(arrivals_.size());
         int32_t *row = new_row();
         for (int32_t s = 0; s < num_segments; s++) {
-            if (arrived_[s].empty()) continue;
-            int32_t target = arrived_[s].size() == 1
-                                 ? closed_alone(arrived_[s][0])
-                                 : closed(arrived_[s].data(), arrived_[s].size());
+            int32_t target = target_of(arrived_[s]);
             if (target == kAmbiguous) {
                 rows_.pop_back();
                 return false;
@@ -380,7 +359,8 @@ class Machine {
     const Nodes nodes_;
     const int32_t max_frames_;
     std::vector<Frame> frames_;
-    Index frame_index_, state_index_;
+    Index frame_index_, state_index_, step_index_;
+    std::vector<std::pair<uint64_t, int32_t>> steps_; // of states without a row
     std::vector<int32_t> places_, leaves_, pending_;
     std::vector<State> states_;
     std::vector<std::unique_ptr<int32_t[]>> rows_;
