@@ -181,10 +181,10 @@ def run(
 
       branchline run program.py --function triage --input mails.jsonl --address ipc:///tmp/x.sock
     """
-    from .records import load_program, read_records, result_of, run_records
+    from .records import load_program, no_records, read_records, result_of, run_records
 
     program = load_program(file, function)
-    records = read_records(input_file, program) if input_file else [{}]
+    records = read_records(input_file, program) if input_file else no_records(program)
     with backend_for(model, address, quiet=True) as backend:
         states, summary = run_records(
             program,

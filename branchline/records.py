@@ -108,12 +108,7 @@ def read_records(path: Path, program: Function[Any]) -> list[dict[str, Any]]:
             raise UsageError(f"{path}, line {number}: not JSON ({error})") from None
         if not isinstance(record, dict):
             raise UsageError(f"{path}, line {number}: expected an object, got {line[:40]!r}")
-        missing = [
-            arg
-            for arg in program.arg_names
-            if arg not in record and arg not in program.arg_defaults
-        ]
-        if missing:
+        if missing := _missing(program, record):
             raise UsageError(
                 f"{path}, line {number}: no {', '.join(missing)}; "
                 f"the program {program.name} takes {', '.join(program.arg_names)}"
@@ -122,6 +117,23 @@ def read_records(path: Path, program: Function[Any]) -> list[dict[str, Any]]:
     if not records:
         raise UsageError(f"{path} holds no records")
     return records
+
+
+def no_records(program: Function[Any]) -> list[dict[str, Any]]:
+    """The one record of a program that runs without arguments. Raises UsageError where it takes
+    some."""
+    if missing := _missing(program, {}):
+        raise UsageError(
+            f"the program {program.name} takes {', '.join(missing)}; give --input FILE, whose lines "
+            "are JSON objects that have them"
+        )
+    return [{}]
+
+
+def _missing(program: Function[Any], record: dict[str, Any]) -> list[str]:
+    return [
+        arg for arg in program.arg_names if arg not in record and arg not in program.arg_defaults
+    ]
 
 
 def run_records(

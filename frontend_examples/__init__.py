@@ -1,1 +1,1 @@
-"""Programs to copy from. Every file here runs as it stands: `branchline run FILE.py`."""
+"""Programs to copy from. Every file here runs as it stands, with `python FILE.py`, or says how."""

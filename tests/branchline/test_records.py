@@ -18,6 +18,7 @@ from branchline.records import (
     UsageError,
     checkpoint_of,
     load_program,
+    no_records,
     read_records,
     run_records,
 )
@@ -91,6 +92,16 @@ def test_a_bad_line_is_told_by_its_number(program_file: Path, line: str, complai
     path = records_file(program_file.parent, '{"name": "Ada"}', line)
     with pytest.raises(UsageError, match=complaint):
         read_records(path, load_program(program_file))
+
+
+def test_a_program_with_arguments_does_not_run_without_records(program_file: Path) -> None:
+    with pytest.raises(UsageError, match="the program greet takes name; give --input FILE"):
+        no_records(load_program(program_file))
+
+
+def test_a_program_without_arguments_runs_once(program_file: Path) -> None:
+    program_file.write_text(PROGRAM.replace("name, mood", 'name="Ada", mood'))
+    assert no_records(load_program(program_file)) == [{}]
 
 
 def test_a_file_without_records_is_refused(program_file: Path) -> None:
