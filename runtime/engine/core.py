@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
-from ..protocol import Failed, NextCall, Progress, StepEvents, Submit, TokenLogprob, TreeNode
+from ..protocol import Failed, NextCall, StepEvents, Submit, TokenLogprob, TreeNode
 from ..radix_cache import snapshot
 from ..radix_cache.events import EventLog
 from ..scheduler.leases import LeaseTable
@@ -31,7 +31,7 @@ from .inspection import dump_tree, inspect
 from .intake import Intake
 from .overlap import Overlap
 from .passes import Passes
-from .reporting import failure_of, progress_of, tier_stats
+from .reporting import Outbox, failure_of, progress_of, tier_stats
 from .speculating import Drafter, PromptLookup, Speculator
 from .succession import Succession
 from .taking import Taker
@@ -104,7 +104,7 @@ class EngineCore:
         )
         self._auditor = Auditor(self.scheduler, self.cache, self.leases)
         self._sequences: dict[int, Sequence] = {}
-        self._progress: list[Progress] = []
+        self._outbox = Outbox()
         self._failed: list[Failed] = []
         # What went wrong besides a sequence's own work; the bookkeeping may be half done.
         self._trouble: Exception | None = None
@@ -274,8 +274,8 @@ class EngineCore:
             self._report_failure(
                 seq, RequestError("internal", "its KV slots were mixed up; send it again")
             )
-        events = StepEvents(self._progress, self._failed)
-        self._progress, self._failed = [], []
+        events = StepEvents(self._outbox.take(at_once=bool(self._failed)), self._failed)
+        self._failed = []
         return events
 
     def _runnable(self) -> list[Sequence]:
@@ -354,7 +354,7 @@ class EngineCore:
         heir = None if finish is None else self._succession.heir_of(seq, finish)
         news = progress_of(seq, token_ids, logprobs, finish, num_forced, goes_on=heir is not None)
         if news is not None:
-            self._progress.append(news)
+            self._outbox.add(seq, news)
         self._counts["finished"] += finish is not None
         if heir is not None:
             self._counts["prompt_tokens"] += heir.prompt_len

@@ -7,6 +7,8 @@ import logging
 from time import monotonic
 from typing import Final
 
+from msgspec.structs import replace
+
 from ..errors import RequestError
 from ..protocol import Failed, Progress, TokenLogprob
 from ..radix_cache.host_tier import HostTier
@@ -67,6 +69,38 @@ def progress_of(
         goes_on=goes_on,
         held_s=held_s,
     )
+
+
+class Outbox:
+    """News on their way out, in order. Those of a quiet call whose sequence goes on wait for other
+    news, or as long as those of a first token: each message wakes the front process, which takes a
+    core from the engine, and whoever runs a program waits for its last call."""
+
+    def __init__(self) -> None:
+        # Each with the time since when it waits, None where it must not.
+        self._news: list[tuple[Progress, float | None]] = []
+        self._is_due = False
+
+    def add(self, seq: Sequence, news: Progress) -> None:
+        waits = seq.quiet and news.goes_on
+        self._news.append((news, monotonic() if waits else None))
+        self._is_due |= not waits
+
+    def take(self, *, at_once: bool) -> list[Progress]:
+        """What is to be told now. at_once: something else is told in any case."""
+        if not self._news:
+            return []
+        now_s = monotonic()
+        since_s = self._news[0][1]
+        waits = not at_once and not self._is_due
+        if waits and since_s is not None and now_s < since_s + _FIRST_S:
+            return []
+        taken = [
+            news if since_s is None else replace(news, held_s=news.held_s + now_s - since_s)
+            for news, since_s in self._news
+        ]
+        self._news, self._is_due = [], False
+        return taken
 
 
 def failure_of(seq: Sequence, error: Exception) -> Failed:

@@ -82,3 +82,41 @@ def test_who_reads_along_is_told_of_every_step(clock: Clock) -> None:
     world = World()
     world.submit(PROMPT, 4, ignore_eos=True)
     assert [len(news.token_ids) for news in steps(world, clock, 0.001)] == [1, 1, 1, 1]
+
+
+def calls(count: int) -> list[NextCall]:
+    params = SamplingParams(max_new_tokens=3, temperature=0.0, ignore_eos=True)
+    return [NextCall([number], params) for number in range(1, count + 1)]
+
+
+def test_calls_that_go_on_quickly_are_told_of_with_the_last(clock: Clock) -> None:
+    world = World()
+    first = quiet(world, 3, then=calls(2))
+    told = []
+    while world.core.has_work:
+        told.append(len(world.step().progress))
+        clock.now_s += 0.001
+    assert [number for number in told if number] == [3]
+    while first is not None:
+        world.assert_right(first)
+        first = first.heir
+
+
+def test_a_call_that_goes_on_is_told_of_soon_all_the_same(clock: Clock) -> None:
+    world = World()
+    quiet(world, 3, then=calls(1))
+    news = steps(world, clock, 0.004)
+    # Two steps after its end, whose token had waited for two steps by then.
+    assert [one.goes_on for one in news] == [True, False]
+    assert news[0].held_s == pytest.approx(0.008 + 0.012)
+
+
+def test_a_call_that_goes_on_is_told_of_with_whatever_else_is_told(clock: Clock) -> None:
+    world = World()
+    quiet(world, 3, then=calls(1))
+    [seq] = world.core.sequences
+    outbox = reporting.Outbox()
+    outbox.add(seq, Progress(seq.sid, [7], finish="length", goes_on=True))
+    assert outbox.take(at_once=False) == []
+    assert [news.token_ids for news in outbox.take(at_once=True)] == [[7]]
+    assert outbox.take(at_once=True) == []

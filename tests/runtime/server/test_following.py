@@ -76,6 +76,13 @@ def test_what_the_engine_went_on_with_is_not_submitted_again(desk: Desk) -> None
     assert second.usage.prompt_tokens == 3
 
 
+def test_news_of_both_may_come_together(desk: Desk) -> None:
+    desk.ask(call("a", "hello", keep_as=1))
+    desk.ask(call("b", " the", base=1))
+    messages = desk.step(said(desk, " world", goes_on=True), said(desk, " island"))
+    assert [message.outputs[0].text for message in messages] == [" world", " island"]
+
+
 def test_what_it_did_not_go_on_with_is_told_again(desk: Desk) -> None:
     desk.ask(call("a", "hello", keep_as=1))
     desk.ask(call("b", " the", base=1, keep_as=2))

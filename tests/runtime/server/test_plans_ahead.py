@@ -109,6 +109,12 @@ def test_nothing_is_told_ahead_where_the_output_is_not_what_is_generated(
     assert words_ahead(desk) == []
 
 
+def test_news_of_several_calls_may_come_together(desk: Desk) -> None:
+    desk.ask(run([text("hello"), gen(), text("a"), gen()]))
+    messages = desk.step(said(desk, " world", goes_on=True), said(desk, " the", goes_on=False))
+    assert outputs(messages) == [" world", " the"]
+
+
 def test_an_earlier_output_is_told_ahead_once_it_is_known(desk: Desk) -> None:
     desk.ask(
         run([text("hello"), gen(), text("a"), PlanOutput(0, 0), gen(), PlanOutput(0, 0), gen()])
