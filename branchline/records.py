@@ -124,8 +124,8 @@ def no_records(program: Function[Any]) -> list[dict[str, Any]]:
     some."""
     if missing := _missing(program, {}):
         raise UsageError(
-            f"the program {program.name} takes {', '.join(missing)}; give --input FILE, whose lines "
-            "are JSON objects that have them"
+            f"the program {program.name} takes {', '.join(missing)}; give --input FILE, whose "
+            "lines are JSON objects that have them"
         )
     return [{}]
 
