@@ -42,9 +42,9 @@ class OpenAI(VendorBackend):
 
     A chat model writes assistant turns, one gen each; `json_schema` and `schema` go through
     response_format, the tools of `bl.tool_call` through the API's own; a user's turn may hold
-    pictures, where the model sees. A completion model takes
-    any text, `dtype`, and `select`: by the log probabilities of an echoed prompt, or, where the
-    server refuses those (OpenAI's own), by what the model takes token by token under a logit_bias.
+    pictures, where the model sees. A completion model takes any text, `dtype`, and `select`: by the
+    log probabilities of an echoed prompt, or, where the server refuses those (OpenAI's own), by
+    what the model takes token by token under a logit_bias.
     Regular expressions are not to be had over this API.
     Parameters of other servers (top_k, min_p, ...) are sent when `base_url` is given.
 
