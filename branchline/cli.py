@@ -262,13 +262,15 @@ def doctor(
 
 @app.command("build-kernels")
 def build_kernels() -> None:
-    """Compile the C++ kernels for this machine's CPU; otherwise the first start does it."""
+    """Compile the C++ for this machine's CPU, and the grammars'; otherwise the first start does."""
+    from branchline.runtime.constrained.machine_library import machine_library
     from branchline.runtime.kernels.cpu.build import KernelBuildError, build
     from branchline.runtime.kernels.cpu.library import load_kernels
 
     try:
         path = build(lambda line: stderr.print(line, highlight=False, soft_wrap=True))
         level = load_kernels().level
+        machine_library()
     except KernelBuildError as error:
         stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
