@@ -157,8 +157,9 @@ export function startTree() {
         (parent < 0 ? 0 : y[parent]) * zoom + top);
       edges.lineTo(x[i] * zoom + left, y[i] * zoom + top);
     }
-    context.strokeStyle = colour("line");
-    context.lineWidth = Math.min(1.5, Math.max(0.3, zoom));
+    context.strokeStyle = colour("edge");
+    // Thousands of lines are a surface: thin ones let the nodes be seen.
+    context.lineWidth = Math.min(1.5, Math.max(x.length > 2000 ? 0.3 : 0.8, zoom));
     context.stroke(edges);
   }
 
