@@ -43,11 +43,12 @@ class RuntimeProcess:
     ) -> None:
         ready_out, ready_in = os.pipe()
         arguments = [f"--model={model_path}", f"--bind={bind}"]
-        arguments += [
-            f"--{name.replace('_', '-')}={value}"
-            for name, value in options.items()
-            if value is not None
-        ]
+        for name, value in options.items():
+            option = f"--{name.replace('_', '-')}"
+            if value is True:
+                arguments.append(option)
+            elif value is not None and value is not False:
+                arguments.append(f"{option}={value}")
         try:
             self._process = subprocess.Popen(
                 [

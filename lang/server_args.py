@@ -15,6 +15,7 @@ _OWN_NAMES = {
     "max_total_tokens": "kv_slots",
     "random_seed": "seed",
     "schedule_policy": "policy",
+    "enable_deterministic_inference": "deterministic",
 }
 # A runtime of one's own listens on a private socket and logs nothing while all is well.
 _WITHOUT_EFFECT = {"host", "port", "log_level", "log_requests", "tokenizer_mode"}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from ..kernels.base import Attention, LayerOps
+from ..models.errors import ModelLoadError
 
 if TYPE_CHECKING:
     from ..sampling import RowSampler
@@ -61,6 +62,14 @@ class Device(ABC):
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         """The kernels for `EngineConfig`'s attention_backend and quantization. Raises
         ModelLoadError where this device has none such."""
+
+    def deterministic_kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        """Of those, such that a sequence's results are the same bits whatever else is in the step,
+        and however its tokens are divided among steps."""
+        raise ModelLoadError(
+            f"deterministic results are for the C++ kernels of a CPU, not for {self.describe()}; "
+            "leave it off"
+        )
 
     def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:
         """What draws tokens from at most `max_rows` rows of logits without the host; None where the

@@ -41,12 +41,20 @@ class CpuDevice(Device):
 
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         """C++ where it can be built; else, or with backend "torch", torch serves."""
-        needed_by = _needs_cpp(backend, quantization)
+        return self._kernels(backend, quantization, dtype, deterministic=False)
+
+    def deterministic_kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        return self._kernels(backend, quantization, dtype, deterministic=True)
+
+    def _kernels(
+        self, backend: str, quantization: str, dtype: torch.dtype, *, deterministic: bool
+    ) -> Kernels:
+        needed_by = _needs_cpp(backend, quantization, deterministic=deterministic)
         if backend == "torch":
-            if quantization != "none":
+            if needed_by is not None:
                 raise ModelLoadError(
-                    f"quantization {quantization!r} is done by the C++ kernels, which "
-                    "attention_backend 'torch' excludes; use 'auto'"
+                    f"{needed_by} is done by the C++ kernels, which attention_backend 'torch' "
+                    "excludes; use 'auto'"
                 )
             return TORCH_KERNELS
         if quantization == "fp8":
@@ -64,7 +72,7 @@ class CpuDevice(Device):
                 f"{needed_by} is for float32 and bfloat16 on a CPU, not for {dtype} on "
                 f"{self.torch_device}; leave it at its default"
             )
-        return _cpp(quantization, needed_by)
+        return _cpp(quantization, needed_by, deterministic=deterministic)
 
     def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
         return [torch.from_numpy(array) for array in arrays]
@@ -82,7 +90,7 @@ class CpuDevice(Device):
 TORCH_KERNELS: Final = Kernels("torch", TorchAttention)
 
 
-def _cpp(quantization: str, needed_by: str | None) -> Kernels:
+def _cpp(quantization: str, needed_by: str | None, *, deterministic: bool) -> Kernels:
     # Not at the top: they need msgspec and a compiler, which a machine with a GPU may lack.
     from ..engine.config import Quantization
     from ..kernels.cpu.attention import CpuAttention
@@ -90,20 +98,25 @@ def _cpp(quantization: str, needed_by: str | None) -> Kernels:
     from ..kernels.cpu.library import load_kernels
 
     try:
-        library = load_kernels(quantization=cast(Quantization, quantization))
+        library = load_kernels(
+            quantization=cast(Quantization, quantization), deterministic=deterministic
+        )
     except (KernelBuildError, OSError) as error:
         if needed_by is not None:
             raise ModelLoadError(f"{needed_by} is not available: {error}") from None
         _log.warning("the CPU kernels are not available; torch serves, slower: %s", error)
         return TORCH_KERNELS
-    return Kernels(f"C++ ({library.level})", lambda *heads: CpuAttention(library, *heads), library)
+    description = f"C++ ({library.level}{', deterministic' if deterministic else ''})"
+    return Kernels(description, lambda *heads: CpuAttention(library, *heads), library)
 
 
-def _needs_cpp(backend: str, quantization: str) -> str | None:
+def _needs_cpp(backend: str, quantization: str, *, deterministic: bool) -> str | None:
     """The setting that cannot do without the C++ kernels."""
     if backend == "cpu":
         return "attention_backend 'cpu'"
-    return None if quantization == "none" else f"quantization {quantization!r}"
+    if quantization != "none":
+        return f"quantization {quantization!r}"
+    return "the deterministic mode" if deterministic else None
 
 
 def _has_bfloat16_arithmetic() -> bool:

@@ -46,7 +46,8 @@ class ModelRunner:
         self.dtype = _dtype(config, self.model_config, self.device)
         self.context_length = _context_length(config, self.model_config)
         weight_bytes = sum(path.stat().st_size for path in weight_files(model_dir))
-        kernels = self.device.kernels(config.attention_backend, config.quantization, self.dtype)
+        choose = self.device.deterministic_kernels if config.deterministic else self.device.kernels
+        kernels = choose(config.attention_backend, config.quantization, self.dtype)
         kv_dtype = _kv_dtype(config, self.dtype, kernels)
         self.num_slots = _num_slots(config, self.model_config, kv_dtype, self.device, weight_bytes)
         self.vocab_size = self.model_config.vocab_size

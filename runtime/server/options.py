@@ -180,6 +180,11 @@ def build_parser() -> argparse.ArgumentParser:
         default="none",
         help="of the weights while they are loaded; int4: groups of 32; fp8: on a GPU (none)",
     )
+    engine.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same request, the same bits, whatever runs beside it; on a CPU, a little slower",
+    )
     engine.add_argument("--context-length", type=int, help="longest sequence (default: model's)")
     engine.add_argument("--kv-slots", type=int, help="tokens that the KV cache holds")
     engine.add_argument(

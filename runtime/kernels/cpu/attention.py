@@ -52,6 +52,7 @@ class CpuAttention(Attention[CpuPlan]):
             self.heads,
             self.kv_heads,
             self.head_dim,
+            self.kernels.deterministic,
         ):
             raise MemoryError("no memory for the partial results of a step")
         return plan

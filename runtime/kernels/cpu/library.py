@@ -33,13 +33,15 @@ FLAGS_VARIABLE: Final = "BRANCHLINE_CPU_FLAGS"
 LEVELS: Final = ("amx", "avx512", "avx2", "portable")
 DTYPES: Final = (torch.float32, torch.bfloat16)
 
+_ANY_NUMBER: Final = 2**63 - 1
+
 # Argument types in short: p an address, l a 64-bit integer, i an integer, f a float.
 _SIGNATURES: Final = {
     "bl_level": (c_void_p, "p"),
     "bl_plan_new": (c_void_p, ""),
     "bl_plan_delete": (None, "p"),
     "bl_plan_shared_keys": (c_int64, "p"),
-    "bl_plan_make": (c_int, "plpppiii"),
+    "bl_plan_make": (c_int, "plpppiiii"),
     "bl_attend": (None, "ppiplpplpliiiii"),
     "bl_rope_store": (None, "plppppfpppliiiii"),
     "bl_rms_norm": (None, "plipppfii"),
@@ -55,20 +57,28 @@ _TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int, "f": c_float}
 class CpuKernels:
     """The kernels at one level of vector instructions.
 
-    quantization: what `pack_linear` makes of weights. linear_rows: rows of a linear layer beyond
-    which torch is faster.
+    quantization: what `pack_linear` makes of weights. deterministic: a row of a result is the same
+    bits whatever rows are beside it, so nothing is left to torch, and attention has one way for any
+    number of queries. linear_rows: rows of a linear layer beyond which torch is faster.
     """
 
     def __init__(
-        self, library: ctypes.CDLL, level: str, quantization: Quantization = "none"
+        self,
+        library: ctypes.CDLL,
+        level: str,
+        quantization: Quantization = "none",
+        *,
+        deterministic: bool = False,
     ) -> None:
         self.level = level
         self.quantization = quantization
+        self.deterministic = deterministic
         self.library = library
         self.level_address = library.bl_level(level.encode())
         if not self.level_address:
             raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
-        self.linear_rows = int(library.bl_linear_rows(self.level_address))
+        few = int(library.bl_linear_rows(self.level_address))
+        self.linear_rows = _ANY_NUMBER if deterministic else few
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """x / rms(x) * weight over the last dimension, in x's dtype."""
@@ -106,7 +116,8 @@ class CpuKernels:
 
     def pack_linear(self, weight: torch.Tensor, vocabulary: bool = False) -> PackedLinear | None:
         """`weight: [out, in]` for products with it, quantized as asked for, or None where torch is
-        the better choice: without quantization for a weight that is not exact in bfloat16.
+        the better choice: without quantization for a weight that is not exact in bfloat16. Where
+        results must be deterministic that stays float32, slower than torch's.
 
         vocabulary: an embedding or the weight of logits.
         """
@@ -114,7 +125,9 @@ class CpuKernels:
             return None
         storage, group = storage_of(self.quantization, vocabulary=vocabulary)
         if storage == "bf16" and weight.dtype is torch.float32 and not _is_bfloat16(weight):
-            return None
+            if not self.deterministic:
+                return None
+            storage = "float"
         return PackedLinear(self, pack(weight, storage, group))
 
     def stack(self, layers: Sequence[LayerParts]) -> CpuStack | None:
@@ -221,7 +234,12 @@ class CpuKernels:
         )
 
 
-def load_kernels(level: str | None = None, *, quantization: Quantization = "none") -> CpuKernels:
+def load_kernels(
+    level: str | None = None,
+    *,
+    quantization: Quantization = "none",
+    deterministic: bool = False,
+) -> CpuKernels:
     """The kernels at `level`, by default the best that this processor has; built when needed.
 
     Raises KernelBuildError.
@@ -229,7 +247,7 @@ def load_kernels(level: str | None = None, *, quantization: Quantization = "none
     library = _load(build(_tell, shlex.split(os.environ.get(FLAGS_VARIABLE, ""))))
     level = level or os.environ.get(LEVEL_VARIABLE) or available_levels(library)[0]
     try:
-        return CpuKernels(library, level, quantization)
+        return CpuKernels(library, level, quantization, deterministic=deterministic)
     except ValueError as error:
         raise KernelBuildError(f"{error}; this processor has {available_levels(library)}") from None
 

@@ -18,8 +18,9 @@ from ...memory.pages import zeros_by_page
 if TYPE_CHECKING:
     from ...engine.config import Quantization
 
-Storage = Literal["bf16", "int8", "int4"]
-STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4")  # numbered as in src/kernels.h
+Storage = Literal["bf16", "int8", "int4", "float"]
+# Numbered as in src/kernels.h.
+STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4", "float")
 
 # Outputs that are packed at once: so many rows of float32 are all that packing needs beside the
 # weight and its packed form.
@@ -47,8 +48,8 @@ class Packed:
         """The weight's rows `ids: [rows]` as [rows, inputs]."""
         block, lane = ids // 16, ids % 16
         words = self.words[block, :, lane]
-        if self.storage == "bf16":
-            rows = words.view(torch.bfloat16)
+        if self.storage in ("bf16", "float"):
+            rows = words.view(torch.bfloat16 if self.storage == "bf16" else torch.float32)
             return rows[:, : self.inputs].to(dtype)
         assert self.scales is not None
         if self.storage == "int8":
@@ -72,9 +73,9 @@ def storage_of(quantization: Quantization, *, vocabulary: bool) -> tuple[Storage
 def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
     """`weight: [outputs, inputs]` as `storage`, a bounded number of rows at a time."""
     outputs, inputs = weight.shape
-    unit = {"bf16": 32, "int8": 64, "int4": group}[storage]
+    unit = {"bf16": 32, "int8": 64, "int4": group, "float": 32}[storage]
     padded, blocks = -(-inputs // unit) * unit, -(-outputs // 16)
-    per_word = {"bf16": 2, "int8": 4, "int4": 8}[storage]
+    per_word = {"bf16": 2, "int8": 4, "int4": 8, "float": 1}[storage]
     words = _words_of(blocks, padded // per_word, 16)
     scales: torch.Tensor | None = None
     if storage == "int8":
@@ -87,6 +88,8 @@ def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
         here = slice(start // 16, start // 16 + len(rows) // 16)
         if storage == "bf16":
             codes = rows.to(torch.bfloat16).view(torch.int32)
+        elif storage == "float":
+            codes = rows.float().view(torch.int32)
         elif storage == "int8":
             assert scales is not None
             values, scale = round_to_int8(rows)

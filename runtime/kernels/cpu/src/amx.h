@@ -67,6 +67,7 @@ inline int rows_of_block(const Linear& a, int64_t block) {
 template <class T>
 inline int64_t linear_bytes_amx(const Linear& a) {
     if (has_few_rows(a)) return few_rows_bytes(a);
+    if (a.storage == kFloat) return linear_bytes_any(a);
     return (a.rows + 15) / 16 * tiles_of_row(a) * terms_of<T>(a) * kTileBytes;
 }
 
@@ -112,6 +113,7 @@ inline void pack_rounded_row(const Linear& a, int64_t row, char* tiles) {
 
 template <class T>
 inline void pack_inputs_amx(const Linear& a, int64_t block) {
+    if (a.storage == kFloat) return pack_inputs_any<T>(a, block);
     const int rows = rows_of_block(a, block);
     if (has_few_rows(a)) {
         for (int r = 0; r < rows; ++r) pack_few_row<T>(a, r);
@@ -353,6 +355,7 @@ inline void linear_int4(const Linear& a, int begin, int end) {
 template <class T>
 inline void linear_amx(const Linear& a, int begin, int end) {
     if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
+    if (a.storage == kFloat) return linear_any<T, kFloat>(a, begin, end);
     const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);

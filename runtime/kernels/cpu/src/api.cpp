@@ -65,12 +65,13 @@ int threads_for(int64_t work, int threads) { return work < Team::kMinWork ? 1 : 
 
 // --- kernels, by a team ------------------------------------------------------------------------
 
-// `a` with the queries and partial results of the plan.
+// `a` with the queries, partial results and mode of the plan.
 Attend of_plan(Plan& plan, Attend a) {
     a.queries = plan.queries.data();
     a.partial_out = plan.partial_out.data();
     a.partial_max = plan.partial_max.data();
     a.partial_sum = plan.partial_sum.data();
+    a.is_fixed = plan.is_fixed;
     return a;
 }
 
@@ -185,9 +186,10 @@ int64_t bl_plan_shared_keys(const Plan* plan) { return plan->shared_keys; }
 
 // 0, or 1 when memory ran out.
 int bl_plan_make(Plan* plan, int64_t count, const int64_t* query_lens, const int64_t* context_lens,
-                 const int64_t* const* context_slots, int heads, int kv_heads, int head_dim) {
+                 const int64_t* const* context_slots, int heads, int kv_heads, int head_dim,
+                 int is_fixed) {
     try {
-        plan->make({count, query_lens, context_lens, context_slots}, heads / kv_heads);
+        plan->make({count, query_lens, context_lens, context_slots}, heads / kv_heads, is_fixed != 0);
         const size_t rows = size_t(plan->num_partials) * size_t(heads);
         if (plan->partial_max.size() < rows) {
             plan->partial_out.resize(rows * size_t(padded_dim(head_dim)));
@@ -205,7 +207,8 @@ void bl_attend(const Level* level, Plan* plan, int which, const void* q, int64_t
                const void* k, const void* v, int64_t num_slots, void* out, int64_t window,
                int heads, int kv_heads, int head_dim, int is_bf16, int threads) {
     const Attend a = of_plan(*plan, {q, k, v, out, nullptr, nullptr, nullptr, nullptr, q_stride,
-                                     num_slots, window, heads, kv_heads, head_dim, is_bf16 != 0});
+                                     num_slots, window, heads, kv_heads, head_dim, is_bf16 != 0,
+                                     false});
     with_team(threads_for(attend_work(*plan, heads, head_dim), threads),
               [&](Team& team) { attend(team, *level, *plan, a, which); });
 }
@@ -285,7 +288,7 @@ int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layer
             attend(team, *level, *plan,
                    of_plan(*plan, {qkv, layer.k, layer.v, attended, nullptr, nullptr, nullptr,
                                    nullptr, int64_t(heads + 2 * kv_heads) * head_dim, num_slots,
-                                   layer.window, heads, kv_heads, head_dim, bf16}),
+                                   layer.window, heads, kv_heads, head_dim, bf16, false}),
                    3);
             product(layer.out, attended, x, true);
             rms_norm(team, *level, tokens, hidden, x, layer.post_norm, normed, eps, bf16);

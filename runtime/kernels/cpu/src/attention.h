@@ -22,19 +22,21 @@ constexpr int kWide = BL_VECTOR_BYTES == 64 ? 4 : 2;
 
 // What one thread needs for one call, kept between calls.
 struct Scratch {
-    float *q = nullptr, *out = nullptr, *keys = nullptr, *values = nullptr, *scores = nullptr;
+    float *q = nullptr, *out = nullptr, *sums = nullptr;
+    float *keys = nullptr, *values = nullptr, *scores = nullptr;
     int dim = 0;
 
     void reserve(int padded) {
         if (padded <= dim) return;
         std::free(q);
-        const size_t rows = 2 * size_t(kMaxRows) + 2 * kBlock;
+        const size_t rows = 3 * size_t(kMaxRows) + 2 * kBlock;
         const size_t bytes = 4 * (rows * padded + kBlock * kMaxRows);
         q = static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
         if (q == nullptr) throw std::bad_alloc();
         dim = padded;
         out = q + kMaxRows * padded;
-        keys = out + kMaxRows * padded;
+        sums = out + kMaxRows * padded;
+        keys = sums + kMaxRows * padded;
         values = keys + kBlock * padded;
         scores = values + kBlock * padded;
     }
@@ -83,18 +85,35 @@ inline void find_rows(
 
 // --- few rows --------------------------------------------------------------------------------
 
-// scores[row][n]: [kFewRows, kBlock].
-inline void scores_of_few(const Rows& rows, int keys, int num_rows, int padded, float* scores) {
-    for (int n = 0; n < keys; n += W) {
-        for (int r = 0; r < num_rows; ++r) {
-            const float* q = scratch.q + r * padded;
-            vf sums[W] = {};
-            for (int d = 0; d < padded; d += W) {
-                const vf part = load(q + d);
-                for (int j = 0; j < W; ++j) sums[j] += part * load(rows.k[n + j] + d);
+// Of R rows with the W keys from n on, half of them at a time: their sums stay in registers.
+template <int R>
+inline void scores_of_rows(const Rows& rows, int n, const float* queries, int padded,
+                           float* scores) {
+    constexpr int half = W / 2;
+    vf all[R][W];
+    for (int first = 0; first < W; first += half) {
+        vf sums[R][half] = {};
+        for (int d = 0; d < padded; d += W) {
+            for (int j = 0; j < half; ++j) {
+                const vf key = load(rows.k[n + first + j] + d);
+                for (int r = 0; r < R; ++r) sums[r][j] += load(queries + r * padded + d) * key;
             }
-            store(scores + r * kBlock + n, sum_rows(sums));
         }
+        for (int r = 0; r < R; ++r)
+            for (int j = 0; j < half; ++j) all[r][first + j] = sums[r][j];
+    }
+    for (int r = 0; r < R; ++r) store(scores + r * kBlock + n, sum_rows(all[r]));
+}
+
+// scores[row][n]: [kFewRows, kBlock]. queries: [rows, padded].
+inline void scores_of_few(const Rows& rows, int keys, const float* queries, int num_rows, int padded,
+                          float* scores) {
+    for (int n = 0; n < keys; n += W) {
+        int r = 0;
+        for (; r + 2 <= num_rows; r += 2)
+            scores_of_rows<2>(rows, n, queries + r * padded, padded, scores + r * kBlock);
+        if (r < num_rows)
+            scores_of_rows<1>(rows, n, queries + r * padded, padded, scores + r * kBlock);
     }
 }
 
@@ -156,24 +175,23 @@ inline void weigh_few(
     }
 }
 
+// The rows [row, row + num_rows), at most kFewRows.
 inline void block_of_few(
-    const Rows& rows, int keys, int num_rows, int padded, const int* low, const int* high,
+    const Rows& rows, int keys, int row, int num_rows, int padded, const int* low, const int* high,
     float* most, float* total
 ) {
     float* scores = scratch.scores;
+    float* out = scratch.out + row * padded;
     float scale[kFewRows];
-    scores_of_few(rows, keys, num_rows, padded, scores);
-    weigh_few(scores, keys, num_rows, low, high, most, total, scale);
+    scores_of_few(rows, keys, scratch.q + row * padded, num_rows, padded, scores);
+    weigh_few(scores, keys, num_rows, low + row, high + row, most + row, total + row, scale);
     int r = 0;
     for (; r + 4 <= num_rows; r += 4)
-        add_rows_of_few<4>(rows, keys, padded, scores + r * kBlock, scale + r,
-                           scratch.out + r * padded);
+        add_rows_of_few<4>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
     for (; r + 2 <= num_rows; r += 2)
-        add_rows_of_few<2>(rows, keys, padded, scores + r * kBlock, scale + r,
-                           scratch.out + r * padded);
+        add_rows_of_few<2>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
     for (; r < num_rows; ++r)
-        add_rows_of_few<1>(rows, keys, padded, scores + r * kBlock, scale + r,
-                           scratch.out + r * padded);
+        add_rows_of_few<1>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
 }
 
 // --- many rows -------------------------------------------------------------------------------
@@ -316,6 +334,49 @@ inline const T* query_row(const Attend& a, const Item& item, int kv_head, int gr
            int64_t(kv_head * group + r % group) * a.head_dim;
 }
 
+// The result over one more part of the keys joins that over those before: not normalised, with its
+// maximum and sum. Not inlined: a copy that is compiled otherwise could round otherwise.
+__attribute__((noinline)) inline void add_part(
+    float part_most, float part_total, const float* part, float& most, float& total, float* out,
+    int padded
+) {
+    if (part_most == kNegInf) return;  // it saw none of them
+    if (most == kNegInf) {
+        most = part_most, total = part_total;
+        std::memcpy(out, part, sizeof(float) * padded);
+        return;
+    }
+    const float now = part_most > most ? part_most : most;
+    const vf kept = exp2(splat(most - now)), added = exp2(splat(part_most - now));
+    most = now;
+    total = total * kept[0] + part_total * added[0];
+    for (int d = 0; d < padded; d += W)
+        store(out + d, load(out + d) * kept + load(part + d) * added);
+}
+
+// scratch.out, most and total of all rows, run by run; attend_keys does that for keys begin..end.
+template <class Keys>
+inline void attend_by_runs(const Sight& sight, int num_rows, int padded, float* most, float* total,
+                           const Keys& attend_keys) {
+    float most_before[kMaxRows], total_before[kMaxRows];
+    for (int r = 0; r < num_rows; ++r) most_before[r] = kNegInf, total_before[r] = 0.f;
+    for (int run = sight.begin / kRun * kRun; run < sight.end; run += kRun) {
+        attend_keys(run, run + kRun < sight.end ? run + kRun : sight.end);
+        for (int r = 0; r < num_rows; ++r)
+            add_part(most[r], total[r], scratch.out + r * padded, most_before[r], total_before[r],
+                     scratch.sums + r * padded, padded);
+    }
+    std::memcpy(most, most_before, sizeof(float) * num_rows);
+    std::memcpy(total, total_before, sizeof(float) * num_rows);
+    std::memcpy(scratch.out, scratch.sums, sizeof(float) * num_rows * padded);
+}
+
+template <class T>
+inline void put_row(const float* from, float total, T* to, int dim) {
+    const float inverse = 1.f / total;
+    for (int d = 0; d < dim; d += W) store_up_to(to + d, load(from + d) * inverse, dim - d);
+}
+
 // The item's results from scratch.out: final ones divided by their sum, others as partial rows.
 template <class T>
 inline void put_rows(const Attend& a, const Item& item, int kv_head, int num_rows,
@@ -326,9 +387,7 @@ inline void put_rows(const Attend& a, const Item& item, int kv_head, int num_row
         const float* from = scratch.out + r * padded;
         if (item.partial < 0) {
             const int64_t token = a.queries[item.first + query].token;
-            T* to = static_cast<T*>(a.out) + (token * a.heads + row_head) * dim;
-            const float inverse = 1.f / total[r];
-            for (int d = 0; d < dim; d += W) store_up_to(to + d, load(from + d) * inverse, dim - d);
+            put_row(from, total[r], static_cast<T*>(a.out) + (token * a.heads + row_head) * dim, dim);
         } else {
             const int64_t row = int64_t(item.partial + query) * a.heads + row_head;
             std::memcpy(a.partial_out + row * padded_dim(dim), from, sizeof(float) * dim);
@@ -345,7 +404,7 @@ template <class T>
 inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
     const int dim = a.head_dim, padded = round_up(dim), group = a.heads / a.kv_heads;
     const int num_rows = item.count * group, stride = round_up(num_rows);
-    const bool few = num_rows <= kFewRows;
+    const bool few = a.is_fixed || num_rows <= kFewRows;
     scratch.reserve(padded);
 
     const float factor = score_factor(dim);
@@ -360,51 +419,48 @@ inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
             for (int d = 0; d < dim; ++d) scratch.q[d * stride + r] = scalar(q + d) * factor;
         }
     }
-    std::memset(scratch.out, 0, sizeof(float) * padded * num_rows);
     float most[kMaxRows], total[kMaxRows];
-    for (int r = 0; r < kMaxRows; ++r) most[r] = kNegInf, total[r] = 0.f;
-
     const int64_t head = kv_head * a.num_slots * dim;
     const T* k = static_cast<const T*>(a.k) + head;
     const T* v = static_cast<const T*>(a.v) + head;
     const Sight sight = sight_of(a, item, num_rows, group);
     Rows rows;
-    for (int at = sight.begin; at < sight.end; at += kBlock) {
-        const int keys = sight.end - at < kBlock ? sight.end - at : kBlock;
-        find_rows(k, v, item.slots + at, keys, dim, padded, rows);
-        int first[kMaxRows], last[kMaxRows];
-        const bool masked = look_at(sight, at, keys, num_rows, first, last);
-        if (few)
-            block_of_few(rows, keys, num_rows, padded, first, last, most, total);
-        else
-            block_of_many(rows, keys, num_rows, dim, padded, first, last, masked, most, total);
-    }
+    const auto attend_keys = [&](int begin, int end) {
+        std::memset(scratch.out, 0, sizeof(float) * padded * num_rows);
+        for (int r = 0; r < kMaxRows; ++r) most[r] = kNegInf, total[r] = 0.f;
+        for (int at = begin; at < end; at += kBlock) {
+            const int keys = end - at < kBlock ? end - at : kBlock;
+            find_rows(k, v, item.slots + at, keys, dim, padded, rows);
+            int first[kMaxRows], last[kMaxRows];
+            const bool masked = look_at(sight, at, keys, num_rows, first, last);
+            if (!few) {
+                block_of_many(rows, keys, num_rows, dim, padded, first, last, masked, most, total);
+                continue;
+            }
+            for (int r = 0; r < num_rows; r += kFewRows)
+                block_of_few(rows, keys, r, num_rows - r < kFewRows ? num_rows - r : kFewRows,
+                             padded, first, last, most, total);
+        }
+    };
+    if (a.is_fixed)
+        attend_by_runs(sight, num_rows, padded, most, total, attend_keys);
+    else
+        attend_keys(sight.begin, sight.end);
     put_rows<T>(a, item, kv_head, num_rows, most, total);
 }
 
 template <class T>
 inline void merge_rows(const Attend& a, int token, const int32_t* partials, int count, int head) {
-    const int dim = a.head_dim;
-    float most = kNegInf;
-    for (int i = 0; i < count; ++i) {
-        const float part = a.partial_max[int64_t(partials[i]) * a.heads + head];
-        most = part > most ? part : most;
-    }
-    float total = 0.f;
+    const int dim = a.head_dim, padded = round_up(dim);
+    scratch.reserve(padded);
+    float most = kNegInf, total = 0.f;
     for (int i = 0; i < count; ++i) {
         const int64_t row = int64_t(partials[i]) * a.heads + head;
-        total += exp2(splat(a.partial_max[row] - most))[0] * a.partial_sum[row];
+        add_part(a.partial_max[row], a.partial_sum[row], a.partial_out + row * padded_dim(dim), most,
+                 total, scratch.sums, padded);
     }
     T* to = static_cast<T*>(a.out) + (int64_t(token) * a.heads + head) * dim;
-    for (int d = 0; d < dim; d += W) {
-        vf out = {};
-        for (int i = 0; i < count; ++i) {
-            const int64_t row = int64_t(partials[i]) * a.heads + head;
-            const float share = exp2(splat(a.partial_max[row] - most))[0] / total;
-            out += share * load(a.partial_out + row * padded_dim(dim) + d);
-        }
-        store_up_to(to + d, out, dim - d);
-    }
+    put_row(scratch.sums, total, to, dim);
 }
 
 }  // namespace

@@ -246,25 +246,33 @@ inline void attend_rows_amx(const Attend& a, const Item& item, int kv_head) {
     tile_scratch.reserve(dim);
     const Tiles tiles(16);
     pack_queries(a, item, kv_head, num_rows, group);
-    std::memset(scratch.out, 0, sizeof(float) * padded * row_tiles * 16);
     float most[kMaxRows], total[kMaxRows], shrink[kMaxRows];
-    for (int r = 0; r < kMaxRows; ++r) most[r] = kNegInf, total[r] = 0.f;
-
     const int64_t head = kv_head * a.num_slots * dim;
     const bf16* k = static_cast<const bf16*>(a.k) + head;
     const bf16* v = static_cast<const bf16*>(a.v) + head;
     const Sight sight = sight_of(a, item, num_rows, group);
-    for (int at = sight.begin; at < sight.end; at += kTileBlock) {
-        const int keys = std::min(kTileBlock, sight.end - at), key_steps = (keys + 31) / 32;
-        int first[kMaxRows], last[kMaxRows];
-        const bool masked = look_at(sight, at, keys, num_rows, first, last) || keys % 32 != 0;
-        pack_keys(k, item.slots + at, keys, dim, key_steps);
-        pack_values(v, item.slots + at, keys, dim, key_steps);
-        multiply_all(tile_scratch.keys, key_steps * 2, tile_scratch.q, row_tiles, (dim + 31) / 32);
-        weigh(key_steps, row_tiles, first, last, masked, score_factor(dim), most, total, shrink);
-        multiply_all(tile_scratch.weights, row_tiles, tile_scratch.values, padded / 16, key_steps);
-        add_products(row_tiles, padded, shrink);
-    }
+    const auto attend_keys = [&](int begin, int end) {
+        std::memset(scratch.out, 0, sizeof(float) * padded * row_tiles * 16);
+        for (int r = 0; r < kMaxRows; ++r) most[r] = kNegInf, total[r] = 0.f;
+        for (int at = begin; at < end; at += kTileBlock) {
+            const int keys = std::min(kTileBlock, end - at), key_steps = (keys + 31) / 32;
+            int first[kMaxRows], last[kMaxRows];
+            const bool masked = look_at(sight, at, keys, num_rows, first, last) || keys % 32 != 0;
+            pack_keys(k, item.slots + at, keys, dim, key_steps);
+            pack_values(v, item.slots + at, keys, dim, key_steps);
+            multiply_all(tile_scratch.keys, key_steps * 2, tile_scratch.q, row_tiles,
+                         (dim + 31) / 32);
+            weigh(key_steps, row_tiles, first, last, masked, score_factor(dim), most, total,
+                  shrink);
+            multiply_all(tile_scratch.weights, row_tiles, tile_scratch.values, padded / 16,
+                         key_steps);
+            add_products(row_tiles, padded, shrink);
+        }
+    };
+    if (a.is_fixed)
+        attend_by_runs(sight, num_rows, padded, most, total, attend_keys);
+    else
+        attend_keys(sight.begin, sight.end);
     put_rows<bf16>(a, item, kv_head, num_rows, most, total);
 }
 

@@ -3,6 +3,10 @@
 
 #include <cstdint>
 
+// In the deterministic mode a query's keys are cut at multiples of this position, each run is
+// attended to by itself, and the results are put together in order, whoever else is in the step.
+constexpr int kRun = 256;
+
 // A query of a step: its row in q and out, and its position in its sequence.
 struct Query {
     int32_t token;
@@ -31,6 +35,7 @@ struct Attend {
     int64_t window;          // positions seen, INT64_MAX for all
     int32_t heads, kv_heads, head_dim;
     bool is_bf16;
+    bool is_fixed;           // the deterministic mode: items begin at multiples of kRun
 };
 
 // Rotation of q and k by position, in place for q; k and v go to their slots.
@@ -53,6 +58,7 @@ enum Storage : int32_t {
     kBf16 = 0,  // 2 inputs, the first in the low half
     kInt8 = 1,  // 4 inputs; the weight is that times scales[output], float
     kInt4 = 2,  // 8 inputs, 2 i + j in bits 16 j + 4 i, plus 8; times scales[block][group][16], bf16
+    kFloat = 3,  // 1 input
 };
 
 // out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out of

@@ -13,7 +13,7 @@ namespace {
 
 void attend(const Attend& a, const Item& item, int kv_head) {
 #ifdef BL_AMX
-    const bool few = item.count * (a.heads / a.kv_heads) <= kPairRows;
+    const bool few = !a.is_fixed && item.count * (a.heads / a.kv_heads) <= kPairRows;
     if (a.is_bf16)
         return few ? attend_few_bf16(a, item, kv_head) : attend_rows_amx(a, item, kv_head);
 #endif
@@ -76,6 +76,8 @@ void linear_as(const Linear& a, int begin, int end) {
         linear_any<T, kInt4>(a, begin, end);
     else if (a.storage == kInt8)
         linear_any<T, kInt8>(a, begin, end);
+    else if (a.storage == kFloat)
+        linear_any<T, kFloat>(a, begin, end);
     else
         linear_any<T, kBf16>(a, begin, end);
 }

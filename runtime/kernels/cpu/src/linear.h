@@ -12,6 +12,9 @@ inline int padded_inputs(const Linear& a) {
     return (a.inputs + unit - 1) / unit * unit;
 }
 
+// Whether weights are quantized, and x with them.
+constexpr bool is_rounded(int storage) { return storage == kInt8 || storage == kInt4; }
+
 // --- x in int8 ---------------------------------------------------------------------------------
 
 // What n values are multiples of: their largest magnitude over 127. Not finite where a value is not,
@@ -92,7 +95,7 @@ inline void pack_inputs_any(const Linear& a, int64_t block) {
     for (int64_t r = block * 16; r < end; ++r) {
         const T* x = static_cast<const T*>(a.x) + r * a.inputs;
         float* to = static_cast<float*>(a.packed_x) + r * padded;
-        if (a.storage != kBf16) {
+        if (is_rounded(a.storage)) {
             round_row<T>(a, r, [&](int i, vi whole) {
                 store(to + i, __builtin_convertvector(whole, vf));
             });
@@ -107,12 +110,14 @@ inline void pack_inputs_any(const Linear& a, int64_t block) {
 }
 
 template <int STORAGE>
-constexpr int kPerWord = STORAGE == kBf16 ? 2 : STORAGE == kInt8 ? 4 : 8;
+constexpr int kPerWord = STORAGE == kFloat ? 1 : STORAGE == kBf16 ? 2 : STORAGE == kInt8 ? 4 : 8;
 
 // Input K of each word, unscaled.
 template <int STORAGE, int K>
 inline vf unpack(vu words) {
-    if constexpr (STORAGE == kBf16) {
+    if constexpr (STORAGE == kFloat) {
+        return (vf)words;
+    } else if constexpr (STORAGE == kBf16) {
         return (vf)(K == 0 ? words << 16 : words & 0xffff0000u);
     } else if constexpr (STORAGE == kInt8) {
         return __builtin_convertvector((vi)(words << (24 - 8 * K)) >> 24, vf);
@@ -164,7 +169,7 @@ inline void product_any(const Linear& a, int64_t row, int block) {
                                  ((block + c) * int64_t(groups) + group) * 16 + v * W);
                 for (int r = 0; r < R; ++r) {
                     float of_x = 1.f;
-                    if constexpr (STORAGE != kBf16) of_x = a.x_scales[(row + r) * groups + group];
+                    if constexpr (is_rounded(STORAGE)) of_x = a.x_scales[(row + r) * groups + group];
                     totals[r][c][v] += sums[r][c][v] * (scale * of_x);
                 }
             }

@@ -11,10 +11,10 @@ constexpr int64_t kSplitKeys = 512;  // of one item of decoding queries, so that
 
 }  // namespace
 
-void Plan::make(const Sequences& sequences, int heads_per_kv) {
+void Plan::make(const Sequences& sequences, int heads_per_kv, bool fixed) {
     queries.clear(), items.clear(), partials.clear(), merge_starts.clear(), merge_tokens.clear();
     first_token_.clear();
-    pairs = 0, num_partials = 0, shared_keys = 0;
+    pairs = 0, num_partials = 0, shared_keys = 0, is_fixed = fixed;
     max_queries_ = std::max(1, kMaxRows / heads_per_kv);
 
     std::vector<int32_t> decoding;
@@ -76,10 +76,11 @@ void Plan::split(const Sequences& sequences, Branch branch, std::vector<Branch>&
     }
     common = std::max(common, branch.at);
     int64_t covered = branch.covered;
-    if (common - covered >= kMinShared) {
-        add_segment(sequences, members, covered, common);
-        shared_keys += (common - covered) * int64_t(members.size() - 1);
-        covered = common;
+    const int64_t end = is_fixed ? common / kRun * kRun : common;
+    if (end - covered >= kMinShared) {
+        add_segment(sequences, members, covered, end);
+        shared_keys += (end - covered) * int64_t(members.size() - 1);
+        covered = end;
     }
     const auto next = [&](int32_t i) { return sequences.context_slots[i][common]; };
     std::stable_sort(members.begin(), members.end(),
@@ -107,8 +108,9 @@ void Plan::add_segment(const Sequences& sequences, const std::vector<int32_t>& m
         for (size_t j = start; j < start + count; ++j)
             queries.push_back(
                 {first_token_[members[j]], int32_t(sequences.context_lens[members[j]] - 1)});
-        for (int64_t at = begin; at < end; at += kSplitKeys) {
-            const int64_t stop = std::min(end, at + kSplitKeys);
+        const int64_t split = is_fixed ? kRun : kSplitKeys;
+        for (int64_t at = begin; at < end; at += split) {
+            const int64_t stop = std::min(end, at + split);
             items.push_back({slots, first, int32_t(count), int32_t(at), int32_t(stop), 0, true});
             pairs += int64_t(count) * (stop - at);
         }

@@ -19,7 +19,8 @@ struct Sequences {
 // over these; a query with several items has one partial result per item, merged at the end.
 class Plan {
 public:
-    void make(const Sequences& sequences, int heads_per_kv);
+    // fixed: items of decoding sequences are runs, and only whole runs are shared.
+    void make(const Sequences& sequences, int heads_per_kv, bool fixed);
 
     std::vector<Query> queries;
     std::vector<Item> items;
@@ -29,6 +30,7 @@ public:
     int64_t pairs = 0;                  // query-key pairs of all items, per head
     int32_t num_partials = 0;
     int64_t shared_keys = 0;            // key reads saved by sharing
+    bool is_fixed = false;
     std::vector<float> partial_out, partial_max, partial_sum;
 
 private:

@@ -93,15 +93,31 @@ inline void store_up_to(T* p, vf v, int n) {
 
 inline vf vmax(vf a, vf b) { return a > b ? a : b; }
 
-inline float sum(vf v) {
-    float total = 0;
-    for (int i = 0; i < W; ++i) total += v[i];
-    return total;
+// Each lane takes the place of the one at the distance STEP.
+template <int STEP, int... LANE>
+inline vf exchanged(vf v, std::integer_sequence<int, LANE...>) {
+#ifdef __clang__
+    return __builtin_shufflevector(v, v, (LANE ^ STEP)...);
+#else
+    return __builtin_shuffle(v, vi{(LANE ^ STEP)...});
+#endif
 }
+
+template <int STEP = W / 2>
+inline float sum(vf v) {
+    v += exchanged<STEP>(v, std::make_integer_sequence<int, W>());
+    if constexpr (STEP > 1)
+        return sum<STEP / 2>(v);
+    else
+        return v[0];
+}
+template <int STEP = W / 2>
 inline float largest(vf v) {
-    float most = v[0];
-    for (int i = 1; i < W; ++i) most = v[i] > most ? v[i] : most;
-    return most;
+    v = vmax(v, exchanged<STEP>(v, std::make_integer_sequence<int, W>()));
+    if constexpr (STEP > 1)
+        return largest<STEP / 2>(v);
+    else
+        return v[0];
 }
 
 // 2^x for x <= 127, to 2e-7 relative; exactly 0 below -126.5, at -inf too.
