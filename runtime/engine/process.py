@@ -138,7 +138,8 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
 
 
 def run(core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambda: None) -> None:
-    """Step while there is work, obey what arrives, until EngineStop; `beat` with every turn."""
+    """Step while there is work, obey what arrives, until EngineStop; `beat` with every turn and
+    every command: a thousand that come at once are no standstill."""
     while True:
         beat()
         if not core.has_work:
@@ -148,6 +149,7 @@ def run(core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambd
                 frame = channel.recv(zmq.NOBLOCK)
             except zmq.Again:
                 break
+            beat()
             command = engine_commands.decode(frame)
             if isinstance(command, EngineStop):
                 return

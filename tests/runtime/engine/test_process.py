@@ -162,6 +162,25 @@ def test_a_refused_or_broken_submission_ends_nothing_but_itself(
     assert engine.tokens_of(2) == [0, 1, 2]
 
 
+def test_each_of_many_commands_is_a_beat() -> None:
+    """R9: taking in a crowd is no hang, however slow the core."""
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    with zmq.Context() as context, context.socket(zmq.PAIR) as channel:
+        channel.bind("inproc://commands")
+        with context.socket(zmq.PAIR) as inner:
+            inner.connect("inproc://commands")
+            for sid in range(50):
+                channel.send(encode(submit(sid)))
+            channel.send(encode(EngineStop()))
+            run(CountingCore(), inner, beat)
+    assert beats > 50
+
+
 def test_a_child_ends_with_its_parent() -> None:
     """A grandchild that watches its parent goes when that parent is killed with -9."""
     grandchild = (
