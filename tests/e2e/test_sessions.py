@@ -44,6 +44,25 @@ def test_the_whole_prompt_sent_at_once_gives_the_same(engine: bl.Engine, healing
     assert done.usage.prompt_tokens == state.get_meta_info("d")["prompt_tokens"]
 
 
+@bl.function
+def counting(s, reads):
+    s += "the quick"
+    for number in range(6):
+        s += f" and {number}"
+        s += bl.gen(f"x{number}", max_tokens=4, temperature=0.0, ignore_eos=True)
+        if reads:
+            s.sync()
+
+
+def test_calls_that_are_sent_ahead_are_those_made_one_by_one(engine: bl.Engine) -> None:
+    states = [counting.run(reads, backend=engine) for reads in (False, True)]
+    ahead, read = (state.stream_executor.transcript for state in states)
+    assert ahead.parts == read.parts
+    assert [usage.prompt_tokens for usage in states[0].usages()] == [
+        usage.prompt_tokens for usage in states[1].usages()
+    ]
+
+
 def test_sessions_end_with_their_states(engine: bl.Engine) -> None:
     state = program.run(False, backend=engine)
     state.sync()
