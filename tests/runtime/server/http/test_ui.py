@@ -238,3 +238,9 @@ def test_an_engine_that_hangs_is_said(
     monkeypatch.setattr("branchline.runtime.server.http.ui._ANSWER_S", 0.05)
     front.hung = True
     assert asker.get("/ui/api/now").status == 503
+
+
+def test_the_bare_address_leads_to_the_page(asker: Asker) -> None:
+    for method in ("GET", "HEAD"):
+        answer = asker.ask(method, "/")
+        assert (answer.status, answer.headers["location"]) == (307, "/ui")
