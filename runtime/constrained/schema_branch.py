@@ -106,14 +106,15 @@ class Branch:
     rest: list[tuple[int, Literal, str]] = field(default_factory=list)
 
     def copy(self) -> Branch:
-        made = Branch(self.kind)
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if name == "places" or name == "values":
-                value = {key: set(inner) for key, inner in value.items()}
-            elif isinstance(value, (list, set, dict)):
-                value = value.copy()
-            setattr(made, name, value)
+        # Made tens of thousands of times for a schema with many choices.
+        made = object.__new__(Branch)
+        for name in _PLAIN:
+            setattr(made, name, getattr(self, name))
+        for name in _CONTAINERS:
+            setattr(made, name, getattr(self, name).copy())
+        made.constants = None if self.constants is None else self.constants.copy()
+        made.places = {place: set(goal) for place, goal in self.places.items()}
+        made.values = {name: set(goal) for name, goal in self.values.items()}
         return made
 
     # --- narrowing; each says whether anything can still satisfy the branch -------------------
@@ -180,6 +181,14 @@ class Branch:
         self.values.setdefault(name, set()).add(value)
         return True
 
+
+_CONTAINERS = (
+    *("implied", "excluded", "steps", "no_steps", "patterns", "formats", "items", "contained"),
+    *("members", "required", "forbidden", "names", "present", "rest"),
+)
+_PLAIN = tuple(
+    name for name in Branch.__slots__ if name not in (*_CONTAINERS, "constants", "places", "values")
+)
 
 Item = Literal | Callable[[Branch], bool]
 Alternatives = list[list[Item]]

@@ -35,6 +35,7 @@ from .schema_report import Report
 KINDS = ("null", "boolean", "number", "string", "array", "object")
 _MAX_BRANCHES = 400
 _MAX_STEPS = 4_000
+_MIN_STEPS = 250
 _MAX_LOOSE = 32
 
 
@@ -58,6 +59,8 @@ class Facts:
         self._disjoint: dict[tuple[int, int, str], bool] = {}
         self._opened: set[Goal] = set()
         self.loose = False
+        self._loose_clauses: dict[tuple[Literal, str], list[Alternatives]] = {}
+        self._max_steps = _MAX_STEPS
         self._spent = 0
 
     def spend(self) -> None:
@@ -90,7 +93,10 @@ class Facts:
     def _loosely(self, goal: Goal, kind: str) -> list[Branch]:
         """The alternatives when oneOf is taken for anyOf, and where that does not help when
         conditions past the first few choices are left out."""
-        before, kept, self.loose, self._clauses = self.loose, self._clauses, True, {}
+        # One such goal is rarely alone: the next are given less time.
+        self._max_steps = max(_MIN_STEPS, self._max_steps // 2)
+        before, kept = self.loose, self._clauses
+        self.loose, self._clauses = True, self._loose_clauses
         try:
             return list(self._expanded(goal, kind))
         except _TooManyError:
@@ -108,7 +114,7 @@ class Facts:
         found = steps = 0
         while work:
             steps += 1
-            if steps > _MAX_STEPS and most is None:
+            if steps > self._max_steps and most is None:
                 self._too_many(goal)
             pending, branch, seen, choices = work.pop()
             if not self._settle(pending, branch, seen, choices, kind):

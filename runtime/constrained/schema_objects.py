@@ -102,7 +102,11 @@ def _variants(builder: SchemaBuilder, branch: Branch) -> list[Branch]:
     for some in options:
         size *= len(some)
     if size > _MAX_CLASSES:
-        refuse(branch.present[0].pointer, "too many properties may satisfy its negation")
+        where = branch.present[0].pointer
+        builder.report.superset(where, "too many properties may satisfy its negation")
+        free = branch.copy()
+        free.present = []
+        return [free]
     for chosen in product(*options):
         variant = branch.copy()
         variant.present = []

@@ -32,6 +32,7 @@ class Frame:
 
     cost: least tokens from here to the end. slack: least number of times that a repetition
     counted here may still repeat, among those on the stack.
+    others: of a frame that stands for several, those (None: the end of the text).
     """
 
     node: Node
@@ -40,6 +41,10 @@ class Frame:
     following: Frame | None
     cost: int
     slack: int
+    others: tuple[Frame | None, ...] = ()
+
+
+_SEVERAL = Node("several")
 
 
 class State:
@@ -74,6 +79,7 @@ class Walker:
         """At any point of any text, at most this many tokens are needed to finish."""
         self._frames: dict[tuple[int, int, int | None, int], Frame] = {}
         self._states: dict[tuple[frozenset[int], bool, int], State] = {}
+        self._several: dict[frozenset[int], tuple[Frame | None, tuple[Frame | None, ...]]] = {}
         self.start = self._close([self._frame(graph.root, None)])
 
     @property
@@ -162,6 +168,7 @@ class Walker:
             frame = Frame(node, low, high, following, min(cost, INFINITE), slack)
             if len(self._frames) > _MAX_KEPT:
                 self._frames.clear()
+                self._several.clear()
                 self._states.clear()
             self._frames[key] = frame
         return frame
@@ -182,6 +189,9 @@ class Walker:
                 continue
             seen.add(id(frame))
             node, following = frame.node, frame.following
+            if frame.others:
+                pending += frame.others
+                continue
             # In the middle of a token there may be no way to spell the rest of any word.
             if node.cost >= INFINITE and node.words is None:
                 continue
@@ -209,12 +219,54 @@ class Walker:
                     high = None if frame.high is None else frame.high - 1
                     again = self._make(node, max(frame.low - 1, 0), high, following)
                     pending.append(self._frame(node.parts()[0], again))
-        key = (frozenset(leaves), accepting, slack)
+        frames = self._joined(leaves.values())
+        key = (frozenset(map(id, frames)), accepting, slack)
         state = self._states.get(key)
         if state is None:
-            state = State(tuple(leaves.values()), accepting, slack)
+            state = State(frames, accepting, slack)
             self._states[key] = state
         return state
+
+    def _joined(self, frames: Iterable[Frame]) -> tuple[Frame, ...]:
+        """Frames with those that differ only in what follows as one: of two ways to have come to a
+        place the rest is read once, and the number of ways does not double with each of them."""
+        places: dict[tuple[int, int, int | None], list[Frame]] = {}
+        for frame in frames:
+            places.setdefault((id(frame.node), frame.low, frame.high), []).append(frame)
+        return tuple(
+            alike[0]
+            if len(alike) == 1
+            else self._make(
+                alike[0].node,
+                alike[0].low,
+                alike[0].high,
+                self._either([frame.following for frame in alike]),
+            )
+            for alike in places.values()
+        )
+
+    def _either(self, frames: list[Frame | None]) -> Frame | None:
+        """One frame for several that may follow; None only where all are the end."""
+        flat: dict[int, Frame | None] = {}
+        for frame in frames:
+            for part in frame.others if frame is not None and frame.others else (frame,):
+                flat[id(part)] = part
+        if len(flat) == 1:
+            return next(iter(flat.values()))
+        key = frozenset(flat)
+        if key not in self._several:
+            parts: list[Frame | None] = [*self._joined(part for part in flat.values() if part)]
+            ends = None in flat.values()
+            if ends:
+                parts.append(None)
+            cost = min(0 if part is None else part.cost for part in parts)
+            slack = min(_FREE if part is None else part.slack for part in parts)
+            made = parts[0]
+            if len(parts) > 1:
+                made = Frame(_SEVERAL, 0, None, None, cost, slack, tuple(parts))
+            # With what it is made of, whose ids would be given to others once they are gone.
+            self._several[key] = (made, tuple(flat.values()))
+        return self._several[key][0]
 
 
 def _only_byte(frame: Frame) -> int:

@@ -179,6 +179,32 @@ def test_conditions_with_too_many_alternatives_are_refused_or_checked():
     assert read.takes({f"p{n}": "" for n in range(8)})
 
 
+def test_a_negation_that_many_members_may_satisfy_is_refused_or_checked():
+    closed = {
+        "properties": {f"p{n}": {"type": "integer"} for n in range(9)},
+        "additionalProperties": {"type": "null"},
+    }
+    schema = {
+        "properties": {f"q{n}": {} for n in range(9)},
+        "not": {"anyOf": [closed, {**closed, "additionalProperties": {"type": "string"}}]},
+    }
+    with pytest.raises(RequestError, match="negation"):
+        Read(schema)
+    read = Read(schema, lenient=True)
+    assert read.supersets
+    assert read.takes({"q0": 1})
+
+
+def test_names_that_many_patterns_match_are_refused_or_checked():
+    patterns = {f"{one}.*": {"type": "integer"} for one in "abcdefgh"}
+    with pytest.raises(RequestError, match="patterns"):
+        Read({"patternProperties": patterns})
+    read = Read({"patternProperties": patterns}, lenient=True)
+    assert len(read.supersets) == 2
+    assert read.takes({"abcdefgh": 1})
+    assert not read.takes({"a": ""})
+
+
 def test_an_id_inside_an_unknown_keyword_names_nothing():
     schema = {
         "$defs": {
@@ -247,3 +273,20 @@ def test_what_is_taken_validates_whatever_joins_the_members():
         names = chance.sample(["a", "b", "x1", "other", "bb"], chance.randint(0, 4))
         value = {name: chance.choice(values) for name in names}
         assert read.takes(value) == jsonschema.Draft202012Validator(schema).is_valid(value), value
+
+
+def test_nested_alternatives_that_begin_alike_are_read_in_few_ways():
+    def part(name):
+        return {"properties": {"a": {"$ref": "#"}, name: {"type": "integer"}}, "type": "object"}
+
+    read = Read({"anyOf": [part("b"), part("c"), {"type": "null"}]})
+    counts = []
+    for depth in (2, 20):
+        text = '{"a":' * depth + "null" + "}" * depth
+        state = read.state(text)
+        assert state is not None
+        assert state.accepting
+        counts.append(len(read.state(text[: -depth + 1]).frames))
+    assert counts[0] == counts[1]
+    assert read.takes({"a": {"a": None, "c": 1}, "b": 2})
+    assert not read.takes({"a": {"a": None, "c": "x", "b": "y"}, "b": "z"})
