@@ -118,17 +118,24 @@ class Following:
             del self._promises[key]
         followers, promise.followers = promise.followers, []
         self._num_waiting -= len(followers)
+        for follower in followers:
+            follower.flight.on_end = partial(self._end, follower)
         return followers
 
     def give_up(self, promise: Promise) -> None:
-        """There will be no such session: those that waited for it are told."""
+        """There will be no such session: those that waited for it are told, and those behind them.
+        A client may send thousands in a row."""
         reason = RequestError("session_lost", "the call that it goes on from did not end well")
-        for follower in self.keep(promise):
-            follower.flight.on_end = partial(self._end, follower)
-            if promise.client_id in self._flights.clients:
-                self._flights.abort(follower.flight, reason)
-            else:
-                self._flights.forget(follower.flight, "client_gone")
+        broken = [promise]
+        while broken:
+            for follower in self.keep(broken.pop()):
+                if follower.promise is not None:
+                    broken.append(follower.promise)
+                follower.flight.on_end = _nothing
+                if promise.client_id in self._flights.clients:
+                    self._flights.abort(follower.flight, reason)
+                else:
+                    self._flights.forget(follower.flight, "client_gone")
 
     def _leave(self, promise: Promise, follower: Follower, outcome: str) -> None:
         """It was cancelled, or its client is gone. Should the engine go on with it all the same,
@@ -152,3 +159,7 @@ class Following:
         if len(stretch) < len(message.prompt):
             return None
         return next_call(message, stretch, self._speller)
+
+
+def _nothing(outcome: str) -> None:
+    """Those behind it are told with it."""

@@ -23,6 +23,7 @@ from branchline.runtime.protocol import (
     Score,
     StepEvents,
     Text,
+    Tokens,
 )
 from branchline.runtime.server.flight import Limits
 from branchline.runtime.tokenizer import Tokenizer
@@ -151,6 +152,33 @@ def test_calls_behind_one_that_fails_are_told_so(desk: Desk) -> None:
     assert desk.service.num_in_flight == 0
 
 
+def test_one_that_does_not_fit_behind_the_first_is_refused_in_its_turn(desk: Desk) -> None:
+    desk.ask(call("a", "hello", keep_as=1))
+    desk.ask(Generate("b", [Tokens([5] * 63)], base=1, keep_as=2))
+    desk.ask(call("c", " island", base=2))
+    _, *refused = desk.step(said(desk, " world"))
+    assert {message.rid: message.code for message in refused} == {
+        "b": "context_length",
+        "c": "session_lost",
+    }
+    assert desk.service.num_in_flight == 0
+
+
+def test_one_that_finds_no_room_in_its_turn_is_told_so(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, Limits(max_waiting_sequences=2))
+    desk.greet()
+    desk.ask(call("a", "hello", keep_as=1))
+    news = desk.say(desk.submits()[-1].sid, " wor", cached_tokens=0)
+    desk.step(news)
+    desk.ask(call("b", " the", base=1))
+    last = desk.say(desk.submits()[-1].sid, "ld", end_token=True)
+    for rid in ("x", "y"):
+        desk.ask(call(rid, "other"))
+    _, refused = desk.step(last)
+    assert refused.code == "overloaded"
+    assert desk.service.num_in_flight == 2
+
+
 def test_a_waiting_call_is_cancelled_with_those_behind_it(desk: Desk) -> None:
     desk.ask(call("a", "hello", keep_as=1))
     desk.ask(call("b", " the", base=1, keep_as=2))
@@ -159,6 +187,14 @@ def test_a_waiting_call_is_cancelled_with_those_behind_it(desk: Desk) -> None:
     assert codes == {"b": "cancelled", "c": "session_lost"}
     only_done(desk.step(said(desk, " world")))
     assert len(desk.submits()) == 1
+
+
+def test_thousands_in_a_row_are_given_up_together(desk: Desk) -> None:
+    desk.ask(call("0", "hello", keep_as=1))
+    for number in range(1, 2_000):
+        desk.ask(call(f"{number}", " the", base=number, keep_as=number + 1))
+    assert len(desk.ask(Cancel("0"))) == 2_000
+    assert desk.service.num_in_flight == 0
 
 
 def test_a_cancelled_call_that_the_engine_went_on_with_is_dropped(desk: Desk) -> None:
