@@ -39,6 +39,7 @@ from .transcript import Span, Transcript
 
 _VERSION: Final = 1
 _MARK: Final = "branchline_checkpoint"
+_NOWHERE: Final = Origin("", "", None, None)
 
 
 class CheckpointError(GenerationError):
@@ -167,14 +168,18 @@ def _dump(state: ProgramState) -> dict[str, Any]:
         "value": None if value is state else value,
         "variables": [
             {"name": name, "value": cell.value, "meta": cell.meta, "kind": cell.kind}
-            | {"source": cell.origin and msgspec.to_builtins(cell.origin)}
+            | {"source": cell.origin and _in_words(cell.origin)}
             for name, cell in executor.cells.items()
             if cell.final and cell.error is None
         ],
         "text": executor.transcript.text,
         "messages": executor.transcript.messages,
         "spans": msgspec.to_builtins(executor.transcript.spans),
-        "calls": msgspec.to_builtins(executor.records),
+        "calls": [
+            msgspec.to_builtins(dataclasses.replace(record, origin=_NOWHERE))
+            | {"origin": _in_words(record.origin)}
+            for record in executor.records
+        ],
     }
 
 
@@ -185,9 +190,11 @@ def _load(data: dict[str, Any], program: str, options: RunOptions, func: object)
         messages=data["messages"],
         spans=msgspec.convert(data["spans"], list[Span]),
     )
-    executor.records = msgspec.convert(data["calls"], list[CallRecord])
+    for call in data["calls"]:
+        record = msgspec.convert({**call, "origin": _NOWHERE}, CallRecord)
+        executor.records.append(dataclasses.replace(record, origin=_from_words(call["origin"])))
     for entry in data["variables"]:
-        origin = entry["source"] and msgspec.convert(entry["source"], Origin)
+        origin = entry["source"] and _from_words(entry["source"])
         cell = Cell(entry["name"], origin, entry["kind"])
         if entry["kind"] in ("type", "calls"):
             cell.value_type = UnknownType
@@ -200,6 +207,19 @@ def _load(data: dict[str, Any], program: str, options: RunOptions, func: object)
     elif data["returned"] == "value":
         state.ret_value = _returned(data["value"], func)
     return state
+
+
+def _in_words(origin: Origin) -> dict[str, str | None]:
+    return {
+        "program": origin.program,
+        "op": origin.op,
+        "variable": origin.variable,
+        "source": origin.source,
+    }
+
+
+def _from_words(told: dict[str, Any]) -> Origin:
+    return Origin(told["program"], told["op"], told["variable"], told["source"])
 
 
 def _returned(value: Any, func: object) -> Any:

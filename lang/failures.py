@@ -16,7 +16,8 @@ _THIS_PACKAGE = os.path.dirname(__file__)
 
 @dataclass(frozen=True)
 class Origin:
-    """The op of a program that a call belongs to; `source` is "file.py:12"."""
+    """The op of a program that a call belongs to: its node, or the node in words where only they
+    are left (a checkpoint's); `source` is "file.py:12"."""
 
     program: str
     node: object
@@ -26,7 +27,7 @@ class Origin:
     @property
     def op(self) -> str:
         """The op in words; only errors and timelines want them."""
-        return repr(self.node)
+        return self.node if isinstance(self.node, str) else repr(self.node)
 
 
 def caller_source() -> str | None:
