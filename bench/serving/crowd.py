@@ -17,7 +17,8 @@ from .clients import ask, completion
 STREAMS = 1_000
 GROWTH = 1.02
 _TOKENS = 64
-_PROMPTS = 50
+_PROMPTS = 48
+_THINGS = ("river", "stone", "lamp", "garden", "letter", "winter", "table", "green")
 
 # (seconds since the start, MiB) of a process.
 Curve = list[tuple[float, float]]
@@ -25,7 +26,8 @@ Curve = list[tuple[float, float]]
 
 def measure(report: Report, *, settle_s: float, seconds: float) -> dict[str, Curve]:
     """For settle_s and then for `seconds` on the embedded model: memory by process."""
-    prompts = [f"Order number {index} has arrived." for index in range(_PROMPTS)]
+    # What the model goes on to write after each of these differs from all the others.
+    prompts = [f"The {_THINGS[index % 8]} of {index}" for index in range(_PROMPTS)]
     with RuntimeProcess(
         "embedded", http="127.0.0.1:0", max_running=256, engine_hang_s=60
     ) as process:
