@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -68,20 +69,18 @@ SPACE: CharSet = of(" \t\n\r\f\v")
 
 @lru_cache(maxsize=1)
 def unicode_classes() -> tuple[CharSet, CharSet, CharSet]:
-    """What Python's re calls digits, word characters and white space (about 0.3 s, once)."""
-    digit, word, space = [], [], []
+    """What Python's re calls digits, word characters and white space (some 50 ms, once)."""
+    import numpy as np  # the front process goes without
+
+    found: list[list[Range]] = [[], [], []]
     for low, high in ALL:
-        for code in range(low, high + 1):
-            char = chr(code)
-            if char.isalnum() or char == "_":
-                word.append((code, code))
-                if char.isdecimal():
-                    digit.append((code, code))
-            elif char.isspace():
-                space.append((code, code))
+        text = np.arange(low, high + 1, dtype="<u4").tobytes().decode("utf-32-le")
+        for pattern, ranges in zip((r"\d+", r"\w+", r"\s+"), found, strict=True):
+            runs = (match.span() for match in re.finditer(pattern, text))
+            ranges += [(low + start, low + end - 1) for start, end in runs]
+    digit, word, space = found
     # ECMAScript counts the byte order mark as white space, Python does not.
-    space.append((0xFEFF, 0xFEFF))
-    return normalise(digit), normalise(word), normalise(space)
+    return normalise(digit), normalise(word), normalise([*space, (0xFEFF, 0xFEFF)])
 
 
 def utf8_sequences(chars: CharSet) -> Iterator[tuple[Range, ...]]:

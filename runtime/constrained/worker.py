@@ -35,7 +35,11 @@ def main() -> None:
     decoder = msgspec.msgpack.Decoder(Job)
     try:
         while (data := read_message(jobs)) is not None:
-            write_message(replies, msgspec.msgpack.encode(_served(decoder.decode(data), known)))
+            try:
+                reply = _served(decoder.decode(data), known)
+            except msgspec.ValidationError as error:  # a constraint that no client could send
+                reply = Reply(error=("grammar", str(error), "/constraint"))
+            write_message(replies, msgspec.msgpack.encode(reply))
     except BrokenPipeError:
         # Who asked has ended, and what is buffered has nowhere to go.
         os._exit(0)

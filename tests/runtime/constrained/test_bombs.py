@@ -24,8 +24,6 @@ from bombs import bombs
 
 # Beside the processor time that a process may take: for what surely takes little, and is done here.
 OWN_S = 0.5
-# One of nested alternatives takes a second here; docs/reliability.md has the figure.
-NUM_KNOWN_SLOW = 1
 
 
 @pytest.fixture
@@ -69,6 +67,7 @@ def test_each_is_compiled_or_refused_within_its_bounds(
 ) -> None:
     """Own processor time: what the processes may take besides is bounded by the kernel."""
     compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, workers=workers)
+    compiler.warm()
     ends = Counter[str]()
     slowest: list[tuple[float, str]] = []
     most = 0
@@ -84,7 +83,7 @@ def test_each_is_compiled_or_refused_within_its_bounds(
     assert ends.total() >= 200
     assert ends.keys() == {"compiled", "grammar"}
     assert min(ends.values()) > 20
-    assert slowest[NUM_KNOWN_SLOW][0] <= OWN_S, slowest[:5]
+    assert slowest[0][0] <= OWN_S, slowest[:5]
     assert most <= compiler.limits.max_compile_bytes
     assert connections == []
     # And after all of them a good one is served, by a process that is there or comes anew.

@@ -231,7 +231,9 @@ def test_ten_thousand_outputs_at_random_within_random_budgets_are_whole_and_vali
     workers = Workers(limits)
     compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size + 40, limits, workers=workers)
     wrong = []
-    for schema, text in outputs(generate, compiler, count):
+    for number, (schema, text) in enumerate(outputs(generate, compiler, count)):
+        if number % 500 == 0:
+            print(f"{number} outputs, {len(wrong)} invalid or cut", flush=True)
         try:
             right = validates(schema, text)
         except ValueError:

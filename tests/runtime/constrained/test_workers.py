@@ -132,6 +132,13 @@ def test_work_that_reaches_a_limit_is_ended_by_its_name_and_the_next_is_served(l
     workers.close()
 
 
+def test_a_constraint_over_the_wire_s_limits_is_refused_and_its_process_stays(workers):
+    killed = workers.num_killed
+    with pytest.raises(RequestError, match="length <= 262144"):
+        workers.run(Build(JsonSchema(json.dumps({"title": "x" * 300_000})), GrammarLimits()))
+    assert workers.num_killed == killed
+
+
 def test_a_process_that_dies_fails_its_job_alone(workers):
     workers.run(Build(LIGHT, GrammarLimits()))
     (worker,) = workers._idle
