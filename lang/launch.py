@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -43,12 +44,7 @@ class RuntimeProcess:
     ) -> None:
         ready_out, ready_in = os.pipe()
         arguments = [f"--model={model_path}", f"--bind={bind}"]
-        for name, value in options.items():
-            option = f"--{name.replace('_', '-')}"
-            if value is True:
-                arguments.append(option)
-            elif value is not None and value is not False:
-                arguments.append(f"{option}={value}")
+        arguments += _flags(options)
         try:
             self._process = subprocess.Popen(
                 [
@@ -138,6 +134,18 @@ class RuntimeProcess:
                 self._process.wait(_STOP_S)
             raise RuntimeUnavailable(news["error"])
         return news
+
+
+def _flags(options: Mapping[str, str | int | float | None]) -> list[str]:
+    """`branchline serve`'s flags; what is None or False is left out."""
+    flags = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(flag)
+        elif value is not None and value is not False:
+            flags.append(f"{flag}={value}")
+    return flags
 
 
 def _end(process: subprocess.Popen[bytes], address: str, pid: int) -> None:

@@ -7,12 +7,21 @@ import dataclasses
 import pytest
 
 import branchline as bl
+from branchline.lang.launch import _flags
 from branchline.lang.server_args import runtime_options
+from branchline.runtime.server.options import parse
 
 
 def test_known_names_become_the_runtimes_own() -> None:
     given = {"max_total_tokens": 4096, "random_seed": 7, "dtype": "float32", "log_level": "info"}
     assert runtime_options(given) == {"kv_slots": 4096, "seed": 7, "dtype": "float32"}
+
+
+def test_the_deterministic_mode_is_a_flag_of_the_runtime() -> None:
+    options = runtime_options({"enable_deterministic_inference": True, "kv_slots": 9})
+    assert _flags(options) == ["--deterministic", "--kv-slots=9"]
+    assert parse(["--deterministic"]).engine.deterministic
+    assert _flags({"deterministic": False, "seed": None}) == []
 
 
 def test_the_defaults_ask_for_nothing() -> None:
