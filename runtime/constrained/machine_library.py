@@ -52,7 +52,7 @@ def machine_library() -> Any:
     try:
         path = str(build_folder(SOURCE, "machine.so", _tell))
         # PyDLL: Python's lock is held. Calls take microseconds, and states are built meanwhile.
-        library = ctypes.PyDLL(path)
+        library: Any = ctypes.PyDLL(path)
         # Of 131,072 tokens this takes 0.1 s, and shares nothing.
         library.bm_vocabulary_new = ctypes.CDLL(path).bm_vocabulary_new
     except (KernelBuildError, OSError) as error:
