@@ -61,6 +61,8 @@ class RuntimeSession(Session):
         self._connection = connection
         self._held = held
         self._ahead: deque[_Sent] = deque()
+        # Calls that were told and are not under way: what is told next stands behind them.
+        self._num_dropped = 0
         # What the call under way is going to leave, while calls may be sent behind it.
         self._leaving: _Held | None = None
 
@@ -88,7 +90,9 @@ class RuntimeSession(Session):
                 self.drop_ahead()  # it is sent as ever
             else:
                 return self._went(sent.held, done, keep_output)
-        self.drop_ahead()
+        else:
+            self.drop_ahead()
+            self._num_dropped = max(0, self._num_dropped - 1)  # this one's turn has come
 
         def send(
             base: int | None, parts: list[protocol.Part], keep_as: int
@@ -113,6 +117,7 @@ class RuntimeSession(Session):
 
     def drop_ahead(self) -> None:
         self._leaving = None
+        self._num_dropped += len(self._ahead)
         while self._ahead:
             self._ahead.popleft().begun.drop()
 
@@ -143,7 +148,7 @@ class RuntimeSession(Session):
             asyncio.get_running_loop().call_soon(self._send_ahead, held, ahead)
 
     def _send_ahead(self, held: _Held, ahead: Ahead) -> None:
-        if self._leaving is not held:
+        if self._leaving is not held or self._num_dropped:
             return
         base = self._ahead[-1].held if self._ahead else held
         for call in ahead():

@@ -153,10 +153,12 @@ def test_any_program_says_what_it_says_without(names: list[str], lost: frozenset
     runtime = PlayedRuntime()
     runtime.lost = lost
     ahead = at_once.run(backend=ConnectionBackend(runtime))
-    plain = one_by_one.run(backend=ConnectionBackend(PlayedRuntime()))
+    other = PlayedRuntime()
+    plain = one_by_one.run(backend=ConnectionBackend(other))
     assert ahead.text() == plain.text()
     assert ahead.messages() == plain.messages()
     assert ahead.stream_executor.variables == plain.stream_executor.variables
+    assert set(runtime.prompts) == set(other.prompts)  # nothing is computed in vain
     assert not runtime._calls
 
 
