@@ -62,12 +62,14 @@ class Flights:
 
     # --- before a request is taken in ---
 
-    def is_repeated(self, client_id: bytes, rid: str, digest: bytes) -> bool:
+    def is_repeated(self, client_id: bytes, rid: str, digest: bytes | None) -> bool:
         """Whether this very request was seen before. One that runs will be answered; one that
-        has ended is answered again."""
+        has ended is answered again, or, without a digest, asked anew."""
         flight = self.clients[client_id].requests.get(rid)
         if flight is not None:
             return flight.digest == digest
+        if digest is None:
+            return False
         answer = self._answered.find(client_id, rid)
         if answer is None or answer.digest != digest:
             return False

@@ -294,7 +294,7 @@ class Service:
     ) -> None:
         flights = self._flights
         digest = digest_of(message) if isinstance(message, Generate | Score | Pin) else None
-        if digest is not None and flights.is_repeated(client_id, message.rid, digest):
+        if flights.is_repeated(client_id, message.rid, digest):
             return
         flights.count("requests")
         try:

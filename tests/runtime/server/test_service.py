@@ -194,6 +194,13 @@ def test_a_request_sent_again_while_it_runs_is_run_and_answered_once(desk: Desk)
     assert only_done(desk.step(desk.say(submit.sid, "a", finish="length"))).outputs[0].text == "a"
 
 
+def test_a_question_sent_again_while_the_engine_is_slow_is_answered_once(desk: Desk) -> None:
+    assert desk.ask(GetInfo("i")) == desk.ask(GetInfo("i")) == []
+    ping = next(command for command in desk.commands if isinstance(command, EnginePing))
+    desk.service.on_engine_event(EnginePong(seq=ping.seq, stats={}))
+    assert [message.rid for _, message in desk.sent if isinstance(message, Info)] == ["i"]
+
+
 def test_a_request_sent_again_after_its_end_gets_the_same_answer(desk: Desk) -> None:
     desk.ask(generate())
     [submit] = desk.submits()
