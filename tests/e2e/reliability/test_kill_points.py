@@ -3,6 +3,7 @@ told anything else than that, or a whole answer. Prints how soon, and how soon a
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -119,8 +120,11 @@ def streaming(site: Site) -> Told:
 
 
 def in_prefill(site: Site) -> Told:
+    numbers = itertools.count()  # none shares another's prompt
     prompt = "the quick brown fox " * 600
-    return site.complete(lambda: request(site.connection, prompt, num_tokens=8))
+    return site.complete(
+        lambda: request(site.connection, f"{next(numbers)} {prompt}", num_tokens=8)
+    )
 
 
 def compiling(site: Site) -> Told:
@@ -138,16 +142,16 @@ def branching(site: Site) -> Told:
 
 
 def scoring(site: Site) -> Told:
-    async def score() -> str:
+    async def score(number: int) -> str:
         choices = [f"the {word} fox " * 50 for word in ("quick", "lazy", "sly")]
-        asked = Score(site.connection.new_rid(), [Text("the quick " * 500)], choices)
+        asked = Score(site.connection.new_rid(), [Text(f"{number} {'quick ' * 900}")], choices)
         try:
             await site.connection.score(asked)
         except RuntimeUnavailable:
             return "unavailable"
         return "done"
 
-    return [spawn(score()) for _ in range(NUM_IN_FLIGHT)]
+    return [spawn(score(number)) for number in range(NUM_IN_FLIGHT)]
 
 
 def in_a_plan(site: Site) -> Told:
