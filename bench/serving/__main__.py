@@ -73,7 +73,8 @@ def plot(levels: list[overload.Level], curves: dict[str, crowd.Curve], path: Pat
     right.set_xlabel("seconds under 1,000 streams")
     right.set_ylabel("MiB resident")
     right.set_ylim(bottom=0)
-    right.legend()
+    if curves:
+        right.legend()
     figure.savefig(path, dpi=120)
 
 

@@ -16,8 +16,8 @@ from ..report import Report, interleaved
 from .clients import Heard, ask, completion
 
 STREAMS = 64
-ZMQ_MS = 0.05
-HTTP_MS = 0.15
+ZMQ_US = 50.0
+HTTP_US = 150.0
 _PROMPT = "the quick brown"
 
 
@@ -45,32 +45,32 @@ def measure(report: Report, process: RuntimeProcess, *, num_tokens: int, rounds:
             raise RuntimeError(f"a stream of {path} was not whole: status {heard.status}")
         return heard
 
-    def cpu_ms(make: Any) -> float:
+    def cpu_us(make: Any) -> float:
         async def all_of_them() -> None:
             await asyncio.gather(*(make() for _ in range(STREAMS)))
 
         front = {"front": process.pid}
         before_s = cpu_seconds(front)["front"]
         shared_loop().run(all_of_them())
-        return (cpu_seconds(front)["front"] - before_s) * 1000 / (STREAMS * num_tokens)
+        return (cpu_seconds(front)["front"] - before_s) * 1e6 / (STREAMS * num_tokens)
 
     costs, samples = interleaved(
         {
-            "ZeroMQ": lambda: cpu_ms(over_zmq),
-            "HTTP": lambda: cpu_ms(
+            "ZeroMQ": lambda: cpu_us(over_zmq),
+            "HTTP": lambda: cpu_us(
                 lambda: over_http("/v1/completions", completion(_PROMPT, num_tokens))
             ),
-            "HTTP chat": lambda: cpu_ms(lambda: over_http("/v1/chat/completions", chat)),
+            "HTTP chat": lambda: cpu_us(lambda: over_http("/v1/chat/completions", chat)),
         },
         rounds,
     )
     connection.close()
-    for name, goal in (("ZeroMQ", ZMQ_MS), ("HTTP", HTTP_MS), ("HTTP chat", HTTP_MS)):
-        spread = ", ".join(f"{sample:.4f}" for sample in samples[name])
+    for name, goal in (("ZeroMQ", ZMQ_US), ("HTTP", HTTP_US), ("HTTP chat", HTTP_US)):
+        spread = ", ".join(f"{sample:.1f}" for sample in samples[name])
         report.add(
             f"front's CPU per token, {STREAMS} streams, {name}",
             costs[name],
-            "ms",
+            "us",
             goal=goal,
             at_most=True,
             detail=f"{STREAMS * num_tokens:,} tokens a round: {spread}",
