@@ -18,9 +18,9 @@ from typing import Any
 from unittest import mock
 
 from branchline.runtime import protocol
-from branchline.runtime.engine import forward
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine.inputs import build_batch
 
 from .random_models import write_model
 from .report import Report, arguments, finish
@@ -69,8 +69,8 @@ def main() -> None:
 def measure(model: str, count: int, num_tokens: int) -> tuple[float, dict[str, float]]:
     """Milliseconds of a step that decodes `count` sequences, and of its parts: medians."""
     spent = Spent()
-    build = spent.around("tensors", forward.build_batch)
-    with mock.patch.object(forward, "build_batch", build):
+    build = spent.around("tensors", build_batch)
+    with mock.patch("branchline.runtime.engine.forward.build_batch", build):
         core = EngineCore(EngineConfig(model=model, num_threads=1, speculation="off"))
         core.runner.forward = spent.around("model", core.runner.forward)  # type: ignore[method-assign]
         core._chooser.choose = spent.around("tokens", core._chooser.choose)  # type: ignore[method-assign]

@@ -89,13 +89,15 @@ class Traffic:
     def step(self) -> None:
         self.world.step()
         self.world.assert_estimates()
-        for heard in [heard for heard in self.live if heard.over]:
-            self.world.assert_right(heard)
-            self.live.remove(heard)
-            if heard.heir is not None:
-                self.live.append(heard.heir)
-                self.num_gone_on += 1
-            self.known.append((heard.submit.input_ids + heard.token_ids)[:70])
+        # An heir may be over in the step in which it came.
+        while over := [heard for heard in self.live if heard.over]:
+            for heard in over:
+                self.world.assert_right(heard)
+                self.live.remove(heard)
+                if heard.heir is not None:
+                    self.live.append(heard.heir)
+                    self.num_gone_on += 1
+                self.known.append((heard.submit.input_ids + heard.token_ids)[:70])
 
     def run(self, num_tokens: int) -> None:
         stats = self.world.core.stats
