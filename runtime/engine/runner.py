@@ -57,7 +57,9 @@ class ModelRunner:
         # Quantized weights give other keys and values.
         quantized = () if config.quantization == "none" else (config.quantization,)
         rounded = () if kv_dtype is self.dtype else (kv_dtype,)
-        self.fingerprint = fingerprint(model_dir, self.dtype, *quantized, *rounded)
+        # Others than the same kernels' own would bring bits of their own.
+        exact = (kernels.description,) if config.deterministic else ()
+        self.fingerprint = fingerprint(model_dir, self.dtype, *quantized, *rounded, *exact)
 
         shape = self.model_config
         self.model = load_model(

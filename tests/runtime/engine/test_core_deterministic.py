@@ -24,6 +24,7 @@ from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.models.errors import ModelLoadError
 from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams, Submit
+from branchline.runtime.radix_cache.snapshot import SnapshotError
 
 FAMILIES: dict[str, Any] = {
     "llama": lambda shape: LlamaForCausalLM(LlamaConfig(**shape)),
@@ -211,6 +212,16 @@ def test_every_split_between_cached_and_computed_gives_the_same_bits(
         hits = core.stats()["hit_tokens"]
         assert run(core, [submit]) == expected
         assert core.stats()["hit_tokens"] - hits == num_cached
+
+
+def test_a_cache_saved_without_the_mode_is_another_ones(
+    model_dirs: dict[str, Path], tmp_path: Path
+) -> None:
+    without = engine(model_dirs["llama"], deterministic=False)
+    run(without, requests()[1:2])
+    without.save_cache(tmp_path / "cache")
+    with pytest.raises(SnapshotError, match="another"):
+        engine(model_dirs["llama"]).load_cache(tmp_path / "cache")
 
 
 def test_without_the_mode_company_changes_bits(model_dirs: dict[str, Path]) -> None:
