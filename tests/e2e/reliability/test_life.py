@@ -63,7 +63,10 @@ def test_twenty_kills_leave_nothing_and_the_address_is_free_again(
         seconds_until(lambda engine=engine: not runs(engine), 5)
         connection.close()
         process.close()
-        assert list(temporary.iterdir()) == []
+        # A front that is killed leaves its address, the lock and a folder to the next one.
+        assert len(list(temporary.iterdir())) <= (3 if victim == "front" else 0)
+    start(bind=address).close()
+    assert list(temporary.iterdir()) == []
     print(f"{victim}: seen after {statistics.median(seen_s):.3f} s, at most {max(seen_s):.3f} s")
     assert max(seen_s) <= 1.0
 
