@@ -15,8 +15,9 @@ constexpr int kByteRows = 4;
 inline bool has_few_rows(const Linear& a) { return a.storage == kInt4 && a.rows <= kByteRows; }
 
 // A row: its integers as bytes, and for each group -8 times their sum, since codes are stored plus 8.
+// Where x is not finite they are any, and overflow.
 inline int64_t bytes_of_few_row(const Linear& a) {
-    return padded_inputs(a) + groups_of(a) * int64_t(sizeof(int32_t));
+    return padded_inputs(a) + groups_of(a) * int64_t(sizeof(uint32_t));
 }
 
 inline int64_t few_rows_bytes(const Linear& a) { return a.rows * bytes_of_few_row(a); }
@@ -25,17 +26,17 @@ inline int8_t* few_row(const Linear& a, int64_t row) {
     return static_cast<int8_t*>(a.packed_x) + row * bytes_of_few_row(a);
 }
 
-inline int32_t* group_starts(const Linear& a, int64_t row) {
-    return reinterpret_cast<int32_t*>(few_row(a, row) + padded_inputs(a));
+inline uint32_t* group_starts(const Linear& a, int64_t row) {
+    return reinterpret_cast<uint32_t*>(few_row(a, row) + padded_inputs(a));
 }
 
 template <class T>
 inline void pack_few_row(const Linear& a, int64_t row) {
     int8_t* to = few_row(a, row);
-    int32_t* starts = group_starts(a, row);
+    uint32_t* starts = group_starts(a, row);
     std::memset(starts, 0, size_t(groups_of(a)) * sizeof *starts);
     round_row<T>(a, row, [&](int i, vi whole) {
-        starts[i / a.group] -= 8 * _mm512_reduce_add_epi32((__m512i)whole);
+        starts[i / a.group] -= 8u * uint32_t(_mm512_reduce_add_epi32((__m512i)whole));
         // The low nibbles of a word's bytes are inputs 0, 4, 1, 5, the high ones 2, 6, 3, 7.
         const vi order = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
         store_bytes(to + i, (vi)_mm512_permutexvar_epi32((__m512i)order, (__m512i)whole));
@@ -57,13 +58,13 @@ inline void few_outputs(const Linear& a, int block) {
     const bf16* scales = static_cast<const bf16*>(a.scales) + int64_t(block) * groups * 16;
     const __m512i low = _mm512_set1_epi8(15);
     const int8_t* x[R];
-    const int32_t* starts[R];
+    const uint32_t* starts[R];
     for (int r = 0; r < R; ++r) x[r] = few_row(a, r), starts[r] = group_starts(a, r);
     vf totals[R][C] = {};
     for (int g = 0; g < groups; ++g) {
         __m512i sums[R][C];
         for (int r = 0; r < R; ++r)
-            for (int c = 0; c < C; ++c) sums[r][c] = _mm512_set1_epi32(starts[r][g]);
+            for (int c = 0; c < C; ++c) sums[r][c] = _mm512_set1_epi32(int32_t(starts[r][g]));
         for (int i = g * a.group; i < (g + 1) * a.group; i += 8) {
             for (int c = 0; c < C; ++c) {
                 const __m512i words = _mm512_loadu_si512(w + c * next_block + int64_t(i) * 8);
