@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # As the runtime sets it for its engine process: spinning threads ruin a shared machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 # Triton looks at this when it is first imported, by whichever test that is. TRITON_INTERPRET=0
 # runs tests/runtime/kernels/triton on a GPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
+# Whoever starts the tests in the background has told them, and all that they start, to take no
+# notice of Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -146,10 +146,10 @@ def test_branches_see_the_pictures_of_the_trunk_and_keep_their_own(
         s += bl.user_end()
 
     state = look(backend=seeing)
+    content = state.messages()[0]["content"]
     types = [picture.media_type for picture in state.stream_executor.images_]
     appended = 2 if mode == "concate_and_append" else 0
     assert types == ["image/png", *["image/gif"] * appended]
-    content = state.messages()[0]["content"]
     texts = [part["text"] for part in content if part["type"] == "text"]
     assert texts == ["0", "1"][:appended]
     assert len(content) == 1 + 2 * appended

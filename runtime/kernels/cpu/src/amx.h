@@ -140,14 +140,9 @@ inline void pack_inputs_amx(const Linear& a, int64_t block) {
         else _tile_dpbf16ps(sums, x, w);                                    \
     } while (false)
 
-inline void prefetch_tile(const char* tile) {
-    for (int line = 0; line < kTileBytes; line += 64) _mm_prefetch(tile + line, _MM_HINT_T1);
-}
-
 // sums[2 r + c]: 16 x 16 of row block r and output block c. x, w: the first tiles of the first
-// blocks; x_next, w_next: bytes from one block's to the next one's. Where AHEAD, the weights of the
-// next outputs are called for: tiles wait for memory and multiply, not both at once.
-template <bool IS_INT8, int TERMS, int R, int C, bool AHEAD = false>
+// blocks; x_next, w_next: bytes from one block's to the next one's.
+template <bool IS_INT8, int TERMS, int R, int C>
 inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_next, int steps,
                      float (*sums)[256]) {
     _tile_zero(0);
@@ -157,10 +152,6 @@ inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_nex
     for (int s = 0; s < steps; ++s) {
         _tile_loadd(4, w + s * kTileBytes, 64);
         if constexpr (C == 2) _tile_loadd(5, w + w_next + s * kTileBytes, 64);
-        if constexpr (AHEAD) {
-            prefetch_tile(w + 2 * w_next + s * kTileBytes);
-            prefetch_tile(w + 3 * w_next + s * kTileBytes);
-        }
         for (int term = 0; term < TERMS; ++term) {
             const char* tile = x + (s * TERMS + term) * kTileBytes;
             _tile_loadd(6, tile, 64);
@@ -189,12 +180,12 @@ inline void scale_int8(const Linear& a, float* sums, int rows, int64_t row, int 
 }
 
 // R x C blocks of 16 x 16 results, weights in bfloat16 or int8.
-template <class T, bool IS_INT8, int R, int C, bool AHEAD>
+template <class T, bool IS_INT8, int R, int C>
 inline void product(const Linear& a, int64_t block, int output_block) {
     constexpr int terms = sizeof(T) == 4 && !IS_INT8 ? 3 : 1;
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
     alignas(64) float sums[4][256];
-    multiply<IS_INT8, terms, R, C, AHEAD>(
+    multiply<IS_INT8, terms, R, C>(
         static_cast<const char*>(a.packed_x) + block * strip * terms, strip * terms,
         static_cast<const char*>(a.weight) + output_block * strip, strip, tiles_of_row(a), sums);
     for (int r = 0; r < R; ++r) {
@@ -206,13 +197,6 @@ inline void product(const Linear& a, int64_t block, int output_block) {
             put_sums<T>(a, sums[2 * r + c], rows, row, output);
         }
     }
-}
-
-template <class T, bool IS_INT8, int R, bool AHEAD>
-inline void product_pair(const Linear& a, int64_t block, int pair) {
-    const bool two = pair * 32 + 16 < a.outputs;
-    const auto run = two ? product<T, IS_INT8, R, 2, AHEAD> : product<T, IS_INT8, R, 1, false>;
-    run(a, block, 2 * pair);
 }
 
 // Inputs, and weights, that are used together: both stay in 2 MiB of L2.
@@ -232,12 +216,13 @@ inline void linear_in_chunks(const Linear& a, int begin, int end) {
             const int pairs_end = std::min(pairs + many_pairs, end);
             for (int64_t block = first; block < last; block += 2) {
                 const bool two_rows = block + 1 < row_blocks;
-                // Later rows find the weights in L2.
-                const auto run = block > first ? (two_rows ? product_pair<T, IS_INT8, 2, false>
-                                                           : product_pair<T, IS_INT8, 1, false>)
-                                               : (two_rows ? product_pair<T, IS_INT8, 2, true>
-                                                           : product_pair<T, IS_INT8, 1, true>);
-                for (int pair = pairs; pair < pairs_end; ++pair) run(a, block, pair);
+                for (int pair = pairs; pair < pairs_end; ++pair) {
+                    const bool two = pair * 32 + 16 < a.outputs;
+                    const auto run =
+                        two_rows ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
+                                 : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
+                    run(a, block, 2 * pair);
+                }
             }
         }
     }

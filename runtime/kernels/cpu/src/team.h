@@ -83,7 +83,7 @@ public:
     // The same with call(begin, end) for ranges of [0, count), a few of them for each thread.
     template <class Call>
     void run_ranges(int64_t count, int64_t work, const Call& call) {
-        const int64_t parts = count < threads_ * 4 ? count : threads_ * 4;
+        const int64_t parts = count < threads_ * 2 ? count : threads_ * 2;
         if (threads_ == 1 || work < kMinWork) return call(int64_t(0), count);
         run(parts, work, [&](int64_t i) { call(count * i / parts, count * (i + 1) / parts); });
     }
