@@ -14,7 +14,7 @@ from pathlib import Path
 
 from branchline.lang.launch import RuntimeProcess
 
-from ..report import Report, arguments, finish, stage
+from ..report import LiveReport, arguments, finish, stage
 from . import cost, crowd, overload, slow, throughput
 
 PARTS = ("cost", "slow", "overload", "crowd", "throughput")
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="where model S lies or is written")
     options = parser.parse_args()
     quick = options.quick
-    report = Report("serving")
+    report = LiveReport("serving", json_file=options.json)
     levels: list[overload.Level] = []
     curves: dict[str, crowd.Curve] = {}
     if {"cost", "slow"} & set(options.only):
