@@ -55,7 +55,10 @@ class Report:
         detail: str = "",
         at_most: bool = False,
     ) -> None:
-        self.rows.append(Row(metric, value, unit, goal, detail, at_most))
+        self.take(Row(metric, value, unit, goal, detail, at_most))
+
+    def take(self, row: Row) -> None:
+        self.rows.append(row)
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -85,18 +88,10 @@ class LiveReport(Report):
 
     json_file: Path | None = None
 
-    def add(
-        self,
-        metric: str,
-        value: float,
-        unit: str,
-        *,
-        goal: float | None = None,
-        detail: str = "",
-        at_most: bool = False,
-    ) -> None:
-        super().add(metric, value, unit, goal=goal, detail=detail, at_most=at_most)
-        print(f"\n  {metric}: {value:,.2f} {unit} ({detail})", file=sys.stderr, flush=True)
+    def take(self, row: Row) -> None:
+        super().take(row)
+        told = f"\n  {row.metric}: {row.value:,.2f} {row.unit} ({row.detail})"
+        print(told, file=sys.stderr, flush=True)
         if self.json_file:
             self.json_file.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from ctypes import POINTER, c_int32, c_int64, c_void_p
+from ctypes import c_int32, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 SOURCE: Final = Path(__file__).parent / "src"
 
-# Argument types in short: p an address, l a 64-bit integer, i an integer, o where one is written.
+# Argument types as `declare` reads them.
 _SIGNATURES: Final = {
     "bm_vocabulary_new": (c_void_p, "pplplpp"),
     "bm_vocabulary_delete": (None, "p"),
@@ -31,7 +31,6 @@ _SIGNATURES: Final = {
     "bm_forget": (None, "p"),
     "bm_fill": (c_int32, "ppiilpo"),
 }
-_TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int32, "o": POINTER(c_int32)}
 
 
 class _Nodes(ctypes.Structure):
@@ -48,6 +47,7 @@ def machine_library() -> Any:
     """The library, built first where it is not there; None where it cannot be built, which is told
     once. Blocks for the seconds that this takes."""
     from ..kernels.cpu.build import KernelBuildError, build_folder
+    from ..kernels.cpu.signatures import declare
 
     try:
         path = str(build_folder(SOURCE, "machine.so", _tell))
@@ -58,10 +58,7 @@ def machine_library() -> Any:
     except (KernelBuildError, OSError) as error:
         _log.warning("grammars go without their machine, which costs more time: %s", error)
         return None
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype = result
-        function.argtypes = [_TYPES[letter] for letter in arguments]
+    declare(library, _SIGNATURES)
     return library
 
 

@@ -59,10 +59,7 @@ def library_path(extra_flags: Sequence[str] = ()) -> Path:
 
     Raises KernelBuildError when there is no compiler.
     """
-    key = hashlib.sha256()
-    for path in sorted(SOURCE.iterdir()):
-        if path.suffix in (".cpp", ".h"):
-            key.update(path.name.encode() + b"\0" + path.read_bytes())
+    key = _key_of(SOURCE)
     command = _compiler()
     facts = (command, _version(command), torch.__version__, platform.machine(), *_FLAGS)
     key.update(repr((facts, _LEVEL_FLAGS, _units(), tuple(extra_flags))).encode())
@@ -80,10 +77,7 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
 
 def build_folder(source: Path, name: str, tell: Callable[[str], None]) -> Path:
     """The library `name` of all sources in a folder, which need nothing but C++; as `build`."""
-    key = hashlib.sha256()
-    for path in sorted(source.iterdir()):
-        if path.suffix in (".cpp", ".h"):
-            key.update(path.name.encode() + b"\0" + path.read_bytes())
+    key = _key_of(source)
     command = _compiler()
     key.update(repr((command, _version(command), platform.machine(), _FOLDER_FLAGS)).encode())
     target = _cache_folder() / key.hexdigest()[:24] / name
@@ -97,6 +91,15 @@ def build_folder(source: Path, name: str, tell: Callable[[str], None]) -> Path:
             _move(made, target)
 
     return _there(target, compile_folder)
+
+
+def _key_of(source: Path) -> hashlib._Hash:
+    """A hash that has seen all sources of a folder."""
+    key = hashlib.sha256()
+    for path in sorted(source.iterdir()):
+        if path.suffix in (".cpp", ".h"):
+            key.update(path.name.encode() + b"\0" + path.read_bytes())
+    return key
 
 
 def _there(target: Path, compile: Callable[[], None]) -> Path:

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from ctypes import c_float, c_int, c_int64, c_void_p
+from ctypes import c_int, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from .build import KernelBuildError, build
 from .linear import PackedLinear
 from .packing import pack, storage_of
 from .plan import EVERYTHING
+from .signatures import declare
 from .stack import CpuStack, is_packed
 
 # Forces a level: for measurements, and for machines whose widest vectors are slow.
@@ -35,7 +36,7 @@ DTYPES: Final = (torch.float32, torch.bfloat16)
 
 _ANY_NUMBER: Final = 2**63 - 1
 
-# Argument types in short: p an address, l a 64-bit integer, i an integer, f a float.
+# Argument types as `declare` reads them.
 _SIGNATURES: Final = {
     "bl_level": (c_void_p, "p"),
     "bl_plan_new": (c_void_p, ""),
@@ -51,7 +52,6 @@ _SIGNATURES: Final = {
     "bl_layers": (c_int, "pplpipppppliiiffii"),
     "bl_layers_bytes": (c_int64, "lpi"),
 }
-_TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int, "f": c_float}
 
 
 class CpuKernels:
@@ -265,10 +265,7 @@ def _load(path: Path) -> ctypes.CDLL:
         raise KernelBuildError(
             f"{path} does not load ({error}); remove its folder and run `branchline build-kernels`"
         ) from None
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype = result
-        function.argtypes = [_TYPES[letter] for letter in arguments]
+    declare(library, _SIGNATURES)
     return library
 
 

@@ -94,3 +94,22 @@ def generate(tokenizer: Tokenizer) -> Callable[..., str]:
         return tokenizer.bytes_of(ids).decode()
 
     return draw
+
+
+@pytest.fixture
+def takes_its_end_once(tokenizer):
+    """Checks a matcher of `a` or `ab`: the end is taken once, and taken back."""
+
+    def check(matcher):
+        (letter,) = tokenizer.encode_text("a")
+        end = tokenizer.eos_ids[0]
+        assert not matcher.accept(end)
+        assert matcher.accept(letter)
+        assert matcher.accept(end)
+        assert matcher.finished
+        assert not matcher.accept(letter)
+        matcher.rollback(1)
+        assert not matcher.finished
+        assert matcher.accept(end)
+
+    return check

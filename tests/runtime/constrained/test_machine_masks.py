@@ -100,18 +100,8 @@ def test_what_it_forgets_it_finds_again(compiler, tokenizer, allowed):
     assert allowed(ours) == allowed(theirs)
 
 
-def test_an_end_is_taken_once_and_taken_back(compiler, tokenizer):
-    matcher = pair(compiler, Choices(["a", "ab"]))[0].matcher()
-    (letter,) = tokenizer.encode_text("a")
-    end = tokenizer.eos_ids[0]
-    assert not matcher.accept(end)
-    assert matcher.accept(letter)
-    assert matcher.accept(end)
-    assert matcher.finished
-    assert not matcher.accept(letter)
-    matcher.rollback(1)
-    assert not matcher.finished
-    assert matcher.accept(end)
+def test_an_end_is_taken_once_and_taken_back(compiler, takes_its_end_once):
+    takes_its_end_once(pair(compiler, Choices(["a", "ab"]))[0].matcher())
 
 
 def test_what_can_be_read_in_too_many_ways_ends_its_request_alone(monkeypatch):

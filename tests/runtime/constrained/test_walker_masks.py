@@ -59,18 +59,8 @@ def test_masks_are_those_of_xgrammar_on_every_step(constraint, compiler, tokeniz
     assert copy.finished or allowed(copy)
 
 
-def test_the_end_is_taken_once_and_taken_back(compiler, tokenizer):
-    matcher = tried(compiler, Choices(["a", "ab"])).matcher()
-    (letter,) = tokenizer.encode_text("a")
-    end = tokenizer.eos_ids[0]
-    assert not matcher.accept(end)
-    assert matcher.accept(letter)
-    assert matcher.accept(end)
-    assert matcher.finished
-    assert not matcher.accept(letter)
-    matcher.rollback(1)
-    assert not matcher.finished
-    assert matcher.accept(end)
+def test_the_end_is_taken_once_and_taken_back(compiler, takes_its_end_once):
+    takes_its_end_once(tried(compiler, Choices(["a", "ab"])).matcher())
 
 
 def test_a_mask_is_found_in_pieces(compiler):

@@ -133,8 +133,7 @@ int64_t linear_work(int64_t rows, int inputs, int outputs) {
 // Whether there was memory.
 bool multiply(Team& team, const Level& level, Linear a) {
     const int64_t blocks = (a.rows + 15) / 16;
-    const int64_t groups = a.storage == kInt4 ? (a.inputs + a.group - 1) / a.group : 1;
-    const int64_t scale_bytes = part_bytes(a.rows * groups * int64_t(sizeof(float)));
+    const int64_t scale_bytes = part_bytes(a.rows * groups_of(a) * int64_t(sizeof(float)));
     char* buffer = linear_buffer(size_t(level.linear_bytes(a) + scale_bytes));
     if (buffer == nullptr) return false;
     a.x_scales = reinterpret_cast<float*>(buffer);

@@ -75,6 +75,14 @@ struct Linear {
     bool is_bf16, adds, out_is_float;
 };
 
+inline int padded_inputs(const Linear& a) {
+    const int unit = a.storage == kInt4 ? a.group : a.storage == kInt8 ? 64 : 32;
+    return (a.inputs + unit - 1) / unit * unit;
+}
+
+// Groups of a row of x that have a scale of their own.
+inline int groups_of(const Linear& a) { return a.storage == kInt4 ? padded_inputs(a) / a.group : 1; }
+
 // A linear layer as stack.py describes it; the fields are those of Linear.
 struct Projection {
     const void *weight, *scales, *bias;

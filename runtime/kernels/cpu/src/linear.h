@@ -7,11 +7,6 @@
 
 namespace {
 
-inline int padded_inputs(const Linear& a) {
-    const int unit = a.storage == kInt4 ? a.group : a.storage == kInt8 ? 64 : 32;
-    return (a.inputs + unit - 1) / unit * unit;
-}
-
 // Whether weights are quantized, and x with them.
 constexpr bool is_rounded(int storage) { return storage == kInt8 || storage == kInt4; }
 
@@ -34,9 +29,6 @@ inline float inverse_of_scale(float scale) { return scale > 1e-30f ? 1.f / scale
 
 // To the nearest integer, for |x| < 2^22: the low bits of the sum with 1.5 * 2^23.
 inline vi to_integers(vf x) { return (vi)(x + 12582912.f) - 0x4B400000; }
-
-// Groups of a row of x that have a scale of their own.
-inline int groups_of(const Linear& a) { return a.storage == kInt4 ? padded_inputs(a) / a.group : 1; }
 
 // A row of x in int8: sets its scales, and hands on whole vectors of integers with where they begin,
 // up to the padded end.

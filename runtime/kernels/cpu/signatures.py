@@ -1,0 +1,19 @@
+"""The types of a compiled library's functions, in short; for library.py and the machine."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from ctypes import POINTER, c_float, c_int32, c_int64, c_void_p
+from typing import Any, Final
+
+_TYPES: Final = {"p": c_void_p, "l": c_int64, "i": c_int32, "f": c_float, "o": POINTER(c_int32)}
+
+
+def declare(library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, str]]) -> None:
+    """Give functions their types, by name: the result's, and a letter for each argument: p an
+    address, l a 64-bit integer, i an integer, f a float, o where an integer is written."""
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = [_TYPES[letter] for letter in arguments]
