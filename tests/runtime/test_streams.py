@@ -18,7 +18,7 @@ SEQUENCES = pytest.mark.parametrize(
     "number",
     [
         400,
-        pytest.param(170_000, marks=[pytest.mark.nightly, pytest.mark.timeout(1_700)]),
+        pytest.param(170_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7_200)]),
     ],
 )
 FAMILY = "👩\u200d👩\u200d👧\u200d👦"

@@ -55,7 +55,7 @@ def written() -> list[str]:
     ("number", "cache_mib"),
     [
         (1_500, 4),
-        pytest.param(100_000, 256, marks=[pytest.mark.nightly, pytest.mark.timeout(1_700)]),
+        pytest.param(100_000, 256, marks=[pytest.mark.nightly, pytest.mark.timeout(7_200)]),
     ],
 )
 def test_new_schemas_fill_the_cache_and_no_more(

@@ -14,7 +14,7 @@ from branchline.runtime.server.http.quota import namespace_of
 from branchline.runtime.server.http.settings import digest
 from branchline.runtime.tokenizer import Tokenizer
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(7_200)
 
 KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
 NUM_NODES = 2_000
@@ -95,7 +95,6 @@ def test_a_flood_of_one_key_leaves_another_what_its_quota_holds(tokenizer: Token
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(1_700)
 def test_times_do_not_tell_what_another_key_has_asked(tokenizer: Tokenizer) -> None:
     """S14: whoever times answers finds its own prompts in the cache, and nobody else's.
 
