@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 # As the runtime sets it for its engine process: spinning threads ruin a shared machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -34,7 +34,7 @@ class LossyProxy:
 
     def close(self) -> None:
         self._stopped = True
-        self._thread.join(10)
+        self._thread.join(60)
         self._context.destroy(linger=0)
 
     def _main(self) -> None:

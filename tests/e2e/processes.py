@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -29,16 +27,6 @@ def runs(pid: int) -> bool:
     """Whether the process is there, and not a zombie that its parent has not yet noticed."""
     state = table().get(pid, (0, "Z"))[1]
     return state[0] != "Z"
-
-
-def seconds_until(condition: Callable[[], bool], at_most_s: float) -> float:
-    """How long it took until the condition held; fails when it took longer than `at_most_s`."""
-    start_s = time.monotonic()
-    while not condition():
-        taken_s = time.monotonic() - start_s
-        assert taken_s < at_most_s, f"still not so after {taken_s:.1f} s"
-        time.sleep(0.005)
-    return time.monotonic() - start_s
 
 
 def resident_bytes(pid: int) -> int:

@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from asking import ENDLESS
-from processes import children, seconds_until
+from processes import children
+from stopwatch import Stopwatch, seconds_until
 
 import branchline as bl
 from branchline.lang.launch import RuntimeProcess
@@ -42,7 +42,7 @@ def num_busy(endpoint: bl.RuntimeEndpoint) -> float:
 
 def test_a_cancelled_state_is_freed_before_the_runtime_answers_again(endpoint):
     state = ramble.run("the quick brown fox", backend=endpoint)
-    seconds_until(lambda: num_busy(endpoint) == 1, 20)
+    seconds_until(lambda: num_busy(endpoint) == 1, 60)
     state.cancel()
     # The question goes the same way behind the cancellation: one step at most lies between.
     assert num_busy(endpoint) == 0
@@ -78,7 +78,7 @@ def test_calls_lost_with_the_engine_are_replayed_unnoticed(start: Start) -> None
     with bl.RuntimeEndpoint(process.address) as endpoint:
         want = ramble.run("the quick brown fox", 1_500, backend=endpoint).text()
         states = [ramble.run("the quick brown fox", 1_500, backend=endpoint) for _ in range(4)]
-        seconds_until(lambda: num_busy(endpoint) == 4, 20)
+        seconds_until(lambda: num_busy(endpoint) == 4, 60)
         [engine] = children(process.pid)
         os.kill(engine, signal.SIGKILL)
         assert [state.text() for state in states] == [want] * 4
@@ -102,7 +102,7 @@ def test_a_fork_of_fifty_branches_survives_the_engine(start: Start) -> None:
     with bl.RuntimeEndpoint(process.address) as endpoint, ThreadPoolExecutor(1) as thread:
         want = program.run(backend=endpoint)["end"]
         future = thread.submit(lambda: program.run(backend=endpoint)["end"])
-        seconds_until(lambda: num_busy(endpoint) > 25, 20)
+        seconds_until(lambda: num_busy(endpoint) > 25, 60)
         [engine] = children(process.pid)
         os.kill(engine, signal.SIGKILL)
         assert future.result(60) == want
@@ -116,11 +116,11 @@ def test_a_stream_lost_with_the_engine_is_an_error_with_its_place(start: Start) 
         pieces = state.text_iter("text")
         next(pieces)
         [engine] = children(process.pid)
-        killed_s = time.monotonic()
-        os.kill(engine, signal.SIGKILL)
-        with pytest.raises(bl.RuntimeUnavailable) as caught:
-            list(pieces)
-        assert time.monotonic() - killed_s < 1.0
+        with Stopwatch() as watch:
+            os.kill(engine, signal.SIGKILL)
+            with pytest.raises(bl.RuntimeUnavailable) as caught:
+                list(pieces)
+        assert watch.seconds < 1.0
         assert (caught.value.program, caught.value.variable) == ("ramble", "text")
         assert str(caught.value.source).startswith(f"{__file__}:")
 
@@ -129,11 +129,11 @@ def test_a_runtime_that_is_gone_for_good_is_told_within_a_second(start: Start) -
     process = start()
     with bl.RuntimeEndpoint(process.address) as endpoint:
         state = ramble.run("the quick brown fox", backend=endpoint)
-        seconds_until(lambda: num_busy(endpoint) == 1, 20)
-        killed_s = time.monotonic()
-        os.kill(process.pid, signal.SIGKILL)
-        assert isinstance(state.error(), bl.RuntimeUnavailable)
-        assert time.monotonic() - killed_s < 1.0
+        seconds_until(lambda: num_busy(endpoint) == 1, 60)
+        with Stopwatch() as watch:
+            os.kill(process.pid, signal.SIGKILL)
+            assert isinstance(state.error(), bl.RuntimeUnavailable)
+        assert watch.seconds < 1.0
 
 
 def test_more_programs_than_the_runtime_lets_wait_all_finish(start: Start) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import zmq
 from asking import ENDLESS, generate, num_running, request, run, spawn
-from processes import children, runs, seconds_until
+from processes import children, runs
+from stopwatch import Stopwatch, seconds_until
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import GenerationError, RuntimeUnavailable
@@ -35,7 +36,7 @@ def busy(process: RuntimeProcess, num_requests: int = 20) -> tuple[ZmqConnection
         spawn(connection.complete(request(connection, num_tokens=ENDLESS)))
         for _ in range(num_requests)
     ]
-    seconds_until(lambda: num_running(connection) == num_requests, 20)
+    seconds_until(lambda: num_running(connection) == num_requests, 60)
     return connection, futures
 
 
@@ -50,12 +51,12 @@ def test_an_engine_killed_while_it_generates_is_reported_and_replaced(start: Sta
     process = start()
     connection, futures = busy(process)
     [engine] = children(process.pid)
-    killed_s = time.monotonic()
-    os.kill(engine, signal.SIGKILL)
-    for future in futures:
-        with pytest.raises(RuntimeUnavailable, match="SIGKILL"):
-            future.result(5)
-    assert time.monotonic() - killed_s < 1.0
+    with Stopwatch() as watch:
+        os.kill(engine, signal.SIGKILL)
+        for future in futures:
+            with pytest.raises(RuntimeUnavailable, match="SIGKILL"):
+                future.result(60)
+    assert watch.seconds < 1.0
     seconds_until(lambda: serves(connection), 60)
     assert run(connection.info()).stats["front_engine_restarts"] == 1
     assert children(process.pid) != [engine]
@@ -63,13 +64,13 @@ def test_an_engine_killed_while_it_generates_is_reported_and_replaced(start: Sta
 
 
 def test_a_stopped_engine_is_not_ready_and_is_replaced_when_it_stays_so(start: Start) -> None:
-    process = start(engine_silence_s=1.0, engine_hang_s=3.0)
+    process = start(engine_silence_s=1.0, engine_hang_s=6.0)
     connection = ZmqConnection(process.address)
     [engine] = children(process.pid)
     os.kill(engine, signal.SIGSTOP)
-    seconds_until(lambda: not connection.runtime_ready, 5)
+    seconds_until(lambda: not connection.runtime_ready, 60)
     os.kill(engine, signal.SIGCONT)
-    seconds_until(lambda: connection.runtime_ready, 5)
+    seconds_until(lambda: connection.runtime_ready, 60)
     assert serves(connection)
     os.kill(engine, signal.SIGSTOP)
     with pytest.raises(RuntimeUnavailable, match="SIGKILL"):
@@ -84,13 +85,13 @@ def test_a_killed_front_process_is_seen_at_once_and_takes_its_engine_along(
     process = start()
     connection, futures = busy(process)
     [engine] = children(process.pid)
-    killed_s = time.monotonic()
-    os.kill(process.pid, signal.SIGKILL)
-    for future in futures:
-        with pytest.raises(RuntimeUnavailable, match="is gone"):
-            future.result(5)
-    seconds_until(lambda: not runs(engine), 5)
-    assert time.monotonic() - killed_s < 1.0
+    with Stopwatch() as watch:
+        os.kill(process.pid, signal.SIGKILL)
+        for future in futures:
+            with pytest.raises(RuntimeUnavailable, match="is gone"):
+                future.result(60)
+        seconds_until(lambda: not runs(engine), 60)
+    assert watch.seconds < 1.0
     with pytest.raises(RuntimeUnavailable, match="no runtime listens"):
         generate(connection)
     process.close()
@@ -122,10 +123,10 @@ def test_sigterm_lets_requests_finish_and_leaves_nothing(start: Start, temporary
     connection = ZmqConnection(process.address)
     [engine] = children(process.pid)
     future = spawn(connection.complete(request(connection, num_tokens=500)))
-    seconds_until(lambda: num_running(connection) == 1, 20)
+    seconds_until(lambda: num_running(connection) == 1, 60)
     os.kill(process.pid, signal.SIGTERM)
-    assert len(future.result(20).outputs[0].token_ids) == 500
-    seconds_until(lambda: not process.alive, 5)
+    assert len(future.result(60).outputs[0].token_ids) == 500
+    seconds_until(lambda: not process.alive, 60)
     assert process.exit_status == 0
     assert not runs(engine)
     assert list(temporary.iterdir()) == []
@@ -141,9 +142,9 @@ def test_a_second_sigterm_does_not_wait(start: Start, temporary: Path) -> None:
     time.sleep(0.1)
     assert process.alive
     os.kill(process.pid, signal.SIGTERM)
-    seconds_until(lambda: not process.alive, 2)
+    seconds_until(lambda: not process.alive, 20)
     with pytest.raises(RuntimeUnavailable):
-        futures[0].result(5)
+        futures[0].result(60)
     assert list(temporary.iterdir()) == []
 
 
@@ -176,7 +177,7 @@ def test_a_killed_client_s_work_is_freed(
             assert client.stdout.readline() == b"chunk\n"
             assert num_running(connection) == 1
             client.kill()
-            assert seconds_until(lambda: num_running(connection) == 0, 10) < 1.0
+            assert seconds_until(lambda: num_running(connection) == 0, 60) < 1.0
 
 
 def test_a_hundred_clients_vanish_and_all_their_work_is_freed(
@@ -188,10 +189,10 @@ def test_a_hundred_clients_vanish_and_all_their_work_is_freed(
         client.connect(runtime.address)
         client.send(encode(Hello(PROTOCOL_VERSION)))
         client.send(encode(request(connection, num_tokens=ENDLESS, stream=True)))
-    seconds_until(lambda: num_running(connection) == 100, 20)
+    seconds_until(lambda: num_running(connection) == 100, 60)
     lost = run(connection.info()).stats["front_clients_lost"]
     context.destroy(linger=0)
-    assert seconds_until(lambda: num_running(connection) == 0, 10) < 1.0
+    assert seconds_until(lambda: num_running(connection) == 0, 60) < 1.0
     run(connection.flush_cache())
     stats = run(connection.info()).stats
     assert stats["front_clients_lost"] == lost + 100
@@ -231,12 +232,12 @@ def end_with_its_program(number: signal.Signals, model_dir: Path, temporary: Pat
         front = int(program.stdout.readline())
         [engine] = children(front)
         program.send_signal(number)
-        program.wait(20)
-        seconds_until(lambda: not runs(front) and not runs(engine), 5)
+        program.wait(60)
+        seconds_until(lambda: not runs(front) and not runs(engine), 60)
         errors = program.stderr.read().decode()
     # The program's own traceback is Python's; nothing of the runtime's may stand beside it.
     assert errors.count("Traceback") == (1 if number == signal.SIGINT else 0)
-    seconds_until(lambda: not list(temporary.iterdir()), 5)
+    seconds_until(lambda: not list(temporary.iterdir()), 60)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +296,7 @@ def test_a_terminal_s_ctrl_c_ends_a_served_runtime_politely(
         assert generate(connection).outputs
         connection.close()
         os.killpg(server.pid, signal.SIGINT)
-        assert server.wait(10) == 0
+        assert server.wait(60) == 0
         table = server.stderr.read().decode()
         assert table.startswith("┌")
         assert table.endswith("┘\n"), "nothing may follow the table of the start"

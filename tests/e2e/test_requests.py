@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from asking import ENDLESS, generate, num_running, request, run, spawn, stream
 from msgspec.structs import replace
-from processes import seconds_until
+from stopwatch import seconds_until
 
 from branchline.engine import InProcessConnection
 from branchline.lang.client import ZmqConnection
@@ -107,9 +107,9 @@ def test_hundreds_of_requests_share_one_connection(connection: ZmqConnection) ->
 
 def test_a_cancelled_request_ends_and_frees_the_engine(connection: ZmqConnection) -> None:
     future = spawn(connection.complete(request(connection, num_tokens=ENDLESS)))
-    seconds_until(lambda: num_running(connection) == 1, 10)
+    seconds_until(lambda: num_running(connection) == 1, 60)
     future.cancel()
-    assert seconds_until(lambda: num_running(connection) == 0, 10) < 1.0
+    assert seconds_until(lambda: num_running(connection) == 0, 60) < 1.0
 
 
 def test_leaving_a_stream_early_frees_the_engine(connection: ZmqConnection) -> None:
@@ -120,7 +120,7 @@ def test_leaving_a_stream_early_frees_the_engine(connection: ZmqConnection) -> N
         await replies.aclose()
 
     run(first_chunk())
-    assert seconds_until(lambda: num_running(connection) == 0, 10) < 1.0
+    assert seconds_until(lambda: num_running(connection) == 0, 60) < 1.0
 
 
 def test_a_deadline_is_kept(connection: ZmqConnection) -> None:
@@ -164,23 +164,23 @@ def test_two_clients_share_the_cache_and_not_their_requests(
 ) -> None:
     other = ZmqConnection(runtime.address)
     future = spawn(connection.complete(request(connection, num_tokens=ENDLESS)))
-    seconds_until(lambda: num_running(other) == 1, 10)
+    seconds_until(lambda: num_running(other) == 1, 60)
     other.close()
     assert not future.done()
     assert num_running(connection) == 1
     future.cancel()
-    seconds_until(lambda: num_running(connection) == 0, 10)
+    seconds_until(lambda: num_running(connection) == 0, 60)
 
 
 def test_closing_a_connection_ends_its_requests(runtime: RuntimeProcess) -> None:
     connection = ZmqConnection(runtime.address)
     other = ZmqConnection(runtime.address)
     future = spawn(connection.complete(request(connection, num_tokens=ENDLESS)))
-    seconds_until(lambda: num_running(other) == 1, 10)
+    seconds_until(lambda: num_running(other) == 1, 60)
     connection.close()
     with pytest.raises(RuntimeUnavailable, match="closed"):
-        future.result(5)
-    assert seconds_until(lambda: num_running(other) == 0, 10) < 1.0
+        future.result(60)
+    assert seconds_until(lambda: num_running(other) == 0, 60) < 1.0
     other.close()
 
 
@@ -199,11 +199,11 @@ def test_the_engine_within_this_process_says_the_same(
         with pytest.raises(InvalidRequest):
             generate(inside, temperature=-1.0)
         future = spawn(inside.complete(request(inside, num_tokens=ENDLESS)))
-        seconds_until(lambda: num_running(inside) == 1, 10)
+        seconds_until(lambda: num_running(inside) == 1, 60)
     finally:
         inside.close()
     with pytest.raises(RuntimeUnavailable, match="closed"):
-        future.result(5)
+        future.result(60)
 
 
 def test_an_engine_within_this_process_that_breaks_says_so_from_then_on(

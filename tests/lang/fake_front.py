@@ -55,11 +55,11 @@ class FakeFront:
         self._outbox.put(frame)
 
     def next(self) -> ClientMessage:
-        return self.inbox.get(timeout=10)
+        return self.inbox.get(timeout=60)
 
     def close(self) -> None:
         self._outbox.put(None)
-        self._thread.join(5)
+        self._thread.join(60)
         self._context.destroy(linger=0)
 
     def _main(self) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_front import MODEL, FakeFront
 from msgspec.structs import replace
+from stopwatch import Stopwatch
 
 from branchline.lang import client
 from branchline.lang import connection as connection_module
@@ -79,8 +79,8 @@ def test_answers_find_their_requests_in_any_order(
     first, second = ask(connection, "1"), ask(connection, "2")
     requests = sorted((front.next() for _ in range(2)), key=lambda request: request.prompt[0].text)
     front.reply(done(requests[1].rid, "two"), done(requests[0].rid, "one"))
-    assert first.result(10).outputs[0].text == "one"
-    assert second.result(10).outputs[0].text == "two"
+    assert first.result(60).outputs[0].text == "one"
+    assert second.result(60).outputs[0].text == "two"
 
 
 def test_every_kind_of_request_has_its_answer(front: FakeFront, connection: ZmqConnection) -> None:
@@ -89,17 +89,17 @@ def test_every_kind_of_request_has_its_answer(front: FakeFront, connection: ZmqC
     asked = front.next()
     assert isinstance(asked, Score)
     front.reply(Scores(asked.rid, [], USAGE))
-    assert score.result(10) == Scores(asked.rid, [], USAGE)
+    assert score.result(60) == Scores(asked.rid, [], USAGE)
     info = spawn(connection.info())
     asked = front.next()
     assert isinstance(asked, GetInfo)
     front.reply(Info(asked.rid, MODEL, {"steps": 3.0}))
-    assert info.result(10).stats == {"steps": 3.0}
+    assert info.result(60).stats == {"steps": 3.0}
     flush = spawn(connection.flush_cache())
     asked = front.next()
     assert isinstance(asked, FlushCache)
     front.reply(Flushed(asked.rid, 9))
-    assert flush.result(10) == 9
+    assert flush.result(60) == 9
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_error_is_raised_as_its_exception(
     rid = front.next().rid
     front.reply(Error(rid, error.code, error.message, error.pointer, error.retry_after_s))
     with pytest.raises(kind, match=error.message) as caught:
-        future.result(10)
+        future.result(60)
     assert caught.value.pointer == error.pointer
     assert caught.value.retry_after_s == error.retry_after_s
 
@@ -130,7 +130,7 @@ def test_a_stream_yields_chunks_then_the_done(front: FakeFront, connection: ZmqC
     future = shared_loop().spawn(collect())
     rid = front.next().rid
     front.reply(Chunk(rid, 0, 0, "y", [1]), Chunk(rid, 1, 0, "es", [2]), done(rid))
-    assert future.result(10) == ["Chunk", "Chunk", "Done"]
+    assert future.result(60) == ["Chunk", "Chunk", "Done"]
 
 
 def test_a_lost_chunk_ends_the_stream_instead_of_missing_text(
@@ -145,7 +145,7 @@ def test_a_lost_chunk_ends_the_stream_instead_of_missing_text(
     rid = front.next().rid
     front.reply(Chunk(rid, 0, 0, "y", [1]), Chunk(rid, 2, 0, "es", [2]), done(rid))
     with pytest.raises(InternalError, match="chunk 1 of a stream was lost"):
-        future.result(10)
+        future.result(60)
     assert front.next() == Cancel(rid)
 
 
@@ -159,7 +159,7 @@ def test_a_lost_end_of_a_stream_is_an_error(front: FakeFront, connection: ZmqCon
     rid = front.next().rid
     front.reply(Chunk(rid, 0, 0, "y", [1]), replace(done(rid), num_chunks=2))
     with pytest.raises(InternalError, match="chunk 1 of a stream was lost"):
-        future.result(10)
+        future.result(60)
 
 
 def test_a_request_that_nobody_answers_is_sent_again_as_it_was(
@@ -171,7 +171,7 @@ def test_a_request_that_nobody_answers_is_sent_again_as_it_was(
     again = front.next()
     assert again == first
     front.reply(done(again.rid))
-    assert future.result(10).rid == first.rid
+    assert future.result(60).rid == first.rid
 
 
 def test_cancelling_tells_the_runtime(front: FakeFront, connection: ZmqConnection) -> None:
@@ -184,7 +184,7 @@ def test_cancelling_tells_the_runtime(front: FakeFront, connection: ZmqConnectio
 def test_a_finished_request_is_not_cancelled(front: FakeFront, connection: ZmqConnection) -> None:
     future = ask(connection)
     front.reply(done(front.next().rid))
-    future.result(10)
+    future.result(60)
     ask(connection, "next")
     assert isinstance(front.next(), Generate)
 
@@ -200,7 +200,7 @@ def test_a_request_id_cannot_be_used_twice_at_a_time(
 
 def test_a_request_too_long_for_a_frame_never_leaves(connection: ZmqConnection) -> None:
     with pytest.raises(InvalidRequest, match="bytes on the wire"):
-        ask(connection, "x" * MAX_FRAME_BYTES).result(10)
+        ask(connection, "x" * MAX_FRAME_BYTES).result(60)
 
 
 def test_a_runtime_that_dies_fails_everything_at_once(
@@ -209,12 +209,12 @@ def test_a_runtime_that_dies_fails_everything_at_once(
     futures = [ask(connection) for _ in range(50)]
     for _ in futures:
         front.next()
-    died_s = time.monotonic()
-    front.close()
-    for future in futures:
-        with pytest.raises(RuntimeUnavailable, match="is gone"):
-            future.result(5)
-    assert time.monotonic() - died_s < 1.0
+    with Stopwatch() as watch:
+        front.close()
+        for future in futures:
+            with pytest.raises(RuntimeUnavailable, match="is gone"):
+                future.result(60)
+    assert watch.seconds < 1.0
 
 
 def test_answers_sent_before_the_end_still_count(
@@ -222,7 +222,7 @@ def test_answers_sent_before_the_end_still_count(
 ) -> None:
     future = ask(connection)
     front.reply(done(front.next().rid))
-    assert future.result(5).outputs[0].text == "yes"
+    assert future.result(60).outputs[0].text == "yes"
     front.close()
 
 
@@ -231,11 +231,11 @@ def test_the_next_request_connects_again(front: FakeFront, connection: ZmqConnec
     front.next()
     front.close()
     with pytest.raises(RuntimeUnavailable):
-        lost.result(5)
+        lost.result(60)
     second = FakeFront(front.address, epoch="two")
     future = ask(connection)
     second.reply(done(second.next().rid, "again"))
-    assert future.result(10).outputs[0].text == "again"
+    assert future.result(60).outputs[0].text == "again"
     assert connection.epoch == "two"
     second.close()
 
@@ -246,7 +246,7 @@ def test_a_silent_runtime_is_given_up(
     monkeypatch.setattr(client, "SILENCE_LIMIT_S", 0.2)
     front.pongs = False
     with pytest.raises(RuntimeUnavailable, match="was silent"):
-        ask(connection).result(10)
+        ask(connection).result(60)
 
 
 def test_a_frame_that_is_no_message_ends_the_connection(
@@ -256,7 +256,7 @@ def test_a_frame_that_is_no_message_ends_the_connection(
     front.next()
     front.reply_bytes(b"\xc1")
     with pytest.raises(RuntimeUnavailable, match="no Branchline runtime"):
-        future.result(10)
+        future.result(60)
 
 
 def test_an_error_without_an_id_fails_everything(
@@ -266,16 +266,16 @@ def test_an_error_without_an_id_fails_everything(
     front.next()
     front.reply(Error(None, "invalid_request", "the frame is not a message"))
     with pytest.raises(RuntimeUnavailable, match="the frame is not a message"):
-        future.result(10)
+        future.result(60)
 
 
 def test_nobody_listening_is_told_at_once(tmp_path: Path) -> None:
-    started_s = time.monotonic()
-    with pytest.raises(RuntimeUnavailable, match="no runtime listens"):
-        ZmqConnection(f"ipc://{tmp_path}/nothing")
-    with pytest.raises(RuntimeUnavailable, match="no runtime listens"):
-        ZmqConnection("tcp://127.0.0.1:1")
-    assert time.monotonic() - started_s < 2.0
+    with Stopwatch() as watch:
+        with pytest.raises(RuntimeUnavailable, match="no runtime listens"):
+            ZmqConnection(f"ipc://{tmp_path}/nothing")
+        with pytest.raises(RuntimeUnavailable, match="no runtime listens"):
+            ZmqConnection("tcp://127.0.0.1:1")
+    assert watch.seconds < 2.0
 
 
 def test_a_peer_that_does_not_answer_is_given_up_after_the_timeout() -> None:
@@ -304,7 +304,7 @@ def test_a_closed_connection_refuses_and_closing_again_is_harmless(
     connection.close()
     connection.close()
     with pytest.raises(RuntimeUnavailable, match="closed"):
-        ask(connection).result(10)
+        ask(connection).result(60)
 
 
 def test_closed_connections_leave_no_file_descriptors(front: FakeFront) -> None:

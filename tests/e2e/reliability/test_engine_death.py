@@ -13,7 +13,8 @@ from collections.abc import Callable
 import pytest
 from asking import ENDLESS, generate, num_running, request, run, spawn
 from faulty import Fault
-from processes import children, runs, seconds_until
+from processes import children, runs
+from stopwatch import seconds_until
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import GenerationError, RuntimeUnavailable

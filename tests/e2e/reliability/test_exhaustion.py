@@ -21,7 +21,8 @@ from statistics import median
 
 import pytest
 from asking import generate, request, run, spawn
-from processes import children, seconds_until
+from processes import children
+from stopwatch import seconds_until
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import ContextLengthExceeded, GenerationError, GrammarError
@@ -60,7 +61,7 @@ def served(
         try:
             yield server
             server.terminate()
-            assert server.wait(20) == 0
+            assert server.wait(60) == 0
         finally:
             server.kill()
 

@@ -19,7 +19,8 @@ from http.client import HTTPConnection
 
 import pytest
 from asking import ENDLESS, generate, request, run, spawn
-from processes import children, seconds_until
+from processes import children
+from stopwatch import seconds_until
 
 import branchline as bl
 from branchline.lang.client import ZmqConnection

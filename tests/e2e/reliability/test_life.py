@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from asking import generate, num_running, request, spawn
-from processes import children, runs, seconds_until
+from processes import children, runs
+from stopwatch import seconds_until
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import RuntimeUnavailable
@@ -33,7 +34,7 @@ def test_two_hundred_starts_and_ends_leave_nothing(start: Start, temporary: Path
         connection.close()
         begun_s = time.monotonic()
         os.kill(process.pid, signal.SIGTERM)
-        seconds_until(lambda process=process: not process.alive, 10)
+        seconds_until(lambda process=process: not process.alive, 60)
         ends_s.append(time.monotonic() - begun_s)
         assert process.exit_status == 0
         assert not runs(engine)
@@ -60,7 +61,7 @@ def test_twenty_kills_leave_nothing_and_the_address_is_free_again(
         with pytest.raises(RuntimeUnavailable):
             future.result(60)
         seen_s.append(time.monotonic() - killed_s)
-        seconds_until(lambda engine=engine: not runs(engine), 5)
+        seconds_until(lambda engine=engine: not runs(engine), 60)
         connection.close()
         process.close()
         # A front that is killed leaves its address, the lock and a folder to the next one.
@@ -88,6 +89,6 @@ def test_sigterm_completes_two_hundred_requests_that_run_or_wait(
             break
         assert time.monotonic() - refused_s < 1.0
     assert [len(f.result(300).outputs[0].token_ids) for f in futures] == [300] * 200
-    seconds_until(lambda: not process.alive, 5)
+    seconds_until(lambda: not process.alive, 60)
     assert process.exit_status == 0
     connection.close()

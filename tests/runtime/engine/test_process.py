@@ -105,7 +105,7 @@ class Engine:
 
     def close(self) -> None:
         self.send(EngineStop())
-        self.thread.join(5)
+        self.thread.join(60)
         self._context.destroy(linger=0)
 
 

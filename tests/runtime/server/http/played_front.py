@@ -157,7 +157,7 @@ class PlayedFront:
         """Run something on the front's thread and wait until it is done."""
         done = threading.Event()
         self._errands.put(lambda: (errand(), done.set())[0])
-        assert done.wait(10)
+        assert done.wait(60)
 
     def allow(self, steps: int | None) -> None:
         """Let the engine make so many more steps."""
@@ -166,7 +166,7 @@ class PlayedFront:
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the front's thread will do."""
         with self._changed:
-            assert self._changed.wait_for(condition, 10), "it did not happen within 10 s"
+            assert self._changed.wait_for(condition, 60), "it did not happen within 60 s"
 
     @property
     def submits(self) -> list[Submit]:
@@ -314,7 +314,7 @@ class Asker:
         raw: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        connection = http.client.HTTPConnection(*self.address, timeout=20)
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
         sent = {**self.headers, **(headers or {})}
         if body is not None:
             raw = json.dumps(body).encode()
@@ -331,7 +331,7 @@ class Asker:
     def send(self, path: str, fields: dict[str, object]) -> socket.socket:
         """POST and keep the connection, without waiting for the answer."""
         body = json.dumps(fields).encode()
-        connection = socket.create_connection(self.address, timeout=10)
+        connection = socket.create_connection(self.address, timeout=60)
         connection.sendall(
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n".encode()

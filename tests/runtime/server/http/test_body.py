@@ -63,7 +63,7 @@ def test_a_body_that_is_no_request_is_refused(front: PlayedFront, asker: Asker, 
 
 
 def test_a_large_body_is_refused_before_it_is_sent(asker: Asker) -> None:
-    connection = http.client.HTTPConnection(*asker.address, timeout=10)
+    connection = http.client.HTTPConnection(*asker.address, timeout=60)
     connection.putrequest("POST", PATH)
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(MAX_BODY_BYTES + 1))
@@ -82,7 +82,7 @@ def test_a_body_of_unknown_length_is_cut_off_while_it_arrives(asker: Asker) -> N
             num_sent += 65_536
             yield b"x" * 65_536
 
-    connection = http.client.HTTPConnection(*asker.address, timeout=10)
+    connection = http.client.HTTPConnection(*asker.address, timeout=60)
     headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     with pytest.raises(OSError, match=r"."):
         connection.request("POST", PATH, endless(), headers, encode_chunked=True)
@@ -95,7 +95,7 @@ def test_a_client_that_sends_its_large_body_first_still_reads_why_it_was_refused
     asker: Asker,
 ) -> None:
     head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(asker.address, timeout=20) as connection:
+    with socket.create_connection(asker.address, timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: {LINGER_BYTES}\r\n\r\n".encode())
         # The answer is there, and the server is done with this connection.
         assert connection.recv(1, socket.MSG_PEEK) == b"H"

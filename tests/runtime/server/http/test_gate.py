@@ -35,7 +35,7 @@ def locked(tokenizer: Tokenizer) -> Iterator[Asker]:
 
 def status_of(asker: Asker, head: str) -> int:
     """Send a head as it stands and read the status; 0 when the server just hangs up."""
-    with socket.create_connection(asker.address, timeout=10) as connection:
+    with socket.create_connection(asker.address, timeout=60) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n")
         answer = connection.recv(64)
     return int(answer.split()[1]) if answer else 0

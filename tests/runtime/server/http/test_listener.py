@@ -15,7 +15,7 @@ from branchline.runtime.tokenizer import Tokenizer
 
 
 def connect(address: tuple[str, int]) -> socket.socket:
-    return socket.create_connection(address, timeout=10)
+    return socket.create_connection(address, timeout=60)
 
 
 def test_a_full_listener_says_so_until_somebody_leaves() -> None:
