@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 # As the runtime sets it for its engine process: spinning threads ruin a shared machine.
@@ -18,3 +20,10 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 # notice of Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples every time, however slow the machine; `--hypothesis-profile=default` draws new
+# ones.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
