@@ -49,7 +49,7 @@ def test_a_program_is_not_told_of_a_full_runtime_that_has_room_again(model, prog
 
 def test_a_runtime_that_stays_full_is_told_in_the_end(model):
     model.fail = lambda prompt: full()
-    error = ask.run(backend=model, retry=bl.Retry(overloaded_s=0.1)).error()
+    error = ask.run(backend=model, retry=bl.Retry(overloaded_s=1.0)).error()
     assert isinstance(error, bl.Overloaded)
     assert (error.variable, error.retry_after_s) == ("a", 0.01)
     assert len(model.calls) > 1

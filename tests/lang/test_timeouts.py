@@ -23,12 +23,12 @@ def test_a_call_over_its_time_fails_by_name_and_is_stopped(model):
 
     @bl.function
     def program(s):
-        s += "x" + bl.gen("a", timeout=0.05)
+        s += "x" + bl.gen("a", timeout=0.5)
 
     error = program.run(backend=model).error()
     assert isinstance(error, bl.TimeoutExceeded)
     assert (error.variable, error.op) == ("a", "Gen('a')")
-    assert "no result within 0.05 s" in str(error)
+    assert "no result within 0.5 s" in str(error)
     assert model.cancelled == ["x"]
 
 
@@ -42,8 +42,8 @@ def test_a_call_in_time_is_not_touched_by_its_timeout(model):
 
 def test_a_run_over_its_time_fails_where_it_is_and_names_the_place(model):
     model.hold = lambda prompt: True
-    with pytest.raises(bl.TimeoutExceeded, match=r"did not finish in 0\.05 s") as caught:
-        ask.run("x", backend=model, timeout=0.05)
+    with pytest.raises(bl.TimeoutExceeded, match=r"did not finish in 0\.5 s") as caught:
+        ask.run("x", backend=model, timeout=0.5)
     assert (caught.value.program, caught.value.variable) == ("ask", "a")
     while model.running:
         model.get_server_info()
@@ -60,7 +60,7 @@ def test_the_deadline_of_a_run_holds_for_its_branches(model):
         group.join()
 
     with pytest.raises(bl.TimeoutExceeded):
-        program.run(backend=model, timeout=0.05)
+        program.run(backend=model, timeout=0.5)
     while model.running:
         model.get_server_info()
     assert sorted(model.cancelled) == ["child 0", "child 1"]
@@ -72,12 +72,12 @@ def test_the_deadline_of_arun_interrupts_an_async_body(model):
         await asyncio.Event().wait()
 
     with pytest.raises(bl.TimeoutExceeded):
-        program.run(backend=model, timeout=0.05)
+        program.run(backend=model, timeout=0.5)
 
 
 def test_each_instance_of_a_batch_has_its_own_time(model):
     model.hold = lambda prompt: prompt == "1"
-    states = ask.run_batch([("0",), ("1",), ("2",)], backend=model, timeout=0.2)
+    states = ask.run_batch([("0",), ("1",), ("2",)], backend=model, timeout=2)
     assert [type(state.error()) for state in states] == [
         type(None),
         bl.TimeoutExceeded,
@@ -87,15 +87,15 @@ def test_each_instance_of_a_batch_has_its_own_time(model):
 
 
 def test_a_finished_state_goes_on_after_its_deadline(model):
-    state = ask.run("x", backend=model, timeout=0.05)
-    time.sleep(0.1)  # the deadline itself is what must pass
+    state = ask.run("x", backend=model, timeout=0.5)
+    time.sleep(0.6)  # the deadline itself is what must pass
     state += "more" + bl.gen("b")
     assert state["b"] == model.reply("x" + state["a"] + "more")
 
 
 def test_a_run_that_is_over_before_its_deadline_is_set_has_none(model):
-    state = bl.function(lambda s: None).run(backend=model, timeout=0.05)
-    time.sleep(0.1)  # the deadline itself is what must pass
+    state = bl.function(lambda s: None).run(backend=model, timeout=0.5)
+    time.sleep(0.6)  # the deadline itself is what must pass
     state += "more" + bl.gen("b")
     assert state["b"] == model.reply("more")
 
