@@ -14,9 +14,9 @@ None. An implementation never reads a slot outside the batch's `context_slots`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +51,31 @@ class LinearOp(Protocol):
     def rows(self, ids: torch.Tensor, dtype: torch.dtype, /) -> torch.Tensor:
         """The weight's rows `ids: [tokens]` as [tokens, in]: an embedding."""
 
+
+class ExpertsOp(Protocol):
+    """The MLPs of a layer's experts."""
+
+    def add_to(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor,
+        expert_ids: torch.Tensor,
+        shares: torch.Tensor,
+        /,
+    ) -> torch.Tensor:
+        """residual + the sum of share * expert(x) over each token's experts, in place.
+
+        residual, x: [tokens, hidden]; expert_ids: int64 [tokens, choices], different ones per
+        token; shares: float32 [tokens, choices].
+        """
+
+
+# What a weight is for: that decides how coarse it may become. "vocabulary" is an embedding or the
+# weight of logits; "router", which chooses experts, stays as it is.
+WeightUse = Literal["layer", "vocabulary", "router"]
+
+# gate and up as one weight [2 * size, hidden], and down [hidden, size].
+Expert = tuple[torch.Tensor, torch.Tensor]
 
 # A weight [out, in] and a bias [out] or none.
 Projection = tuple[torch.Tensor | LinearOp, torch.Tensor | None]
@@ -98,9 +123,12 @@ class LayerOps(Protocol):
     def silu_mul(self, gate_up: torch.Tensor, /) -> torch.Tensor:
         """silu(gate) * up for gate_up: [rows, 2 * size], gate first."""
 
-    def pack_linear(self, weight: torch.Tensor, /, vocabulary: bool = False) -> LinearOp | None:
-        """`weight: [out, in]` in the order its products want; None where torch is to do them.
-        vocabulary: an embedding or the weight of logits."""
+    def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer", /) -> LinearOp | None:
+        """`weight: [out, in]` in the order its products want; None where torch is to do them."""
+
+    def pack_experts(self, experts: Iterable[Expert], /) -> ExpertsOp | None:
+        """Experts of one layer as one operator; None, and nothing of `experts` is looked at, where
+        each is to be an MLP of its own."""
 
     def stack(self, layers: Sequence[LayerParts], /) -> LayerStack | None:
         """The layers in one call, where a backend has that for such layers."""

@@ -18,9 +18,14 @@ from .errors import ModelLoadError
 SUPPORTED_ARCHITECTURES: Final = (
     "LlamaForCausalLM",
     "MistralForCausalLM",
+    "MixtralForCausalLM",
     "Qwen2ForCausalLM",
     "Qwen3ForCausalLM",
+    "Qwen3MoeForCausalLM",
 )
+
+# Families whose sliding_window alone says what all layers see, and its default.
+_OWN_WINDOW: Final[dict[str, int | None]] = {"MistralForCausalLM": 4096, "MixtralForCausalLM": None}
 
 RopeKind = Literal["default", "linear", "llama3"]
 
@@ -48,6 +53,21 @@ class RopeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertsConfig:
+    """The mixture of experts that `layers` have in the place of an MLP.
+
+    per_token: of `count` experts, how many a token goes through. size: an expert's intermediate
+    size. normalised: the shares of a token's experts are made to sum to 1.
+    """
+
+    count: int
+    per_token: int
+    size: int
+    normalised: bool
+    layers: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """Everything that a decoder family and the runner need to know of a checkpoint.
 
@@ -71,14 +91,18 @@ class ModelConfig:
     mlp_bias: bool
     layer_windows: tuple[int | None, ...]
     eos_token_ids: tuple[int, ...]
+    experts: ExpertsConfig | None = None
 
     @property
     def num_parameters(self) -> int:
-        """Of the weight matrices; biases and norms are too few to matter."""
+        """Of the weight matrices; biases, norms and routers are too few to matter."""
         attention = 2 * self.hidden_size * self.head_dim * (self.num_heads + self.num_kv_heads)
-        mlp = 3 * self.hidden_size * self.intermediate_size
+        sizes = self.num_layers * self.intermediate_size
+        if self.experts is not None:
+            more = self.experts.count * self.experts.size - self.intermediate_size
+            sizes += len(self.experts.layers) * more
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
-        return self.num_layers * (attention + mlp) + embeddings
+        return self.num_layers * attention + 3 * self.hidden_size * sizes + embeddings
 
 
 def read_config(model_dir: Path) -> ModelConfig:
@@ -116,13 +140,14 @@ def read_config(model_dir: Path) -> ModelConfig:
         num_kv_heads=num_kv_heads,
         head_dim=head_dim,
         rms_norm_eps=fields.number("rms_norm_eps", 1e-6),
-        rope=_rope(fields, context_length),
+        rope=_rope(fields, architecture, context_length),
         context_length=context_length,
         tie_word_embeddings=fields.flag("tie_word_embeddings", False),
         attention_bias=fields.flag("attention_bias", False),
         mlp_bias=fields.flag("mlp_bias", False),
         layer_windows=_layer_windows(fields, architecture, num_layers),
         eos_token_ids=_eos_token_ids(model_dir, fields),
+        experts=_experts(fields, architecture, num_layers),
     )
 
 
@@ -195,7 +220,7 @@ def _architecture(fields: _Fields) -> str:
     return str(name)
 
 
-def _rope(fields: _Fields, context_length: int) -> RopeConfig:
+def _rope(fields: _Fields, architecture: str, context_length: int) -> RopeConfig:
     raw = fields.raw
     parameters: dict[str, Any] = {}
     for key in ("rope_scaling", "rope_parameters"):
@@ -212,7 +237,7 @@ def _rope(fields: _Fields, context_length: int) -> RopeConfig:
     if partial is not None and partial != 1:
         fields.refuse(f"partial_rotary_factor {partial!r} is not supported; 1.0 is")
 
-    theta = rope.number("rope_theta", 10_000.0)
+    theta = rope.number("rope_theta", 1e6 if architecture == "MixtralForCausalLM" else 1e4)
     kind = rope.raw.get("rope_type", rope.raw.get("type", "default"))
     if kind == "default":
         return RopeConfig(theta)
@@ -237,14 +262,17 @@ def _rope(fields: _Fields, context_length: int) -> RopeConfig:
 
 def _layer_windows(fields: _Fields, architecture: str, num_layers: int) -> tuple[int | None, ...]:
     raw = fields.raw
-    if architecture == "MistralForCausalLM":
+    if architecture in _OWN_WINDOW:
         # transformers' default when the key is absent; null switches the window off.
-        if raw.get("sliding_window", 4096) is None:
+        default = _OWN_WINDOW[architecture]
+        if raw.get("sliding_window", default) is None:
             return (None,) * num_layers
-        return (fields.count("sliding_window", 4096),) * num_layers
+        return (fields.count("sliding_window", default),) * num_layers
     if architecture == "LlamaForCausalLM" or not fields.flag("use_sliding_window", False):
         return (None,) * num_layers
     window = fields.count("sliding_window", 4096)
+    if architecture == "Qwen3MoeForCausalLM":
+        return (window,) * num_layers
     first_windowed = raw.get("max_window_layers", 28)
     kinds = raw.get("layer_types") or [
         "sliding_attention" if layer >= first_windowed else "full_attention"
@@ -255,6 +283,29 @@ def _layer_windows(fields: _Fields, architecture: str, num_layers: int) -> tuple
     if unknown := set(kinds) - {"sliding_attention", "full_attention"}:
         fields.refuse(f"layer_types {sorted(unknown)} are not supported")
     return tuple(window if kind == "sliding_attention" else None for kind in kinds)
+
+
+def _experts(fields: _Fields, architecture: str, num_layers: int) -> ExpertsConfig | None:
+    if architecture == "MixtralForCausalLM":
+        count, size = fields.count("num_local_experts", 8), fields.count("intermediate_size")
+        per_token, normalised = fields.count("num_experts_per_tok", 2), True
+        sparse = frozenset(range(num_layers))
+    elif architecture == "Qwen3MoeForCausalLM":
+        # The first is transformers 4's name, the second 5's.
+        named = "num_experts" if fields.raw.get("num_experts") else "num_local_experts"
+        count, size = fields.count(named, 128), fields.count("moe_intermediate_size", 768)
+        per_token = fields.count("num_experts_per_tok", 8)
+        normalised = fields.flag("norm_topk_prob", False)
+        step, dense = fields.count("decoder_sparse_step", 1), fields.raw.get("mlp_only_layers")
+        if not isinstance(dense, list | None):
+            fields.refuse(f"mlp_only_layers must be a list of layers, not {dense!r}")
+        every = range(step - 1, num_layers, step)
+        sparse = frozenset(layer for layer in every if layer not in (dense or []))
+    else:
+        return None
+    if per_token > count:
+        fields.refuse(f"num_experts_per_tok {per_token} is more than the {count} experts")
+    return ExpertsConfig(count, per_token, size, normalised, sparse)
 
 
 def _eos_token_ids(model_dir: Path, fields: _Fields) -> tuple[int, ...]:

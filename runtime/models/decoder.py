@@ -6,7 +6,7 @@ A family's file says what its attention does and inherits the rest.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -64,33 +64,36 @@ class AttentionBlock(ABC):
         """residual + attention(x), in place; both are [tokens, hidden]."""
 
 
+class FeedForward(Protocol):
+    """What follows attention in a layer."""
+
+    def add_to(self, residual: torch.Tensor, x: torch.Tensor, /) -> torch.Tensor:
+        """residual + feed_forward(x), in place; both are [tokens, hidden]."""
+
+
 class DecoderLayer:
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
     def __init__(
-        self,
-        weights: Weights,
-        config: ModelConfig,
-        layer: int,
-        attention_block: type[AttentionBlock],
+        self, weights: Weights, config: ModelConfig, layer: int, family: type[CausalLM]
     ) -> None:
         name = f"model.layers.{layer}"
         hidden, eps = config.hidden_size, config.rms_norm_eps
         self.input_layernorm = RMSNorm(weights, f"{name}.input_layernorm", hidden, eps)
-        self.self_attn = attention_block(weights, f"{name}.self_attn", config, layer)
+        self.self_attn = family.attention_block(weights, f"{name}.self_attn", config, layer)
         self.post_attention_layernorm = RMSNorm(
             weights, f"{name}.post_attention_layernorm", hidden, eps
         )
-        self.mlp = GatedMLP(
-            weights, f"{name}.mlp", hidden, config.intermediate_size, config.mlp_bias
-        )
+        self.mlp = family.feed_forward(weights, name, config, layer)
 
     def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor:
         x = self.self_attn.add_to(x, self.input_layernorm(x), layer_kv, step)
         return self.mlp.add_to(x, self.post_attention_layernorm(x))
 
-    def parts(self) -> LayerParts:
-        """What `LayerOps.stack` wants to know."""
+    def parts(self) -> LayerParts | None:
+        """What `LayerOps.stack` wants to know; None of a layer that is not of that kind."""
+        if not isinstance(self.mlp, GatedMLP):
+            return None
         return LayerParts(
             input_norm=self.input_layernorm.weight,
             qkv=(self.self_attn.qkv_proj.weight, self.self_attn.qkv_proj.bias),
@@ -105,9 +108,18 @@ class DecoderLayer:
 
 
 class CausalLM:
-    """A decoder with a language head. Subclasses set `attention_block`."""
+    """A decoder with a language head. Subclasses set `attention_block`, and `feed_forward` where
+    it is not the plain one."""
 
     attention_block: type[AttentionBlock]
+
+    @classmethod
+    def feed_forward(
+        cls, weights: Weights, name: str, config: ModelConfig, layer: int
+    ) -> FeedForward:
+        """The MLP of the layer `name`."""
+        hidden, size = config.hidden_size, config.intermediate_size
+        return GatedMLP(weights, f"{name}.mlp", hidden, size, config.mlp_bias)
 
     def __init__(
         self,
@@ -122,12 +134,12 @@ class CausalLM:
             weights, config.vocab_size, config.hidden_size, config.tie_word_embeddings
         )
         self.layers = [
-            DecoderLayer(weights, config, layer, self.attention_block)
-            for layer in range(config.num_layers)
+            DecoderLayer(weights, config, layer, type(self)) for layer in range(config.num_layers)
         ]
-        self.stack = (
-            None if weights.ops is None else weights.ops.stack([p.parts() for p in self.layers])
-        )
+        parts = [part for layer in self.layers if (part := layer.parts()) is not None]
+        self.stack = None
+        if weights.ops is not None and len(parts) == len(self.layers):
+            self.stack = weights.ops.stack(parts)
         self.norm = RMSNorm(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
         self.rotary = RotaryTable(config.rope, config.head_dim, max_positions, dtype, device)
 

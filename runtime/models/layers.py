@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from ..kernels.base import LayerOps, LinearOp
+from ..kernels.base import LayerOps, LinearOp, WeightUse
 from .config import RopeConfig
 from .loader import Weights
 
@@ -32,9 +32,7 @@ class Linear:
             self.bias = weights.take_rows([f"{n}.bias" for n in names], [(o,) for o in outs])
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if isinstance(self.weight, torch.Tensor):
-            return F.linear(x, self.weight, self.bias)
-        return self.weight(x, self.bias)
+        return product(x, self.weight, self.bias)
 
     def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """residual + self(x), in place: the sum costs no pass of its own."""
@@ -42,6 +40,15 @@ class Linear:
             return self.weight.add_to(residual, x, self.bias)
         residual.addmm_(x, self.weight.mT)
         return residual if self.bias is None else residual.add_(self.bias)
+
+
+def product(
+    x: torch.Tensor, weight: torch.Tensor | LinearOp, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """x weight^T + bias, for a weight that is packed or as it was."""
+    if isinstance(weight, torch.Tensor):
+        return F.linear(x, weight, bias)
+    return weight(x, bias)
 
 
 class Vocabulary:
@@ -56,10 +63,10 @@ class Vocabulary:
         self.embedding: torch.Tensor | LinearOp = embedding
         if tied:
             weights.discard("lm_head.weight")
-            self.head = self.embedding = packed_or_plain(embedding, weights.ops, vocabulary=True)
+            self.head = self.embedding = packed_or_plain(embedding, weights.ops, "vocabulary")
         else:
             head = weights.take("lm_head.weight", shape)
-            self.head = packed_or_plain(head, weights.ops, vocabulary=True)
+            self.head = packed_or_plain(head, weights.ops, "vocabulary")
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden]"""
@@ -75,10 +82,10 @@ class Vocabulary:
 
 
 def packed_or_plain(
-    weight: torch.Tensor, ops: LayerOps | None, *, vocabulary: bool = False
+    weight: torch.Tensor, ops: LayerOps | None, use: WeightUse = "layer"
 ) -> torch.Tensor | LinearOp:
     """`weight: [out, in]` in the order of the fused operators where these want it: one copy."""
-    packed = None if ops is None else ops.pack_linear(weight, vocabulary=vocabulary)
+    packed = None if ops is None else ops.pack_linear(weight, use)
     return weight if packed is None else packed
 
 
@@ -127,10 +134,15 @@ class GatedMLP:
 
     def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """residual + mlp(x), in place."""
-        if self._ops is not None:
-            return self.down.add_to(residual, self._ops.silu_mul(self.gate_up(x)))
-        gate, up = self.gate_up(x).chunk(2, -1)
-        return self.down.add_to(residual, F.silu(gate).mul_(up))
+        return self.down.add_to(residual, silu_mul(self.gate_up(x), self._ops))
+
+
+def silu_mul(gate_up: torch.Tensor, ops: LayerOps | None) -> torch.Tensor:
+    """silu(gate) * up: [rows, size], for `gate_up: [rows, 2 * size]`, gate first."""
+    if ops is not None:
+        return ops.silu_mul(gate_up)
+    gate, up = gate_up.chunk(2, -1)
+    return F.silu(gate).mul_(up)
 
 
 def rotary_frequencies(rope: RopeConfig, head_dim: int) -> torch.Tensor:

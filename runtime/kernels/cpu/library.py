@@ -9,7 +9,7 @@ import ctypes
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ctypes import c_int, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 
 from ...engine.config import Quantization
 from ...memory.kv_pool import LayerKV
-from ..base import LayerParts
+from ..base import Expert, LayerParts, WeightUse
 from .build import KernelBuildError, build
 from .linear import PackedLinear
 from .packing import pack, storage_of
@@ -114,21 +114,22 @@ class CpuKernels:
         )
         return out
 
-    def pack_linear(self, weight: torch.Tensor, vocabulary: bool = False) -> PackedLinear | None:
+    def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer") -> PackedLinear | None:
         """`weight: [out, in]` for products with it, quantized as asked for, or None where torch is
         the better choice: without quantization for a weight that is not exact in bfloat16. Where
         results must be deterministic that stays float32, slower than torch's.
-
-        vocabulary: an embedding or the weight of logits.
         """
         if weight.dtype not in DTYPES:
             return None
-        storage, group = storage_of(self.quantization, vocabulary=vocabulary)
+        storage, group = storage_of(self.quantization, use)
         if storage == "bf16" and weight.dtype is torch.float32 and not _is_bfloat16(weight):
             if not self.deterministic:
                 return None
             storage = "float"
         return PackedLinear(self, pack(weight, storage, group))
+
+    def pack_experts(self, experts: Iterable[Expert]) -> None:
+        """None: every expert is an MLP of its own, of packed weights."""
 
     def stack(self, layers: Sequence[LayerParts]) -> CpuStack | None:
         """The layers in one call, where all their products are packed."""

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from ...memory.pages import zeros_by_page
 
+from ..base import WeightUse
 if TYPE_CHECKING:
     from ...engine.config import Quantization
 
@@ -60,12 +61,13 @@ class Packed:
         return values[:, : self.inputs].to(dtype)
 
 
-def storage_of(quantization: Quantization, *, vocabulary: bool) -> tuple[Storage, int]:
+def storage_of(quantization: Quantization, use: WeightUse) -> tuple[Storage, int]:
     """How a weight is stored, and its group. The vocabulary's is never coarser than int8: its
-    rows are inputs and its products logits, and it loses the most by rounding."""
-    if quantization == "none":
+    rows are inputs and its products logits, and it loses the most by rounding. A router's, which is
+    small, is not rounded: another expert is another model."""
+    if quantization == "none" or use == "router":
         return "bf16", 0
-    if quantization == "int8" or vocabulary:
+    if quantization == "int8" or use == "vocabulary":
         return "int8", 0
     return "int4", int(quantization.partition("-")[2] or 32)
 

@@ -1,22 +1,24 @@
 """The MLPs of a mixture of experts (Mixtral, Qwen3-MoE) over tokens sorted by expert.
 
-Called by the layers of such models. Where each expert's tokens begin is computed on the device and
-the grid is as large as it can ever need to be, so nothing waits and a graph can hold it.
+Called by `experts.py`. Weights are as they are or as `quantized.py` reads them. Where each expert's
+tokens begin is computed on the device and the grid is as large as it can ever need to be, so
+nothing waits and a graph can hold it.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 import triton
 import triton.language as tl
 
 from .activation import Activation, activate
-from .dot import dot
+from .packing import STEP, Quantized
+from .quantized import add_step
 
-_BLOCK_N: Final = 64
-_BLOCK_K: Final = 64
+_PLAIN_STEP: Final = 64  # inputs of weights as they are that are multiplied at once
 
 
 @triton.jit
@@ -34,7 +36,8 @@ def _block(block, experts_of, ends, blocks, starts, counts, order, BLOCK_M: tl.c
 @triton.jit
 def _gate_up(
     x,
-    weights,
+    codes,
+    scales,
     out,
     experts_of,
     ends,
@@ -46,10 +49,18 @@ def _gate_up(
     choices,
     hidden,
     size,
+    expert_codes,
+    code_stride,
+    expert_scales,
+    scale_stride,
+    group_stride,
+    STORAGE: tl.constexpr,
+    STEP: tl.constexpr,
+    SCALE_ROWS: tl.constexpr,
+    GROUP: tl.constexpr,
     KIND: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
 ):
     block = tl.program_id(0)
     if tl.load(experts_of + block) < experts:
@@ -59,18 +70,26 @@ def _gate_up(
         n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
         valid_n = n < size
         x_row = x + (pair // choices)[:, None] * hidden
-        gate_row = weights + (expert * 2 * size + n)[:, None] * hidden
-        up_row = gate_row + size.to(tl.int64) * hidden
+        codes += expert * expert_codes
+        gate_row = codes + n[:, None].to(tl.int64) * code_stride
+        up_row = codes + (size + n)[:, None].to(tl.int64) * code_stride
+        of_gate = _scales_of(scales, expert * expert_scales, n, scale_stride, STORAGE, SCALE_ROWS)
+        of_up = _scales_of(
+            scales, expert * expert_scales, size + n, scale_stride, STORAGE, SCALE_ROWS
+        )
         gate = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
         up = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-        for first in range(0, hidden, BLOCK_K):
-            k = first + tl.arange(0, BLOCK_K)[None, :]
-            values = tl.load(x_row + k, mask=valid[:, None] & (k < hidden), other=0.0)
-            of_weight = valid_n[:, None] & (k < hidden)
-            gate_weight = tl.load(gate_row + k, mask=of_weight, other=0.0)
-            up_weight = tl.load(up_row + k, mask=of_weight, other=0.0)
-            gate = dot(values, gate_weight, gate)
-            up = dot(values, up_weight, up)
+        for step in range(tl.cdiv(hidden, STEP)):
+            gate = add_step(
+                gate, x_row, valid[:, None], gate_row, of_gate, valid_n, group_stride, step, hidden,
+                STORAGE, STEP, GROUP,
+            )  # fmt: skip
+            up = add_step(
+                up, x_row, valid[:, None], up_row, of_up, valid_n, group_stride, step, hidden,
+                STORAGE, STEP, GROUP,
+            )  # fmt: skip
+        gate = _scaled(gate, of_gate, valid_n, STORAGE, GROUP)
+        up = _scaled(up, of_up, valid_n, STORAGE, GROUP)
         product = activate(gate, KIND) * up
         here = out + place[:, None] * size + n[None, :]
         tl.store(here, product.to(out.dtype.element_ty), mask=valid[:, None] & valid_n[None, :])
@@ -79,7 +98,8 @@ def _gate_up(
 @triton.jit
 def _down(
     h,
-    weights,
+    codes,
+    scales,
     shares,
     out,
     experts_of,
@@ -91,9 +111,17 @@ def _down(
     experts,
     hidden,
     size,
+    expert_codes,
+    code_stride,
+    expert_scales,
+    scale_stride,
+    group_stride,
+    STORAGE: tl.constexpr,
+    STEP: tl.constexpr,
+    SCALE_ROWS: tl.constexpr,
+    GROUP: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
 ):
     block = tl.program_id(0)
     if tl.load(experts_of + block) < experts:
@@ -103,69 +131,153 @@ def _down(
         n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
         valid_n = n < hidden
         h_row = h + place[:, None] * size
-        weight_row = weights + (expert * hidden + n)[:, None] * size
+        code_row = codes + expert * expert_codes + n[:, None].to(tl.int64) * code_stride
+        of_down = _scales_of(scales, expert * expert_scales, n, scale_stride, STORAGE, SCALE_ROWS)
         total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-        for first in range(0, size, BLOCK_K):
-            k = first + tl.arange(0, BLOCK_K)[None, :]
-            values = tl.load(h_row + k, mask=valid[:, None] & (k < size), other=0.0)
-            weight = tl.load(weight_row + k, mask=valid_n[:, None] & (k < size), other=0.0)
-            total = dot(values, weight, total)
+        for step in range(tl.cdiv(size, STEP)):
+            total = add_step(
+                total, h_row, valid[:, None], code_row, of_down, valid_n, group_stride, step, size,
+                STORAGE, STEP, GROUP,
+            )  # fmt: skip
+        total = _scaled(total, of_down, valid_n, STORAGE, GROUP)
         total *= tl.load(shares + pair, mask=valid, other=0.0).to(tl.float32)[:, None]
         here = out + pair[:, None] * hidden + n[None, :]
         tl.store(here, total.to(out.dtype.element_ty), mask=valid[:, None] & valid_n[None, :])
 
 
-def expert_mlp(
+@triton.jit
+def _scales_of(scales, of_expert, n, scale_stride, STORAGE: tl.constexpr, SCALE_ROWS: tl.constexpr):
+    """Where the scales of an expert's outputs `n` are."""
+    if STORAGE == "plain":
+        return n
+    else:
+        return scales + of_expert + (n // SCALE_ROWS) * scale_stride
+
+
+@triton.jit
+def _scaled(total, of_output, valid_n, STORAGE: tl.constexpr, GROUP: tl.constexpr):
+    """A finished sum by its outputs' scale, where there is one for all inputs."""
+    if STORAGE != "plain" and GROUP == 0:
+        scale = tl.load(of_output, mask=valid_n, other=0.0)
+        total *= scale.to(tl.float32)[None, :]
+    return total
+
+
+@triton.jit
+def _add_choices(
+    parts, residual, hidden, residual_stride, CHOICES: tl.constexpr, BLOCK: tl.constexpr
+):
+    token = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = column < hidden
+    here = residual + token * residual_stride + column
+    total = tl.load(here, mask=inside, other=0.0).to(tl.float32)
+    for choice in tl.static_range(CHOICES):
+        part = parts + (token * CHOICES + choice) * hidden + column
+        total += tl.load(part, mask=inside, other=0.0).to(tl.float32)
+    tl.store(here, total.to(residual.dtype.element_ty), mask=inside)
+
+
+def add_expert_mlps(
+    residual: torch.Tensor,
     x: torch.Tensor,
-    gate_up: torch.Tensor,
-    down: torch.Tensor,
+    gate_up: Quantized,
+    down: Quantized,
     expert_ids: torch.Tensor,
     shares: torch.Tensor,
     activation: Activation = "silu",
+    tile: Tile | None = None,
 ) -> torch.Tensor:
-    """[tokens, hidden]: for each token the sum over its experts of share * down(act(gate) * up).
+    """residual + the sum over each token's experts of share * down(act(gate) * up), in place.
 
-    x: [tokens, hidden]; gate_up: [experts, 2 * size, hidden], gate first; down: [experts, hidden,
-    size]; expert_ids: int64 [tokens, choices], different ones per token; shares: [tokens,
-    choices]. Results do not depend on the order in which programs run.
+    residual, x: [tokens, hidden]; gate_up: [experts, 2 * size, hidden], gate first, and down:
+    [experts, hidden, size], `Quantized` of all experts; expert_ids: int64 [tokens, choices],
+    different ones per token; shares: [tokens, choices]. tile: by default as many rows as an expert
+    has on average. A token's result depends on the tile, and on nothing beside it.
     """
     tokens, hidden = x.shape
-    experts, double, _ = gate_up.shape
-    size, choices = double // 2, expert_ids.shape[1]
-    if gate_up.shape[2] != hidden or down.shape != (experts, hidden, size):
+    experts, size, choices = len(gate_up.codes), down.inputs, expert_ids.shape[1]
+    if (gate_up.inputs, gate_up.outputs, down.outputs) != (hidden, 2 * size, hidden):
         raise ValueError(
-            f"experts of {tuple(gate_up.shape)} and {tuple(down.shape)} do not fit "
-            f"x {tuple(x.shape)}"
+            f"experts of {gate_up.outputs} x {gate_up.inputs} and {down.outputs} x {down.inputs} "
+            f"do not fit x {tuple(x.shape)}"
         )
-    if not (gate_up.is_contiguous() and down.is_contiguous()):
-        raise ValueError("the experts' weights must be contiguous")
+    if residual.shape != x.shape or residual.stride(1) != 1:
+        raise ValueError(f"residual {tuple(residual.shape)} does not fit x {tuple(x.shape)}")
     if not tokens:
-        return torch.empty_like(x)
+        return residual
     pairs = tokens * choices
-    # As many rows as an expert has on average, within what a tensor core takes and registers hold.
-    block_m = min(64, max(16, triton.next_power_of_2(pairs // experts)))
-    most_blocks = min(pairs, pairs // block_m + experts)
-    sorted_pairs = _sort(expert_ids.flatten(), experts, block_m, most_blocks)
-    blocks = {"BLOCK_M": block_m, "BLOCK_N": _BLOCK_N, "BLOCK_K": _BLOCK_K}
+    tile = tile or tile_for(pairs, experts)
+    most_blocks = min(pairs, pairs // tile.rows + experts)
+    sorted_pairs = _sort(expert_ids.flatten(), experts, tile.rows, most_blocks)
 
     h = x.new_empty(pairs, size)
-    _gate_up[(most_blocks, triton.cdiv(size, _BLOCK_N))](
+    _gate_up[(most_blocks, triton.cdiv(size, tile.columns))](
         x.contiguous(),
-        gate_up,
+        gate_up.codes,
+        gate_up.scales,
         h,
         *sorted_pairs,
         experts,
         choices,
         hidden,
         size,
+        *_strides(gate_up),
         KIND=activation,
-        **blocks,
+        **_options(gate_up, tile),
     )
-    out = x.new_empty(pairs, hidden)
-    _down[(most_blocks, triton.cdiv(hidden, _BLOCK_N))](
-        h, down, shares.contiguous(), out, *sorted_pairs, experts, hidden, size, **blocks
+    parts = x.new_empty(pairs, hidden)
+    _down[(most_blocks, triton.cdiv(hidden, tile.columns))](
+        h,
+        down.codes,
+        down.scales,
+        shares.contiguous(),
+        parts,
+        *sorted_pairs,
+        experts,
+        hidden,
+        size,
+        *_strides(down),
+        **_options(down, tile),
     )
-    return out.view(tokens, choices, hidden).sum(1)
+    block = min(1024, triton.next_power_of_2(hidden))
+    _add_choices[(tokens, triton.cdiv(hidden, block))](
+        parts, residual, hidden, residual.stride(0), CHOICES=choices, BLOCK=block
+    )
+    return residual
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """What a program computes at once: rows of one expert, and outputs."""
+
+    rows: int
+    columns: int = 64
+    num_warps: int = 4
+    num_stages: int = 3
+
+
+def tile_for(pairs: int, experts: int) -> Tile:
+    """As many rows as an expert has on average, within what a tensor core takes and registers
+    hold."""
+    return Tile(min(64, max(16, triton.next_power_of_2(pairs // experts))))
+
+
+def _strides(weight: Quantized) -> tuple[int, ...]:
+    return (*weight.codes.stride()[:2], *weight.scales.stride())
+
+
+def _options(weight: Quantized, tile: Tile) -> dict[str, Any]:
+    return {
+        "STORAGE": weight.storage,
+        "STEP": _PLAIN_STEP if weight.storage == "plain" else STEP,
+        "SCALE_ROWS": weight.scale_rows,
+        "GROUP": weight.group,
+        "BLOCK_M": tile.rows,
+        "BLOCK_N": tile.columns,
+        "num_warps": tile.num_warps,
+        "num_stages": tile.num_stages,
+    }
 
 
 def _sort(

@@ -3,14 +3,15 @@ which hands them to the layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, cast, get_args
 
 import torch
 
-from ..base import LayerParts, LinearOp
+from ..base import Expert, LayerParts, LinearOp, WeightUse
 from ..cpu.packing import storage_of
 from .activation import silu_mul
+from .experts import TritonExperts
 from .norm import rms_norm
 from .packing import Storage, quantize
 from .quantized import QuantizedLinear
@@ -36,15 +37,23 @@ class TritonOps:
     def silu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
         return silu_mul(gate_up)
 
-    def pack_linear(self, weight: torch.Tensor, vocabulary: bool = False) -> LinearOp | None:
+    def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer") -> LinearOp | None:
         """None for weights that stay as they are: torch multiplies these by cuBLAS. The
-        vocabulary's are never coarser than int8, as on the CPU."""
-        if self.quantization == "none":
-            return None
-        if self.quantization != "fp8":
-            storage, group = storage_of(self.quantization, vocabulary=vocabulary)
-            return QuantizedLinear(quantize(weight, cast(Storage, storage), group))
-        return QuantizedLinear(quantize(weight, "int8" if vocabulary else "fp8"))
+        vocabulary's are never coarser than int8 and a router's are not rounded, as on the CPU."""
+        storage, group = self._storage(use)
+        return None if storage is None else QuantizedLinear(quantize(weight, storage, group))
+
+    def pack_experts(self, experts: Iterable[Expert]) -> TritonExperts:
+        return TritonExperts(experts, *self._storage("layer"))
+
+    def _storage(self, use: WeightUse) -> tuple[Storage | None, int]:
+        """How such a weight is stored, None for as it is, and its group."""
+        if self.quantization == "none" or use == "router":
+            return None, 0
+        if self.quantization == "fp8":
+            return ("fp8" if use == "layer" else "int8"), 0
+        storage, group = storage_of(self.quantization, use)
+        return cast(Storage, storage), group
 
     def stack(self, layers: Sequence[LayerParts]) -> None:
         """None: a captured step has nothing between its kernels that a call could save."""

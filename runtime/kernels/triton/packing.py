@@ -26,15 +26,17 @@ _ROWS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """A weight [outputs, inputs]; inputs are padded with zeros to a multiple of STEP.
+    """A weight [outputs, inputs], or one of each expert; inputs are padded with zeros to a multiple
+    of STEP.
 
     codes: [outputs, padded] int8 or float8_e4m3fn; for int4 uint8 [outputs, padded / 2], where
     byte j of a step holds its input j, plus 8, in the low and input STEP / 2 + j in the high bits.
     scales: of output n and input k at [n // scale_rows, k // group], in any strides; one column
-    where `group` is 0.
+    where `group` is 0. "plain" is a weight as it was, without padding, and nothing in
+    scales.
     """
 
-    storage: Storage
+    storage: Storage | Literal["plain"]
     outputs: int
     inputs: int
     group: int

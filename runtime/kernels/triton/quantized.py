@@ -28,6 +28,64 @@ _BLOCK_K: Final = 256  # of unpacking
 
 
 @triton.jit
+def add_step(
+    total,
+    x_row,
+    valid_m,
+    code_row,
+    of_output,
+    valid,
+    group_stride,
+    step,
+    inputs,
+    STORAGE: tl.constexpr,
+    STEP: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    """total + x W^T over the inputs of one step, `STEP` of them. x_row, valid_m: [m, 1]; code_row:
+    [n, 1]; of_output, valid: [n], an output's scales and whether it is there. Where `GROUP` is 0
+    the scale, one per output, is the caller's to apply; "plain" weights have none."""
+    valid_n = valid[:, None]
+    if STORAGE == "int4":
+        # A byte holds two inputs that lie half a step apart. They are multiplied as integers,
+        # which are exact in any type, by parts that have one scale.
+        half: tl.constexpr = STEP // 2
+        width: tl.constexpr = GROUP if half > GROUP else half
+        for start in tl.static_range(0, half, width):
+            j = start + tl.arange(0, width)[None, :]
+            k = step * STEP + j
+            pairs = tl.load(code_row + step * half + j, mask=valid_n, other=0)
+            low = ((pairs & 15).to(tl.float32) - 8.0).to(x_row.dtype.element_ty)
+            high = ((pairs >> 4).to(tl.float32) - 8.0).to(x_row.dtype.element_ty)
+            x_low = tl.load(x_row + k, mask=valid_m & (k < inputs), other=0.0)
+            x_high = tl.load(x_row + k + half, mask=valid_m & (k + half < inputs), other=0.0)
+            of_low = of_output + (step * STEP + start) // GROUP * group_stride
+            of_high = of_output + (step * STEP + start + half) // GROUP * group_stride
+            low_scale = tl.load(of_low, mask=valid, other=0.0).to(tl.float32)
+            high_scale = tl.load(of_high, mask=valid, other=0.0).to(tl.float32)
+            zeros = tl.zeros_like(total)
+            total += dot(x_low, low, zeros) * low_scale[None, :]
+            total += dot(x_high, high, zeros) * high_scale[None, :]
+    elif STORAGE == "plain":
+        k = step * STEP + tl.arange(0, STEP)[None, :]
+        weights = tl.load(code_row + k, mask=valid_n & (k < inputs), other=0.0)
+        values = tl.load(x_row + k, mask=valid_m & (k < inputs), other=0.0)
+        total = dot(values, weights, total)
+    else:
+        k = step * STEP + tl.arange(0, STEP)[None, :]
+        weights = tl.load(code_row + k, mask=valid_n, other=0.0)
+        weights = weights.to(tl.float32).to(x_row.dtype.element_ty)
+        values = tl.load(x_row + k, mask=valid_m & (k < inputs), other=0.0)
+        if GROUP == 0:
+            total = dot(values, weights, total)
+        else:
+            product = dot(values, weights, tl.zeros_like(total))
+            scale = tl.load(of_output + step * group_stride, mask=valid, other=0.0)
+            total += product * scale.to(tl.float32)[None, :]
+    return total
+
+
+@triton.jit
 def _product(
     x,
     codes,
@@ -57,45 +115,17 @@ def _product(
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     m = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
     part = tl.program_id(2)
-    valid_n = (n < outputs)[:, None]
     valid_m = (m < rows)[:, None]
     of_output = scales + (n // SCALE_ROWS) * scale_stride
     x_row = x + m[:, None].to(tl.int64) * x_stride
     code_row = codes + n[:, None].to(tl.int64) * code_stride
-    zeros = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    total = zeros
+    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     first = part * steps_per_part
     for step in range(first, tl.minimum(first + steps_per_part, steps)):
-        if STORAGE == "int4":
-            # A byte holds two inputs that lie half a step apart. They are multiplied as integers,
-            # which are exact in any type, by parts that have one scale.
-            half: tl.constexpr = STEP // 2
-            width: tl.constexpr = GROUP if half > GROUP else half
-            for start in tl.static_range(0, half, width):
-                j = start + tl.arange(0, width)[None, :]
-                k = step * STEP + j
-                pairs = tl.load(code_row + step * half + j, mask=valid_n, other=0)
-                low = ((pairs & 15).to(tl.float32) - 8.0).to(x.dtype.element_ty)
-                high = ((pairs >> 4).to(tl.float32) - 8.0).to(x.dtype.element_ty)
-                x_low = tl.load(x_row + k, mask=valid_m & (k < inputs), other=0.0)
-                x_high = tl.load(x_row + k + half, mask=valid_m & (k + half < inputs), other=0.0)
-                of_low = of_output + (step * STEP + start) // GROUP * group_stride
-                of_high = of_output + (step * STEP + start + half) // GROUP * group_stride
-                low_scale = tl.load(of_low, mask=n < outputs, other=0.0).to(tl.float32)
-                high_scale = tl.load(of_high, mask=n < outputs, other=0.0).to(tl.float32)
-                total += dot(x_low, low, zeros) * low_scale[None, :]
-                total += dot(x_high, high, zeros) * high_scale[None, :]
-        else:
-            k = step * STEP + tl.arange(0, STEP)[None, :]
-            weights = tl.load(code_row + k, mask=valid_n, other=0.0)
-            weights = weights.to(tl.float32).to(x.dtype.element_ty)
-            values = tl.load(x_row + k, mask=valid_m & (k < inputs), other=0.0)
-            if GROUP == 0:
-                total = dot(values, weights, total)
-            else:
-                product = dot(values, weights, zeros)
-                scale = tl.load(of_output + step * group_stride, mask=n < outputs, other=0.0)
-                total += product * scale.to(tl.float32)[None, :]
+        total = add_step(
+            total, x_row, valid_m, code_row, of_output, n < outputs, group_stride, step, inputs,
+            STORAGE, STEP, GROUP,
+        )  # fmt: skip
     if GROUP == 0:
         total *= tl.load(of_output, mask=n < outputs, other=0.0).to(tl.float32)[None, :]
     if PARTS == 1:

@@ -15,6 +15,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedModel,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -30,6 +32,7 @@ FAMILIES: dict[str, Any] = {
     "llama": lambda shape: LlamaForCausalLM(LlamaConfig(**shape)),
     "qwen3": lambda shape: Qwen3ForCausalLM(Qwen3Config(**shape)),
     "mistral": lambda shape: MistralForCausalLM(MistralConfig(**shape, sliding_window=90)),
+    "mixtral": lambda shape: MixtralForCausalLM(MixtralConfig(**shape, num_local_experts=5)),
 }
 # Attention cuts keys at multiples of 256; the trunk that prompts share ends in the second run.
 TRUNK = [(7 * i) % 250 + 5 for i in range(300)]
@@ -140,6 +143,7 @@ def alone(core: EngineCore, submits: Sequence[Submit]) -> dict[int, Said]:
         ("llama", {"quantization": "int4", "dtype": "bfloat16"}),
         ("qwen3", {}),
         ("mistral", {"dtype": "bfloat16"}),
+        ("mixtral", {"quantization": "int8"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
 )

@@ -38,6 +38,8 @@ _LLAMA3_ROPE = {
     "original_max_position_embeddings": 64,
 }
 
+_FEW_EXPERTS = {"moe_intermediate_size": 40, "tie_word_embeddings": True}
+
 # name: (family, settings beside _SIZE)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", {}),
@@ -63,6 +65,23 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_wide_heads_tied": ("Qwen3", {"head_dim": 32, "tie_word_embeddings": True}),
     "mistral": ("Mistral", {"sliding_window": None}),
     "mistral_windowed": ("Mistral", {"sliding_window": 7, "head_dim": 32}),
+    "mixtral": ("Mixtral", {"num_local_experts": 5}),
+    "mixtral_windowed": (
+        "Mixtral",
+        {"num_local_experts": 3, "num_experts_per_tok": 1, "sliding_window": 7},
+    ),
+    "qwen3_moe": ("Qwen3Moe", {"num_experts": 9, "num_experts_per_tok": 3, **_FEW_EXPERTS}),
+    "qwen3_moe_mixed_normalised": (
+        "Qwen3Moe",
+        {
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "norm_topk_prob": True,
+            "decoder_sparse_step": 2,
+            "head_dim": 32,
+            **_FEW_EXPERTS,
+        },
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from branchline.runtime.models.config import RopeConfig, read_config
+from branchline.runtime.models.config import ExpertsConfig, RopeConfig, read_config
 from branchline.runtime.models.errors import ModelLoadError
 
 BASE = {
@@ -21,6 +21,7 @@ BASE = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 256,
 }
+QWEN3_MOE = {"architectures": ["Qwen3MoeForCausalLM"], "moe_intermediate_size": 40}
 LLAMA3 = {
     "factor": 8.0,
     "low_freq_factor": 1.0,
@@ -118,8 +119,44 @@ def test_head_dim_follows_from_the_sizes_unless_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"architectures": ["LlamaForCausalLM"], "num_local_experts": 8}, None),
+        (
+            {"architectures": ["MixtralForCausalLM"], "num_local_experts": 5},
+            ExpertsConfig(5, 2, 96, True, frozenset(range(4))),
+        ),
+        (
+            {**QWEN3_MOE, "num_experts": 16, "norm_topk_prob": True},
+            ExpertsConfig(16, 8, 40, True, frozenset(range(4))),
+        ),
+        (
+            {**QWEN3_MOE, "num_local_experts": 16, "num_experts_per_tok": 2},
+            ExpertsConfig(16, 2, 40, False, frozenset(range(4))),
+        ),
+        (
+            {**QWEN3_MOE, "num_experts": 8, "decoder_sparse_step": 2, "mlp_only_layers": [3]},
+            ExpertsConfig(8, 8, 40, False, frozenset({1})),
+        ),
+    ],
+)
+def test_experts_are_read_from_both_layouts(
+    tmp_path: Path, changes: dict[str, Any], expected: ExpertsConfig | None
+) -> None:
+    assert read(tmp_path, changes).experts == expected
+
+
+def test_every_expert_is_counted(tmp_path: Path) -> None:
+    dense = read(tmp_path, {"architectures": ["MixtralForCausalLM"], "num_local_experts": 2})
+    more = read(tmp_path, {"architectures": ["MixtralForCausalLM"], "num_local_experts": 3})
+    assert more.num_parameters - dense.num_parameters == 4 * 3 * 64 * 96
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({**QWEN3_MOE, "num_experts": 4}, "num_experts_per_tok 8 is more than the 4 experts"),
+        ({**QWEN3_MOE, "num_experts": 8, "mlp_only_layers": 3}, "mlp_only_layers must be a list"),
         ({"architectures": ["GPT2LMHeadModel"]}, "supported are LlamaForCausalLM, Mistral"),
         ({"architectures": None}, "supported are LlamaForCausalLM"),
         ({"auto_map": {"AutoModel": "x.Y"}}, "never run"),

@@ -154,17 +154,19 @@ def test_rows_of_the_weight_come_back_one_by_one(storage: Storage, group: int) -
         ("int4-128", ("int4", 128), ("int8", 0)),
     ],
 )
-def test_the_vocabulary_is_never_coarser_than_int8(
+def test_the_vocabulary_is_never_coarser_than_int8_and_a_router_as_it_was(
     quantization: str, layer: tuple[str, int], vocabulary: tuple[str, int]
 ) -> None:
-    assert storage_of(quantization, vocabulary=False) == layer  # type: ignore[arg-type]
-    assert storage_of(quantization, vocabulary=True) == vocabulary  # type: ignore[arg-type]
+    assert storage_of(quantization, "layer") == layer  # type: ignore[arg-type]
+    assert storage_of(quantization, "vocabulary") == vocabulary  # type: ignore[arg-type]
+    assert storage_of(quantization, "router") == ("bf16", 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("kernels")
 def test_kernels_quantize_what_they_pack() -> None:
     kernels = load_kernels(quantization="int4-64")
-    linear, head = kernels.pack_linear(randn(16, 64)), kernels.pack_linear(randn(16, 64), True)
+    linear = kernels.pack_linear(randn(16, 64))
+    head = kernels.pack_linear(randn(16, 64), "vocabulary")
     assert linear is not None
     assert head is not None
     assert (linear.packed.storage, linear.packed.group) == ("int4", 64)

@@ -21,8 +21,8 @@ from triton.runtime.jit import JITFunction
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.kernels.triton.activation import gelu_mul, silu_mul
 from branchline.runtime.kernels.triton.attention import TritonAttention
-from branchline.runtime.kernels.triton.moe import expert_mlp
 from branchline.runtime.kernels.triton.norm import add_rms_norm, rms_norm
+from branchline.runtime.kernels.triton.ops import TritonOps
 from branchline.runtime.kernels.triton.packing import Storage, quantize
 from branchline.runtime.kernels.triton.quantized import QuantizedLinear
 from branchline.runtime.kernels.triton.rope import rope_store
@@ -151,9 +151,11 @@ def quantized() -> None:
 
 def moe() -> None:
     weights = zeros(8, 512, 256), zeros(8, 256, 256)
-    for tokens in (1, 4096):
-        ids = zeros(tokens, 2, dtype=torch.int64)
-        expert_mlp(zeros(tokens, 256), *weights, ids, zeros(tokens, 2))
+    for quantization in ("none", "int8", "fp8", "int4", "int4-128"):
+        experts = TritonOps(quantization).pack_experts(zip(*weights, strict=True))
+        for tokens in (1, 4096):
+            ids, shares = zeros(tokens, 2, dtype=torch.int64), zeros(tokens, 2, dtype=torch.float32)
+            experts.add_to(zeros(tokens, 256), zeros(tokens, 256), ids, shares)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 from branchline.runtime.device.base import Kernels
 from branchline.runtime.device.cpu import CpuDevice
@@ -19,6 +28,7 @@ from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.runner import ModelRunner
 from branchline.runtime.kernels.torch_attention import TorchAttention
 from branchline.runtime.kernels.triton.attention import TritonAttention
+from branchline.runtime.kernels.triton.ops import TritonOps
 from branchline.runtime.kernels.triton.work import Machine
 from branchline.runtime.models.errors import ModelLoadError
 
@@ -81,43 +91,76 @@ def test_triton_on_a_cpu_is_an_error() -> None:
 
 
 class InterpretedDevice(CpuDevice):
-    """A CPU whose attention is Triton's, in its interpreter."""
+    """A CPU whose kernels are Triton's, in its interpreter."""
 
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         def attention(*heads: int) -> TritonAttention:
             return TritonAttention(Machine(*heads, processors=8))
 
-        return Kernels("Triton", attention, has_float8_kv=True)
+        return Kernels("Triton", attention, TritonOps(quantization), has_float8_kv=True)
+
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
 
 
 @pytest.fixture(scope="module")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model")
-    config = LlamaConfig(
-        vocab_size=50,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    return str(path)
+def model_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    experts = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    models = {
+        "Llama": LlamaForCausalLM(LlamaConfig(**SHAPE)),
+        "Mixtral": MixtralForCausalLM(MixtralConfig(**SHAPE, num_local_experts=3)),
+        "Qwen3Moe": Qwen3MoeForCausalLM(Qwen3MoeConfig(**SHAPE, **experts)),
+    }
+    folders = {name: str(tmp_path_factory.mktemp(name)) for name in models}
+    for name, model in models.items():
+        model.save_pretrained(folders[name])
+    return folders
 
 
+@pytest.fixture
+def model_dir(model_dirs: dict[str, str]) -> str:
+    return model_dirs["Llama"]
+
+
+@pytest.mark.parametrize("family", ["Llama", "Mixtral", "Qwen3Moe"])
 def test_a_model_gives_the_logits_that_it_gives_with_torch(
-    model_dir: str, device: torch.device
+    model_dirs: dict[str, str], family: str, device: torch.device
 ) -> None:
     if device.type != "cpu":
         pytest.skip("this device's tensors are the interpreter's")
-    config = EngineConfig(model_dir, kv_slots=40, dtype="float32", attention_backend="torch")
+    config = EngineConfig(model_dirs[family], kv_slots=40, dtype="float32", device="cpu")
+    plain = replace(config, attention_backend="torch")
     for expected, ours in zip(
-        logits_of(ModelRunner(config, CpuDevice())),
+        logits_of(ModelRunner(plain, CpuDevice())),
         logits_of(ModelRunner(config, InterpretedDevice())),
         strict=True,
     ):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4", "fp8"])
+def test_rounded_experts_still_point_where_the_model_does(
+    model_dirs: dict[str, str], quantization: str, device: torch.device
+) -> None:
+    if device.type != "cpu":
+        pytest.skip("this device's tensors are the interpreter's")
+    config = EngineConfig(model_dirs["Mixtral"], kv_slots=40, dtype="float32", device="cpu")
+    rounded = replace(config, quantization=quantization)  # type: ignore[arg-type]
+    for expected, ours in zip(
+        logits_of(ModelRunner(config, InterpretedDevice())),
+        logits_of(ModelRunner(rounded, InterpretedDevice())),
+        strict=True,
+    ):
+        similarity = torch.cosine_similarity(ours, expected, dim=-1)
+        assert 0.9 < similarity.median() < 1 - 1e-7
 
 
 def test_a_model_keeps_keys_and_values_in_float8(model_dir: str, device: torch.device) -> None:

@@ -1,12 +1,18 @@
-"""The experts' MLPs against a float64 loop over tokens and their experts."""
+"""The experts' MLPs against a float64 loop over tokens and their experts, of weights as they are
+and rounded."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from branchline.runtime.kernels.triton.moe import expert_mlp
+from branchline.runtime.kernels.triton.experts import TritonExperts
+from branchline.runtime.kernels.triton.ops import TritonOps
+from branchline.runtime.kernels.triton.packing import Quantized
+from branchline.runtime.kernels.triton.quantized import QuantizedLinear
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 
@@ -28,6 +34,26 @@ def expected(
             gate, up = (gate_up[expert].double() @ x[token].double()).chunk(2)
             out[token] += share * (down[expert].double() @ (F.silu(gate) * up))
     return out
+
+
+def experts_of(
+    device: torch.device, gate_up: torch.Tensor, down: torch.Tensor, quantization: str = "none"
+) -> TritonExperts:
+    each = zip(gate_up.to(device), down.to(device), strict=True)
+    return TritonOps(quantization).pack_experts(each)
+
+
+def run(
+    device: torch.device,
+    experts: TritonExperts,
+    x: torch.Tensor,
+    ids: torch.Tensor,
+    shares: torch.Tensor,
+) -> torch.Tensor:
+    """What is added to a residual of ones."""
+    x = x.to(device)
+    out = experts.add_to(torch.ones_like(x), x, ids.to(device), shares.to(device))
+    return out.double().cpu() - 1.0
 
 
 def choose(tokens: int, experts: int, choices: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,36 +79,64 @@ def test_each_token_gets_its_experts_sum(
     gate_up = (randn(experts, 2 * size, hidden, seed=2) / hidden**0.5).to(dtype)
     down = (randn(experts, hidden, size, seed=3) / size**0.5).to(dtype)
     ids, shares = choose(tokens, experts, choices)
-    ours = expert_mlp(*(t.to(device) for t in (x, gate_up, down, ids, shares)))
+    ours = run(device, experts_of(device, gate_up, down), x, ids, shares)
     exact = expected(x, gate_up, down, ids, shares)
     close = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
-    torch.testing.assert_close(ours.double().cpu(), exact, **close)
+    torch.testing.assert_close(ours, exact, **close)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int4", "int4-64", "int4-128", "fp8"])
+@pytest.mark.parametrize(("tokens", "hidden", "size"), [(3, 200, 70), (40, 128, 136)])
+def test_rounded_experts_give_what_their_weights_stand_for(
+    device: torch.device, quantization: str, tokens: int, hidden: int, size: int
+) -> None:
+    x = randn(tokens, hidden, seed=1)
+    gate_up = randn(4, 2 * size, hidden, seed=2) / hidden**0.5
+    down = randn(4, hidden, size, seed=3) / size**0.5
+    ids, shares = choose(tokens, 4, 2)
+    experts = experts_of(device, gate_up, down, quantization)
+    rounded = [whole(weight).cpu() for weight in (experts.gate_up, experts.down)]
+    assert 0 < (rounded[0] - gate_up).abs().max() < 0.3
+    ours = run(device, experts, x, ids, shares)
+    exact = expected(x, rounded[0], rounded[1], ids, shares)
+    torch.testing.assert_close(ours, exact, rtol=1e-4, atol=1e-4)
+
+
+def whole(experts: Quantized) -> torch.Tensor:
+    """The weights that rounded ones stand for, [experts, outputs, inputs]."""
+    each = [
+        QuantizedLinear(dataclasses.replace(experts, codes=codes, scales=scales))
+        for codes, scales in zip(experts.codes, experts.scales, strict=True)
+    ]
+    ids = torch.arange(experts.outputs, device=experts.codes.device)
+    return torch.stack([linear.rows(ids, torch.float32) for linear in each])
 
 
 def test_all_tokens_may_choose_the_same_expert(device: torch.device) -> None:
     x, gate_up, down = randn(20, 16, seed=1), randn(5, 24, 16, seed=2), randn(5, 16, 12, seed=3)
     ids, shares = torch.full((20, 1), 3), torch.ones(20, 1)
-    ours = expert_mlp(*(t.to(device) for t in (x, gate_up, down, ids, shares)))
+    ours = run(device, experts_of(device, gate_up, down), x, ids, shares)
     exact = expected(x, gate_up, down, ids, shares)
-    torch.testing.assert_close(ours.double().cpu(), exact, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(ours, exact, rtol=1e-5, atol=1e-4)
 
 
 def test_a_token_s_result_does_not_depend_on_the_tokens_beside_it(device: torch.device) -> None:
     x, gate_up, down = randn(9, 16, seed=1), randn(4, 24, 16, seed=2), randn(4, 16, 12, seed=3)
     ids, shares = choose(9, 4, 2)
-    weights = (gate_up.to(device), down.to(device))
-    together = expert_mlp(x.to(device), *weights, ids.to(device), shares.to(device))
-    alone = expert_mlp(x[4:5].to(device), *weights, ids[4:5].to(device), shares[4:5].to(device))
+    experts = experts_of(device, gate_up, down)
+    together = run(device, experts, x, ids, shares)
+    alone = run(device, experts, x[4:5], ids[4:5], shares[4:5])
     assert torch.equal(alone[0], together[4])
 
 
+def test_no_tokens_are_no_work(device: torch.device) -> None:
+    experts = experts_of(device, torch.zeros(3, 12, 8), torch.zeros(3, 8, 6))
+    ids = torch.zeros(0, 1, dtype=torch.int64)
+    assert run(device, experts, torch.zeros(0, 8), ids, ids.float()).shape == (0, 8)
+
+
 def test_weights_that_do_not_fit_are_refused(device: torch.device) -> None:
-    ids = torch.zeros(2, 1, dtype=torch.int64, device=device)
+    experts = experts_of(device, torch.zeros(3, 12, 8), torch.zeros(3, 8, 5))
+    ids = torch.zeros(2, 1, dtype=torch.int64)
     with pytest.raises(ValueError, match="do not fit"):
-        expert_mlp(
-            torch.zeros(2, 8, device=device),
-            torch.zeros(3, 12, 8, device=device),
-            torch.zeros(3, 8, 5, device=device),
-            ids,
-            ids.float(),
-        )
+        run(device, experts, torch.zeros(2, 8), ids, ids.float())

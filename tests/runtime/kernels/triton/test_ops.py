@@ -57,10 +57,13 @@ def test_quantized_logits_are_near(device: torch.device, quantization: str, most
 @pytest.mark.parametrize(
     ("quantization", "layer"), [("int4-64", "int4"), ("int8", "int8"), ("fp8", "fp8")]
 )
-def test_the_vocabulary_is_never_coarser_than_int8(quantization: str, layer: str) -> None:
-    ops = TritonOps(quantization)
-    packed = [ops.pack_linear(torch.ones(16, 64), vocabulary) for vocabulary in (False, True)]
+def test_the_vocabulary_is_never_coarser_than_int8_and_a_router_as_it_was(
+    quantization: str, layer: str
+) -> None:
+    ops, weight = TritonOps(quantization), torch.ones(16, 64)
+    packed = [ops.pack_linear(weight), ops.pack_linear(weight, "vocabulary")]
     assert [p.weight.storage for p in packed if isinstance(p, QuantizedLinear)] == [layer, "int8"]
+    assert ops.pack_linear(weight, "router") is None
 
 
 def test_weights_stay_torch_s_without_quantization() -> None:
