@@ -38,6 +38,8 @@ class OutputText:
         self._text = ""
         # How many characters stand after each token (a token in mid-character adds none).
         self._marks: list[int] = []
+        # Whether each token ends in mid-character.
+        self._open: list[bool] = []
         self._num_last_ids = 0
         self._num_shown_chars = 0
         self._num_shown_ids = 0
@@ -91,12 +93,28 @@ class OutputText:
 
     def _decode(self, decoder: StreamDecoder, token_ids: list[int]) -> str:
         """Decode token by token and note where each token's text ends."""
-        pieces = [decoder.push([token_id]) for token_id in token_ids]
+        pieces: list[str] = []
         num_chars = self._marks[-1] if self._marks else 0
-        for piece in pieces:
-            num_chars += len(piece)
+        for token_id in token_ids:
+            if decoder.waits:
+                self._cut_off(self._tokenizer.bytes_of([token_id], self._skip_special_tokens))
+            pieces.append(decoder.push([token_id]))
+            num_chars += len(pieces[-1])
             self._marks.append(num_chars)
+            self._open.append(decoder.waits)
         return "".join(pieces)
+
+    def _cut_off(self, following: bytes) -> None:
+        """A character that was begun and does not go on is a replacement character of the tokens
+        before. Were they held back for its rest, so would be a long run of beginnings."""
+        if not following or 0x80 <= following[0] < 0xC0:
+            return
+        for place in range(len(self._marks) - 1, -1, -1):
+            self._marks[place] += 1
+            self._open[place] = False
+            token = self._token_ids[place : place + 1]
+            if self._tokenizer.bytes_of(token, self._skip_special_tokens):
+                break
 
     def _show(self, end_char: int, end_id: int) -> Piece:
         start_char, start_id = self._num_shown_chars, self._num_shown_ids
@@ -145,21 +163,6 @@ class OutputText:
         count = self._num_shown_ids
         while count < len(self._marks) and self._marks[count] <= num_chars:
             count += 1
-        while count > self._num_shown_ids and self._ends_inside_character(count):
+        while count > self._num_shown_ids and self._open[count - 1]:
             count -= 1
         return count
-
-    def _ends_inside_character(self, count: int) -> bool:
-        # An unfinished character has at most three bytes; tokens without any may stand in between.
-        tail = b""
-        for place in range(count - 1, -1, -1):
-            last = self._token_ids[place : place + 1]
-            tail = self._tokenizer.bytes_of(last, self._skip_special_tokens) + tail
-            if len(tail) >= 3:
-                break
-        for back, byte in enumerate(reversed(tail[-3:]), start=1):
-            if byte < 0x80:
-                return False
-            if byte >= 0xC0:
-                return back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)
-        return False

@@ -26,6 +26,11 @@ class StreamDecoder:
         """Text that became certain with these ids."""
         return self._utf8.decode(self._tokenizer.bytes_of(ids, self._skip))
 
+    @property
+    def waits(self) -> bool:
+        """Whether the ids so far end inside a character."""
+        return bool(self._utf8.getstate()[0])
+
     def finish(self) -> str:
         """What is left: a replacement character for a character that never became whole."""
         return self._utf8.decode(b"", True)

@@ -137,6 +137,21 @@ def test_a_prompt_that_ends_inside_a_character_shows_nothing_of_itself(
     assert not re.search("secret|do not|tell", shown)
 
 
+@pytest.mark.parametrize("data", [b"\xff", b"\xf0", b"\xe9", b"\xc3", b"\xc0", b"\x80"])
+def test_bytes_that_are_no_text_are_not_held_until_the_end(
+    tokenizer: Tokenizer, data: bytes
+) -> None:
+    """Whatever waits is looked at again with every token: a long run would cost its square."""
+    token_id = next(i for i, known in enumerate(tokenizer.token_bytes) if known == data)
+    output = OutputText(tokenizer, SamplingParams(), stream=True)
+    num_shown = 0
+    for number in range(1, 200):
+        output.push([token_id], None)
+        piece = output.take()
+        num_shown += len(piece.token_ids) if piece is not None else 0
+        assert number - num_shown <= 3
+
+
 def cost_s(tokenizer: Tokenizer, ids: list[int]) -> float:
     """Processor time of streaming these tokens, the best of a few runs."""
     best = float("inf")
