@@ -32,6 +32,8 @@ PING_INTERVAL_S: Final = 0.5
 SILENCE_LIMIT_S: Final = 20.0
 _HIGH_WATER_MARK: Final = 100_000
 _MESSAGES_PER_TURN: Final = 256
+# As many as the front process reads in one of its turns.
+_FRAMES_PER_MESSAGE: Final = 256
 _FAILED_HANDSHAKES: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
@@ -74,6 +76,8 @@ class ZmqConnection(RequestTable):
         self._context = zmq.Context(io_threads=1)
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
+        # What this turn of the loop has said; it leaves at its end.
+        self._outbox: list[bytes] = []
         self._welcome: asyncio.Future[protocol.Welcome] | None = None
         self._connected = False
         self._last_welcome: protocol.Welcome | None = None
@@ -204,6 +208,7 @@ class ZmqConnection(RequestTable):
         if self._monitor is not None:
             self._monitor.close(linger=0)
         self._socket = self._monitor = None
+        self._outbox = []
         welcome, self._welcome = self._welcome, None
         if welcome is not None and not welcome.done():
             welcome.set_exception(RuntimeUnavailable(reason))
@@ -228,14 +233,25 @@ class ZmqConnection(RequestTable):
             )
         if self._socket is None:
             raise RuntimeUnavailable(f"the runtime at {self._address} is gone")
-        try:
-            self._socket.send(frame, zmq.NOBLOCK)
-        except zmq.Again:
-            raise RuntimeUnavailable(
-                f"the runtime at {self._address} does not read its messages"
-            ) from None
+        self._outbox.append(frame)
+        if len(self._outbox) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Calls that are made together leave as one message of several frames: each message wakes
+        the runtime, which may have better to do."""
+        frames, self._outbox = self._outbox, []
+        while frames and self._socket is not None:
+            together, frames = frames[:_FRAMES_PER_MESSAGE], frames[_FRAMES_PER_MESSAGE:]
+            try:
+                self._socket.send_multipart(together, zmq.NOBLOCK)
+            except zmq.Again:
+                self._lose(f"the runtime at {self._address} does not read its messages")
+                return
         # Sending may have consumed the wake-up of the (edge-triggered) descriptor.
-        if cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        if self._socket is not None and (
+            cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN
+        ):
             asyncio.get_running_loop().call_soon(self._read)
 
     def _post(self, message: protocol.ClientMessage) -> None:

@@ -22,7 +22,7 @@ from ..protocol import (
 )
 
 _HIGH_WATER_MARK: Final = 10_000
-_MESSAGES_PER_TURN: Final = 256
+_FRAMES_PER_TURN: Final = 256
 
 
 class ClientSocket:
@@ -41,12 +41,15 @@ class ClientSocket:
         self._outbox: dict[bytes, list[FrontMessage]] = {}
 
     def receive(self) -> Iterator[tuple[bytes, list[bytes]]]:
-        """What has arrived, as (client, frames); a bounded number, for others wait too."""
-        for _ in range(_MESSAGES_PER_TURN):
+        """What has arrived, as (client, frames); a bounded number, for others wait too. A client
+        puts what it says at once into one message, each in a frame of its own."""
+        num_frames = 0
+        while num_frames < _FRAMES_PER_TURN:
             try:
                 client_id, *frames = self.router.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
+            num_frames += max(1, len(frames))
             yield client_id, frames
 
     def send(self, client_id: bytes, message: FrontMessage) -> None:

@@ -103,7 +103,7 @@ class Reception:
         self._service = service
         if self._http is not None:
             self.greet_http()
-            self._http.serve(service.model, tokenizer)
+            self._http.serve(service.model, tokenizer, service.entrance)
 
     def greet_http(self) -> None:
         """HTTP lives exactly as long as this process: it is greeted for it, and never lost."""
@@ -161,15 +161,15 @@ class Reception:
             if self._service is None:
                 self.send(client_id, Error(None, "unavailable", _LOADING, None, 1.0))
                 continue
-            if len(frames) != 1:
-                self._service.on_bad_frame(client_id, f"{len(frames)} parts instead of one")
-                continue
-            try:
-                message = client_messages.decode(frames[0])
-            except FrameError as error:
-                self._service.on_bad_frame(client_id, str(error), request_id_in(frames[0]))
-                continue
-            self._service.on_message(client_id, message)
+            if not frames:
+                self._service.on_bad_frame(client_id, "it is empty")
+            for frame in frames:
+                try:
+                    message = client_messages.decode(frame)
+                except FrameError as error:
+                    self._service.on_bad_frame(client_id, str(error), request_id_in(frame))
+                else:
+                    self._service.on_message(client_id, message)
 
     def _on_http(self, message: ClientMessage) -> None:
         if self._service is not None:

@@ -43,13 +43,14 @@ class LossyProxy:
         while not self._stopped:
             ready = dict(poller.poll(5))
             if self._router in ready:
-                client, frame = self._router.recv_multipart()
+                client, *frames = self._router.recv_multipart()
                 if client not in self._dealers:
                     dealer = self._context.socket(zmq.DEALER)
                     dealer.connect(self._runtime)
                     poller.register(dealer, zmq.POLLIN)
                     self._dealers[client] = dealer
-                self._pass(self._dealers[client], [frame])
+                for frame in frames:
+                    self._pass(self._dealers[client], [frame])
             for client, dealer in self._dealers.items():
                 if dealer in ready:
                     self._pass(self._router, [client, dealer.recv()])

@@ -22,9 +22,12 @@ from branchline.runtime.protocol import (
     Generate,
     Hello,
     JsonSchema,
+    Ping,
+    Pong,
     Regex,
     SamplingParams,
     Score,
+    Several,
     Text,
     Tokens,
     Welcome,
@@ -159,11 +162,14 @@ def test_half_a_surrogate_pair_is_refused_before_it_is_sent(connection: ZmqConne
     assert generate(connection).outputs
 
 
-def test_a_message_in_several_parts_is_refused(dealer: zmq.Socket[bytes]) -> None:
-    dealer.send_multipart([b"", encode(Hello(PROTOCOL_VERSION))])
-    answer = front_messages.decode(dealer.recv())
-    assert isinstance(answer, Error)
-    assert "2 parts" in answer.message
+def test_each_part_of_a_message_is_a_frame_of_its_own(dealer: zmq.Socket[bytes]) -> None:
+    dealer.send_multipart([b"", encode(Hello(PROTOCOL_VERSION)), encode(Ping(seq=7))])
+    answers = front_frames.decode(dealer.recv())
+    assert isinstance(answers, Several)
+    refused, *others = answers.messages
+    assert isinstance(refused, Error)
+    assert "not a message" in refused.message
+    assert [type(other) for other in others] == [Welcome, Pong]
 
 
 @CAMPAIGN

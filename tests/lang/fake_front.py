@@ -30,6 +30,8 @@ class FakeFront:
         self.inbox: queue.SimpleQueue[ClientMessage] = queue.SimpleQueue()
         self.pongs = True
         self.num_pings = 0
+        # How many frames each message had, greetings and pings included.
+        self.sizes: list[int] = []
         self._greeting: FrontMessage | None = (
             Welcome(PROTOCOL_VERSION, epoch, MODEL) if greets else None
         )
@@ -72,15 +74,19 @@ class FakeFront:
                 self._router.send_multipart([self._client, frame])
             if not self._router.poll(5):
                 continue
-            self._client, frame = self._router.recv_multipart()
-            message = client_messages.decode(frame)
-            if isinstance(message, Hello):
-                if self._greeting is not None:
-                    self._router.send_multipart([self._client, encode(self._greeting)])
-            elif isinstance(message, Ping):
-                self.num_pings += 1
-                if self.pongs:
-                    pong = Pong(seq=message.seq, ready=True)
-                    self._router.send_multipart([self._client, encode(pong)])
-            else:
-                self.inbox.put(message)
+            self._client, *frames = self._router.recv_multipart()
+            self.sizes.append(len(frames))
+            for frame in frames:
+                self._take(client_messages.decode(frame))
+
+    def _take(self, message: ClientMessage) -> None:
+        if isinstance(message, Hello):
+            if self._greeting is not None:
+                self._router.send_multipart([self._client, encode(self._greeting)])
+        elif isinstance(message, Ping):
+            self.num_pings += 1
+            if self.pongs:
+                pong = Pong(seq=message.seq, ready=True)
+                self._router.send_multipart([self._client, encode(pong)])
+        else:
+            self.inbox.put(message)

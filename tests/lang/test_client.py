@@ -189,6 +189,22 @@ def test_a_finished_request_is_not_cancelled(front: FakeFront, connection: ZmqCo
     assert isinstance(front.next(), Generate)
 
 
+def test_what_is_asked_in_one_turn_of_the_loop_leaves_as_one_message_in_order(
+    front: FakeFront, connection: ZmqConnection
+) -> None:
+    requests = [Generate(connection.new_rid(), [Text(f"{number}")]) for number in range(300)]
+
+    async def ask_all() -> list[Done]:
+        begun = [connection.begin(request) for request in requests]
+        return [await one.done() for one in begun]
+
+    answers = shared_loop().spawn(ask_all())
+    assert [front.next().rid for _ in requests] == [request.rid for request in requests]
+    front.reply(*(done(request.rid) for request in requests))
+    answers.result(60)
+    assert [size for size in front.sizes if size > 1] == [256, 44]
+
+
 def test_a_request_id_cannot_be_used_twice_at_a_time(
     front: FakeFront, connection: ZmqConnection
 ) -> None:
