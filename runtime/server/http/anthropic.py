@@ -102,7 +102,9 @@ def add_anthropic_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
 
     @app.post(
         "/v1/messages/count_tokens",
-        **describe(TokenCount, body=CountRequest, error=AnthropicErrorBody, errors=BODY_ERRORS),
+        **describe(
+            TokenCount, body=CountRequest, error=AnthropicErrorBody, errors=(404, *BODY_ERRORS)
+        ),
     )
     async def count_tokens(request: Request) -> Response:
         """How many tokens a conversation has as a prompt."""

@@ -88,7 +88,7 @@ _DECODER: Final = msgspec.json.Decoder(NativeRequest)
 def add_native_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     """`link` leads to the runtime."""
 
-    @app.post("/generate", **describe(NativeAnswer, body=NativeRequest, stream=True))
+    @app.post("/generate", **describe(NativeAnswer, body=NativeRequest, many=True, stream=True))
     async def generate(request: Request) -> Response:
         """Continue one or more prompts; the answer to several is a list."""
         body = await bodies.read(request, _DECODER)
@@ -121,7 +121,7 @@ def add_native_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
         return json_response({"model_path": model.path, **stats})
 
     for path in ("/server_info", "/get_server_info"):
-        app.get(path, **describe(None, errors=(503,)))(server_info)
+        app.get(path, **describe(dict, errors=(503,)))(server_info)
 
     @app.post("/flush_cache", **describe(FlushAnswer, errors=(503,)))
     async def flush_cache() -> Response:

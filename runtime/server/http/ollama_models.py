@@ -16,7 +16,7 @@ from ...protocol import ModelInfo
 from . import body as bodies
 from .errors import ApiError, OllamaErrorBody
 from .link import Link
-from .schema import describe, json_response
+from .schema import BODY_ERRORS, describe, json_response
 
 
 class OllamaVersion(Struct, frozen=True):
@@ -108,7 +108,7 @@ def add_ollama_model_routes(app: FastAPI, link: Link) -> None:
 
     @app.post(
         "/api/show",
-        **describe(OllamaShown, body=OllamaShow, error=OllamaErrorBody, errors=(400, 404, 503)),
+        **describe(OllamaShown, body=OllamaShow, error=OllamaErrorBody, errors=(404, *BODY_ERRORS)),
     )
     async def show(request: Request) -> Response:
         """What is known of a model."""

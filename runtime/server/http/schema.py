@@ -22,6 +22,12 @@ _REASONS: Final = {
 }
 GENERATION_ERRORS: Final = tuple(_REASONS)
 BODY_ERRORS: Final = (400, 413, 415, 503)
+# OpenAPI 3.1 has no word for a stream's items; tools take `schema` for one event's.
+_EVENT: Final = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
 
 
 def json_response(value: object) -> Response:
@@ -30,19 +36,25 @@ def json_response(value: object) -> Response:
 
 
 def describe(
-    answer: type[msgspec.Struct] | None,
+    answer: type[msgspec.Struct] | type[dict[str, Any]] | None,
     *,
     body: type[msgspec.Struct] | None = None,
+    many: bool = False,
     stream: bool = False,
     media_type: str = "application/json",
     stream_type: str = "text/event-stream",
     error: type[msgspec.Struct] = ErrorBody,
     errors: tuple[int, ...] = GENERATION_ERRORS,
 ) -> dict[str, Any]:
-    """Keyword arguments for a route: what it takes and what it answers."""
-    content: dict[str, Any] = {media_type: {"schema": _ref(answer)}}
+    """Keyword arguments for a route: what it takes and what it answers. An answer of None is
+    text, a dict any object; `many` is said by routes that answer several prompts with a list."""
+    schema = _ref(answer)
+    if many:
+        schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
+    content: dict[str, Any] = {media_type: {"schema": schema}}
     if stream:
-        content[stream_type] = {"schema": {"type": "string"}}
+        is_sse = stream_type == "text/event-stream"
+        content[stream_type] = {"schema": _EVENT if is_sse else {"type": "string"}}
     failure = {"application/json": {"schema": _ref(error)}}
     responses: dict[int, dict[str, Any]] = {200: {"description": "OK", "content": content}}
     for status in errors:
@@ -64,7 +76,9 @@ def components(types: list[type[msgspec.Struct]]) -> dict[str, Any]:
     return schemas
 
 
-def _ref(struct: type[msgspec.Struct] | None) -> dict[str, Any]:
+def _ref(struct: type[msgspec.Struct] | type[dict[str, Any]] | None) -> dict[str, Any]:
     if struct is None:
         return {"type": "string"}
+    if issubclass(struct, dict):
+        return {"type": "object"}
     return {"$ref": _REFERENCE.format(name=struct.__name__)}
