@@ -43,9 +43,13 @@ class NoCompiler:
 
 
 class HashFront(PlayedFront):
-    """See the module's text. The engine's bookkeeping is checked at idle, and raises."""
+    """See the module's text. The engine's bookkeeping is checked at idle, every time or every
+    `check_every`-th, since a check takes as long as the tree is large; and raises."""
 
-    def __init__(self, tokenizer: Tokenizer, num_slots: int, **config: Any) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, num_slots: int, *, check_every: int = 1, **config: Any
+    ) -> None:
+        self._check_every, self._num_idle = check_every, 0
         self.runner = HashRunner(num_slots, tokenizer.vocab_size)
         self.core = EngineCore(
             EngineConfig(**config), self.runner, tokenizer, NoCompiler(), strict=True
@@ -83,7 +87,9 @@ class HashFront(PlayedFront):
     def _step(self) -> None:
         self.service.on_engine_event(self.core.step())
         if not self.core.has_work:
-            self.core.check()
+            self._num_idle += 1
+            if self._num_idle % self._check_every == 0:
+                self.core.check()
 
 
 @contextmanager
