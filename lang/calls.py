@@ -16,7 +16,7 @@ from .errors import GenerationError, InternalError, InvalidRequest, TimeoutExcee
 from .ir import Gen, Select
 from .meta import Meta, chunk_meta, generation_meta, logprob_tuples, usage_meta
 from .retry import Retry, with_retries
-from .sampling import SamplingOptions
+from .sampling import SamplingOptions, wire_params
 
 Result = TypeVar("Result")
 OnDelta = Callable[[str, Meta], None]
@@ -46,12 +46,10 @@ class Chosen:
 def parameters(backend: Backend, node: Gen, defaults: SamplingOptions) -> Asked:
     """What a Gen asks of a backend, or InvalidRequest. The last one says that it only looks what
     would come next: what it generates for that is thrown away."""
-    options = node.sampling.over(defaults)
     stops = (*node.extra_stops, *backend.chat_template.stop_str)
-    sampling = options.sampling_params(stops)
+    sampling, logprobs = wire_params(node.sampling, defaults, stops)
     if isinstance(node.constraint, protocol.Tagged):
         sampling = _for_tagged(sampling)
-    logprobs = options.logprob_params()
     # Only a dtype's outputs are read as one of these.
     typed = backend.capabilities.dtype and node.kind in ("int", "float", "bool", "string")
     backend.require(
@@ -59,7 +57,7 @@ def parameters(backend: Backend, node: Gen, defaults: SamplingOptions) -> Asked:
         json_schema=isinstance(node.constraint, protocol.JsonSchema),
         logprobs=logprobs is not None,
         multiple_outputs=sampling.n > 1,
-        stop_regex=bool(options.stop_regex),
+        stop_regex=bool(sampling.stop_regex),
         token_healing=sampling.token_healing,
         tool_calls=isinstance(node.constraint, protocol.Tagged),
         grammar=isinstance(node.constraint, protocol.Ebnf),
@@ -108,6 +106,13 @@ async def generate(
 
     unseen = (lambda: True) if stream is None else (lambda: not stream.begun)
     done = await _within(node.timeout_s, with_retries(retry, backend, attempt, unseen))
+    return read_generated(done, node, sampling, peek=peek)
+
+
+def read_generated(
+    done: protocol.Done, node: Gen, sampling: protocol.SamplingParams, *, peek: bool
+) -> Generated:
+    """What came of a Gen that asked for `sampling`."""
     if len(done.outputs) != sampling.n:
         raise InternalError(f"asked for {sampling.n} outputs, got {len(done.outputs)}")
     meta = generation_meta(done)

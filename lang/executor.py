@@ -129,29 +129,15 @@ class StreamExecutor(Readings):
             self._lookahead.passed(op)
         return op
 
-    async def _execute(self, op: Op) -> None:
+    def _perform(self, op: Op) -> bool:
         before = len(self.transcript.text)
         if self.speculation is not None:
             self.speculation.follow(op.node)
         match op.node:
+            case ir.Gen() | ir.Select() | ir.CommitPrefix():
+                return False
             case ir.Constant(value=text):
                 self.transcript.add_text(text)
-            case ir.Gen() as node:
-                await self._generate(node, op)
-                return
-            case ir.Select() as node:
-                with self._call(op) as record:
-                    prompt = list(self.transcript.parts)
-                    chosen = await calls.choose(
-                        self.backend, prompt, node, self.retry, self.session
-                    )
-                    record.finish(chosen.usage)
-                self._cached_len = before
-                self.transcript.add_text(chosen.decision)
-                self.transcript.mark(before, node.name)
-                with self.monitor:
-                    for cell in op.cells:
-                        cell.complete(chosen.decision, chosen.meta)
             case ir.RoleBegin(role=role):
                 self.transcript.begin_role(role, self.backend.chat_template)
             case ir.RoleEnd(role=role):
@@ -160,23 +146,26 @@ class StreamExecutor(Readings):
                 self._open.append((op.cells[0], before))
             case ir.VarScopeEnd(name=name):
                 self._end_scope(name)
-            case ir.CommitPrefix():
-                with self._call(op) as record:
-                    prompt = list(self.transcript.parts)
-                    usage = await calls.cache_prefix(self.backend, prompt, self.retry, self.session)
-                    record.finish(usage)
-                self._cached_len = before
             case ir.AppendChildren(additions=additions):
                 for addition in additions:
                     self.transcript.add(addition)
             case node:
                 raise InvalidRequest(f"{node!r} cannot be executed")
-        if self.stream or op.cells or isinstance(op.node, ir.VarScopeEnd):
+        if self.stream or isinstance(op.node, ir.VarScopeEnd):
             # Nobody waits for the text alone.
             self._publish(self.transcript.text[before:])
+        return True
+
+    async def _execute(self, op: Op) -> None:
+        match op.node:
+            case ir.Gen() as node:
+                await self._generate(node, op)
+            case ir.Select() as node:
+                await self._select(node, op)
+            case _:
+                await self._commit(op)
 
     async def _generate(self, node: ir.Gen, op: Op) -> None:
-        before = len(self.transcript.text)
         streamed = ""
 
         with self._call(op) as record:
@@ -212,6 +201,11 @@ class StreamExecutor(Readings):
                     self._asked.pop(node, None),
                 )
             record.finish(generated.usage)
+        self._take(node, op, generated, streamed)
+
+    def _take(self, node: ir.Gen, op: Op, generated: calls.Generated, streamed: str = "") -> None:
+        """Append what a Gen gave, of which `streamed` was shown already."""
+        before = len(self.transcript.text)
         text = generated.texts[0]
         if not text.startswith(streamed):
             raise InternalError(f"the stream said {streamed!r}, the whole output is {text!r}")
@@ -226,7 +220,28 @@ class StreamExecutor(Readings):
                 else:
                     several = len(generated.texts) > 1
                     cell.complete(generated.texts if several else text, generated.meta)
-        self._publish(text[len(streamed) :])
+            self._publish(text[len(streamed) :])
+
+    async def _select(self, node: ir.Select, op: Op) -> None:
+        before = len(self.transcript.text)
+        with self._call(op) as record:
+            prompt = list(self.transcript.parts)
+            chosen = await calls.choose(self.backend, prompt, node, self.retry, self.session)
+            record.finish(chosen.usage)
+        self._cached_len = before
+        self.transcript.add_text(chosen.decision)
+        self.transcript.mark(before, node.name)
+        with self.monitor:
+            for cell in op.cells:
+                cell.complete(chosen.decision, chosen.meta)
+            self._publish(chosen.decision)
+
+    async def _commit(self, op: Op) -> None:
+        with self._call(op) as record:
+            prompt = list(self.transcript.parts)
+            usage = await calls.cache_prefix(self.backend, prompt, self.retry, self.session)
+            record.finish(usage)
+        self._cached_len = len(self.transcript.text)
 
     def _end_scope(self, name: str) -> None:
         if not self._open or self._open[-1][0].name != name:
@@ -243,17 +258,21 @@ class StreamExecutor(Readings):
 
     @contextmanager
     def _call(self, op: Op) -> Iterator[CallRecord]:
+        record = self._record(op)
+        try:
+            yield record
+        except BaseException as error:
+            record.fail(error)
+            raise
+
+    def _record(self, op: Op) -> CallRecord:
         """Note a call here and in every state that this one came from."""
         record = CallRecord(op.origin, self.path, op.queued_s)
         executor: StreamExecutor | None = self
         while executor is not None:
             executor.records.append(record)
             executor = executor.parent
-        try:
-            yield record
-        except BaseException as error:
-            record.fail(error)
-            raise
+        return record
 
     # --- helpers ---
 

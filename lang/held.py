@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import ir
+from branchline.runtime import protocol
+
+from . import calls, ir
 from .cells import Cell
 from .executor import StreamExecutor
 from .failures import Origin, caller_source
@@ -61,6 +63,15 @@ class CopyText(Expr):
 
     def __repr__(self) -> str:
         return f"Variable({self.cell.name!r})"
+
+
+def _note_times(record: CallRecord, answer: Answer) -> None:
+    """The call was made when the plan ran, not now that its answer is read."""
+    record.started_s, record.finished_s = answer.started_s, answer.ended_s
+    record.first_token_s = None
+    if record.usage is not None and record.usage.first_token_s is not None:
+        first_s = answer.started_s + record.usage.first_token_s
+        record.first_token_s = min(first_s, answer.ended_s)
 
 
 class Recording:
@@ -183,6 +194,30 @@ class HeldExecutor(StreamExecutor):
         if start:
             self._start()
 
+    def _perform(self, op: Op) -> bool:
+        match op.node:
+            case ir.Gen() as node if self.answers:
+                return self._play(node, op)
+            case BranchOff() | BringTogether() | CopyText():
+                return False
+            case _:
+                return super()._perform(op)
+
+    def _play(self, node: ir.Gen, op: Op) -> bool:
+        """Take the answer that is there. An error may be tried again, which takes waiting."""
+        done = self.answers[0].reply
+        if not isinstance(done, protocol.Done):
+            return False
+        answer = self.answers.popleft()
+        asked = self._asked.pop(node, None)
+        sampling, _, peek = asked or calls.parameters(self.backend, node, self.sampling)
+        generated = calls.read_generated(done, node, sampling, peek=peek)
+        record = self._record(op)
+        record.finish(generated.usage)
+        _note_times(record, answer)
+        self._take(node, op, generated)
+        return True
+
     async def _execute(self, op: Op) -> None:
         match op.node:
             case BranchOff(children=children):
@@ -197,7 +232,7 @@ class HeldExecutor(StreamExecutor):
                 if cell.error is not None:
                     self.fail(cell.error)
                     return
-                await super()._execute(Op(ir.Constant(str(cell.value)), op.origin))
+                self._perform(Op(ir.Constant(str(cell.value)), op.origin))
             case _:
                 await super()._execute(op)
 
@@ -218,7 +253,7 @@ class HeldExecutor(StreamExecutor):
                 return
         if join.append:
             additions = (child.transcript.since(child.fork_point) for child in join.children)
-            await super()._execute(Op(ir.AppendChildren(tuple(additions)), op.origin))
+            self._perform(Op(ir.AppendChildren(tuple(additions)), op.origin))
         with self.monitor:
             for cell, sources in join.gathered:
                 cell.complete([source.value for source in sources])
@@ -229,13 +264,8 @@ class HeldExecutor(StreamExecutor):
         with super()._call(op) as record:
             yield record
         session = self.session
-        if isinstance(session, Playback) and (answer := session.last) is not None:
-            # The call was made when the plan ran, not now that its answer is read.
-            record.started_s, record.finished_s = answer.started_s, answer.ended_s
-            record.first_token_s = None
-            if record.usage is not None and record.usage.first_token_s is not None:
-                first_s = answer.started_s + record.usage.first_token_s
-                record.first_token_s = min(first_s, answer.ended_s)
+        if isinstance(session, Playback) and session.last is not None:
+            _note_times(record, session.last)
 
     # --- helpers ---
 

@@ -71,8 +71,12 @@ class OpQueue(ABC):
                 parent._children.add(self)
 
     @abstractmethod
+    def _perform(self, op: Op) -> bool:
+        """Do what an op says, where that takes no waiting; False for one that must wait."""
+
+    @abstractmethod
     async def _execute(self, op: Op) -> None:
-        """Do what an op says."""
+        """Do what an op says that must wait."""
 
     # --- called by the program's threads ---
 
@@ -252,7 +256,8 @@ class OpQueue(ABC):
     async def _drain(self) -> None:
         while (op := self._next()) is not None:
             try:
-                await self._execute(op)
+                if not self._perform(op):
+                    await self._execute(op)
             except asyncio.CancelledError:
                 self.fail(located(Cancelled("the call was cancelled"), op.origin))
             except Exception as error:

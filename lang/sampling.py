@@ -77,10 +77,13 @@ class SamplingOptions:
         merged.__dict__.update(defaults.__dict__, **given)
         return merged
 
-    def sampling_params(self, extra_stops: Sequence[str] = ()) -> protocol.SamplingParams:
-        """The wire's struct; `extra_stops` (of a template or a dtype) are added to the stops."""
+    def sampling_params(
+        self, extra_stops: Sequence[str] = (), skips_special: bool = True
+    ) -> protocol.SamplingParams:
+        """The wire's struct; `extra_stops` (of a template or a dtype) are added to the stops.
+        skips_special: whether special tokens are left out where these options do not say."""
         values = self._wire_fields()
-        values.setdefault("skip_special_tokens", global_config.skip_special_tokens_in_output)
+        values.setdefault("skip_special_tokens", skips_special)
         stops = list(dict.fromkeys([*values.pop("stop", []), *extra_stops]))
         return protocol.SamplingParams(stop=stops, **values)
 
@@ -117,6 +120,29 @@ class SamplingOptions:
 
 
 NO_OPTIONS = SamplingOptions()
+
+
+def wire_params(
+    options: SamplingOptions, defaults: SamplingOptions, extra_stops: tuple[str, ...]
+) -> tuple[protocol.SamplingParams, protocol.LogprobParams | None]:
+    """What a call with these options asks for. A program's calls ask alike again and again."""
+    skips_special = global_config.skip_special_tokens_in_output
+    if options.logit_bias is None and defaults.logit_bias is None:
+        return _known_params(options, defaults, extra_stops, skips_special)
+    return _params(options, defaults, extra_stops, skips_special)  # a dict has no hash
+
+
+def _params(
+    options: SamplingOptions,
+    defaults: SamplingOptions,
+    extra_stops: tuple[str, ...],
+    skips_special: bool,
+) -> tuple[protocol.SamplingParams, protocol.LogprobParams | None]:
+    merged = options.over(defaults)
+    return merged.sampling_params(extra_stops, skips_special), merged.logprob_params()
+
+
+_known_params = lru_cache(maxsize=1_024)(_params)
 
 
 def checked_timeout(timeout: float | None, where: str) -> float | None:
