@@ -88,10 +88,17 @@ class Flights:
                 pointer="/rid",
             )
         # What was begun inside comes to its end.
-        if is_work and self.draining and not client.inside:
-            raise RequestError("unavailable", "the runtime is shutting down")
+        refusal = self.refusal(is_work=is_work and not client.inside)
+        if refusal is not None:
+            raise refusal
+
+    def refusal(self, *, is_work: bool = True) -> RequestError | None:
+        """Why nobody's request can be taken in now, if so. From any thread."""
+        if is_work and self.draining:
+            return RequestError("unavailable", "the runtime is shutting down")
         if not self._engine.up:
-            raise RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
+            return RequestError("unavailable", "the engine is starting again", retry_after_s=1.0)
+        return None
 
     def refuse(self, client_id: bytes, rid: str, error: RequestError) -> None:
         """Answer a request that is not taken in."""
@@ -118,6 +125,14 @@ class Flights:
             heapq.heappush(self._deadlines, (flight.deadline_s, next(self._numbers), flight))
             if len(self._deadlines) > self._max_deadlines:
                 self._forget_deadlines()
+
+    def rename(self, flight: InFlight, rid: str, timeout_s: float) -> None:
+        """From now on it is another request of its client, which has a time of its own."""
+        requests = self.clients[flight.client_id].requests
+        requests.pop(flight.rid, None)
+        flight.rid = rid
+        requests[rid] = flight
+        self.limit(flight, timeout_s)
 
     def _forget_deadlines(self) -> None:
         """Those of ended requests: ten minutes of them would be hundreds of thousands. Next when
@@ -166,7 +181,7 @@ class Flights:
         """End those whose time is over."""
         while self._deadlines and self._deadlines[0][0] <= now_s:
             flight = heapq.heappop(self._deadlines)[2]
-            if not flight.ended:
+            if not flight.ended and flight.deadline_s <= now_s:
                 self.abort(
                     flight, RequestError("timeout", f"no result within {flight.timeout_s:g} s")
                 )

@@ -48,6 +48,7 @@ from .answered import digest_of
 from .calls import Calls
 from .controls import Controls
 from .engine_link import EngineLink
+from .entrance import Entrance
 from .flight import Client, InFlight, Limits, Offload, run_inline
 from .flights import Flights
 from .history import History, Record
@@ -98,6 +99,7 @@ class Service:
             offload=offload,
             clock=clock,
         )
+        self.entrance = Entrance(self._flights, self._calls.waiting)
         self._programs = Programs(
             tokenizer, self._flights, self._calls, numbers=numbers, clock=clock
         )
@@ -143,7 +145,7 @@ class Service:
         """Counters and gauges: the engine's own, and the front's under `front_`."""
         clients = self._flights.clients.values()
         own = {
-            **self._flights.counters,
+            **self.entrance.counted(self._flights.counters),
             "clients": sum(not client.inside for client in clients),
             "requests_in_flight": self.num_in_flight,
             "sequences_waiting": self._calls.waiting.num_waiting,

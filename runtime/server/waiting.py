@@ -26,17 +26,24 @@ class WaitingRoom:
         An empty room takes a request of any size, or one that is larger than the room would never
         be served.
         """
-        waiting = self.num_waiting
-        if waiting and waiting + num_sequences > self._max_sequences:
-            guess_s = waiting * self._seconds_per_sequence
-            retry_s = min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, guess_s))
-            raise RequestError(
-                "overloaded",
-                f"{waiting} sequences wait already and at most {self._max_sequences} may; "
-                f"retry in {retry_s:.1f} s",
-                retry_after_s=round(retry_s, 3),
-            )
+        refusal = self.refusal(num_sequences)
+        if refusal is not None:
+            raise refusal
         self.num_waiting += num_sequences
+
+    def refusal(self, num_sequences: int = 1) -> RequestError | None:
+        """What `enter` would raise. From any thread."""
+        waiting = self.num_waiting
+        if not waiting or waiting + num_sequences <= self._max_sequences:
+            return None
+        guess_s = waiting * self._seconds_per_sequence
+        retry_s = min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, guess_s))
+        return RequestError(
+            "overloaded",
+            f"{waiting} sequences wait already and at most {self._max_sequences} may; "
+            f"retry in {retry_s:.1f} s",
+            retry_after_s=round(retry_s, 3),
+        )
 
     def leave(self, num_sequences: int) -> None:
         """They run now, or were given up."""

@@ -33,6 +33,7 @@ from . import (
     responses_fields,
     tokens,
 )
+from .door import Door
 from .errors import AnthropicErrorBody, ApiError, ErrorBody, OllamaErrorBody, from_request_error
 from .gate import Gate
 from .link import ClientGone, Link
@@ -97,9 +98,9 @@ _STRUCTS: list[type[Struct]] = [
 ]
 
 
-def build_app(link: Link, settings: HttpSettings, metrics: Metrics) -> ASGIApp:
+def build_app(link: Link, settings: HttpSettings, metrics: Metrics, door: Door) -> ASGIApp:
     """What uvicorn calls."""
-    return Gate(_Counted(build_router(link, metrics), metrics), settings)
+    return Gate(_Counted(build_router(link, metrics), metrics), settings, door)
 
 
 def build_router(link: Link, metrics: Metrics) -> FastAPI:

@@ -1,14 +1,16 @@
-"""uvicorn's connection with three things that uvicorn itself has not: a deadline for the head of a
+"""uvicorn's connection with four things that uvicorn itself has not: a deadline for the head of a
 request, an end that lets the client read why its body was not, and a short way for the pieces of a
-stream. Used by server.py and answer.py."""
+stream and for refusals. Used by server.py and answer.py."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .door import Door
 
 HEAD_S: Final = 10.0
 # A client that still sends when its answer is there may go on for so long.
@@ -37,6 +39,12 @@ class BoundedConnection(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _num_left: int | None = None
+    # Of a refused request's body, on its way to us.
+    _num_unread: int = 0
+
+    def __init__(self, *, door: Door, **given: Any) -> None:
+        super().__init__(**given)
+        self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._socket = transport
@@ -48,6 +56,10 @@ class BoundedConnection(H11Protocol):
             self._num_left -= len(data)
             if self._num_left < 0:
                 self._socket.abort()
+            return
+        if self._num_unread:
+            data = self._forget(data)
+        if not data or self._turned_away(data):
             return
         super().data_received(data)
         cycle = self.cycle
@@ -77,6 +89,39 @@ class BoundedConnection(H11Protocol):
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         return True
+
+    def _turned_away(self, data: bytes) -> bool:
+        """Whether a request begins here that was refused for the moment; h11 never sees it."""
+        if self.conn.their_state is not h11.IDLE or self.conn.trailing_data[0]:
+            return False
+        refusal = self._door.answer(data, self.server_state.default_headers)
+        if refusal is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._end_watch()
+        self.transport.write(refusal.answer)
+        self._num_unread = refusal.num_missing
+        if refusal.closes:
+            self.transport.close()
+        elif self._num_unread:
+            self._watch_head()
+        else:
+            self._keep_alive()
+        return True
+
+    def _forget(self, data: bytes) -> bytes:
+        """What follows the body of the request that was refused."""
+        rest = data[self._num_unread :]
+        self._num_unread = max(0, self._num_unread - len(data))
+        if not self._num_unread:
+            self._end_watch()
+            self._keep_alive()
+        return rest
+
+    def _keep_alive(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_watch()

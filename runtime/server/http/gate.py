@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .door import MAX_UNREAD_BYTES, Door
 from .errors import ApiError
 from .quota import namespace_of
 from .settings import HttpSettings, digest
@@ -28,8 +29,10 @@ class Gate:
     What is compared is what will be routed, `scope["path"]`, never a URL rebuilt from headers.
     """
 
-    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings, door: Door) -> None:
         self._app = app
+        self._door = door
+        door.check = self._check
         self._digests = settings.key_digests
         self._hosts = settings.hosts
         self._tenants = Tenants(settings.quota, settings.quotas)
@@ -44,17 +47,26 @@ class Gate:
         self, scope: Scope, receive: Receive, send: Send, counted: contextlib.ExitStack
     ) -> None:
         try:
-            self._check_head(scope)
-            namespace = scope["state"]["namespace"] = self._namespace(scope)
+            namespace = scope["state"]["namespace"] = self._check(scope)
+            refusal = self._door.refusal(scope)
             # Looking costs nothing: only what makes the runtime work is counted.
-            if scope["method"] == "POST":
+            if refusal is None and scope["method"] == "POST":
                 counted.enter_context(self._tenants.admitted(namespace))
+            closes = not _has_short_body(scope)
         except ApiError as error:
-            # The body is not read: the connection cannot be used again.
-            error.headers["Connection"] = "close"
-            await error.response(scope["path"])(scope, receive, send)
+            refusal, closes = error, True
+        if refusal is None:
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        if closes:
+            # The body is not read: the connection cannot be used again.
+            refusal.headers["Connection"] = "close"
+        await refusal.response(scope["path"])(scope, receive, send)
+
+    def _check(self, scope: Scope) -> str:
+        """Whose request it is. Raises ApiError."""
+        self._check_head(scope)
+        return self._namespace(scope)
 
     def _check_head(self, scope: Scope) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -97,6 +109,13 @@ class Gate:
             kind="authentication_error",
             headers={"WWW-Authenticate": _challenge(scope["path"])},
         )
+
+
+def _has_short_body(scope: Scope) -> bool:
+    """Whether uvicorn may read and forget it."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    return length.isdigit() and int(length[:20]) <= MAX_UNREAD_BYTES and b"expect" not in headers
 
 
 def _challenge(path: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -13,9 +14,11 @@ import uvicorn
 from ...protocol import ClientMessage, FrontMessage, ModelInfo
 from ...tokenizer import Tokenizer
 from ..descriptors import connections_within
+from ..entrance import Entrance
 from ..history import Record
 from .app import build_app
 from .connection import BoundedConnection
+from .door import Door
 from .gate import MAX_HEAD_BYTES
 from .link import Link
 from .listener import BoundedListener, ignore_full
@@ -42,14 +45,15 @@ class HttpServer:
         self.url = url_of(self._listener)
         self._link = Link(post)
         self._metrics = Metrics()
+        self._door = Door(self._metrics)
         self._outbox: list[FrontMessage] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(ignore_full)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                build_app(self._link, settings, self._metrics),
+                build_app(self._link, settings, self._metrics, self._door),
                 # On h11, which bounds the head of a request; httptools does not.
-                http=BoundedConnection,
+                http=partial(BoundedConnection, door=self._door),  # type: ignore[arg-type]
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 ws="none",
                 lifespan="off",
@@ -69,8 +73,9 @@ class HttpServer:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def serve(self, model: ModelInfo, tokenizer: Tokenizer) -> None:
+    def serve(self, model: ModelInfo, tokenizer: Tokenizer, entrance: Entrance) -> None:
         """The runtime is ready."""
+        self._door.entrance = entrance
         self._call(self._link.install, model, tokenizer)
 
     def deliver(self, message: FrontMessage) -> None:

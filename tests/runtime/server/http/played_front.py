@@ -144,7 +144,7 @@ class PlayedFront:
         self.do(lambda: self.service.on_message(CLIENT, Hello(version=PROTOCOL_VERSION)))
         self._loaded = loaded
         if loaded:
-            self.server.serve(self.model, self.tokenizer)
+            self.server.serve(self.model, self.tokenizer, self.service.entrance)
         return self.server
 
     def close(self) -> None:
