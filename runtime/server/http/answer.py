@@ -86,6 +86,8 @@ class EventStream(Response):
         self._writer = writer
         self._names = names
         self._framing = framing
+        self._wire: BoundedConnection | None = None
+        self._last_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -99,10 +101,10 @@ class EventStream(Response):
             self._metrics.clients_lost.inc()
 
     async def _run(self, call: Call, scope: Scope, send: Send) -> None:
-        last_s = started_s = time.monotonic()
+        self._last_s = started_s = time.monotonic()
         metrics, framing = self._metrics, self._framing
         headers = [(b"content-type", framing.media_type), *_HEADERS]
-        wire: BoundedConnection | None = scope.get("state", {}).get(WIRE)
+        self._wire = scope.get("state", {}).get(WIRE)
         started = False
         error: ApiError | None = None
         while not (call.finished or error):
@@ -115,22 +117,45 @@ class EventStream(Response):
                 error = from_request_error(failure, self._names)
                 before, after = framing.error
                 events = before + error.body(scope["path"]) + after
-            now_s = time.monotonic()
             if not started:
                 started = True
-                metrics.ttft.observe(now_s - started_s)
+                self._last_s = time.monotonic()
+                metrics.ttft.observe(self._last_s - started_s)
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
             else:
-                metrics.inter_token.observe(now_s - last_s)
-            last_s = now_s
-            if events and (wire is None or not wire.write_piece(events)):
+                self._note_gap()
+            if self.is_open:
+                self._write(events)
+            elif events:
                 async with asyncio.timeout(_STALL_S):
                     await send({"type": "http.response.body", "body": events, "more_body": True})
             if not error:
                 metrics.observe_stream(arrivals)
-        metrics.e2e.observe(last_s - started_s)
+                # What came meanwhile is the task's, or it would be overtaken.
+                if not call.has_news:
+                    call.pipe = self
+        metrics.e2e.observe(self._last_s - started_s)
         async with asyncio.timeout(_STALL_S):
             await send({"type": "http.response.body", "body": b"" if error else framing.last})
+
+    # --- the pipe of its call ---
+
+    @property
+    def is_open(self) -> bool:
+        return self._wire is not None and self._wire.takes_pieces
+
+    def push(self, pieces: list[Arrival]) -> None:
+        self._note_gap()
+        self._write(self._writer.events(pieces))
+
+    def _note_gap(self) -> None:
+        now_s = time.monotonic()
+        self._metrics.inter_token.observe(now_s - self._last_s)
+        self._last_s = now_s
+
+    def _write(self, events: bytes) -> None:
+        if events and self._wire is not None:
+            self._wire.write_piece(events)
 
 
 @contextlib.asynccontextmanager

@@ -73,22 +73,24 @@ class BoundedConnection(H11Protocol):
         if self.scope is not None:
             self.scope["state"][WIRE] = self
 
-    def write_piece(self, piece: bytes) -> bool:
+    @property
+    def takes_pieces(self) -> bool:
+        """False where a piece of a stream must take the long way: the client reads too slowly, is
+        gone, or takes no chunks."""
+        cycle = self.cycle
+        return (
+            not self.flow.write_paused
+            and cycle.response_started
+            and not cycle.response_complete
+            and not cycle.disconnected
+            and self.conn.their_http_version == b"1.1"
+        )
+
+    def write_piece(self, piece: bytes) -> None:
         """Send a piece of a streamed answer, framed as h11 would frame it. The way through
         Starlette, uvicorn and h11 takes several times as long, which counts where there is a piece
-        for each token. False where that way must be taken: the client reads too slowly, is gone,
-        or takes no chunks."""
-        cycle = self.cycle
-        if (
-            self.flow.write_paused
-            or not cycle.response_started
-            or cycle.response_complete
-            or cycle.disconnected
-            or self.conn.their_http_version != b"1.1"
-        ):
-            return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        return True
+        for each token."""
+        self._socket.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def _turned_away(self, data: bytes) -> bool:
         """Whether a request begins here that was refused for the moment; h11 never sees it."""

@@ -11,7 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -43,6 +43,17 @@ Arrival = tuple[int, FrontMessage]
 
 class ClientGone(Exception):
     """Nobody reads the answer any more."""
+
+
+class Pipe(Protocol):
+    """Where the pieces of a stream go as they arrive, without the task that reads the call."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can take some now."""
+        ...
+
+    def push(self, pieces: list[Arrival]) -> None: ...
 
 
 class Link:
@@ -100,6 +111,7 @@ class Link:
 
     def deliver(self, messages: list[FrontMessage]) -> None:
         """Answers of the service, in order."""
+        calls: dict[Call, None] = {}
         for message in messages:
             rid: str = getattr(message, "rid", None) or ""
             entry = self._open.get(rid)
@@ -109,6 +121,9 @@ class Link:
             if not isinstance(message, Chunk):
                 del self._open[rid]
             call.arrive(index, message)
+            calls[call] = None
+        for call in calls:
+            call.tell()
 
     def forget(self, rids: list[str]) -> None:
         """Cancel those of the requests that are still open."""
@@ -130,16 +145,39 @@ class Call:
         self._num_unfinished = len(rids)
         self._gone = False
         self._news = asyncio.Event()
+        self._defect: Exception | None = None
+        # While there is one, the task hears of nothing but ends, errors and a pipe that is closed.
+        self.pipe: Pipe | None = None
 
     @property
     def finished(self) -> bool:
         """Every request was answered, and every answer was taken."""
         return self._num_unfinished == 0 and not self._arrived
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self._arrived)
+
     def arrive(self, index: int, message: FrontMessage) -> None:
         self._arrived.append((index, message))
         if not isinstance(message, Chunk):
             self._num_unfinished -= 1
+
+    def tell(self) -> None:
+        """Hand on what has arrived. Waking the task for each piece of a stream would cost as much
+        as all else that is done for the piece."""
+        if self.pipe is not None and self.pipe.is_open and not self._gone:
+            pieces: list[Arrival] = []
+            while self._arrived and isinstance(self._arrived[0][1], Chunk):
+                pieces.append(self._arrived.popleft())
+            try:
+                if pieces:
+                    self.pipe.push(pieces)
+            except Exception as error:
+                self._defect = error
+            else:
+                if not self._arrived:
+                    return
         self._news.set()
 
     def abandon(self) -> None:
@@ -148,13 +186,16 @@ class Call:
         self._news.set()
 
     async def take(self) -> list[Arrival]:
-        """What has arrived, at least one message. Raises RequestError when a request failed, after
-        what came before that, and ClientGone."""
+        """What has arrived, at least one message; the pipe is taken away. Raises RequestError when
+        a request failed, after what came before that, and ClientGone."""
         if not self._arrived:
             await self._news.wait()
         self._news.clear()
+        self.pipe = None
         if self._gone:
             raise ClientGone
+        if self._defect is not None:
+            raise self._defect
         taken: list[Arrival] = []
         while self._arrived:
             message = self._arrived[0][1]

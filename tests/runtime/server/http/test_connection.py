@@ -114,14 +114,14 @@ def test_pieces_on_the_short_way_are_framed_as_on_the_long_one(
     written: list[bytes] = []
     write_piece = BoundedConnection.write_piece
 
-    def noted(connection: BoundedConnection, piece: bytes) -> bool:
+    def noted(connection: BoundedConnection, piece: bytes) -> None:
         written.append(piece)
-        return write_piece(connection, piece)
+        write_piece(connection, piece)
 
     monkeypatch.setattr(BoundedConnection, "write_piece", noted)
     short = streamed(asker)
     assert written
-    monkeypatch.setattr(BoundedConnection, "write_piece", lambda connection, piece: False)
+    monkeypatch.setattr(BoundedConnection, "takes_pieces", False)
     assert told(short) == told(streamed(asker))
     assert short.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
