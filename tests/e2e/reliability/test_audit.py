@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 import zmq
-from asking import generate
+from asking import generate, run
 
 from branchline.lang.client import ZmqConnection
 from branchline.lang.launch import RuntimeProcess
+from branchline.runtime.protocol import Generate, Regex, SamplingParams, Text
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 Start = Callable[..., RuntimeProcess]
 
@@ -88,6 +89,9 @@ def test_no_request_unpickles_runs_writes_starts_or_connects(
     trap = tmp_path / "opened"
     frames = [pickle.dumps(Trap(trap), protocol) for protocol in range(6)]
     connection = ZmqConnection(process.address)
+    # The first constraint builds and loads the machine for masks, whoever sends it.
+    first = Generate(connection.new_rid(), [Text("the")], SamplingParams(), Regex("a"))
+    assert run(connection.complete(first)).outputs
     (tmp_path / "armed").touch()
 
     assert generate(connection).outputs

@@ -33,7 +33,7 @@ def random_tree(seed: int, num_nodes: int, vocab_size: int) -> list[list[int]]:
     return [path for path in paths if path]
 
 
-@pytest.mark.parametrize("policy", [pytest.param("fcfs", marks=pytest.mark.nightly), "lpm"])
+@pytest.mark.parametrize("policy", ["fcfs", "lpm"])
 def test_every_node_of_a_large_tree_is_continued_exactly(tokenizer: Tokenizer, policy: str) -> None:
     """R4: 2,000 nodes, 16 clients, a pool of a tenth of what all of them need."""
     vocab_size = tokenizer.vocab_size
