@@ -105,6 +105,22 @@ class PlanDesk:
             self._replies.append(message)
             self._turn()
 
+    def went_on(self, done: Done) -> Generate | None:
+        """The answer to a call whose sequence has gone on with the next one; that call, which is
+        not to be asked for. None where the instance does not come to it."""
+        if done.rid not in self._runs:
+            return None
+        run, branch = self._answered(done)
+        self._proceed(run, lambda: run.instance.answer(branch, done))
+        for entry in self._outbox:
+            request = entry[1]
+            if entry[0] is run and self._runs[request.rid][1] == branch:
+                self._outbox.remove(entry)
+                self._turn()
+                return request if isinstance(request, Generate) else None
+        self._turn()
+        return None
+
     def tick(self) -> None:
         """Try again what found no room."""
         self._retry(len(self._refused))
@@ -136,13 +152,20 @@ class PlanDesk:
         if isinstance(reply, Error) and reply.code == "overloaded":
             self._refused.append((run, self._requests[reply.rid]))
             return
+        self._answered(reply)
+        self._retry(_RETRIES_PER_REPLY)
+        self._proceed(run, lambda: run.instance.answer(branch, reply))
+
+    def _answered(self, reply: Done | Scores | Error) -> tuple[PlanRun, int]:
+        """Note an answer; whose it is, and of which branch."""
+        assert reply.rid is not None
+        run, branch = self._runs[reply.rid]
         started_s = run.awaited.pop(reply.rid)
         self._forget(reply.rid)
         run.calls[branch].append(
             PlanCall(reply, started_s - run.arrived_s, self._clock() - run.arrived_s)
         )
-        self._retry(_RETRIES_PER_REPLY)
-        self._proceed(run, lambda: run.instance.answer(branch, reply))
+        return run, branch
 
     def _proceed(self, run: PlanRun, step: Callable[[], list[Generate | Score]]) -> None:
         now_s = self._clock()

@@ -49,6 +49,8 @@ class Prompt:
         self._closed: list[Part] = []
         self._open: list[Text] = []
         self._added: list[Part] = []
+        # What `tokens` has found, until more is appended.
+        self._spelled: list[Part] | None = None
 
     def branch(self) -> Prompt:
         """A copy that grows on its own; `added()` of it tells what it adds from here on."""
@@ -67,6 +69,7 @@ class Prompt:
             self._open.append(part)
             self.fresh = True
         self._added.append(part)
+        self._spelled = None
 
     def extend(self, parts: Iterable[Part]) -> None:
         for part in parts:
@@ -82,10 +85,12 @@ class Prompt:
 
     def tokens(self) -> list[Part]:
         """The prompt as ids, but for texts so long that they are better tokenized elsewhere."""
-        if not self._open or sum(len(part.text) for part in self._open) > MAX_CHARS:
-            return self.parts()
-        ids = self._speller.spell(self._open, at_start=not self._closed)
-        return _joined([*self._closed, Tokens(ids)])
+        if self._spelled is None:
+            self._spelled = self.parts()
+            if self._open and sum(len(part.text) for part in self._open) <= MAX_CHARS:
+                ids = self._speller.spell(self._open, at_start=not self._closed)
+                self._spelled = _joined([*self._closed, Tokens(ids)])
+        return self._spelled
 
 
 def _joined(parts: list[Part]) -> list[Part]:

@@ -4,7 +4,6 @@ which hands it messages of clients and news of the engine."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -16,6 +15,7 @@ from ..constrained.workers import Workers
 from ..errors import RequestError
 from ..plans.prompt import Speller
 from ..protocol import (
+    Done,
     Drop,
     Failed,
     FinishReason,
@@ -30,11 +30,12 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer
 from . import validate
+from .call import Call, Membership
 from .engine_link import EngineLink
 from .flight import InFlight, Limits, Offload, run_inline
 from .flights import Flights, defect
 from .following import Follower, Following, Promise
-from .history import History, Record
+from .history import History
 from .leases import Leases
 from .requests import GenerateRequest, SequenceRequest, SequenceSpec
 from .scoring import ScoreRequest
@@ -47,38 +48,7 @@ _INLINE_CHARS: Final = 32_768
 _NO_END: Final = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """What a call belongs to, by the engine's numbers, 0 for none.
-
-    lease: the session of its first sequence. tokens_after: how many tokens the program may generate
-    after it, where that is known. ahead: tells which calls of that session will follow.
-    """
-
-    lease: int = 0
-    program: int = 0
-    tokens_after: int | None = None
-    ahead: Callable[[], list[NextCall]] = list
-
-
 _ALONE: Final = Membership()
-
-
-@dataclass(slots=True, eq=False)
-class _Call:
-    """A call and its sequences. own_lease: its lease ends with it, unless it is kept as a
-    session. promise: that session, until it is kept or given up."""
-
-    flight: InFlight
-    message: Generate | Score
-    request: SequenceRequest
-    record: Record
-    part_of: Membership
-    own_lease: bool
-    num_waiting: int
-    num_unfinished: int
-    promise: Promise | None = None
-    sids: list[int] = field(default_factory=list)
 
 
 class Calls:
@@ -109,7 +79,7 @@ class Calls:
         self._numbers = numbers
         self._offload = offload
         self._clock = clock
-        self._sequences: dict[int, tuple[_Call, int]] = {}
+        self._sequences: dict[int, tuple[Call, int]] = {}
         # By lease: the sequence that has gone on with the next call, which is taken in at once.
         self._gone_on: dict[int, int] = {}
         self._judges = Workers(GrammarLimits())
@@ -193,7 +163,7 @@ class Calls:
             part_of = Membership(lease, part_of.program or lease)
         record.program = part_of.program
         num_waiting = number if sid is None else 0
-        call = _Call(
+        call = Call(
             flight, message, request, record, part_of, own_lease, num_waiting, number, promise
         )
         flight.on_end = partial(self._release, call)
@@ -223,7 +193,7 @@ class Calls:
         call, index = entry
         self._within(call, lambda: self._hear(call, index, progress))
 
-    def _within(self, call: _Call, act: Callable[[], None]) -> None:
+    def _within(self, call: Call, act: Callable[[], None]) -> None:
         """Do something for a call; what fails in it ends that call and nothing else."""
         try:
             act()
@@ -232,11 +202,14 @@ class Calls:
         except Exception as error:
             self._flights.give_up(call.flight, error)
 
-    def _hear(self, call: _Call, index: int, progress: Progress) -> None:
+    def _hear(self, call: Call, index: int, progress: Progress) -> None:
         if progress.cached_tokens is not None and call.num_waiting:
             call.num_waiting -= 1
             self.waiting.leave(1)
         self._history.progressed(call.record, index, progress)
+        if progress.goes_on and call.part_of.went_on is not None:
+            self._succeed(call, call.part_of.went_on, progress)
+            return
         if progress.finish is not None:
             del self._sequences[progress.sid]
             self.waiting.note_finish(self._clock())
@@ -249,7 +222,29 @@ class Calls:
         else:
             self._judge(call, index, doubt, progress.finish)
 
-    def _tell(self, call: _Call, messages: list[FrontMessage], finish: FinishReason | None) -> None:
+    def _succeed(
+        self, call: Call, went_on: Callable[[Done], Generate | None], progress: Progress
+    ) -> None:
+        """A plan's call has ended, and its sequence makes the next one: it takes this one's place
+        as it is, for there are as many as a program has gens."""
+        done = call.request.progress(0, progress)[-1]
+        assert isinstance(done, Done)
+        self._history.ended(call.record, progress.finish or "stop")
+        self.waiting.note_finish(self._clock())
+        message = went_on(done)
+        if message is None or call.flight.ended:
+            self._flights.forget(call.flight, "client_gone")  # nobody wants the next one
+            return
+        request = GenerateRequest(message, self._tokenizer)
+        call.message, call.request = message, request
+        self._flights.count("requests")
+        self._flights.rename(call.flight, message.rid, self._time_of(message))
+        call.record = self._history.begin(call.flight.client_id, message, 1)
+        call.record.program = call.part_of.program
+        prompt_ids = request.went_on(self._tokenizer, self._bounds.context_limit)
+        self._history.submitted(call.record, call.sids, prompt_ids)
+
+    def _tell(self, call: Call, messages: list[FrontMessage], finish: FinishReason | None) -> None:
         """Hand on what a sequence has to say; finish: how it ended, if it did."""
         call.num_unfinished -= finish is not None
         if call.num_unfinished == 0:
@@ -261,7 +256,7 @@ class Calls:
             self._flights.keep(call.flight, messages[-1])
             self._flights.forget(call.flight, finish or "stop")
 
-    def _go_on(self, call: _Call) -> None:
+    def _go_on(self, call: Call) -> None:
         """Begin the calls that waited for one that has ended well and is kept."""
         promise, call.promise = call.promise, None
         if promise is None:
@@ -293,7 +288,7 @@ class Calls:
         self._flights.limit(flight, self._time_of(message))
         self._begin(flight, message, request, part_of, sid, follower.promise)
 
-    def _judge(self, call: _Call, index: int, doubt: Judge, finish: FinishReason) -> None:
+    def _judge(self, call: Call, index: int, doubt: Judge, finish: FinishReason) -> None:
         """Let the output of a sequence stand or run it again, beside the loop."""
 
         def work() -> str | RequestError:
@@ -324,7 +319,7 @@ class Calls:
         error = RequestError(failure.code, failure.message, pointer=failure.pointer)
         self._flights.abort(entry[0].flight, error)
 
-    def _submit(self, call: _Call, specs: list[SequenceSpec] | RequestError) -> None:
+    def _submit(self, call: Call, specs: list[SequenceSpec] | RequestError) -> None:
         """Hand a prepared call to the engine, unless it ended while it was prepared."""
         if call.flight.ended:
             return
@@ -336,7 +331,7 @@ class Calls:
             for index, spec in enumerate(specs):
                 self._send(call, index, spec)
 
-    def _send(self, call: _Call, index: int, spec: SequenceSpec) -> None:
+    def _send(self, call: Call, index: int, spec: SequenceSpec) -> None:
         """Run a sequence."""
         sid = next(self._numbers)
         then: list[NextCall] = []
@@ -364,7 +359,7 @@ class Calls:
             )
         )
 
-    def _hold(self, call: _Call) -> None:
+    def _hold(self, call: Call) -> None:
         """Keep what an ended call leaves as a session, where that was asked for."""
         keep_as = call.message.keep_as
         if keep_as is not None:
@@ -373,7 +368,7 @@ class Calls:
             self.sessions.keep(client_id, keep_as, held, self._clock(), lease, program)
             call.own_lease = False
 
-    def _release(self, call: _Call, outcome: str) -> None:
+    def _release(self, call: Call, outcome: str) -> None:
         """Free what an ended call still holds, here and in the engine."""
         self._history.ended(call.record, outcome)
         self.waiting.leave(call.num_waiting)

@@ -22,7 +22,8 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer
 from .answered import digest_of
-from .calls import Calls, Membership
+from .call import Membership
+from .calls import Calls
 from .flight import Client
 from .flights import Flights
 
@@ -120,7 +121,9 @@ class Programs:
         running = self._running[name]
         if branch not in running.leases:
             running.leases[branch] = next(self._numbers)
-        part_of = Membership(running.leases[branch], running.program, tokens_after, ahead)
+        part_of = Membership(
+            running.leases[branch], running.program, tokens_after, ahead, self._desk.went_on
+        )
         try:
             flights.check_open(PLANS, message.rid)
             self._calls.start(PLANS, message, None, part_of)

@@ -166,6 +166,17 @@ class GenerateRequest(SequenceRequest):
         ]
         return self._specs
 
+    def went_on(self, tokenizer: Tokenizer, context_limit: int) -> list[int]:
+        """`prepare` of a request that the engine makes already; its prompt. May raise
+        RequestError."""
+        prompt_ids, num_settled = tokenizer.encode_settled(self._request.prompt)
+        validate.check_prompt_ids(prompt_ids, self._request.sampling, context_limit)
+        self._prompt_ids = prompt_ids
+        self._num_prompt_tokens = len(prompt_ids)
+        if self._request.keep_as is not None:
+            self.held = HeldPrompt.of(self._request.prompt, prompt_ids[:num_settled])
+        return prompt_ids
+
     def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
         token_ids, logprobs = progress.token_ids, progress.logprobs
         self._num_completion_tokens += len(token_ids)

@@ -191,6 +191,23 @@ def test_a_cancelled_sequence_that_went_on_meanwhile_is_not_listened_to(desk: De
     assert desk.service.num_in_flight == 0
 
 
+@pytest.mark.parametrize("seconds", [5.0, 12.0])
+def test_each_call_that_is_gone_on_with_has_a_time_of_its_own(desk: Desk, seconds: float) -> None:
+    sampling = SamplingParams(max_new_tokens=8)
+    first, second = (PlanGenerate(sampling, timeout_s=limit_s) for limit_s in (6.0, 10.0))
+    desk.ask(run([text("hello"), first, text(" the"), second]))
+    desk.tick(4.0)
+    desk.step(said(desk, " world", goes_on=True))
+    over = desk.tick(seconds)
+    if seconds < 10.0:
+        assert outputs(desk.step(said(desk, " end", goes_on=False))) == [" world", " end"]
+    else:
+        [done] = over
+        assert isinstance(done, PlanDone)
+        assert only_error([done.branches[0][-1].reply]).code == "timeout"
+        assert desk.dropped() == [desk.submits()[0].sid]
+
+
 def test_a_sequence_that_went_on_with_a_call_that_is_refused_is_dropped(desk: Desk) -> None:
     long = SamplingParams(max_new_tokens=100, min_new_tokens=100)
     desk.ask(run([text("hello"), gen(), text(" the"), PlanGenerate(long)]))
