@@ -113,11 +113,6 @@ async def ask(
     due_s: when it should have been sent, so that a late client hides nothing.
     """
     parts = urlsplit(url)
-    content = json.dumps(body).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
     heard = Heard(time.perf_counter() if due_s is None else due_s)
     channel = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     channel.setblocking(False)
@@ -127,7 +122,7 @@ async def ask(
     try:
         await loop.sock_connect(channel, (parts.hostname, parts.port))
         transport, stream = await loop.create_connection(
-            lambda: _Stream(head.encode() + content, heard, slow), sock=channel
+            lambda: _Stream(request_of(url, body, path), heard, slow), sock=channel
         )
     except OSError as error:
         channel.close()
@@ -138,6 +133,16 @@ async def ask(
     finally:
         transport.abort()
     return heard
+
+
+def request_of(url: str, body: dict[str, Any], path: str = PATH) -> bytes:
+    """What such a client sends."""
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 def completion(prompt: str, num_tokens: int, **more: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from branchline.lang.launch import RuntimeProcess
 from branchline.lang.loop import shared_loop
 
+from ..processes import cpu_seconds
 from ..report import Report
 from .clients import Heard, ask, completion, quantile
 
@@ -39,6 +40,8 @@ class Level:
     lost: int
     goodput: float
     refused_s: list[float]
+    # Of one core, while the load was on: who takes from the engine.
+    cores: dict[str, float]
 
 
 def measure(report: Report, *, seconds: float) -> list[Level]:
@@ -58,7 +61,7 @@ def measure(report: Report, *, seconds: float) -> list[Level]:
         seconds = max(seconds, _ANSWERS_LONG * whole_s)
         capacity, whole_s = loop.run(_closed(url, seconds))
         levels = [
-            loop.run(_open(url, load, capacity, 2 * whole_s, seconds, seed))
+            loop.run(_open(url, process.pid, load, capacity, 2 * whole_s, seconds, seed))
             for seed, load in enumerate(LOADS)
         ]
     peak = max(capacity, *(level.goodput for level in levels))
@@ -69,7 +72,8 @@ def measure(report: Report, *, seconds: float) -> list[Level]:
             "x",
             goal=GOAL if level.load == max(LOADS) else None,
             detail=f"{level.goodput:.1f} of {peak:.1f} requests/s; {level.sent} sent, "
-            f"{level.good} good, {level.late} late, {level.refused} refused, {level.lost} lost",
+            f"{level.good} good, {level.late} late, {level.refused} refused, {level.lost} lost; "
+            + ", ".join(f"{who} {share:.2f} of a core" for who, share in level.cores.items()),
         )
     report.add(
         "requests without an answer", sum(level.lost for level in levels), "", goal=0, at_most=True
@@ -100,15 +104,17 @@ async def _closed(url: str, seconds: float) -> tuple[float, float]:
 
 
 async def _open(
-    url: str, load: float, capacity: float, limit_s: float, seconds: float, seed: int
+    url: str, front: int, load: float, capacity: float, limit_s: float, seconds: float, seed: int
 ) -> Level:
     chance = random.Random(seed)
+    before = cpu_seconds({"front": front})
     start_s = time.perf_counter()
     due_s = start_s
     tasks: list[asyncio.Task[Heard]] = []
     while (due_s := due_s + chance.expovariate(load * capacity)) < start_s + seconds:
         await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
         tasks.append(asyncio.create_task(ask(url, _body(seed, len(tasks)), due_s=due_s)))
+    after = cpu_seconds({"front": front})
     heard = await asyncio.gather(*tasks)
     whole = [each for each in heard if each.whole]
     good = [each for each in whole if each.first_s <= limit_s]
@@ -122,6 +128,7 @@ async def _open(
         lost=len(heard) - len(whole) - len(refused),
         goodput=_rate(good, start_s, seconds),
         refused_s=[each.total_s for each in refused],
+        cores={name: (after[name] - before[name]) / seconds for name in after},
     )
 
 
