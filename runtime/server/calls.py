@@ -113,13 +113,11 @@ class Calls:
             message, part_of = self._based(client_id, message)
         self._check(message)
         request = self._request_of(message)
-        sid = self._gone_on.pop(part_of.lease, None)
-        if sid is None:
-            self.waiting.enter(request.num_sequences)
+        self.waiting.enter(request.num_sequences)
         timeout_s = self._time_of(message)
         flight = self._flights.open(client_id, message.rid, timeout_s, digest)
         promise = self._following.promise(client_id, message)
-        self._begin(flight, message, request, part_of, sid, promise)
+        self._begin(flight, message, request, part_of, promise)
 
     def _request_of(self, message: Generate | Score) -> SequenceRequest:
         if isinstance(message, Generate):
@@ -151,25 +149,18 @@ class Calls:
         message: Generate | Score,
         request: SequenceRequest,
         part_of: Membership,
-        sid: int | None,
         promise: Promise | None,
     ) -> None:
-        """Make a call that has a place. sid: the sequence that makes it already, if one does."""
+        """Make a call that has a place."""
         number = request.num_sequences
         record = self._history.begin(flight.client_id, message, number)
         own_lease = message.keep_as is not None
-        if own_lease and sid is None:
+        if own_lease:
             lease = next(self._numbers)
             part_of = Membership(lease, part_of.program or lease)
         record.program = part_of.program
-        num_waiting = number if sid is None else 0
-        call = Call(
-            flight, message, request, record, part_of, own_lease, num_waiting, number, promise
-        )
+        call = Call(flight, message, request, record, part_of, own_lease, number, number, promise)
         flight.on_end = partial(self._release, call)
-        if sid is not None:
-            call.sids.append(sid)
-            self._sequences[sid] = (call, 0)
 
         def prepare() -> list[SequenceSpec] | RequestError:
             try:
@@ -181,8 +172,7 @@ class Calls:
 
         num_encodings = len(message.choices) if isinstance(message, Score) else 1
         is_short = _size(message.prompt) * num_encodings <= _INLINE_CHARS
-        # Of a prompt that the engine has there is nothing to tokenize.
-        run = run_inline if is_short or sid is not None else self._offload
+        run = run_inline if is_short else self._offload
         run(prepare, lambda specs: self._within(call, lambda: self._submit(call, specs)))
 
     def on_progress(self, progress: Progress) -> None:
@@ -241,8 +231,7 @@ class Calls:
         self._flights.rename(call.flight, message.rid, self._time_of(message))
         call.record = self._history.begin(call.flight.client_id, message, 1)
         call.record.program = call.part_of.program
-        prompt_ids = request.went_on(self._tokenizer, self._bounds.context_limit)
-        self._history.submitted(call.record, call.sids, prompt_ids)
+        self._went_on(call, request, self._tokenizer.encode(message.prompt), [])
 
     def _tell(self, call: Call, messages: list[FrontMessage], finish: FinishReason | None) -> None:
         """Hand on what a sequence has to say; finish: how it ended, if it did."""
@@ -277,16 +266,43 @@ class Calls:
         flight = follower.flight
         message, part_of = self._based(flight.client_id, follower.message)
         self._check(message)
+        if sid is not None and isinstance(message, Generate):
+            self._take_over(follower, message, leads, sid)
+            return
         request = self._request_of(message)
-        if sid is None:
-            self._following.forget_told(follower.promise)
-            self.waiting.enter(request.num_sequences)
-        else:
-            part_of = Membership(leads.lease, leads.program)
-            if message.keep_as is not None:
-                self.leases.share(leads.lease)
+        self._following.forget_told(follower.promise)
+        self.waiting.enter(request.num_sequences)
         self._flights.limit(flight, self._time_of(message))
-        self._begin(flight, message, request, part_of, sid, follower.promise)
+        self._begin(flight, message, request, part_of, follower.promise)
+
+    def _take_over(
+        self, follower: Follower, message: Generate, leads: Membership, sid: int
+    ) -> None:
+        """Sequence `sid` makes a call that waited for the one before it."""
+        flight, own_lease = follower.flight, message.keep_as is not None
+        if own_lease:
+            self.leases.share(leads.lease)
+        self._flights.limit(flight, self._time_of(message))
+        request = GenerateRequest(message, self._tokenizer)
+        record = self._history.begin(flight.client_id, message, 1)
+        record.program = leads.program
+        part_of = Membership(leads.lease, leads.program)
+        call = Call(
+            flight, message, request, record, part_of, own_lease, 0, 1, follower.promise, [sid]
+        )
+        flight.on_end = partial(self._release, call)
+        self._sequences[sid] = (call, 0)
+        held = message.prompt[: len(message.prompt) - len(follower.message.prompt)]
+        settled = self._tokenizer.encode(held)
+        self._within(call, lambda: self._went_on(call, request, settled, follower.new_ids))
+
+    def _went_on(
+        self, call: Call, request: GenerateRequest, settled: list[int], new_ids: list[int]
+    ) -> None:
+        """Note the prompt of a call that a sequence has gone on with."""
+        prompt_ids = settled + new_ids
+        request.went_on(prompt_ids, len(settled), self._bounds.context_limit)
+        self._history.submitted(call.record, call.sids, prompt_ids)
 
     def _judge(self, call: Call, index: int, doubt: Judge, finish: FinishReason) -> None:
         """Let the output of a sequence stand or run it again, beside the loop."""
@@ -327,9 +343,8 @@ class Calls:
             self._flights.abort(call.flight, specs)
             return
         self._history.submitted(call.record, call.sids, specs[0].input_ids)
-        if not call.sids:
-            for index, spec in enumerate(specs):
-                self._send(call, index, spec)
+        for index, spec in enumerate(specs):
+            self._send(call, index, spec)
 
     def _send(self, call: Call, index: int, spec: SequenceSpec) -> None:
         """Run a sequence."""
@@ -363,7 +378,7 @@ class Calls:
         """Keep what an ended call leaves as a session, where that was asked for."""
         keep_as = call.message.keep_as
         if keep_as is not None:
-            client_id, held = call.flight.client_id, call.request.held
+            client_id, held = call.flight.client_id, call.request.hold()
             lease, program = call.part_of.lease, call.part_of.program
             self.sessions.keep(client_id, keep_as, held, self._clock(), lease, program)
             call.own_lease = False

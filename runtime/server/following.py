@@ -36,11 +36,13 @@ class Promise:
 
 @dataclass(slots=True, eq=False)
 class Follower:
-    """A call that waits. promise: what it is going to leave itself."""
+    """A call that waits. promise: what it is going to leave itself. new_ids: its prompt behind the
+    one's that it goes on from, where the engine was told."""
 
     flight: InFlight
     message: Generate | Score
     promise: Promise | None
+    new_ids: list[int] = field(default_factory=list)
 
 
 class Following:
@@ -98,7 +100,7 @@ class Following:
             if call is None:
                 break
             calls.append(call)
-            promise.told = follower
+            promise.told, follower.new_ids = follower, call.input_ids
             if follower.promise is None:
                 break
             promise = follower.promise

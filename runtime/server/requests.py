@@ -59,8 +59,10 @@ class SequenceRequest(ABC):
     """
 
     num_sequences: int
-    # The prompt as a session would hold it, once it was prepared; where one is wanted.
-    held: HeldPrompt
+
+    @abstractmethod
+    def hold(self) -> HeldPrompt:
+        """The prompt as a session holds it, with what was generated, where that is kept."""
 
     @abstractmethod
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
@@ -107,6 +109,9 @@ class GenerateRequest(SequenceRequest):
         # Per sequence: characters of the prompt that its stream would say once more.
         self._num_repeated_chars = [0] * self.num_sequences
         self._prompt_ids: list[int] = []
+        # Of them those before the last text, to which more may be added.
+        self._num_settled = 0
+        self._held: HeldPrompt | None = None
         self._num_prompt_tokens = 0
         self._num_completion_tokens = 0
         self._num_cached_tokens = 0
@@ -134,9 +139,7 @@ class GenerateRequest(SequenceRequest):
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
         request = self._request
         prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
-        self._prompt_ids = prompt_ids
-        if request.keep_as is not None:
-            self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
+        self._prompt_ids, self._num_settled = prompt_ids, num_settled
         validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
         max_new_tokens = min(request.sampling.max_new_tokens, context_limit - len(prompt_ids))
         constraint = request.constraint
@@ -166,16 +169,12 @@ class GenerateRequest(SequenceRequest):
         ]
         return self._specs
 
-    def went_on(self, tokenizer: Tokenizer, context_limit: int) -> list[int]:
-        """`prepare` of a request that the engine makes already; its prompt. May raise
-        RequestError."""
-        prompt_ids, num_settled = tokenizer.encode_settled(self._request.prompt)
+    def went_on(self, prompt_ids: list[int], num_settled: int, context_limit: int) -> None:
+        """Instead of `prepare`, for a request that the engine makes already: its prompt, and how
+        much of that no further text can change. May raise RequestError."""
         validate.check_prompt_ids(prompt_ids, self._request.sampling, context_limit)
-        self._prompt_ids = prompt_ids
+        self._prompt_ids, self._num_settled = prompt_ids, num_settled
         self._num_prompt_tokens = len(prompt_ids)
-        if self._request.keep_as is not None:
-            self.held = HeldPrompt.of(self._request.prompt, prompt_ids[:num_settled])
-        return prompt_ids
 
     def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
         token_ids, logprobs = progress.token_ids, progress.logprobs
@@ -228,12 +227,17 @@ class GenerateRequest(SequenceRequest):
         messages: list[FrontMessage] = []
         is_held = self._request.keep_as is not None and self._request.keep_output
         if index == 0 and is_held and output.token_ids:
-            self.held = HeldPrompt(array("i", prompt_ids + output.token_ids))
+            self._held = HeldPrompt(array("i", prompt_ids + output.token_ids))
         self._num_unfinished -= 1
         self._add_chunk(messages, index, rest)
         if self._num_unfinished == 0:
             messages.append(self._done())
         return messages
+
+    def hold(self) -> HeldPrompt:
+        if self._held is not None:
+            return self._held
+        return HeldPrompt.of(self._request.prompt, self._prompt_ids[: self._num_settled])
 
     def doubt(self, index: int) -> Judge | None:
         output = self._outputs[index]

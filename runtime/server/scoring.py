@@ -36,6 +36,10 @@ class ScoreRequest(SequenceRequest):
         self._logprobs: list[list[TokenLogprob] | None] = [None] * self.num_sequences
         self._num_unfinished = self.num_sequences
         self._tokenizer: Tokenizer
+        self._held: HeldPrompt
+
+    def hold(self) -> HeldPrompt:
+        return self._held
 
     def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
         """Tokenize each choice joined to the prompt, as the model would see it.
@@ -47,7 +51,7 @@ class ScoreRequest(SequenceRequest):
         request = self._request
         self._tokenizer = tokenizer
         prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
-        self.held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
+        self._held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
         joined = [tokenizer.encode([*request.prompt, Text(choice)]) for choice in request.choices]
         kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
         scoring = SamplingParams(max_new_tokens=0)
