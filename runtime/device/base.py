@@ -67,8 +67,8 @@ class Device(ABC):
         """Of those, such that a sequence's results are the same bits whatever else is in the step,
         and however its tokens are divided among steps."""
         raise ModelLoadError(
-            f"deterministic results are for the C++ kernels of a CPU, not for {self.describe()}; "
-            "leave it off"
+            "deterministic results are for the C++ kernels of a CPU and Triton's of a GPU, not for "
+            f"{self.describe()}; leave it off"
         )
 
     def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_NO_TRITON = (
+    "{} is not available: triton is not installed; `pip install 'branchline[gpu]'` does that"
+)
+
 # Before a capture: libraries make their workspaces and kernels are compiled, which no capture may.
 _WARM_UPS = 2
 
@@ -43,12 +47,22 @@ class CudaDevice(Accelerator):
             return super().kernels(backend, quantization, dtype)
         if importlib.util.find_spec("triton") is None:
             if backend == "triton":
-                raise ModelLoadError(
-                    "attention_backend 'triton' is not available: triton is not installed; "
-                    "`pip install 'branchline[gpu]'` does that"
-                )
+                raise ModelLoadError(_NO_TRITON.format("attention_backend 'triton'"))
             _log.warning("triton is not installed; torch serves, slower")
             return super().kernels("auto", quantization, dtype)
+        return self._triton(quantization, deterministic=False)
+
+    def deterministic_kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        if backend not in ("auto", "triton"):
+            raise ModelLoadError(
+                f"the deterministic mode is done by Triton's kernels, which attention_backend "
+                f"{backend!r} excludes; use 'auto'"
+            )
+        if importlib.util.find_spec("triton") is None:
+            raise ModelLoadError(_NO_TRITON.format("the deterministic mode"))
+        return self._triton(quantization, deterministic=True)
+
+    def _triton(self, quantization: str, *, deterministic: bool) -> Kernels:
         # Not at the top: a machine without a GPU may lack triton, and it takes time to import.
         from ..kernels.triton.attention import TritonAttention
         from ..kernels.triton.ops import TritonOps
@@ -57,7 +71,9 @@ class CudaDevice(Accelerator):
         processors = torch.cuda.get_device_properties(self.torch_device).multi_processor_count
 
         def attention(heads: int, kv_heads: int, head_dim: int) -> Attention[Any]:
-            return TritonAttention(machine_for(processors, heads, kv_heads, head_dim))
+            return TritonAttention(
+                machine_for(processors, heads, kv_heads, head_dim, deterministic=deterministic)
+            )
 
         # From Ada and Hopper on; AMD's older ones have another format.
         capability = torch.cuda.get_device_capability(self.torch_device)
@@ -67,7 +83,9 @@ class CudaDevice(Accelerator):
                 f"quantization 'fp8' is for GPUs with float8, which {self.describe()} has not; "
                 "give 'int8' or 'int4'"
             )
-        return Kernels("Triton", attention, TritonOps(quantization), has_float8)
+        name = "Triton, deterministic" if deterministic else "Triton"
+        ops = TritonOps(quantization, deterministic=deterministic)
+        return Kernels(name, attention, ops, has_float8)
 
     def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:
         if importlib.util.find_spec("triton") is None:

@@ -45,8 +45,8 @@ class EngineConfig:
         are rounded, too, as they come), "int4" (a scale per 32, 64 or 128 inputs), or on a GPU that
         has float8 "fp8" (a scale per 128 x 128 weights).
     deterministic: the same request gives the same tokens and log probabilities to the bit, whatever
-        runs beside it, is cached already or is computed in pieces; somewhat slower, on a CPU. What
-        is sampled needs a seed of the request's own.
+        runs beside it, is cached already or is computed in pieces; somewhat slower, with the C++
+        kernels of a CPU or Triton's of a GPU. What is sampled needs a seed of the request's own.
     context_length: longest sequence in tokens; None is the model's own.
     kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
         memory holds, and on a CPU at most 2 GiB.

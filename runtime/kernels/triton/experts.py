@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
 
 from ..base import Expert
-from .moe import add_expert_mlps
-from .packing import Quantized, Storage, quantize
+from .moe import Tile, add_expert_mlps
+from .packing import Quantized
 
 
 class TritonExperts:
-    """`ExpertsOp`: the experts' weights one behind the other. storage: None for as they are."""
+    """`ExpertsOp`: the experts' weights one behind the other.
 
-    def __init__(self, experts: Iterable[Expert], storage: Storage | None, group: int) -> None:
-        gate_ups, downs = [], []
-        for gate_up, down in experts:
-            gate_ups.append(_stored(gate_up, storage, group))
-            downs.append(_stored(down, storage, group))
-        self.gate_up, self.down = _stacked(gate_ups), _stacked(downs)
+    store: a weight as it is to be kept. tile: for all numbers of tokens, where it must not depend
+    on them.
+    """
+
+    def __init__(
+        self,
+        experts: Iterable[Expert],
+        store: Callable[[torch.Tensor], Quantized],
+        tile: Tile | None = None,
+    ) -> None:
+        stored = [(store(gate_up), store(down)) for gate_up, down in experts]
+        self.gate_up, self.down = map(_stacked, zip(*stored, strict=True))
+        self.tile = tile
 
     def add_to(
         self,
@@ -29,17 +36,11 @@ class TritonExperts:
         expert_ids: torch.Tensor,
         shares: torch.Tensor,
     ) -> torch.Tensor:
-        return add_expert_mlps(residual, x, self.gate_up, self.down, expert_ids, shares)
+        weights = (self.gate_up, self.down)
+        return add_expert_mlps(residual, x, *weights, expert_ids, shares, tile=self.tile)
 
 
-def _stored(weight: torch.Tensor, storage: Storage | None, group: int) -> Quantized:
-    if storage is not None:
-        return quantize(weight, storage, group)
-    outputs, inputs = weight.shape
-    return Quantized("plain", outputs, inputs, 0, weight, weight.new_empty(0, 0), 1)
-
-
-def _stacked(experts: list[Quantized]) -> Quantized:
+def _stacked(experts: Sequence[Quantized]) -> Quantized:
     """The same weight of all experts, [experts, ...] each."""
     codes = torch.stack([expert.codes for expert in experts])
     # Neighbouring outputs' scales of one group are read together.

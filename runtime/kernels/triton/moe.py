@@ -1,6 +1,6 @@
 """The MLPs of a mixture of experts (Mixtral, Qwen3-MoE) over tokens sorted by expert.
 
-Called by `experts.py`. Weights are as they are or as `quantized.py` reads them. Where each expert's
+Called by `experts.py`. Weights are as they are or rounded as a `Quantized`. Where each expert's
 tokens begin is computed on the device and the grid is as large as it can ever need to be, so
 nothing waits and a graph can hold it.
 """
@@ -16,7 +16,7 @@ import triton.language as tl
 
 from .activation import Activation, activate
 from .packing import STEP, Quantized
-from .quantized import add_step
+from .weight_tiles import add_step, scaled, scales_of
 
 _PLAIN_STEP: Final = 64  # inputs of weights as they are that are multiplied at once
 
@@ -73,8 +73,8 @@ def _gate_up(
         codes += expert * expert_codes
         gate_row = codes + n[:, None].to(tl.int64) * code_stride
         up_row = codes + (size + n)[:, None].to(tl.int64) * code_stride
-        of_gate = _scales_of(scales, expert * expert_scales, n, scale_stride, STORAGE, SCALE_ROWS)
-        of_up = _scales_of(
+        of_gate = scales_of(scales, expert * expert_scales, n, scale_stride, STORAGE, SCALE_ROWS)
+        of_up = scales_of(
             scales, expert * expert_scales, size + n, scale_stride, STORAGE, SCALE_ROWS
         )
         gate = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
@@ -88,8 +88,8 @@ def _gate_up(
                 up, x_row, valid[:, None], up_row, of_up, valid_n, group_stride, step, hidden,
                 STORAGE, STEP, GROUP,
             )  # fmt: skip
-        gate = _scaled(gate, of_gate, valid_n, STORAGE, GROUP)
-        up = _scaled(up, of_up, valid_n, STORAGE, GROUP)
+        gate = scaled(gate, of_gate, valid_n, STORAGE, GROUP)
+        up = scaled(up, of_up, valid_n, STORAGE, GROUP)
         product = activate(gate, KIND) * up
         here = out + place[:, None] * size + n[None, :]
         tl.store(here, product.to(out.dtype.element_ty), mask=valid[:, None] & valid_n[None, :])
@@ -132,35 +132,17 @@ def _down(
         valid_n = n < hidden
         h_row = h + place[:, None] * size
         code_row = codes + expert * expert_codes + n[:, None].to(tl.int64) * code_stride
-        of_down = _scales_of(scales, expert * expert_scales, n, scale_stride, STORAGE, SCALE_ROWS)
+        of_down = scales_of(scales, expert * expert_scales, n, scale_stride, STORAGE, SCALE_ROWS)
         total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
         for step in range(tl.cdiv(size, STEP)):
             total = add_step(
                 total, h_row, valid[:, None], code_row, of_down, valid_n, group_stride, step, size,
                 STORAGE, STEP, GROUP,
             )  # fmt: skip
-        total = _scaled(total, of_down, valid_n, STORAGE, GROUP)
+        total = scaled(total, of_down, valid_n, STORAGE, GROUP)
         total *= tl.load(shares + pair, mask=valid, other=0.0).to(tl.float32)[:, None]
         here = out + pair[:, None] * hidden + n[None, :]
         tl.store(here, total.to(out.dtype.element_ty), mask=valid[:, None] & valid_n[None, :])
-
-
-@triton.jit
-def _scales_of(scales, of_expert, n, scale_stride, STORAGE: tl.constexpr, SCALE_ROWS: tl.constexpr):
-    """Where the scales of an expert's outputs `n` are."""
-    if STORAGE == "plain":
-        return n
-    else:
-        return scales + of_expert + (n // SCALE_ROWS) * scale_stride
-
-
-@triton.jit
-def _scaled(total, of_output, valid_n, STORAGE: tl.constexpr, GROUP: tl.constexpr):
-    """A finished sum by its outputs' scale, where there is one for all inputs."""
-    if STORAGE != "plain" and GROUP == 0:
-        scale = tl.load(of_output, mask=valid_n, other=0.0)
-        total *= scale.to(tl.float32)[None, :]
-    return total
 
 
 @triton.jit
@@ -255,6 +237,10 @@ class Tile:
     columns: int = 64
     num_warps: int = 4
     num_stages: int = 3
+
+
+# Where a token's result must not depend on how many others there are.
+FIXED_TILE: Final = Tile(rows=64)
 
 
 def tile_for(pairs: int, experts: int) -> Tile:

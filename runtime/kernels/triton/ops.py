@@ -8,12 +8,13 @@ from typing import Final, Literal, cast, get_args
 
 import torch
 
-from ..base import Expert, LayerParts, LinearOp, WeightUse
+from ..base import Expert, LayerParts, WeightUse
 from ..cpu.packing import storage_of
 from .activation import silu_mul
 from .experts import TritonExperts
+from .moe import FIXED_TILE
 from .norm import rms_norm
-from .packing import Storage, quantize
+from .packing import Quantized, Storage, as_it_is, quantize
 from .quantized import QuantizedLinear
 
 Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128", "fp8"]
@@ -22,14 +23,17 @@ QUANTIZATIONS: Final = get_args(Quantization)
 
 class TritonOps:
     """`LayerOps` on a GPU. quantization: of the weights, while they are loaded; "fp8" needs a GPU
-    that has float8_e4m3fn (from Ada and Hopper on)."""
+    that has float8_e4m3fn (from Ada and Hopper on). deterministic: a row of a result is the same
+    bits whatever rows are beside it; products are then not torch's, which has other kernels for
+    other numbers of rows."""
 
-    def __init__(self, quantization: str = "none") -> None:
+    def __init__(self, quantization: str = "none", *, deterministic: bool = False) -> None:
         if quantization not in QUANTIZATIONS:
             raise ValueError(
                 f"quantization must be one of {', '.join(QUANTIZATIONS)}, not {quantization!r}"
             )
         self.quantization = cast(Quantization, quantization)
+        self.deterministic = deterministic
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         return rms_norm(x, weight, eps)
@@ -37,23 +41,24 @@ class TritonOps:
     def silu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
         return silu_mul(gate_up)
 
-    def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer") -> LinearOp | None:
+    def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer") -> QuantizedLinear | None:
         """None for weights that stay as they are: torch multiplies these by cuBLAS. The
         vocabulary's are never coarser than int8 and a router's are not rounded, as on the CPU."""
-        storage, group = self._storage(use)
-        return None if storage is None else QuantizedLinear(quantize(weight, storage, group))
+        stored = self._stored(weight, use)
+        if stored.storage == "plain" and not self.deterministic:
+            return None
+        return QuantizedLinear(stored, fixed=self.deterministic)
 
     def pack_experts(self, experts: Iterable[Expert]) -> TritonExperts:
-        return TritonExperts(experts, *self._storage("layer"))
+        return TritonExperts(experts, self._stored, FIXED_TILE if self.deterministic else None)
 
-    def _storage(self, use: WeightUse) -> tuple[Storage | None, int]:
-        """How such a weight is stored, None for as it is, and its group."""
+    def _stored(self, weight: torch.Tensor, use: WeightUse = "layer") -> Quantized:
         if self.quantization == "none" or use == "router":
-            return None, 0
+            return as_it_is(weight)
         if self.quantization == "fp8":
-            return ("fp8" if use == "layer" else "int8"), 0
+            return quantize(weight, "fp8" if use == "layer" else "int8")
         storage, group = storage_of(self.quantization, use)
-        return cast(Storage, storage), group
+        return quantize(weight, cast(Storage, storage), group)
 
     def stack(self, layers: Sequence[LayerParts]) -> None:
         """None: a captured step has nothing between its kernels that a call could save."""

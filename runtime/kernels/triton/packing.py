@@ -77,6 +77,12 @@ def quantize(weight: torch.Tensor, storage: Storage, group: int = 0) -> Quantize
     return Quantized(storage, outputs, inputs, group, torch.cat(codes), whole, rows_per_scale)
 
 
+def as_it_is(weight: torch.Tensor) -> Quantized:
+    """`weight: [outputs, inputs]` for the kernels of quantized ones."""
+    outputs, inputs = weight.shape
+    return Quantized("plain", outputs, inputs, 0, weight, weight.new_empty(0, 0), 1)
+
+
 def from_fp8(codes: torch.Tensor, scales: torch.Tensor) -> Quantized:
     """The weight of an fp8 checkpoint as it is. codes: float8_e4m3fn [outputs, inputs]; scales:
     float32, one for all or [ceil(outputs / 128), ceil(inputs / 128)], which weights are multiples

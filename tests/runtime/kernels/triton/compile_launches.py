@@ -23,7 +23,7 @@ from branchline.runtime.kernels.triton.activation import gelu_mul, silu_mul
 from branchline.runtime.kernels.triton.attention import TritonAttention
 from branchline.runtime.kernels.triton.norm import add_rms_norm, rms_norm
 from branchline.runtime.kernels.triton.ops import TritonOps
-from branchline.runtime.kernels.triton.packing import Storage, quantize
+from branchline.runtime.kernels.triton.packing import Storage, as_it_is, quantize
 from branchline.runtime.kernels.triton.quantized import QuantizedLinear
 from branchline.runtime.kernels.triton.rope import rope_store
 from branchline.runtime.kernels.triton.sampler import DeviceSampler
@@ -147,12 +147,18 @@ def quantized() -> None:
             linear(zeros(rows, 1024))
             linear.add_to(zeros(rows, 256), zeros(rows, 1024), zeros(256))
         linear.rows(zeros(2, dtype=torch.int64), torch.bfloat16)
+    for dtype in (torch.bfloat16, torch.float32):
+        fixed = QuantizedLinear(as_it_is(zeros(256, 1024, dtype=dtype)), fixed=True)
+        fixed(zeros(100, 1024, dtype=dtype))
+        fixed(zeros(100, 1024, dtype=dtype), dtype=torch.float32)
 
 
 def moe() -> None:
     weights = zeros(8, 512, 256), zeros(8, 256, 256)
-    for quantization in ("none", "int8", "fp8", "int4", "int4-128"):
-        experts = TritonOps(quantization).pack_experts(zip(*weights, strict=True))
+    for quantization in ("none", "int8", "fp8", "int4", "int4-128", "deterministic"):
+        fixed = quantization == "deterministic"
+        ops = TritonOps("none" if fixed else quantization, deterministic=fixed)
+        experts = ops.pack_experts(zip(*weights, strict=True))
         for tokens in (1, 4096):
             ids, shares = zeros(tokens, 2, dtype=torch.int64), zeros(tokens, 2, dtype=torch.float32)
             experts.add_to(zeros(tokens, 256), zeros(tokens, 256), ids, shares)

@@ -64,6 +64,28 @@ def test_a_gpu_that_has_no_float8_takes_none_for_keys_and_values(
     assert not gpu.kernels("auto", "none", torch.bfloat16).has_float8_kv
 
 
+def test_in_the_deterministic_mode_a_gpu_gets_triton_that_divides_in_one_way(
+    gpu: CudaDevice,
+) -> None:
+    kernels = gpu.deterministic_kernels("auto", "none", torch.bfloat16)
+    attention: Any = kernels.attention(32, 8, 128)
+    assert attention.machine.fixed_split
+    assert isinstance(kernels.ops, TritonOps)
+    assert kernels.ops.deterministic
+    assert kernels.description != gpu.kernels("auto", "none", torch.bfloat16).description
+
+
+def test_torch_is_not_deterministic_on_a_gpu(gpu: CudaDevice) -> None:
+    with pytest.raises(ModelLoadError, match="deterministic mode is done by Triton"):
+        gpu.deterministic_kernels("torch", "none", torch.bfloat16)
+
+
+@pytest.mark.usefixtures("no_triton")
+def test_nothing_is_deterministic_on_a_gpu_without_triton(gpu: CudaDevice) -> None:
+    with pytest.raises(ModelLoadError, match=r"branchline\[gpu\]"):
+        gpu.deterministic_kernels("auto", "none", torch.bfloat16)
+
+
 def test_torch_serves_a_gpu_when_asked_for(gpu: CudaDevice) -> None:
     attention = gpu.kernels("torch", "none", torch.bfloat16).attention(32, 8, 128)
     assert isinstance(attention, TorchAttention)
@@ -94,10 +116,17 @@ class InterpretedDevice(CpuDevice):
     """A CPU whose kernels are Triton's, in its interpreter."""
 
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
-        def attention(*heads: int) -> TritonAttention:
-            return TritonAttention(Machine(*heads, processors=8))
+        return self._triton(quantization, None)
 
-        return Kernels("Triton", attention, TritonOps(quantization), has_float8_kv=True)
+    def deterministic_kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
+        return self._triton(quantization, 64)
+
+    def _triton(self, quantization: str, split: int | None) -> Kernels:
+        def attention(*heads: int) -> TritonAttention:
+            return TritonAttention(Machine(*heads, processors=8, fixed_split=split))
+
+        ops = TritonOps(quantization, deterministic=split is not None)
+        return Kernels("Triton", attention, ops, has_float8_kv=True)
 
 
 SHAPE: dict[str, Any] = {
@@ -107,17 +136,18 @@ SHAPE: dict[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
+    "max_position_embeddings": 128,
 }
 
 
 @pytest.fixture(scope="module")
 def model_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    one_layer = {**SHAPE, "num_hidden_layers": 1}
     experts = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
     models = {
         "Llama": LlamaForCausalLM(LlamaConfig(**SHAPE)),
-        "Mixtral": MixtralForCausalLM(MixtralConfig(**SHAPE, num_local_experts=3)),
-        "Qwen3Moe": Qwen3MoeForCausalLM(Qwen3MoeConfig(**SHAPE, **experts)),
+        "Mixtral": MixtralForCausalLM(MixtralConfig(**one_layer, num_local_experts=3)),
+        "Qwen3Moe": Qwen3MoeForCausalLM(Qwen3MoeConfig(**one_layer, **experts)),
     }
     folders = {name: str(tmp_path_factory.mktemp(name)) for name in models}
     for name, model in models.items():
@@ -146,21 +176,46 @@ def test_a_model_gives_the_logits_that_it_gives_with_torch(
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("quantization", ["int8", "int4", "fp8"])
 def test_rounded_experts_still_point_where_the_model_does(
-    model_dirs: dict[str, str], quantization: str, device: torch.device
+    model_dirs: dict[str, str], device: torch.device
 ) -> None:
     if device.type != "cpu":
         pytest.skip("this device's tensors are the interpreter's")
     config = EngineConfig(model_dirs["Mixtral"], kv_slots=40, dtype="float32", device="cpu")
-    rounded = replace(config, quantization=quantization)  # type: ignore[arg-type]
-    for expected, ours in zip(
-        logits_of(ModelRunner(config, InterpretedDevice())),
-        logits_of(ModelRunner(rounded, InterpretedDevice())),
-        strict=True,
-    ):
-        similarity = torch.cosine_similarity(ours, expected, dim=-1)
-        assert 0.9 < similarity.median() < 1 - 1e-7
+    rounded = replace(config, quantization="int4")
+    step = step_of([np.arange(12)], [np.arange(12)])
+    expected = ModelRunner(config, InterpretedDevice()).forward(step)
+    ours = ModelRunner(rounded, InterpretedDevice()).forward(step)
+    similarity = torch.cosine_similarity(ours, expected, dim=-1)
+    assert 0.9 < similarity.median() < 1 - 1e-7
+
+
+def test_in_the_deterministic_mode_company_and_cuts_change_no_bit_of_a_model(
+    model_dirs: dict[str, str], device: torch.device
+) -> None:
+    """A sequence of 70 tokens alone and at once; and in pieces beside another, before one that has
+    its beginning."""
+    if device.type != "cpu":
+        pytest.skip("this device's tensors are the interpreter's")
+    config = EngineConfig(
+        model_dirs["Mixtral"],
+        kv_slots=200,
+        dtype="float32",
+        device="cpu",
+        quantization="int8",
+        deterministic=True,
+    )
+    runner = ModelRunner(config, InterpretedDevice())
+    tokens, slots = np.arange(70) * 7 % 50, np.arange(70)
+    expected = runner.forward(step_of([tokens], [slots]))
+    found = []
+    for begin, end in ((0, 66), (66, 69), (69, 70)):
+        beside = [tokens[:end], tokens[::-1][:3]]
+        step = step_of(beside, [slots[:end], np.arange(100, 103)], [end - begin, 3])
+        found.append(runner.forward(step)[: end - begin])
+    heir = step_of([tokens], [np.r_[:66, 130:134]], [4])
+    assert torch.equal(torch.cat(found), expected)
+    assert torch.equal(runner.forward(heir), expected[66:])
 
 
 def test_a_model_keeps_keys_and_values_in_float8(model_dir: str, device: torch.device) -> None:

@@ -9,7 +9,13 @@ import torch
 
 from branchline.runtime.kernels.cpu import packing as cpu_packing
 from branchline.runtime.kernels.triton.fp8 import round_rows
-from branchline.runtime.kernels.triton.packing import Quantized, Storage, from_fp8, quantize
+from branchline.runtime.kernels.triton.packing import (
+    Quantized,
+    Storage,
+    as_it_is,
+    from_fp8,
+    quantize,
+)
 from branchline.runtime.kernels.triton.quantized import MOST_ROWS, QuantizedLinear
 
 STORAGES: list[tuple[Storage, int]] = [
@@ -75,6 +81,38 @@ def test_a_residual_is_added_to_in_place(
     expected = residual.double().cpu() + x.double().cpu() @ weight_of(linear.weight).T
     assert linear.add_to(residual, x) is residual
     near(residual, expected, torch.float32)
+
+
+@pytest.mark.parametrize("storage", ["plain", "int8", "int4", "fp8"])
+@pytest.mark.parametrize("inputs", [200, 1030], ids=["whole", "in_parts"])
+def test_in_one_way_for_all_a_row_has_the_same_bits_in_any_company(
+    device: torch.device, storage: str, inputs: int
+) -> None:
+    weight, x = randn(40, inputs).to(device), randn(70, inputs, seed=1).to(device)
+    stored = (
+        as_it_is(weight)
+        if storage == "plain"
+        else quantize(weight, storage, 32 * (storage == "int4"))
+    )  # type: ignore[arg-type]
+    linear = QuantizedLinear(stored, fixed=True)
+    assert linear.parts == (1 if inputs == 200 else 2)
+    exact = weight.double().cpu() if storage == "plain" else weight_of(stored)
+    together = linear(x)
+    near(together, x.double().cpu() @ exact.T, torch.float32)
+    for rows in (slice(3, 4), slice(2, 9)):
+        assert torch.equal(linear(x[rows]), together[rows])
+    residual = torch.ones(70, 40, device=device)
+    assert torch.equal(
+        linear.add_to(residual.clone(), x)[5], linear.add_to(residual[:1], x[5:6])[0]
+    )
+
+
+def test_weights_as_they_are_give_their_rows_back(device: torch.device) -> None:
+    weight = randn(9, 20).to(device)
+    rows = QuantizedLinear(as_it_is(weight), fixed=True).rows(
+        torch.tensor([8, 0], device=device), torch.float32
+    )
+    assert torch.equal(rows, weight[[8, 0]])
 
 
 def test_many_rows_are_multiplied_by_the_same_weight(device: torch.device) -> None:
