@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections import Counter
@@ -100,3 +101,14 @@ def test_broken_constraints_harm_no_good_one_beside_them(start: Start) -> None:
     assert process.alive
     assert run(connection.info()).stats["front_engine_restarts"] == restarts
     connection.close()
+
+
+@pytest.mark.parametrize("index", range(1, len(GOOD)))
+def test_an_answer_against_its_constraint_would_be_seen(index: int) -> None:
+    """Planted: what another constraint allows."""
+    others = ["fox", "yes", "abc-12", '{"name": "fox", "n": 1}']
+    right = 0
+    for text in others:
+        with contextlib.suppress(ValueError, jsonschema.ValidationError):
+            right += holds(GOOD[index], text)
+    assert right == 1

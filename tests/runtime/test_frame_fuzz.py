@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from branchline.runtime.protocol import (
@@ -100,3 +101,19 @@ def test_a_mutated_frame_is_a_message_or_a_frame_error(number: int) -> None:
                 # What decodes can be sent on: it is within the types' bounds.
                 assert decoder.decode(encode(message)) == message  # type: ignore[arg-type]
     assert refused > number
+
+
+def test_a_decoder_that_lets_another_error_through_would_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted: only msgspec's own errors are caught, which lets a fifth of the frames through."""
+
+    def decode(self: Decoder[object], frame: bytes) -> object:
+        try:
+            return self._decoder.decode(frame)
+        except msgspec.MsgspecError as error:
+            raise FrameError(str(error)) from None
+
+    monkeypatch.setattr(Decoder, "decode", decode)
+    with pytest.raises((UnicodeDecodeError, RecursionError)):
+        test_a_mutated_frame_is_a_message_or_a_frame_error(2_000)

@@ -137,6 +137,23 @@ def test_a_prompt_that_ends_inside_a_character_shows_nothing_of_itself(
     assert not re.search("secret|do not|tell", shown)
 
 
+def test_half_characters_that_are_shown_would_be_seen(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: every piece is decoded by itself."""
+
+    def push(self: StreamDecoder, ids: list[int]) -> str:
+        return tokenizer.bytes_of(ids, self._skip).decode("utf-8", "replace")
+
+    monkeypatch.setattr(StreamDecoder, "push", push)
+    for test in (
+        test_pieces_make_the_whole_and_never_end_inside_a_character,
+        test_a_stop_string_that_is_cut_over_pieces_is_never_shown_in_part,
+    ):
+        with pytest.raises(AssertionError):
+            test(tokenizer, 400)
+
+
 @pytest.mark.parametrize("data", [b"\xff", b"\xf0", b"\xe9", b"\xc3", b"\xc0", b"\x80"])
 def test_bytes_that_are_no_text_are_not_held_until_the_end(
     tokenizer: Tokenizer, data: bytes

@@ -3,6 +3,7 @@ alone and in company, at once and in pieces, with the prefix cache on."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def model_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "num_attention_heads": 6,
         "num_key_value_heads": 2,
         "head_dim": 16,
-        "max_position_embeddings": 1024,
+        "max_position_embeddings": 4_608,
         "initializer_range": 0.15,
         "bos_token_id": None,
         "eos_token_id": 0,
@@ -216,6 +217,37 @@ def test_every_split_between_cached_and_computed_gives_the_same_bits(
         hits = core.stats()["hit_tokens"]
         assert run(core, [submit]) == expected
         assert core.stats()["hit_tokens"] - hits == num_cached
+
+
+PREFIXES = [1, 511, 512, 513, 2_047, 2_048, 2_049, 4_096, 4_097]
+
+
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.nightly), "bfloat16"])
+def test_fifty_trials_in_any_company_give_one_output(
+    model_dirs: dict[str, Path], dtype: str
+) -> None:
+    """R5: beginnings of one text of any length, in batches of any size, at any place in the cache,
+    in pieces of any size."""
+    rng = random.Random(5)
+    text = [rng.randrange(5, 255) for _ in range(max(PREFIXES))]
+    sampling = SamplingParams(max_new_tokens=8, temperature=0.0, ignore_eos=True)
+    cores = [
+        engine(model_dirs["llama"], dtype=dtype, kv_slots=9_000, chunk_tokens=size)
+        for size in (100, 1_000, 5_000)
+    ]
+    seen: dict[int, set[str]] = {length: set() for length in PREFIXES}
+    for trial in range(50):
+        core = rng.choice(cores)
+        if rng.random() < 0.3:
+            core.flush_cache()
+        lengths = PREFIXES if trial == 0 else rng.choices(PREFIXES, k=rng.randint(1, 16))
+        submits = [
+            Submit(sid, text[:length], sampling, None, LogprobParams(2))
+            for sid, length in enumerate(lengths)
+        ]
+        for sid, said in run(core, submits).items():
+            seen[lengths[sid]].add(repr(said))
+    assert [len(outputs) for outputs in seen.values()] == [1] * len(PREFIXES)
 
 
 def test_a_cache_saved_without_the_mode_is_another_ones(

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 from played_front import Asker, PlayedFront
 from starlette.routing import Route
+from starlette.types import Scope
 
 from branchline.runtime.server.http.app import build_router
+from branchline.runtime.server.http.gate import Gate
 from branchline.runtime.server.http.link import Link
 from branchline.runtime.server.http.metrics import Metrics
 from branchline.runtime.tokenizer import Tokenizer
@@ -172,3 +174,15 @@ def test_a_head_has_bounds(asker: Asker) -> None:
     assert status_of(asker, f"GET /health HTTP/1.1\nHost: localhost\n{many}") == 431
     long = "x" * 17_000
     assert status_of(asker, f"GET /health HTTP/1.1\nHost: localhost\nX: {long}") == 431
+
+
+def test_a_route_that_is_open_would_be_seen(locked: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: another open route than /health."""
+    namespace = Gate._namespace
+
+    def forgetful(self: Gate, scope: Scope) -> str:
+        return "" if scope["path"] == "/v1/models" else namespace(self, scope)
+
+    monkeypatch.setattr(Gate, "_namespace", forgetful)
+    with pytest.raises(AssertionError, match="/v1/models"):
+        test_no_route_but_health_opens_without_the_whole_key(locked, "")

@@ -7,7 +7,16 @@ from played_front import Asker, PlayedFront
 
 from branchline.runtime.protocol import EnginePing
 from branchline.runtime.server.flight import Limits
+from branchline.runtime.server.http import health as routes
+from branchline.runtime.server.http.link import Link
 from branchline.runtime.tokenizer import Tokenizer
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a loop that hangs takes too long, however busy the machine is."""
+    hangs = "hang" in request.node.name or "hung" in request.node.name
+    monkeypatch.setattr(routes, "_ANSWER_S", 0.5 if hangs else 60.0)
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
@@ -128,6 +137,18 @@ def test_the_truth_table_of_health(own_front: PlayedFront, state: str) -> None:
     told = metrics.body.decode().partition("\nbranchline_runtime_up ")[2].split()[0]
     found = (asker.get("/health").status, asker.get("/ready").status, metrics.status, float(told))
     assert found == (health, ready, 200, up)
+
+
+def test_a_process_that_is_well_while_its_loop_hangs_would_be_seen(
+    own_front: PlayedFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: the process answers, without a round trip through the loop."""
+
+    async def well(link: Link) -> None: ...
+
+    monkeypatch.setattr(routes, "check_ready", well)
+    with pytest.raises(AssertionError):
+        test_the_truth_table_of_health(own_front, "hung")
 
 
 def test_health_generate_runs_one_token(front: PlayedFront, asker: Asker) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,14 @@ def test_no_error_tells_of_the_server_s_inside_nor_repeats_a_prompt(
     assert asker.get("/ready").status == 200
 
 
+def test_an_error_that_tells_of_the_inside_would_be_seen(front: PlayedFront, asker: Asker) -> None:
+    """Planted: a text of the engine's that names a file, and one that repeats the prompt."""
+    for text in ("in /usr/lib/engine.py", f"{SECRET}?"):
+        front.fail = lambda submit, text=text: Failed(submit.sid, "invalid_request", text)
+        answer = asker.post("/v1/completions", prompt=SECRET, max_tokens=2)
+        assert LEAKS.search(answer.body) or SECRET.encode() in answer.body
+
+
 @pytest.fixture(scope="module")
 def connections() -> list[tuple[str, object]]:
     """Outgoing connections and name look-ups of this process, from now on; an audit hook stays."""
@@ -147,6 +156,18 @@ def test_no_url_is_ever_fetched(
         asker.post("/generate", text="x", sampling_params={"json_schema": json.dumps(schema)})
     mine = threading.current_thread().name
     assert [call for call in connections if call[0] != mine] == []
+
+
+def test_a_connection_of_the_server_would_be_seen(
+    connections: list[tuple[str, object]],
+) -> None:
+    """Planted: another thread connects, to a port at which nobody listens."""
+    connections.clear()
+    with socket.socket() as free, ThreadPoolExecutor(1) as threads:
+        free.bind(("127.0.0.1", 0))
+        threads.submit(lambda: socket.socket().connect_ex(free.getsockname())).result()
+    [(thread, _)] = connections
+    assert thread != threading.current_thread().name
 
 
 def test_a_request_level_chat_template_is_refused(asker: Asker) -> None:
@@ -193,6 +214,19 @@ def test_no_answer_reaches_another_s_request_whatever_clients_call_theirs(
         list(threads.map(ask, range(1_000)))
     assert len(seen) > 500
     assert len(set(seen)) == len(seen)
+
+
+def test_an_answer_to_another_s_request_would_be_seen(front: PlayedFront, asker: Asker) -> None:
+    """Planted: everybody is told what the one before should have been."""
+    said = ["0"]
+
+    def reply(submit: Submit) -> str:
+        said.append(re.findall(r"\d+", front.tokenizer.decode(submit.input_ids))[-1])
+        return said[-2]
+
+    front.reply = reply
+    with pytest.raises(AssertionError):
+        test_no_answer_reaches_another_s_request_whatever_clients_call_theirs(front, asker)
 
 
 def test_metrics_and_limits_are_about_the_same_structs() -> None:

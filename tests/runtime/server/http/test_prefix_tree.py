@@ -10,6 +10,7 @@ import pytest
 from hash_front import TokenAsker, serving
 from hash_runner import continuation, extend_hash
 
+from branchline.runtime.server.http import gate
 from branchline.runtime.server.http.quota import namespace_of
 from branchline.runtime.server.http.settings import digest
 from branchline.runtime.tokenizer import Tokenizer
@@ -79,6 +80,15 @@ def test_no_prompt_of_one_key_is_ever_found_by_another(
                 num_cached += known
         assert front.core.stats()["evicted_tokens"] == 0
     print(f"{2 * num_prompts} prompts of {num_keys} keys, {num_cached} tokens found, 0 of others")
+
+
+def test_a_cache_that_keys_share_would_be_seen(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: every key has the same namespace."""
+    monkeypatch.setattr(gate, "namespace_of", lambda digest: "one")
+    with pytest.raises(AssertionError):
+        test_no_prompt_of_one_key_is_ever_found_by_another(tokenizer, 2, 50)
 
 
 def test_a_flood_of_one_key_leaves_another_what_its_quota_holds(tokenizer: Tokenizer) -> None:
