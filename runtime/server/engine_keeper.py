@@ -133,7 +133,7 @@ class EngineKeeper:
         hang_s = self._hang_s or self._own_hang_s
         if hang_s is None or self._condemned:
             return
-        still_s = self._watch.look(now_s, moved, engine.queued_s, hang_s)
+        still_s = self._watch.look(now_s, moved, engine.threads, hang_s)
         if still_s is not None:
             self._condemned = True
             self._log.notice(f"the engine's loop stood still for {still_s:.1f} s and is killed")

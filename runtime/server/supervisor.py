@@ -20,6 +20,7 @@ import zmq
 from ..engine.config import EngineConfig
 from ..engine.heartbeat import Pulse
 from ..protocol import MAX_FRAME_BYTES, EngineCommand, EngineStop, encode
+from .watch import ThreadTimes
 
 _HIGH_WATER_MARK: Final = 1_000_000
 # Engines that may die within the window before the front gives up with them.
@@ -103,15 +104,20 @@ class EngineProcess:
         """None while it runs; negative for the signal that ended it."""
         return self._process.returncode if self._exited.is_set() else None
 
-    def queued_s(self) -> float:
-        """For how long one of its threads has waited for a core, all in all; of its threads the
-        one that waited most. 0 where the system does not tell."""
-        waited_ns = 0
-        with contextlib.suppress(OSError, ValueError, IndexError):
+    def threads(self) -> dict[int, ThreadTimes]:
+        """Its threads' times, by their numbers; none where the system does not tell."""
+        times: dict[int, ThreadTimes] = {}
+        with contextlib.suppress(OSError):
             for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
-                # On a core, waiting for one, number of turns: Documentation/scheduler/sched-stats.
-                waited_ns = max(waited_ns, int((thread / "schedstat").read_text().split()[1]))
-        return waited_ns / 1e9
+                with contextlib.suppress(OSError, ValueError, IndexError):  # it may have ended
+                    # On a core, waiting for one, number of turns:
+                    # Documentation/scheduler/sched-stats.
+                    ran_ns, queued_ns, _ = (thread / "schedstat").read_text().split()
+                    state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+                    times[int(thread.name)] = ThreadTimes(
+                        int(ran_ns) / 1e9, int(queued_ns) / 1e9, state == "R"
+                    )
+        return times
 
     def moved(self) -> bool:
         """Whether its loop has got somewhere since the last look."""
