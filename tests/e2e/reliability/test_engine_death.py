@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -86,7 +87,28 @@ def test_long_prompts_raise_no_false_alarm(start: Start) -> None:
     connection.close()
 
 
-@pytest.mark.timeout(1_700)
+@pytest.mark.timeout(7_200)
+def test_an_hour_of_nothing_but_long_prompts_raises_no_false_alarm(start: Start) -> None:
+    """R9: eight at a time, for an hour; tells every minute how far it came, and can be cut off."""
+    process = start()
+    connection = ZmqConnection(process.address)
+    begun_s, told = time.monotonic(), 0
+    for index in itertools.count():
+        prompts = [f"{index} {number} " + "the quick brown fox " * 700 for number in range(8)]
+        futures = [spawn(connection.complete(request(connection, p, 1))) for p in prompts]
+        assert all(future.result(600).outputs for future in futures)
+        minutes = int(time.monotonic() - begun_s) // 60
+        if minutes > told:
+            restarts = run(connection.info()).stats["front_engine_restarts"]
+            print(f"{minutes} minutes, {8 * (index + 1)} prompts, {restarts:.0f} restarts")
+            assert restarts == 0
+            told = minutes
+        if minutes >= 60:
+            break
+    connection.close()
+
+
+@pytest.mark.timeout(7_200)
 @pytest.mark.parametrize(("number", "kills"), [(300, 2), (10_000, 20)])
 def test_with_retries_no_request_is_lost_doubled_or_wrong(
     start: Start, number: int, kills: int
@@ -129,7 +151,7 @@ def test_with_retries_no_request_is_lost_doubled_or_wrong(
         # The front gives up on an engine that dies more than five times a minute.
         next_s = time.monotonic() + (13.0 if kills > 5 else 0.0)
         seconds_until(lambda next_s=next_s: time.monotonic() >= next_s, 60)
-    future.result(1_600)
+    future.result(7_000)
     assert set(answers.values()) == {1}
     assert len(answers) == number
     assert retries > 0
