@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..errors import RequestError
 from .charset import CharSet, utf8_sequences
 from .determinise import DEAD, MAX_STATES, Machine, Positions, alive_states, determinised
-from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, seq
+from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq, alt, seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,12 @@ def inlined(language: Language) -> Expr:
                 return Repeat(keep(item), low, high)
             case Ref(name):
                 return rule(name)
+            case Distinct():
+                raise RequestError(
+                    "grammar",
+                    "this grammar backend takes regular languages only, and items that all differ "
+                    '(`uniqueItems`) are none; use grammar_backend="auto"',
+                )
             case _:
                 return expr
 
@@ -152,7 +158,7 @@ def _bytes(expr: Expr) -> Expr:
                 return Alt(tuple(map(keep, items)))
             case Repeat(item, low, high):
                 return Repeat(keep(item), low, high)
-            case Ref():
-                raise AssertionError("rules were inlined")
+            case Ref() | Distinct():
+                raise AssertionError("rules were inlined, and they hold regular parts only")
 
     return keep(expr)

@@ -15,7 +15,7 @@ from ..errors import RequestError
 from ..tokenizer import Tokenizer
 from . import charset
 from .charset import CharSet
-from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, chars, seq
+from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq, alt, chars, seq
 from .json_text import ANY_VALUE_RULES
 
 _FIRST = 0x100000
@@ -109,6 +109,9 @@ class TextOnly:
                 return alt(self._keep(item, prefix) for item in items)
             case Repeat(item, low, high, counted_outside):
                 return Repeat(self._keep(item, prefix), low, high, counted_outside)
+            case Distinct(item, between, low, high):
+                parts = (self._keep(item, prefix), self._keep(between, prefix))
+                return Distinct(*parts, low, high)
             case Ref(name):
                 return Ref(_renamed(name, prefix))
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import RequestError
 from . import charset
 from .charset import CharSet
-from .expr import Alt, Chars, Expr, Lit, Ref, Repeat, Seq
+from .expr import Alt, Chars, Distinct, Expr, Lit, Ref, Repeat, Seq
 
 MAX_STATES = 12_000
 DEAD = -1
@@ -69,6 +69,8 @@ class Positions:
                 return self._repeat(item, low, high, start)
             case Ref(name):
                 raise RequestError("grammar", f"{name} refers to a rule: not a regular part")
+            case Distinct():
+                raise RequestError("grammar", "items that all differ are not a regular part")
 
     def _step(self, start: int, members: CharSet) -> int:
         end = self._state()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import RequestError
-from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
+from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq
 from .limits import GrammarLimits
 
 # Longest bounded repetition that is spelled out where the walker can count it instead.
@@ -53,6 +53,12 @@ class _Writer:
                 return self._names[name]
             case Repeat():
                 return self._repeat(expr)
+            case Distinct():
+                raise RequestError(
+                    "grammar",
+                    "items that all differ (`uniqueItems`) have no form in xgrammar's EBNF; leave "
+                    "out grammar_backend",
+                )
 
     def _group(self, expr: Expr) -> str:
         name = self._shared.get(id(expr))
@@ -134,6 +140,8 @@ def _repeated(roots: list[Expr]) -> set[int]:
                 pending += items
             case Repeat(item):
                 pending.append(item)
+            case Distinct(item, between):
+                pending += (item, between)
             case _:
                 pass
     return repeated

@@ -52,13 +52,23 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Distinct:
+    """From `low` (at least 1) to `high` items with `between` between them, no two spelled alike."""
+
+    item: Expr
+    between: Expr
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Ref:
     """The rule of that name."""
 
     name: str
 
 
-Expr = Lit | Chars | Seq | Alt | Repeat | Ref
+Expr = Lit | Chars | Seq | Alt | Repeat | Distinct | Ref
 
 EMPTY = Lit(b"")
 NEVER = Alt(())

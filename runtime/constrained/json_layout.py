@@ -15,7 +15,22 @@ from typing import NamedTuple
 
 from ..errors import RequestError
 from . import charset
-from .expr import EMPTY, NEVER, Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq, alt, lit, seq
+from .expr import (
+    EMPTY,
+    NEVER,
+    Alt,
+    Chars,
+    Distinct,
+    Expr,
+    Language,
+    Lit,
+    Ref,
+    Repeat,
+    Seq,
+    alt,
+    lit,
+    seq,
+)
 from .left_recursion import nullable_rules
 from .limits import GrammarLimits
 
@@ -148,6 +163,11 @@ class _Writer:
                 }
             case Repeat(item, low, high, counted_outside):
                 return self._repeat(expr, item, low, high, counted_outside, spot)
+            case Distinct(item, between, low, high):
+                after = spot._replace(opened=False)
+                # Spelled alike wherever they stand: the gap behind a bracket is no part of them.
+                parts = [self._lay(part, after).get(after, NEVER) for part in (item, between)]
+                return {after: self._behind(spot, Distinct(parts[0], parts[1], low, high))}
             case Ref(name):
                 return self._reference(name, spot)
 

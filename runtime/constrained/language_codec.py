@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
+from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq
 from .schema_report import Entry
 
 _Node = list[Any]
@@ -69,6 +69,9 @@ class _Writer:
                 return [kind, [self._places[id(item)] for item in items]]
             case Repeat(item, low, high, counted_outside):
                 return ["repeat", self._places[id(item)], low, high, counted_outside]
+            case Distinct(item, between, low, high):
+                places = [self._places[id(part)] for part in (item, between)]
+                return ["distinct", places, low, high]
             case Ref(name):
                 return ["ref", name]
 
@@ -76,6 +79,8 @@ class _Writer:
 def _parts(expr: Expr) -> tuple[Expr, ...]:
     if isinstance(expr, Seq | Alt):
         return expr.items
+    if isinstance(expr, Distinct):
+        return (expr.item, expr.between)
     return (expr.item,) if isinstance(expr, Repeat) else ()
 
 
@@ -91,4 +96,6 @@ def _made(node: _Node, made: list[Expr]) -> Expr:
         return Alt(tuple(made[place] for place in first))
     if kind == "repeat":
         return Repeat(made[first], *node[2:])
+    if kind == "distinct":
+        return Distinct(made[first[0]], made[first[1]], *node[2:])
     return Ref(first)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from ..errors import RequestError
-from .expr import NEVER, Alt, Expr, Lit, Ref, Repeat, Seq, alt, seq
+from .expr import NEVER, Alt, Distinct, Expr, Lit, Ref, Repeat, Seq, alt, seq
 
 
 def without_left_recursion(rules: dict[str, Expr]) -> dict[str, Expr]:
@@ -77,6 +77,8 @@ def _empty(expr: Expr, nullable: set[str]) -> bool:
             return any(_empty(item, nullable) for item in items)
         case Repeat(item, low, _):
             return low == 0 or _empty(item, nullable)
+        case Distinct(item, _, low, _):
+            return low == 1 and _empty(item, nullable)
         case Ref(name):
             return name in nullable
         case _:

@@ -79,7 +79,10 @@ class MachineMasks:
         return self._tables.num_bytes + int(self.library.bm_bytes(self.address))
 
     def handle(self) -> MachineHandle:
-        return MachineHandle(self, [], [self.library.bm_start(self.address)])
+        start = self.library.bm_start(self.address)
+        if start < 0:
+            raise _ambiguous()
+        return MachineHandle(self, [], [start])
 
     def prepare(self, handle: Handle, allowance: Allowance) -> bool:
         """Find the row of the handle's state, as far as the allowance lasts."""

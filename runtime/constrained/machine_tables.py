@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .nodes import Node
 
-_KINDS: Final = {"bytes": 0, "set": 1, "seq": 2, "alt": 3, "repeat": 4, "words": 5}
+_KINDS: Final = {"bytes": 0, "set": 1, "seq": 2, "alt": 3, "repeat": 4, "words": 5, "distinct": 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +124,8 @@ def _parts(
         return node.data, np.array(node.suffix_costs, dtype=np.int32), _NO_WORDS, (0, 0)
     if node.kind == "set":
         return b"", _NO_COSTS, _NO_WORDS, (node.data[0], node.data[-1])
+    if node.kind == "distinct":
+        assert node.high is not None
+        return node.data, np.array(node.suffix_costs, np.int32), _NO_WORDS, (node.low, node.high)
     high = -1 if node.high is None else node.high
     return b"", _NO_COSTS, _NO_WORDS, (node.low, high)

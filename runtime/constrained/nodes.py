@@ -17,8 +17,9 @@ import msgspec
 import numpy as np
 
 from .charset import CharSet, utf8_sequences
+from .distinct import cost_of_any
 from .ebnf import counted_by_walker
-from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
+from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq
 from .vocabulary import INFINITE, Vocabulary
 from .words import Words
 
@@ -36,11 +37,13 @@ class Node:
     )
 
     def __init__(self, kind: str) -> None:
-        self.kind = kind  # "bytes", "set", "seq", "alt", "repeat" or "words"
+        # "bytes", "set", "seq", "alt", "repeat", "words" or "distinct" (see distinct.py)
+        self.kind = kind
         self.cost = INFINITE
         self.items: tuple[Node, ...] = ()
         self.unread: Callable[[], tuple[Node, ...]] | None = None
-        self.data = b""  # "bytes": the text; "set": the members
+        # "bytes": the text; "set": the members; "distinct": the bytes that are tokens
+        self.data = b""
         self.suffix_costs: list[int] = []
         self.low = 0
         self.high: int | None = None
@@ -90,6 +93,13 @@ class NodeGraph:
             self._rules[name].items = (self._compile(body),)
         self.root = self._compile(language.root)
         self._settle_costs()
+        if crowds := [node for node in self._nodes if node.kind == "distinct" and node.low > 1]:
+            for node in crowds:
+                node.suffix_costs = [cost_of_any(node)]
+            for node in self._nodes:
+                if node.words is None:
+                    node.cost = INFINITE
+            self._settle_costs()
         self.most = self._most()
 
     @property
@@ -147,6 +157,12 @@ class NodeGraph:
                 node = self._node("repeat", self._compile(item))
                 node.low, node.high = low, high
                 node.counted = counted_by_walker(expr)
+            case Distinct(item, between, low, high):
+                node = self._node("distinct", self._compile(item), self._compile(between))
+                node.low, node.high = low, high
+                node.data = bytes(b for b in range(256) if self._vocabulary.has_byte(b))
+                # What each of the items that must still come may take.
+                node.suffix_costs = [0]
         self._compiled[id(expr)] = node
         return node
 
@@ -219,6 +235,10 @@ class NodeGraph:
             return sum(item.cost for item in node.items)
         if node.kind == "alt":
             return min((item.cost for item in node.items), default=INFINITE)
+        if node.kind == "distinct":
+            item, between = node.items
+            more = between.cost + max(node.suffix_costs[0], item.cost)
+            return item.cost + ((node.low - 1) * more if node.low > 1 else 0)
         return node.low * node.items[0].cost
 
     def _most(self) -> int:
@@ -253,6 +273,8 @@ class NodeGraph:
         if node.kind == "repeat" and alive:
             item = alive[0]
             return max(found[id(item)], item.cost) + max(node.low - 1, 0) * item.cost
+        if node.kind == "distinct":
+            return INFINITE  # it is not known before the items are
         return min(node.cost, INFINITE) if node.kind == "set" else 0
 
 

@@ -16,7 +16,7 @@ from ..errors import RequestError
 from .allowance import Allowance
 from .byte_dfa import inlined
 from .charset import CharSet
-from .expr import Alt, Chars, Expr, Language, Lit, Ref, Repeat, Seq
+from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq
 from .handle import BitMask, Handle
 from .vocabulary import Vocabulary
 
@@ -141,8 +141,8 @@ def _pattern(expr: Expr) -> str:
             return f"(?:{'|'.join(map(_pattern, items))})" if items else "[^\\s\\S]"
         case Repeat(item, low, high):
             return f"(?:{_pattern(item)}){{{low},{'' if high is None else high}}}"
-        case Ref():
-            raise AssertionError("rules were inlined")
+        case Ref() | Distinct():
+            raise AssertionError("rules were inlined, and they hold regular parts only")
 
 
 def _class(members: CharSet) -> str:

@@ -3,7 +3,7 @@ the engine before it writes EBNF."""
 
 from __future__ import annotations
 
-from .expr import EMPTY, NEVER, Alt, Expr, Language, Ref, Repeat, Seq, alt, seq
+from .expr import EMPTY, NEVER, Alt, Distinct, Expr, Language, Ref, Repeat, Seq, alt, seq
 from .nodes import NodeGraph
 
 
@@ -28,6 +28,10 @@ def prune(language: Language, graph: NodeGraph) -> Language:
                 return (
                     Repeat(keep(item), low, high, counted_outside) if graph.alive(item) else EMPTY
                 )
+            case Distinct(item, between, low, high):
+                # Where nothing may stand between there is one item.
+                between = keep(between)
+                return Distinct(keep(item), between, low, high if between is not NEVER else 1)
             case _:
                 return expr
 
@@ -55,6 +59,8 @@ def _references(root: Expr) -> list[str]:
                 pending += items
             case Repeat(item):
                 pending.append(item)
+            case Distinct(item, between):
+                pending += (item, between)
             case _:
                 pass
     return names

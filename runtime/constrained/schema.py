@@ -31,6 +31,7 @@ from .schema_facts import KINDS, Facts
 from .schema_numbers import number_expr
 from .schema_objects import object_expr
 from .schema_report import Report
+from .schema_single import NotSingleError, Single
 from .schema_strings import pattern_automaton, string_automaton, string_expr
 from .schema_values import Values
 
@@ -79,8 +80,11 @@ class SchemaBuilder:
         self.facts = Facts(Document(document), limits, self.report)
         self.values = Values(self)
         self.rules: dict[str, Expr] = dict(text.ANY_VALUE_RULES)
-        self._done: dict[Goal, Expr] = {}
-        self._open: dict[Goal, str | None] = {}
+        self.has_free_space = reading.layout.max_whitespace > 0
+        # While items are written that must all differ; what is found then is kept apart.
+        self.single: Single | None = None
+        self._done: dict[tuple[Goal, Single | None], Expr] = {}
+        self._open: dict[tuple[Goal, Single | None], str | None] = {}
         self._names = 0
         self._optional_pairs = 0
 
@@ -91,26 +95,44 @@ class SchemaBuilder:
 
     def value(self, goal: Goal) -> Expr:
         """The texts of the values that satisfy a goal."""
-        found = self._done.get(goal)
+        key = (goal, self.single)
+        found = self._done.get(key)
         if found is not None:
             return found
-        if goal in self._open:  # it contains itself
-            name = self._open[goal] = self._open[goal] or self.fresh("schema")
+        if key in self._open:  # it contains itself
+            name = self._open[key] = self._open[key] or self.fresh("schema")
             return Ref(name)
         self.facts.spend()
         if len(self._open) >= self.limits.max_depth:
             pointer = self.facts.document.places[min(goal)[0]].pointer
             refuse(pointer, f"the schema nests deeper than {self.limits.max_depth} schemas")
-        self._open[goal] = None
+        self._open[key] = None
         try:
             result = self._converted(goal)
         finally:
-            used = self._open.pop(goal)
+            used = self._open.pop(key)
         if used is not None:
             self.rules[used] = result
             result = Ref(used)
-        self._done[goal] = result
+        self._done[key] = result
         return result
+
+    def spelled_once(self, goal: Goal) -> tuple[Expr, bool] | None:
+        """The texts of the values that satisfy a goal, each value spelled in one way, and whether
+        some values were left out for that; None where it cannot be."""
+        outer, any_order = self.single, self.any_order
+        single = self.single = outer or Single()
+        self.any_order = False
+        single.narrowed = single.narrowed or any_order
+        try:
+            found = self.value(goal)
+        except NotSingleError:
+            if outer is not None:
+                raise
+            return None
+        finally:
+            self.single, self.any_order = outer, any_order
+        return (found, single.narrowed) if single.agrees else None
 
     def branches(self, goal: Goal, kind: str) -> list[Branch]:
         """The alternatives of a goal, in this reading."""
@@ -122,6 +144,13 @@ class SchemaBuilder:
     def _converted(self, goal: Goal) -> Expr:
         per_kind = {kind: self.branches(goal, kind) for kind in KINDS}
         free = [kind for kind in KINDS if any(map(_unbounded, per_kind[kind]))]
+        if self.single is not None:
+            return alt(
+                self.single.whole(kind, self.rules) or _WHOLE[kind]
+                if kind in free
+                else self._of_kind(kind, branches)
+                for kind, branches in per_kind.items()
+            )
         if len(free) == len(KINDS):
             return text.ANY_VALUE
         return alt(
@@ -138,6 +167,9 @@ class SchemaBuilder:
                 constants += listed
             elif kind != "null" or not branch.excluded:
                 options.append(_WRITERS[kind](self, branch))
+        if self.single is not None and kind in ("array", "object"):
+            self.single.choices(len(constants) + len(options))
+            self.single.constant(constants)
         try:
             return alt([*map(text.constant, constants), *options])
         except UnicodeEncodeError:

@@ -6,9 +6,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from . import json_text as text
-from .expr import EMPTY, NEVER, Expr, Ref, Repeat, alt, lit, optional, seq
+from .expr import EMPTY, NEVER, Alt, Distinct, Expr, Ref, Repeat, alt, lit, optional, seq
 from .schema_branch import Branch, Contained, Goal
 from .schema_check import refuse
+from .schema_single import NotSingleError
 
 if TYPE_CHECKING:
     from .schema import SchemaBuilder
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # Unique values come in any order up to this many, then in the order in which they are listed.
 _MAX_PERMUTED = 6
 _MAX_COUNTED = 4_000
+# Of items that must all differ there are at most so many: each is compared with all before it.
+_MAX_DISTINCT = 256
 
 
 def array_expr(builder: SchemaBuilder, branch: Branch) -> Expr:
@@ -32,18 +35,18 @@ def array_expr(builder: SchemaBuilder, branch: Branch) -> Expr:
     if high is not None and low > high:
         return NEVER
     if branch.unique is not None and (high is None or high > 1):
-        values = _listed(builder, rest) if not first and not branch.contained else None
-        # To the letter they may come in any order, which takes too many rules for more than a few;
-        # for generating one order is as good.
-        in_order = values is not None and len(values) > _MAX_PERMUTED
-        checked = in_order and builder.report.lenient and not builder.closed
-        if values is not None and not checked:
-            return _unique(builder, values, low, high)
+        if not first and not branch.contained:
+            values = _listed(builder, rest)
+            # For generating one order of many values is as good as any.
+            if values is not None and (builder.closed or len(values) <= _MAX_PERMUTED):
+                return _unique(builder, values, low, high)
+            distinct = _distinct(builder, rest, low, high)
+            if distinct is not None:
+                return distinct
         builder.report.superset(
             branch.unique,
-            f"`uniqueItems` takes {_MAX_PERMUTED} listed values in any order"
-            if checked
-            else "`uniqueItems` is enforced for items with at most 64 listed values (enum) only",
+            "`uniqueItems` is enforced where no two alternatives of the items spell one value in "
+            "two ways, and beside neither `prefixItems` nor `contains`",
         )
     if branch.contained:
         return _counted(builder, branch, first, rest, low, high)
@@ -212,6 +215,23 @@ def _unique(builder: SchemaBuilder, values: list[Any], low: int, high: int | Non
                     )
             builder.rules[f"{name} {left} {chosen}"] = alt(options)
     return seq(lit("["), Ref(f"{name} {len(values)} 0"), lit("]"))
+
+
+def _distinct(builder: SchemaBuilder, rest: Goal, low: int, high: int | None) -> Expr | None:
+    """Items of which no two are spelled alike; None where that does not mean that they differ."""
+    most = _MAX_DISTINCT if high is None else min(high, _MAX_DISTINCT)
+    if builder.has_free_space or low > most:
+        return None
+    if low > 1 and builder.single is not None:
+        raise NotSingleError  # what so many of them need is not known before they are compared
+    found = builder.spelled_once(rest)
+    # Where a finished value is checked, it may as well be any.
+    if found is None or (found[1] and builder.report.lenient and not builder.closed):
+        return None
+    if isinstance(found[0], Alt) and not found[0].items:
+        return NEVER if low else lit("[]")
+    filled = seq(lit("["), Distinct(found[0], lit(","), max(low, 1), most), lit("]"))
+    return filled if low else alt([lit("[]"), filled])
 
 
 def _permuted(builder: SchemaBuilder, values: list[Any], low: int, high: int) -> Expr:

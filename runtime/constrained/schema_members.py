@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import json_text as text
-from .expr import EMPTY, Expr, Ref, Repeat, alt, lit, optional, seq
+from .expr import EMPTY, Distinct, Expr, Ref, Repeat, alt, lit, optional, seq
 from .schema_branch import Branch
 from .schema_check import refuse
+from .schema_single import NotSingleError
 
 if TYPE_CHECKING:
     from .schema import SchemaBuilder
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # Objects with up to this many members may have them in any order, if asked for.
 _MAX_PERMUTED = 4
 _MAX_COUNTED = 4_000
+# Names that must differ are compared with all before them.
+_MAX_NAMES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,22 @@ class Member:
     required: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A member that is not declared: its name, in quotes, and its value."""
+
+    name: Expr
+    value: Expr
+
+
 def assembled(
     builder: SchemaBuilder,
     branch: Branch,
     members: list[Member],
-    extra: Expr | None,
+    others: list[Other],
     last: list[Expr],
 ) -> Expr:
+    extra = alt(seq(one.name, lit(":"), one.value) for one in others) if others else None
     certain = sum(member.required for member in members) + len(last)
     low = branch.least if branch.least > certain else 0
     high = branch.most
@@ -42,8 +54,12 @@ def assembled(
     optionals = len(members) - sum(member.required for member in members)
     builder.count_optional(optionals, branch)
     permuted = builder.any_order and 1 < len(members) <= _MAX_PERMUTED
+    if builder.single is not None and extra is not None and (low or high is not None):
+        raise NotSingleError
     if low == 0 and high is None and not last and not permuted:
         return _plain(builder, members, extra)
+    if 1 < low <= _MAX_NAMES and len(others) == 1 and not members and not last:
+        return _with_names_apart(others[0], low, high)
     if low > len(members) + 1 and extra is not None and not (not members and low == 1):
         builder.report.superset(
             branch.size_pointer,
@@ -52,12 +68,22 @@ def assembled(
     return _stepwise(builder, branch, members, extra, last, low, high, permuted)
 
 
+def _with_names_apart(other: Other, low: int, high: int | None) -> Expr:
+    """At least so many members, none of them declared: no name comes twice."""
+    most = _MAX_NAMES if high is None else min(high, _MAX_NAMES)
+    between = seq(lit(":"), other.value, lit(","))
+    names = Distinct(other.name, between, low, most)
+    return seq(lit("{"), names, lit(":"), other.value, lit("}"))
+
+
 def _plain(builder: SchemaBuilder, members: list[Member], extra: Expr | None) -> Expr:
+    # Where each value is spelled once, only one other member may stand behind the declared ones.
+    most = None if builder.single is None else 1
     if not members:
         if extra is None:
             return lit("{}")
-        return text.separated(extra, 0, None, opening="{", closing="}")
-    tail: Expr = EMPTY if extra is None else Repeat(seq(lit(","), extra), 0, None)
+        return text.separated(extra, 0, most, opening="{", closing="}")
+    tail: Expr = EMPTY if extra is None else Repeat(seq(lit(","), extra), 0, most)
     after = _behind_each(builder, members, tail)
     options: list[Expr] = []
     if extra is not None and builder.any_order:
@@ -67,7 +93,7 @@ def _plain(builder: SchemaBuilder, members: list[Member], extra: Expr | None) ->
         if member.required:
             return seq(lit("{"), alt(options), lit("}"))
     if extra is not None and not builder.any_order:
-        options.append(seq(extra, tail))
+        options.append(seq(extra, tail) if most is None else extra)
     return seq(lit("{"), alt([*options, EMPTY]), lit("}"))
 
 

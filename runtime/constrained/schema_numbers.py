@@ -13,6 +13,7 @@ from .charset import CharSet
 from .expr import NEVER, Expr, Lit, alt, chars
 from .numbers import Bound, decimals, integers
 from .schema_branch import Branch
+from .schema_single import NotSingleError
 
 if TYPE_CHECKING:
     from .schema import SchemaBuilder
@@ -26,6 +27,10 @@ def number_expr(builder: SchemaBuilder, branch: Branch) -> Expr:
     ranges = _ranges(branch)
     if branch.integer:
         return alt(_integers(builder, branch, *_whole_bounds(low, high)) for low, high in ranges)
+    if builder.single is not None:
+        if ranges == [(None, None)] and not (branch.fraction or branch.steps or branch.no_steps):
+            return builder.single.number()
+        raise NotSingleError  # 1.5 is 1.50
     if branch.fraction is None and not branch.steps and not branch.no_steps:
         if ranges == [(None, None)]:
             return text.NUMBER

@@ -17,7 +17,8 @@ from .automaton import Automaton
 from .expr import NEVER, Expr, alt, lit, seq
 from .schema_branch import Branch, Goal, Members, Present
 from .schema_check import refuse
-from .schema_members import Member, assembled
+from .schema_members import Member, Other, assembled
+from .schema_single import NotSingleError
 
 if TYPE_CHECKING:
     from .schema import SchemaBuilder
@@ -162,12 +163,14 @@ def _written(builder: SchemaBuilder, branch: Branch) -> Expr:
         members.append(Member(seq(_key(name), builder.value(goal)), required))
     taken = [*declared, *(name for name in branch.forbidden if name not in declared)]
     classes = _other_keys(builder, branch, taken)
-    others = [_other(builder, branch, keys, taken) for keys in classes]
-    extra = alt(one for one in others if one is not NEVER) if others else None
-    if extra is NEVER:
-        extra = None
+    found = (_other(builder, branch, keys, taken) for keys in classes)
+    others = [one for one in found if one is not None]
     last = [_last(builder, branch, classes, taken)] if branch.present else []
-    return assembled(builder, branch, members, extra, last)
+    if builder.single is not None:
+        if last:
+            raise NotSingleError
+        builder.single.members(named, bool(others))
+    return assembled(builder, branch, members, others, last)
 
 
 def _key(name: str) -> Expr:
@@ -221,12 +224,12 @@ def _closed(branch: Branch) -> bool:
     return bool(speaks or branch.required)
 
 
-def _other(builder: SchemaBuilder, branch: Branch, keys: Keys, taken: list[str]) -> Expr:
-    """`"name":value` for the names of a class."""
+def _other(builder: SchemaBuilder, branch: Branch, keys: Keys, taken: list[str]) -> Other | None:
+    """Members with the names of a class."""
     goal = member_goal(builder, branch, None, keys.matching)
     if builder.never(goal):
-        return NEVER
-    return seq(_key_expr(builder, keys, taken), lit(":"), builder.value(goal))
+        return None
+    return Other(_key_expr(builder, keys, taken), builder.value(goal))
 
 
 def _key_expr(builder: SchemaBuilder, keys: Keys, taken: list[str]) -> Expr:

@@ -81,9 +81,10 @@ def shaped(
 
     Raises RequestError("grammar") when nothing satisfies the language, this vocabulary cannot
     spell it, or the backend does not take it."""
-    language, graph = alive(language, vocabulary)
     if falls_back and has_machine:
+        graph = _nodes(language, vocabulary)
         return Shaped(graph, language.report, machine=machine_tables(graph.root))
+    language, graph = alive(language, vocabulary)
     if backend in ("native", "auto"):
         try:
             most = MAX_STATES if backend == "native" else _MAX_AUTO_STATES
@@ -102,6 +103,12 @@ def shaped(
 
 def alive(language: Language, vocabulary: Vocabulary) -> tuple[Language, NodeGraph]:
     """The language without what nothing can match, and its nodes."""
+    graph = _nodes(language, vocabulary)
+    pruned = prune(language, graph)
+    return Language(pruned.root, pruned.rules, language.report), graph
+
+
+def _nodes(language: Language, vocabulary: Vocabulary) -> NodeGraph:
     graph = NodeGraph(language, vocabulary)
     if graph.root.cost >= INFINITE:
         raise RequestError(
@@ -109,5 +116,4 @@ def alive(language: Language, vocabulary: Vocabulary) -> tuple[Language, NodeGra
             "nothing satisfies this constraint: its conditions contradict each other, or it "
             "refers to itself without end, or the model's tokens cannot spell it",
         )
-    pruned = prune(language, graph)
-    return Language(pruned.root, pruned.rules, language.report), graph
+    return graph

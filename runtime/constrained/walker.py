@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import RequestError
+from . import distinct
+from .distinct import Writing
 from .expr import Language
-from .nodes import Node, NodeGraph, StoredGraph, node_of_words
+from .nodes import Node, NodeGraph, node_of_words
 from .vocabulary import INFINITE, Vocabulary
 
 # Grammars that recurse or count have no end of states; beyond this many they are forgotten.
@@ -33,6 +36,8 @@ class Frame:
     cost: least tokens from here to the end. slack: least number of times that a repetition
     counted here may still repeat, among those on the stack.
     others: of a frame that stands for several, those (None: the end of the text).
+    writing: in a row of items that all differ, what is written of it; `low` and `high` are the
+    items that are left.
     """
 
     node: Node
@@ -42,9 +47,22 @@ class Frame:
     cost: int
     slack: int
     others: tuple[Frame | None, ...] = ()
+    writing: Writing | None = None
 
 
 _SEVERAL = Node("several")
+_LEAVES = ("set", "words", "distinct")
+
+
+class Graph(Protocol):
+    """What a walker walks on, as of `NodeGraph`."""
+
+    @property
+    def root(self) -> Node: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def num_bytes(self) -> int: ...
 
 
 class State:
@@ -67,20 +85,21 @@ class Walker:
         self._begin(NodeGraph(language, vocabulary))
 
     @classmethod
-    def over(cls, graph: NodeGraph | StoredGraph) -> Walker:
+    def over(cls, graph: Graph) -> Walker:
         """The walker of a language whose nodes are there."""
         walker = cls.__new__(cls)
         walker._begin(graph)
         return walker
 
-    def _begin(self, graph: NodeGraph | StoredGraph) -> None:
+    def _begin(self, graph: Graph) -> None:
         self._graph = graph
         self.most = graph.most
         """At any point of any text, at most this many tokens are needed to finish."""
-        self._frames: dict[tuple[int, int, int | None, int], Frame] = {}
+        self._frames: dict[tuple[int, int, int | None, int, Writing | None], Frame] = {}
+        self._beginnings: dict[int, State] = {}
         self._states: dict[tuple[frozenset[int], bool, int], State] = {}
         self._several: dict[frozenset[int], tuple[Frame | None, tuple[Frame | None, ...]]] = {}
-        self.start = self._close([self._frame(graph.root, None)])
+        self.start = self._close([self.entered(graph.root, None)])
 
     @property
     def num_bytes(self) -> int:
@@ -100,7 +119,9 @@ class Walker:
         arrived: list[Frame | None] = []
         for frame in state.frames:
             node = frame.node
-            if node.kind == "set":
+            if frame.writing is not None:
+                arrived += distinct.arrivals(self, frame, byte)
+            elif node.kind == "set":
                 if node.data[0] <= byte <= node.data[-1]:
                     arrived.append(frame.following)
             elif node.words is not None and node.high is not None:
@@ -110,11 +131,11 @@ class Walker:
                 if low < high:
                     rest = node_of_words(node.words, node.depth + 1, low, high)
                     position = 0 if rest.words is not None else node.depth + 1
-                    arrived.append(self._make(rest, position, None, frame.following))
+                    arrived.append(self.place(rest, position, None, frame.following))
             elif node.data[frame.low] == byte:
                 position = frame.low + 1
                 if position < len(node.data):
-                    arrived.append(self._make(node, position, None, frame.following))
+                    arrived.append(self.place(node, position, None, frame.following))
                 else:
                     arrived.append(frame.following)
         following = self._close(arrived) if arrived else None
@@ -146,30 +167,50 @@ class Walker:
             state = following
         return bytes(forced)
 
-    def _frame(self, node: Node, following: Frame | None) -> Frame:
-        if node.kind == "repeat":
-            return self._make(node, node.low, node.high, following)
-        return self._make(node, 0, None, following)
+    def beginning(self, node: Node) -> State:
+        """The state before a text of one node, which is all that is read."""
+        if id(node) not in self._beginnings:
+            self._beginnings[id(node)] = self._close([self.entered(node, None)])
+        return self._beginnings[id(node)]
 
-    def _make(self, node: Node, low: int, high: int | None, following: Frame | None) -> Frame:
-        key = (id(node), low, high, id(following))
+    def entered(self, node: Node, following: Frame | None) -> Frame:
+        """The frame of a node that comes next."""
+        if node.kind == "repeat":
+            return self.place(node, node.low, node.high, following)
+        if node.kind == "distinct":
+            return self.place(node, node.low, node.high, following, Writing())
+        return self.place(node, 0, None, following)
+
+    def place(
+        self,
+        node: Node,
+        low: int,
+        high: int | None,
+        following: Frame | None,
+        writing: Writing | None = None,
+    ) -> Frame:
+        """The frame of these parts, each made once."""
+        key = (id(node), low, high, id(following), writing)
         frame = self._frames.get(key)
         if frame is None:
             if node.kind == "bytes":
                 own = node.suffix_costs[low]
             elif node.kind == "repeat":
                 own = low * node.parts()[0].cost
+            elif writing is not None:
+                own = distinct.frame_cost(self, node, low, writing)
             else:
                 own = node.cost
             slack = _FREE if following is None else following.slack
             if node.counted and high is not None:
                 slack = min(slack, high)
             cost = own + (following.cost if following is not None else 0)
-            frame = Frame(node, low, high, following, min(cost, INFINITE), slack)
+            frame = Frame(node, low, high, following, min(cost, INFINITE), slack, (), writing)
             if len(self._frames) > _MAX_KEPT:
                 self._frames.clear()
                 self._several.clear()
                 self._states.clear()
+                self._beginnings.clear()
             self._frames[key] = frame
         return frame
 
@@ -195,7 +236,9 @@ class Walker:
             # In the middle of a token there may be no way to spell the rest of any word.
             if node.cost >= INFINITE and node.words is None:
                 continue
-            if node.kind in ("set", "words") or (node.kind == "bytes" and node.data):
+            if frame.writing is not None and frame.writing.item is None:
+                pending += distinct.openings(self, frame)
+            elif node.kind in _LEAVES or (node.kind == "bytes" and node.data):
                 leaves[id(frame)] = frame
                 if len(leaves) > _MAX_FRAMES:
                     raise RequestError(
@@ -207,18 +250,18 @@ class Walker:
                 pending.append(following)
             elif node.kind == "seq":
                 for item in reversed(node.parts()):
-                    following = self._frame(item, following)
+                    following = self.entered(item, following)
                 pending.append(following)
             elif node.kind == "alt":
-                pending += [self._frame(item, following) for item in node.parts()]
+                pending += [self.entered(item, following) for item in node.parts()]
             else:
                 slack = min(slack, frame.slack)
                 if frame.low == 0:
                     pending.append(following)
                 if frame.high is None or frame.high > 0:
                     high = None if frame.high is None else frame.high - 1
-                    again = self._make(node, max(frame.low - 1, 0), high, following)
-                    pending.append(self._frame(node.parts()[0], again))
+                    again = self.place(node, max(frame.low - 1, 0), high, following)
+                    pending.append(self.entered(node.parts()[0], again))
         frames = self._joined(leaves.values())
         key = (frozenset(map(id, frames)), accepting, slack)
         state = self._states.get(key)
@@ -230,17 +273,19 @@ class Walker:
     def _joined(self, frames: Iterable[Frame]) -> tuple[Frame, ...]:
         """Frames with those that differ only in what follows as one: of two ways to have come to a
         place the rest is read once, and the number of ways does not double with each of them."""
-        places: dict[tuple[int, int, int | None], list[Frame]] = {}
+        places: dict[tuple[int, int, int | None, Writing | None], list[Frame]] = {}
         for frame in frames:
-            places.setdefault((id(frame.node), frame.low, frame.high), []).append(frame)
+            key = (id(frame.node), frame.low, frame.high, frame.writing)
+            places.setdefault(key, []).append(frame)
         return tuple(
             alike[0]
             if len(alike) == 1
-            else self._make(
+            else self.place(
                 alike[0].node,
                 alike[0].low,
                 alike[0].high,
                 self._either([frame.following for frame in alike]),
+                alike[0].writing,
             )
             for alike in places.values()
         )
@@ -272,6 +317,9 @@ class Walker:
 def _only_byte(frame: Frame) -> int:
     """The byte that must come at a place; -1 where there are several."""
     node = frame.node
+    if frame.writing is not None and frame.writing.item is not None:
+        within = {_only_byte(one) for one in frame.writing.item.frames}
+        return within.pop() if len(within) == 1 else -1
     if node.kind == "bytes":
         return node.data[frame.low]
     if node.words is not None and node.high is not None:

@@ -70,6 +70,11 @@ class Words:
         ends = first < last and int(self.starts[first + 1] - self.starts[first]) == depth + 1
         return first + ends, last, ends
 
+    def has(self, depth: int, low: int, high: int, byte: int) -> bool:
+        """Whether one of them has a byte at `depth`."""
+        first, last, ends = self.after(depth, low, high, byte)
+        return ends or first < last
+
     def next_byte(self, depth: int, low: int, high: int) -> int:
         """The byte that all of them have at `depth`; -1 where they differ."""
         first = self.data[int(self.starts[low]) + depth]

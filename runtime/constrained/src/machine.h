@@ -8,37 +8,27 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "distinct.h"
 #include "index.h"
+#include "nodes.h"
 
 namespace branchline {
 
 constexpr int32_t kInfinite = 1 << 30;
 constexpr int32_t kDead = 0;       // the state that no text leads out of
 constexpr int32_t kAmbiguous = -1; // instead of a state: too many places at once
-constexpr int32_t kUnknown = -2;
+constexpr int32_t kNotYet = -2;
+constexpr int32_t kSeveral = -1; // instead of a node: `others_` follow
 constexpr int kVisits = 6;
 
-enum Kind : uint8_t { kBytes, kSet, kSeq, kAlt, kRepeat, kWords };
-
-// The nodes of one grammar, in arrays that their owner keeps alive (machine_tables.py).
-struct Nodes {
-    const uint8_t *kind;
-    const int32_t *cost;
-    const int32_t *low, *high;           // repeat: counts, high of -1 for none; set: first, last
-    const int64_t *item_start;           // [nodes + 1]
-    const int32_t *items;
-    const int64_t *data_start;           // [nodes + 1]: a text, or all of a node's words
-    const uint8_t *data;
-    const int64_t *cost_start;           // [nodes]
-    const int32_t *costs;                // from each byte of a text, and its end; word by word
-    const int64_t *word_start;           // [nodes]: where `words` has those of a node
-    const int64_t *words;                // where each begins in its node's data, and the last ends
-};
-
+// depth: of words, the place in them; of distinct items the number of a Writing; of kSeveral of the
+// list of frames that it stands for.
 struct Frame {
     int32_t node, following, low, high, depth, cost;
 };
@@ -47,6 +37,9 @@ struct State {
     int32_t first = 0, count = 0; // its frames in `places_`
     int32_t cost = kInfinite;
     bool accepting = false;
+    bool writes = false;          // within an item of a row of distinct ones,
+    bool compares = false;        // whose text it knows,
+    bool anew = false;            // or that began where items are not compared
     uint8_t visits = 0;           // steps out of it that were found one by one
     int32_t *row = nullptr;       // [256], once it was asked for
 };
@@ -69,6 +62,13 @@ class Machine {
         alone_.clear();
         steps_.clear();
         step_index_.clear();
+        others_.clear();
+        others_index_.clear();
+        texts_.clear();
+        sets_.clear();
+        writings_.clear();
+        beginnings_.clear();
+        plain_.clear();
         generation++;
         states_.emplace_back(); // kDead
         states_[kDead].row = new_row();
@@ -78,19 +78,17 @@ class Machine {
 
     // The state after one more byte. Where few bytes are tried, each is found by itself: the row of
     // a state takes thirty times as long, and 1 KiB.
-    int32_t step(int32_t state, uint8_t byte) {
+    int32_t step(int32_t state, uint8_t byte, bool may_expand = true) {
         if (states_[state].row) return states_[state].row[byte];
         const uint64_t wanted = uint64_t(uint32_t(state)) << 8 | byte, key = mixed(wanted, 2);
         int32_t known =
             step_index_.find(key, [&](int32_t number) { return steps_[number].first == wanted; });
         if (known != kNone) return steps_[known].second;
-        if (++states_[state].visits > kVisits) {
+        if (may_expand && !states_[state].compares && ++states_[state].visits > kVisits) {
             const int32_t *row = row_of(state);
             return row ? row[byte] : kAmbiguous;
         }
-        arrivals_.clear();
-        for (int32_t i = 0; i < states_[state].count; i++) leave(places_[states_[state].first + i]);
-        work += int64_t(arrivals_.size());
+        if (!find_arrivals(state, byte, byte)) return kAmbiguous;
         std::vector<int32_t> &arrived = arrived_[0];
         arrived.clear();
         for (const Arrival &a : arrivals_)
@@ -114,12 +112,22 @@ class Machine {
 
     int32_t cost(int32_t state) const { return states_[state].cost; }
     bool accepting(int32_t state) const { return states_[state].accepting; }
+    bool compares(int32_t state) const { return states_[state].compares; }
+    bool anew(int32_t state) const { return states_[state].anew; }
+
+    // A state that compares, with items that are not compared instead: the masks of both are alike
+    // but for few tokens.
+    int32_t plain(int32_t state);
+
+    // The bytes after which a text goes on like items that are there.
+    void ahead(int32_t state, std::vector<uint8_t> &found) const;
 
     int64_t num_bytes() const {
         return int64_t(frames_.size() * (sizeof(Frame) + 12) + rows_.size() * 1024 +
                        places_.size() * 4 + states_.size() * sizeof(State) +
                        steps_.size() * sizeof(steps_[0])) +
-               frame_index_.num_bytes() + state_index_.num_bytes() + step_index_.num_bytes();
+               frame_index_.num_bytes() + state_index_.num_bytes() + step_index_.num_bytes() +
+               texts_.num_bytes() + sets_.num_bytes() + writings_.num_bytes();
     }
 
     int32_t start = kDead;
@@ -136,6 +144,9 @@ class Machine {
             return made(node, nodes_.low[node], nodes_.high[node], 0, following);
         if (nodes_.kind[node] == kWords)
             return made(node, 0, nodes_.high[node], 0, following);
+        if (nodes_.kind[node] == kDistinct)
+            return made(node, nodes_.low[node], nodes_.high[node],
+                        writings_.of({kNothing, kNothing, kNone, false}), following);
         return made(node, 0, kNone, 0, following);
     }
 
@@ -154,6 +165,7 @@ class Machine {
         case kBytes: own = nodes_.costs[nodes_.cost_start[node] + low]; break;
         case kRepeat: own = int64_t(low) * nodes_.cost[nodes_.items[nodes_.item_start[node]]]; break;
         case kWords: own = least_cost(node, low, high, depth); break;
+        case kDistinct: own = cost_of_row(node, low, depth); break;
         default: own = nodes_.cost[node];
         }
         if (following != kNone) own += frames_[following].cost;
@@ -161,30 +173,15 @@ class Machine {
         int32_t cost = int32_t(std::min<int64_t>(own, kInfinite));
         frames_.push_back({node, following, low, high, depth, cost});
         seen_.push_back(0);
-        alone_.push_back(kUnknown);
+        alone_.push_back(kNotYet);
         frame_index_.insert(key, index);
         return index;
-    }
-
-    const int64_t *words(int32_t node) const { return nodes_.words + nodes_.word_start[node]; }
-
-    uint8_t word_byte(int32_t node, int32_t word, int32_t depth) const {
-        return nodes_.data[nodes_.data_start[node] + words(node)[word] + depth];
-    }
-
-    int32_t least_cost(int32_t node, int32_t low, int32_t high, int32_t depth) {
-        const int64_t *starts = words(node);
-        const int32_t *costs = nodes_.costs + nodes_.cost_start[node];
-        int32_t least = kInfinite;
-        for (int32_t w = low; w < high; w++) least = std::min(least, costs[starts[w] + w + depth]);
-        work += (high - low) / 16;
-        return least;
     }
 
     // The state of one place, which many bytes lead to.
     int32_t closed_alone(int32_t frame) {
         if (frame == kNone) return closed(&frame, 1);
-        if (alone_[frame] == kUnknown) {
+        if (alone_[frame] == kNotYet) {
             int32_t state = closed(&frame, 1);
             alone_[frame] = state;
         }
@@ -195,7 +192,7 @@ class Machine {
     int32_t closed(const int32_t *arrived, size_t count) {
         leaves_.clear();
         pending_.assign(arrived, arrived + count);
-        round_++;
+        const int64_t round = ++round_;
         bool accepting = false;
         while (!pending_.empty()) {
             int32_t index = pending_.back();
@@ -205,10 +202,15 @@ class Machine {
                 accepting = true;
                 continue;
             }
-            if (seen_[index] == round_) continue;
-            seen_[index] = round_;
+            if (seen_[index] == round) continue;
+            seen_[index] = round;
             const Frame frame = frames_[index];
             int32_t node = frame.node;
+            if (node == kSeveral) {
+                const std::vector<int32_t> &others = others_[size_t(frame.depth)];
+                pending_.insert(pending_.end(), others.begin(), others.end());
+                continue;
+            }
             Kind kind = Kind(nodes_.kind[node]);
             // In the middle of a token there may be no way to spell the rest of any word.
             if (nodes_.cost[node] >= kInfinite && kind != kWords) continue;
@@ -218,6 +220,12 @@ class Machine {
             case kBytes:
                 if (nodes_.data_start[node + 1] == nodes_.data_start[node]) {
                     pending_.push_back(frame.following);
+                    break;
+                }
+                [[fallthrough]];
+            case kDistinct:
+                if (kind == kDistinct && writings_[frame.depth].item == kNone) {
+                    if (!open(frame)) return kAmbiguous;
                     break;
                 }
                 [[fallthrough]];
@@ -247,26 +255,29 @@ class Machine {
             }
         }
         if (leaves_.empty() && !accepting) return kDead;
-        std::sort(leaves_.begin(), leaves_.end());
-        return state_of(accepting);
+        join(leaves_);
+        return state_of(leaves_, accepting);
     }
 
-    int32_t state_of(bool accepting) {
+    int32_t state_of(const std::vector<int32_t> &leaves, bool accepting) {
         uint64_t key = accepting;
-        for (int32_t leaf : leaves_) key = mixed(key, uint64_t(leaf));
+        for (int32_t leaf : leaves) key = mixed(key, uint64_t(leaf));
         int32_t known = state_index_.find(key, [&](int32_t number) {
             const State &s = states_[number];
-            return s.accepting == accepting && size_t(s.count) == leaves_.size() &&
-                   std::equal(leaves_.begin(), leaves_.end(), places_.begin() + s.first);
+            return s.accepting == accepting && size_t(s.count) == leaves.size() &&
+                   std::equal(leaves.begin(), leaves.end(), places_.begin() + s.first);
         });
         if (known != kNone) return known;
         State state;
         state.first = int32_t(places_.size());
-        state.count = int32_t(leaves_.size());
+        state.count = int32_t(leaves.size());
         state.accepting = accepting;
         state.cost = accepting ? 0 : kInfinite;
-        for (int32_t leaf : leaves_) state.cost = std::min(state.cost, frames_[leaf].cost);
-        places_.insert(places_.end(), leaves_.begin(), leaves_.end());
+        for (int32_t leaf : leaves) {
+            state.cost = std::min(state.cost, frames_[leaf].cost);
+            if (nodes_.kind[frames_[leaf].node] == kDistinct) note_writing(frames_[leaf], state);
+        }
+        places_.insert(places_.end(), leaves.begin(), leaves.end());
         int32_t index = int32_t(states_.size());
         states_.push_back(state);
         state_index_.insert(key, index);
@@ -278,10 +289,24 @@ class Machine {
         return rows_.back().get();
     }
 
-    // Where each byte leads from a leaf.
+    // Where the bytes lead from a state, those from `low` to `high` at least; false where a place
+    // is ambiguous.
+    bool find_arrivals(int32_t state, int32_t low, int32_t high) {
+        std::vector<Arrival> within;
+        if (states_[state].writes && !leave_items(state, low, high, within)) return false;
+        arrivals_.clear();
+        int32_t first = states_[state].first, count = states_[state].count;
+        for (int32_t i = 0; i < count; i++) leave(places_[first + i]);
+        arrivals_.insert(arrivals_.end(), within.begin(), within.end());
+        work += int64_t(arrivals_.size());
+        return true;
+    }
+
+    // Where each byte leads from a leaf; of those within items `leave_items` knows.
     void leave(int32_t leaf) {
         const Frame frame = frames_[leaf];
         int32_t node = frame.node;
+        if (nodes_.kind[node] == kDistinct) return;
         if (nodes_.kind[node] == kSet) {
             arrivals_.push_back({nodes_.low[node], nodes_.high[node], frame.following});
         } else if (nodes_.kind[node] == kBytes) {
@@ -296,29 +321,6 @@ class Machine {
         }
     }
 
-    // Words are sorted, so those that have a byte at a depth are a range.
-    void leave_words(const Frame &frame) {
-        const int64_t *starts = words(frame.node);
-        int32_t low = frame.low;
-        while (low < frame.high) {
-            uint8_t byte = word_byte(frame.node, low, frame.depth);
-            int32_t first = low, last = frame.high;
-            while (low < last) { // past those with this byte
-                int32_t middle = low + (last - low) / 2;
-                if (word_byte(frame.node, middle, frame.depth) <= byte) low = middle + 1;
-                else last = middle;
-            }
-            if (starts[first + 1] - starts[first] == frame.depth + 1) {
-                arrivals_.push_back({byte, byte, frame.following});
-                first++;
-            }
-            if (first < low) {
-                int32_t rest = made(frame.node, first, low, frame.depth + 1, frame.following);
-                arrivals_.push_back({byte, byte, rest});
-            }
-        }
-    }
-
     int32_t target_of(const std::vector<int32_t> &arrived) {
         if (arrived.empty()) return kDead;
         return arrived.size() == 1 ? closed_alone(arrived[0])
@@ -326,9 +328,7 @@ class Machine {
     }
 
     bool expand(int32_t state) {
-        arrivals_.clear();
-        int32_t first = states_[state].first, count = states_[state].count;
-        for (int32_t i = 0; i < count; i++) leave(places_[first + i]);
+        if (!find_arrivals(state, 0, 255)) return false;
         // Bytes between two cuts lead to the same place.
         bool cut[257] = {true};
         for (const Arrival &a : arrivals_) cut[a.low] = cut[a.high + 1] = true;
@@ -341,7 +341,6 @@ class Machine {
         for (const Arrival &a : arrivals_)
             for (int32_t s = segment_of[a.low]; s <= segment_of[a.high]; s++)
                 arrived_[s].push_back(a.frame);
-        work += int64_t(arrivals_.size());
         int32_t *row = new_row();
         for (int32_t s = 0; s < num_segments; s++) {
             int32_t target = target_of(arrived_[s]);
@@ -356,11 +355,42 @@ class Machine {
         return true;
     }
 
+    // Words: words.h.
+    const int64_t *words(int32_t node) const { return nodes_.words + nodes_.word_start[node]; }
+    uint8_t word_byte(int32_t node, int32_t word, int32_t depth) const;
+    int32_t least_cost(int32_t node, int32_t low, int32_t high, int32_t depth);
+    void leave_words(const Frame &frame);
+
+    // Ways that differ only in what follows as one: ways.h.
+    void join(std::vector<int32_t> &frames);
+    int32_t either(const std::vector<int32_t> &frames);
+
+    // Rows of items that all differ: distinct_rows.h.
+    template <typename Work> int32_t apart(Work work);
+    int32_t item_of(int32_t node) const { return nodes_.items[nodes_.item_start[node]]; }
+    int32_t between_of(int32_t node) const { return nodes_.items[nodes_.item_start[node] + 1]; }
+    int32_t beginning(int32_t node);
+    int64_t cost_of_row(int32_t node, int32_t low, int32_t writing);
+    int64_t completion(int32_t node, int32_t state, int32_t seen, int32_t text, bool thorough);
+    void ranges(int32_t state, std::vector<std::pair<int32_t, int32_t>> &found);
+    bool open(const Frame &row);
+    bool leave_items(int32_t state, int32_t low, int32_t high, std::vector<Arrival> &found);
+    void arrive(const Frame &row, int32_t after, int32_t low, int32_t high,
+                std::vector<Arrival> &found);
+    void note_writing(const Frame &row, State &state) const;
+    int32_t behind_unknown(int32_t leaf);
+
     const Nodes nodes_;
     const int32_t max_frames_;
     std::vector<Frame> frames_;
     Index frame_index_, state_index_, step_index_;
     std::vector<std::pair<uint64_t, int32_t>> steps_; // of states without a row
+    std::vector<std::vector<int32_t>> others_;        // of frames that stand for several
+    Index others_index_;
+    Texts texts_; // of items of rows of distinct ones
+    Sets sets_;
+    Writings writings_;
+    std::map<int32_t, int32_t> beginnings_, plain_;
     std::vector<int32_t> places_, leaves_, pending_;
     std::vector<State> states_;
     std::vector<std::unique_ptr<int32_t[]>> rows_;
@@ -372,3 +402,7 @@ class Machine {
 };
 
 } // namespace branchline
+
+#include "distinct_rows.h"
+#include "ways.h"
+#include "words.h"

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "beyond_ascii.h"
 #include "machine.h"
 #include "vocabulary.h"
 
@@ -15,42 +16,6 @@ constexpr size_t kMaxSuspects = 16384; // tokens that are walked one by one
 constexpr size_t kMaxJobs = 16;     // masks that were begun; whoever wanted the oldest is gone
 constexpr int32_t kNodesPerWork = 8; // steps along the trie that cost as much as a frame
 constexpr int32_t kNodesPerLook = 256;
-
-// The one state that every character beyond ASCII leads to; kDead where there is none.
-inline int32_t beyond_ascii(Machine &machine, int32_t state) {
-    static const uint8_t kSequences[8][8] = {
-        {0xC2, 0xDF, 0x80, 0xBF},
-        {0xE0, 0xE0, 0xA0, 0xBF, 0x80, 0xBF},
-        {0xE1, 0xEC, 0x80, 0xBF, 0x80, 0xBF},
-        {0xED, 0xED, 0x80, 0x9F, 0x80, 0xBF},
-        {0xEE, 0xEF, 0x80, 0xBF, 0x80, 0xBF},
-        {0xF0, 0xF0, 0x90, 0xBF, 0x80, 0xBF, 0x80, 0xBF},
-        {0xF1, 0xF3, 0x80, 0xBF, 0x80, 0xBF, 0x80, 0xBF},
-        {0xF4, 0xF4, 0x80, 0x8F, 0x80, 0xBF, 0x80, 0xBF},
-    };
-    int32_t found = kDead;
-    for (const auto &sequence : kSequences) {
-        std::vector<int32_t> here{state}, reached;
-        for (int i = 0; i < 8 && sequence[i]; i += 2) {
-            reached.clear();
-            for (int32_t one : here) {
-                const int32_t *row = machine.row_of(one);
-                if (!row) return kAmbiguous;
-                for (int byte = sequence[i]; byte <= sequence[i + 1]; byte++) {
-                    if (row[byte] == kDead) return kDead;
-                    if (reached.empty() || reached.back() != row[byte]) reached.push_back(row[byte]);
-                }
-            }
-            std::sort(reached.begin(), reached.end());
-            reached.erase(std::unique(reached.begin(), reached.end()), reached.end());
-            if (reached.size() > 8) return kDead;
-            here = reached;
-        }
-        if (here.size() != 1 || (found != kDead && here[0] != found)) return kDead;
-        found = here[0];
-    }
-    return found;
-}
 
 class Masks {
   public:
@@ -62,29 +27,21 @@ class Masks {
     int fill(const Vocabulary &vocabulary, int32_t state, int32_t budget, int64_t allowed,
              uint32_t *row, int32_t *most) {
         const int64_t limit = machine.work + allowed;
-        auto key = std::make_pair(state, budget);
-        auto found = jobs_.find(key);
-        if (found == jobs_.end()) {
-            if (jobs_.size() >= kMaxJobs) drop_oldest();
-            found = jobs_.emplace(key, Job{}).first;
-            if (!begin(vocabulary, state, budget, found->second)) {
-                jobs_.erase(found);
-                return kAmbiguous;
-            }
-            found->second.number = num_begun_++;
-        }
-        Job &job = found->second;
-        int done = go_on(vocabulary, budget, limit, job);
+        if (machine.compares(state))
+            return fill_comparing(vocabulary, state, budget, limit, row, most);
+        Job *job;
+        int done = find(vocabulary, state, budget, limit, job);
         if (done == 1) {
-            std::copy(job.row.begin(), job.row.end(), row);
-            *most = job.most;
+            std::copy(job->row.begin(), job->row.end(), row);
+            *most = job->most;
         }
-        if (done) jobs_.erase(found);
+        if (done) jobs_.erase({state, budget});
         return done;
     }
 
     void forget() {
         jobs_.clear();
+        plain_.clear();
         machine.forget();
     }
 
@@ -101,9 +58,105 @@ class Masks {
         std::vector<int32_t> path; // the state before each byte of the node looked at
         std::vector<Piece> pieces; // what is left to walk
         std::vector<int32_t> suspects; // and tokens one by one
+        std::vector<int32_t> crossing; // tokens that begin another of items that all differ
         int32_t most = 0;
         int64_t number = 0;
     };
+
+    int find(const Vocabulary &vocabulary, int32_t state, int32_t budget, int64_t limit, Job *&job) {
+        auto key = std::make_pair(state, budget);
+        auto found = jobs_.find(key);
+        if (found == jobs_.end()) {
+            if (jobs_.size() >= kMaxJobs) drop_oldest();
+            found = jobs_.emplace(key, Job{}).first;
+            if (!begin(vocabulary, state, budget, found->second)) {
+                jobs_.erase(found);
+                return kAmbiguous;
+            }
+            found->second.number = num_begun_++;
+        }
+        job = &found->second;
+        return go_on(vocabulary, budget, limit, *job);
+    }
+
+    // The mask where items are compared: that of the state in which they are not, but for the tokens
+    // that go on like an item that is there, or begin another one.
+    int fill_comparing(const Vocabulary &vocabulary, int32_t state, int32_t budget, int64_t limit,
+                       uint32_t *row, int32_t *most) {
+        const int32_t plain = machine.plain(state);
+        const auto key = std::make_pair(plain, budget);
+        if (!plain_.count(key)) {
+            Job *job;
+            int done = find(vocabulary, plain, budget, limit, job);
+            if (done == 1) {
+                if (plain_.size() >= kMaxJobs) plain_.clear();
+                plain_[key] = std::move(*job);
+            }
+            if (done) jobs_.erase(key);
+            if (done != 1) return done;
+        }
+        const Job &known = plain_[key];
+        std::copy(known.row.begin(), known.row.end(), row);
+        *most = known.most;
+        for (int32_t token : known.crossing)
+            if (!decide(vocabulary, token, state, budget, row, most)) return kAmbiguous;
+        return decide_ahead(vocabulary, state, plain, budget, row, most) ? 1 : kAmbiguous;
+    }
+
+    // One token, by its own walk.
+    bool decide(const Vocabulary &vocabulary, int32_t token, int32_t state, int32_t budget,
+                uint32_t *row, int32_t *most) {
+        int32_t end = machine.walk(state, vocabulary.bytes_of(token), vocabulary.size_of(token));
+        if (end == kAmbiguous) return false;
+        set(token, machine.cost(end), budget, row, most);
+        return true;
+    }
+
+    static void set(int32_t token, int32_t cost, int32_t budget, uint32_t *row, int32_t *most) {
+        if (cost < kInfinite) *most = std::max(*most, cost);
+        if (cost < kInfinite && cost <= budget) row[token / 32] |= 1u << (token % 32);
+        else row[token / 32] &= ~(1u << (token % 32));
+    }
+
+    // The tokens that go on like an item that is there.
+    bool decide_ahead(const Vocabulary &vocabulary, int32_t start, int32_t plain, int32_t budget,
+                      uint32_t *row, int32_t *most) {
+        struct Part {
+            int32_t from, end, state, plain;
+        };
+        const Trie &trie = vocabulary.tries[kNoShortcut];
+        std::vector<Part> parts{{0, int32_t(trie.nodes.size()) - 1, start, plain}};
+        std::vector<uint8_t> bytes;
+        while (!parts.empty()) {
+            const Part part = parts.back();
+            parts.pop_back();
+            bytes.clear();
+            machine.ahead(part.state, bytes);
+            bool wanted[256] = {};
+            for (uint8_t byte : bytes) wanted[byte] = true;
+            if (bytes.empty()) continue;
+            for (int32_t at = part.from; at < part.end; at = trie.nodes[size_t(at)].end) {
+                const Trie::Node &node = trie.nodes[size_t(at)];
+                if (!wanted[node.byte]) continue;
+                const int32_t next = machine.step(part.state, node.byte);
+                const int32_t other = machine.step(part.plain, node.byte);
+                if (next == kAmbiguous || other == kAmbiguous) return false;
+                const int32_t first = node.first_token;
+                const int32_t below = trie.nodes[size_t(at) + 1].first_token;
+                const int32_t last = trie.nodes[size_t(node.end)].first_token;
+                const bool alike = next > kDead && machine.plain(next) == other;
+                // Where more than the comparison differs, all of them are walked.
+                for (int32_t i = first; i < (alike ? below : last); i++) {
+                    const int32_t token = trie.tokens[size_t(i)];
+                    if (alike) set(token, machine.cost(next), budget, row, most);
+                    else if (next <= kDead) set(token, kInfinite, budget, row, most);
+                    else if (!decide(vocabulary, token, start, budget, row, most)) return false;
+                }
+                if (alike) parts.push_back({at + 1, node.end, next, other});
+            }
+        }
+        return true;
+    }
 
     bool begin(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job) {
         job.row.assign(size_t(vocabulary.num_words), 0);
@@ -117,6 +170,7 @@ class Masks {
             bool alike = true;
             for (int byte = 0x20; byte < 0x7F; byte++)
                 alike = alike && (!is_plain(byte) || row[byte] == next);
+            alike = alike && !machine.compares(next);
             if (!alike || next == kDead) {
                 ends = alike;
                 break;
@@ -158,7 +212,7 @@ class Masks {
         int most = 0;
         for (auto [one, count] : counts)
             if (count > most) target = one, most = count;
-        if (target == kDead) return 0;
+        if (target == kDead || machine.compares(target)) return 0;
         const int32_t *after = machine.row_of(target);
         if (!after) return kAmbiguous;
         int32_t beyond[2] = {beyond_ascii(machine, state), beyond_ascii(machine, target)};
@@ -188,6 +242,7 @@ class Masks {
         auto is_free = [&](int32_t target) {
             auto known = free_text.find(target);
             if (known != free_text.end()) return int(known->second);
+            if (machine.compares(target)) return 0;
             const int32_t *row = machine.row_of(target);
             if (!row) return -1;
             bool loops = true;
@@ -248,13 +303,17 @@ class Masks {
         }
         for (; !job.suspects.empty(); job.suspects.pop_back()) {
             if (machine.work > limit) return 0;
-            int32_t id = job.suspects.back();
-            const std::string &text = vocabulary.texts.at(id);
-            const auto *bytes = reinterpret_cast<const uint8_t *>(text.data());
-            int32_t end = machine.walk(job.path[0], bytes, int64_t(text.size()));
+            int32_t id = job.suspects.back(), end = job.path[0];
+            const uint8_t *bytes = vocabulary.bytes_of(id);
+            bool crosses = false;
+            for (int64_t i = 0; i < vocabulary.size_of(id) && end > kDead && !crosses; i++) {
+                end = machine.step(end, bytes[i]);
+                crosses = end > kDead && machine.anew(end);
+            }
             if (end == kAmbiguous) return kAmbiguous;
             machine.work++;
-            allow(id, machine.cost(end), budget, job);
+            if (crosses) job.crossing.push_back(id);
+            else allow(id, machine.cost(end), budget, job);
         }
         return 1;
     }
@@ -281,6 +340,13 @@ class Masks {
                 piece.from = node.end;
                 continue;
             }
+            if (machine.anew(next)) {
+                const int32_t last = trie.nodes[size_t(node.end)].first_token;
+                for (int32_t i = node.first_token; i < last; i++)
+                    job.crossing.push_back(trie.tokens[size_t(i)]);
+                piece.from = node.end;
+                continue;
+            }
             job.path[size_t(node.depth) + 1] = next;
             piece.from++;
             int32_t last = trie.nodes[size_t(piece.from)].first_token;
@@ -298,6 +364,7 @@ class Masks {
     }
 
     std::map<std::pair<int32_t, int32_t>, Job> jobs_;
+    std::map<std::pair<int32_t, int32_t>, Job> plain_; // masks of states that do not compare
     int64_t num_begun_ = 0;
 };
 

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "index.h"
@@ -63,7 +61,8 @@ class Vocabulary {
     // order: the ids of tokens that have bytes, in the order of these.
     Vocabulary(const uint8_t *data, const int64_t *starts, int64_t num_tokens, const int64_t *order,
                int64_t num_ordered, const uint8_t *plain, const uint8_t *text)
-        : num_words((num_tokens + 31) / 32) {
+        : num_words((num_tokens + 31) / 32), bytes_(data, data + starts[num_tokens]),
+          starts_(starts, starts + num_tokens + 1) {
         for (int kind = kPlainShortcut; kind <= kTextShortcut; kind++)
             for (int32_t n = 0; n <= kChain; n++) {
                 exactly[kind].emplace_back(n ? num_words : 0);
@@ -76,7 +75,6 @@ class Vocabulary {
             int32_t length = 0;
             for (int64_t k = 0; k < size; k++) length += (bytes[k] & 0xC0) != 0x80;
             if (text[id] && length <= kChain) {
-                texts[id] = std::string(reinterpret_cast<const char *>(bytes), size_t(size));
                 bool has[256] = {};
                 for (int64_t k = 0; k < size; k++) {
                     if (bytes[k] < 0x80 && !has[bytes[k]]) with_byte[bytes[k]].push_back(int32_t(id));
@@ -99,6 +97,11 @@ class Vocabulary {
         for (int kind = 0; kind < 3; kind++) tries[kind].finish(path[kind]);
     }
 
+    const uint8_t *bytes_of(int32_t token) const { return bytes_.data() + starts_[size_t(token)]; }
+    int64_t size_of(int32_t token) const {
+        return starts_[size_t(token) + 1] - starts_[size_t(token)];
+    }
+
     const int64_t num_words;
     Trie tries[3];                                  // by shortcut: tokens that are left to walk
     std::vector<std::vector<uint32_t>> exactly[3];  // tokens of so many characters, as bits
@@ -106,7 +109,10 @@ class Vocabulary {
     uint64_t lengths[3] = {0, 0, 0};                // which numbers of characters there are
     std::vector<int32_t> text_of_first[256];        // tokens of text, by their first byte
     std::vector<int32_t> with_byte[128];            // by a byte somewhere in them
-    std::unordered_map<int64_t, std::string> texts; // their bytes
+
+  private:
+    const std::vector<uint8_t> bytes_; // of all tokens behind each other
+    const std::vector<int64_t> starts_;
 };
 
 } // namespace branchline

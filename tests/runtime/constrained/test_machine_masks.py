@@ -104,17 +104,34 @@ def test_an_end_is_taken_once_and_taken_back(compiler, takes_its_end_once):
     takes_its_end_once(pair(compiler, Choices(["a", "ab"]))[0].matcher())
 
 
-def test_what_can_be_read_in_too_many_ways_ends_its_request_alone(monkeypatch):
-    monkeypatch.setattr("branchline.runtime.constrained.machine_masks._MAX_FRAMES", 200)
+def masks_over_bytes(grammar: str) -> MachineMasks:
     vocabulary = Vocabulary([bytes([byte]) for byte in range(256)])
-    language = build_language(Ebnf('root ::= "a" root "b" | "a" root "c" | "x"'), GrammarLimits())
+    language = build_language(Ebnf(grammar), GrammarLimits())
     tables = machine_tables(alive(language, vocabulary)[1].root)
     machine = MachineVocabulary(machine_library(), vocabulary)
-    masks = MachineMasks(machine, tables, (), Rows(1_000))
+    return MachineMasks(machine, tables, (), Rows(1_000))
+
+
+def test_what_can_be_read_in_too_many_ways_ends_its_request_alone(monkeypatch):
+    """Of each "a" there are three hundred readings, and no two go on alike."""
+    monkeypatch.setattr("branchline.runtime.constrained.machine_masks._MAX_FRAMES", 200)
+    ways = " | ".join(f'"a" [{chr(0x100 + way)}a]' for way in range(300))
+    masks = masks_over_bytes(f'root ::= "x" | "a" ({ways})')
     start = masks.handle().state
     with pytest.raises(RequestError, match="less ambiguous"):
-        masks.walk(start, b"a" * 40)
+        masks.walk(start, b"a")
     assert masks.handle().accept_token(ord("x"))
+
+
+def test_ways_that_go_on_alike_are_read_once(monkeypatch):
+    """Two ways for each "a", a trillion together; as the walker, whose states are as many."""
+    monkeypatch.setattr("branchline.runtime.constrained.machine_masks._MAX_FRAMES", 200)
+    masks = masks_over_bytes('root ::= "a" root "b" | "a" root "c" | "x"')
+    state = masks.walk(masks.handle().state, b"a" * 40 + b"x" + b"bc" * 19)
+    assert state > 0
+    assert not masks.library.bm_accepting(masks.address, state)
+    assert masks.library.bm_accepting(masks.address, masks.walk(state, b"cb"))
+    assert masks.walk(state, b"cbb") == 0
 
 
 def test_no_token_that_leaves_a_text_unspellable_is_allowed():

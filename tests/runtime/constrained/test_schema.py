@@ -149,7 +149,7 @@ def test_an_object_that_declares_properties_has_no_others_by_default(compiler, a
 
 
 REFUSED = {
-    "#/uniqueItems": {"type": "array", "uniqueItems": True, "items": {"type": "integer"}},
+    "#/uniqueItems": {"type": "array", "uniqueItems": True, "contains": {"type": "integer"}},
     "#/multipleOf": {"type": "number", "multipleOf": 0.01},
     "#/properties/a~1b/pattern": {"properties": {"a/b": {"pattern": "a(?<=b)c"}}},
     "#/pattern": {"type": "string", "pattern": "(a)\\1"},
@@ -163,7 +163,11 @@ REFUSED = {
     "#/required": {"required": [1]},
     "#/$defs/a": {"$defs": {"a": 1.5}, "oneOf": [{"$ref": "#/$defs/a"}, {"type": "string"}]},
     "#/oneOf/0/properties": {"oneOf": [{"properties": None}, {"properties": {}}], "type": "object"},
-    "#/minProperties": {"type": "object", "minProperties": 3},
+    "#/minProperties": {
+        "properties": {"a": {}},
+        "additionalProperties": True,
+        "minProperties": 3,
+    },
 }
 
 

@@ -169,8 +169,14 @@ def test_many_properties_come_in_their_order_with_others_between():
 @pytest.mark.parametrize(
     ("schema", "pointer"),
     [
-        ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, "#/uniqueItems"),
-        ({"type": "object", "minProperties": 3}, "#/minProperties"),
+        (
+            {"type": "array", "prefixItems": [{"type": "string"}], "uniqueItems": True},
+            "#/uniqueItems",
+        ),
+        (
+            {"properties": {"a": {}}, "additionalProperties": True, "minProperties": 3},
+            "#/minProperties",
+        ),
         ({"type": "string", "pattern": r"(a)\1"}, "#/pattern"),
     ],
 )
