@@ -85,7 +85,9 @@ def write_tokenizer(target: Path, vocab_size: int) -> None:
     shutil.copy(embedded / "tokenizer_config.json", target)
     tokenizer = json.loads((embedded / "tokenizer.json").read_text())
     vocab = tokenizer["model"]["vocab"]
-    used = {*vocab.values(), *(token["id"] for token in tokenizer["added_tokens"])}
+    # With numbers left out, the library would give the added tokens others.
+    vocab.update({token["content"]: token["id"] for token in tokenizer["added_tokens"]})
+    used = set(vocab.values())
     for token_id in range(vocab_size):
         if token_id not in used:
             vocab[f"<|pad_{token_id}|>"] = token_id

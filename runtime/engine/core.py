@@ -72,8 +72,9 @@ class EngineCore:
         *,
         strict: bool = False,
     ) -> None:
-        self.runner = runner if runner is not None else loading.load_runner(config)
+        # First: what reading it needs for a moment is not to come on top of the weights.
         self.tokenizer = tokenizer if tokenizer is not None else loading.load_tokenizer(config)
+        self.runner = runner if runner is not None else loading.load_runner(config)
         self.config = config
         self.strict = strict
         vocab_size = min(self.runner.vocab_size, self.tokenizer.vocab_size)

@@ -31,8 +31,11 @@ _MAX_LOGPROB_BYTES: Final = 128 * 1024**2
 
 
 def load_runner(config: EngineConfig) -> Runner:
+    from ..memory.pages import forget_code
     from .runner import ModelRunner
 
+    # Now that everything is imported, before the weights take its place.
+    forget_code()
     return ModelRunner(config)
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 
-from ..kernels.base import LayerOps, LinearOp, WeightUse
+from ..kernels.base import LayerOps, LinearOp
 from .config import RopeConfig
 from .loader import Weights
+
+EMBEDDING: Final = "model.embed_tokens.weight"
 
 
 class Linear:
@@ -25,8 +28,7 @@ class Linear:
     def __init__(
         self, weights: Weights, names: Sequence[str], outs: Sequence[int], inp: int, bias: bool
     ) -> None:
-        weight = weights.take_rows([f"{n}.weight" for n in names], [(o, inp) for o in outs])
-        self.weight = packed_or_plain(weight, weights.ops)
+        self.weight = weights.pack_rows([f"{n}.weight" for n in names], [(o, inp) for o in outs])
         self.bias: torch.Tensor | None = None
         if bias:
             self.bias = weights.take_rows([f"{n}.bias" for n in names], [(o,) for o in outs])
@@ -58,15 +60,15 @@ class Vocabulary:
 
     def __init__(self, weights: Weights, vocab_size: int, hidden: int, tied: bool) -> None:
         shape = (vocab_size, hidden)
-        embedding = weights.take("model.embed_tokens.weight", shape)
-        self.dtype = embedding.dtype
-        self.embedding: torch.Tensor | LinearOp = embedding
+        self.dtype = weights.dtype
+        self.embedding: torch.Tensor | LinearOp
         if tied:
             weights.discard("lm_head.weight")
-            self.head = self.embedding = packed_or_plain(embedding, weights.ops, "vocabulary")
+            self.embedding = weights.pack_rows([EMBEDDING], [shape], "vocabulary")
+            self.head = self.embedding
         else:
-            head = weights.take("lm_head.weight", shape)
-            self.head = packed_or_plain(head, weights.ops, "vocabulary")
+            self.embedding = weights.take(EMBEDDING, shape)
+            self.head = weights.pack_rows(["lm_head.weight"], [shape], "vocabulary")
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden]"""
@@ -79,14 +81,6 @@ class Vocabulary:
         if isinstance(self.head, torch.Tensor):
             return F.linear(x, self.head)
         return self.head(x, None, torch.float32)
-
-
-def packed_or_plain(
-    weight: torch.Tensor, ops: LayerOps | None, use: WeightUse = "layer"
-) -> torch.Tensor | LinearOp:
-    """`weight: [out, in]` in the order of the fused operators where these want it: one copy."""
-    packed = None if ops is None else ops.pack_linear(weight, use)
-    return weight if packed is None else packed
 
 
 class RMSNorm:

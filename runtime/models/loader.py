@@ -6,8 +6,8 @@ formats (.bin, .pt, .pth, .ckpt) can run code and are refused.
 
 from __future__ import annotations
 
-import ctypes
 import json
+import math
 import mmap
 import sys
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..kernels.base import LayerOps
-from ..memory.pages import trim_heap
+from ..kernels.base import LayerOps, LinearOp, WeightUse
+from ..memory.pages import give_back, trim_heap
 from .errors import ModelLoadError
 
 _PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt")
@@ -27,6 +27,7 @@ _FLOAT_TYPES: Final = ("F32", "F16", "BF16")
 _SINGLE: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
 _TRIM_EVERY: Final = 32 * 2**20  # bytes of tensors
+_MOST_STAGED: Final = 64 * 2**20  # values: more than a layer's largest weight, not a vocabulary
 
 
 class Weights:
@@ -45,11 +46,12 @@ class Weights:
     ) -> None:
         self.ops = ops
         self._model_dir = model_dir
-        self._dtype = dtype
+        self.dtype = dtype
         self._device = device
         self._files = ExitStack()
         self._shards: dict[str, Any] = {}
         self._taken = 0  # bytes since the heap was trimmed
+        self._staging = torch.empty(0, dtype=dtype)
         try:
             for path in weight_files(model_dir):
                 self._open(path)
@@ -62,6 +64,7 @@ class Weights:
 
     def __exit__(self, *exc_info: object) -> None:
         self._files.close()
+        self._staging = self._staging.new_empty(0)
         trim_heap()
 
     def _open(self, path: Path) -> None:
@@ -83,6 +86,58 @@ class Weights:
         """Tensor `name`, which must have `shape`, as a copy in the dtype and on the device asked
         for. A copy, because a mapped file that someone truncates later would end the process; the
         pages that it was read from are given back at once, so that weights are held once."""
+        return self.take_rows([name], [shape])
+
+    def take_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Several tensors stacked along their first dimension, for a fused linear layer."""
+        parts = self._parts(names, shapes)
+        copy = torch.empty(_stacked(shapes), dtype=self.dtype, device=self._device)
+        _put_rows(parts, copy)
+        return copy
+
+    def pack_rows(
+        self, names: Sequence[str], shapes: Sequence[Sequence[int]], use: WeightUse = "layer"
+    ) -> torch.Tensor | LinearOp:
+        """`take_rows` of a weight [out, in], in the order of the fused operators where these want
+        it: one copy."""
+        if self.ops is None or self._device.type != "cpu":
+            return packed_or_plain(self.take_rows(names, shapes), self.ops, use)
+        # Packing copies. It reads the file itself, or what was put together where the weight before
+        # this one was: memory that is new costs more than copying.
+        parts = self._parts(names, shapes)
+        weight = parts[0]
+        if len(parts) > 1 or weight.dtype is not self.dtype:
+            weight = self._room(_stacked(shapes))
+            _put_rows(parts, weight)
+        packed = self.ops.pack_linear(weight, use)
+        whole = weight.clone() if packed is None else packed
+        if weight is parts[0]:
+            _give_back(weight)
+        return whole
+
+    def _room(self, shape: Sequence[int]) -> torch.Tensor:
+        """Room for a weight until the next one's."""
+        size = math.prod(shape)
+        if size > _MOST_STAGED:
+            return torch.empty(*shape, dtype=self.dtype)
+        if self._staging.numel() < size:
+            self._staging = torch.empty(size, dtype=self.dtype)
+        return self._staging[:size].view(*shape)
+
+    def _parts(
+        self, names: Sequence[str], shapes: Sequence[Sequence[int]]
+    ) -> Sequence[torch.Tensor]:
+        """Tensors as they lie in their file."""
+        parts = [self._mapped(name, shape) for name, shape in zip(names, shapes, strict=True)]
+        self._taken += sum(part.nbytes for part in parts)
+        if self._taken > _TRIM_EVERY:
+            # What was packed since left its copies behind.
+            trim_heap()
+            self._taken = 0
+        return parts
+
+    def _mapped(self, name: str, shape: Sequence[int]) -> torch.Tensor:
+        """Tensor `name` as it lies in its file."""
         shard = self._shards.pop(name, None)
         if shard is None:
             raise ModelLoadError(f"{self._model_dir}: tensor {name!r} is missing")
@@ -98,18 +153,7 @@ class Weights:
                 f"supported are {', '.join(_FLOAT_TYPES)}"
             )
         tensor: torch.Tensor = shard.get_tensor(name)
-        self._taken += tensor.nbytes
-        if self._taken > _TRIM_EVERY:
-            # What was packed since left its copies behind.
-            trim_heap()
-            self._taken = 0
-        copy = tensor.to(device=self._device, dtype=self._dtype, copy=True)
-        _give_back(tensor)
-        return copy
-
-    def take_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Several tensors stacked along their first dimension, for a fused linear layer."""
-        return torch.cat([self.take(n, s) for n, s in zip(names, shapes, strict=True)])
+        return tensor
 
     def discard(self, name: str) -> None:
         """Ignore tensor `name` where a checkpoint stores it without need."""
@@ -127,6 +171,26 @@ class Weights:
             )
 
 
+def packed_or_plain(
+    weight: torch.Tensor, ops: LayerOps | None, use: WeightUse = "layer"
+) -> torch.Tensor | LinearOp:
+    """`weight: [out, in]` in the order of the fused operators where these want it: one copy."""
+    packed = None if ops is None else ops.pack_linear(weight, use)
+    return weight if packed is None else packed
+
+
+def _stacked(shapes: Sequence[Sequence[int]]) -> Sequence[int]:
+    return sum(shape[0] for shape in shapes), *shapes[0][1:]
+
+
+def _put_rows(parts: Sequence[torch.Tensor], whole: torch.Tensor) -> None:
+    start = 0
+    for part in parts:
+        whole[start : start + len(part)].copy_(part)
+        start += len(part)
+        _give_back(part)
+
+
 def _give_back(mapped: torch.Tensor) -> None:
     """Take the whole pages of a tensor that nobody reads again out of the process's memory. Without
     this the mapped file stays resident beside the copies until the last tensor is read."""
@@ -135,10 +199,7 @@ def _give_back(mapped: torch.Tensor) -> None:
     start = -(-mapped.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
     end = (mapped.data_ptr() + mapped.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if start < end:
-        # An error would only mean that the pages stay for now.
-        ctypes.CDLL(None).madvise(
-            ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED
-        )
+        give_back(start, end)
 
 
 def weight_files(model_dir: Path) -> list[Path]:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 
 from ..kernels.base import Expert, ExpertsOp, LayerOps
 from .config import ModelConfig
-from .layers import packed_or_plain, product, silu_mul
-from .loader import Weights
+from .layers import product, silu_mul
+from .loader import Weights, packed_or_plain
 
 
 class MixtureNames(NamedTuple):

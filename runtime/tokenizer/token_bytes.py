@@ -59,20 +59,38 @@ def build_token_bytes(
     """
     family = family_of(spec)
     fallback = bool((spec.get("model") or {}).get("byte_fallback"))
-    table = byte_of_char()
+    if family == "byte_level":
+        bytes_of = _byte_level
+    else:
+        bytes_of = _with_fallback if fallback else _sentencepiece
     result = [b""] * (max(vocab.values(), default=-1) + 1)
     for token, index in vocab.items():
-        if index in special:
-            continue
-        if index in added:
-            result[index] = added[index].encode()
-        elif family == "byte_level":
-            # Tokens with characters outside the map (a trainer's extras) stand for themselves.
-            known = all(char in table for char in token)
-            result[index] = bytes(table[char] for char in token) if known else token.encode()
-        else:
-            match = _BYTE_TOKEN.fullmatch(token) if fallback else None
-            result[index] = (
-                bytes([int(match[1], 16)]) if match else token.replace("▁", " ").encode()
-            )
+        if index not in special:
+            result[index] = added[index].encode() if index in added else bytes_of(token)
     return result
+
+
+def _translation() -> dict[int, int]:
+    """`byte_of_char` for str.translate; what is no stand-in becomes what latin-1 cannot say."""
+    unknown = dict.fromkeys(range(256), 0xFFFF)
+    return unknown | {ord(char): byte for char, byte in byte_of_char().items()}
+
+
+_BYTE_LEVEL = _translation()
+
+
+def _byte_level(token: str) -> bytes:
+    try:
+        return token.translate(_BYTE_LEVEL).encode("latin-1")
+    except UnicodeEncodeError:
+        # Tokens with characters outside the map (a trainer's extras) stand for themselves.
+        return token.encode()
+
+
+def _with_fallback(token: str) -> bytes:
+    match = _BYTE_TOKEN.fullmatch(token)
+    return bytes([int(match[1], 16)]) if match else _sentencepiece(token)
+
+
+def _sentencepiece(token: str) -> bytes:
+    return token.replace("▁", " ").encode()

@@ -13,6 +13,9 @@ from tokenizers.processors import TemplateProcessing
 
 from branchline.runtime.protocol import Text, Tokens
 from branchline.runtime.tokenizer import StreamDecoder, Tokenizer, TokenizerError
+from branchline.runtime.tokenizer.token_ids import token_ids
+
+ADDED_TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
 
 HARD_TEXTS = [
     "",
@@ -39,6 +42,37 @@ def reference(spec: dict, text: str) -> list[int]:
     return (
         tokenizers.Tokenizer.from_str(json.dumps(spec)).encode(text, add_special_tokens=False).ids
     )
+
+
+# --- loading ----------------------------------------------------------------------------------
+
+
+def test_the_file_is_read_as_the_library_reads_it(spec):
+    numbered = isinstance(spec["model"]["vocab"], dict)  # others list scores
+    assert token_ids(spec) == (Tokenizer(spec)._known_tokens() if numbered else None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": 90_000, "content": "<new>", "special": True},  # the library takes the next number
+        {"id": 0, "content": "<new>", "special": True},
+        {"id": True, "content": "<new>", "special": True},
+    ],
+)
+def test_where_the_library_would_number_tokens_otherwise_it_is_asked(spec, wrong):
+    changed = {**spec, "added_tokens": [*spec["added_tokens"], {**ADDED_TOKEN, **wrong}]}
+    assert token_ids(changed) is None
+
+
+def test_vocabularies_with_gaps_and_repeated_numbers_are_left_to_the_library(spec):
+    vocab = spec["model"]["vocab"]
+    if isinstance(vocab, list):
+        assert token_ids(spec) is None  # scores, not numbers
+        return
+    for number in (len(vocab) + 500, 0, -1):
+        broken = {**spec["model"], "vocab": {**vocab, "one more": number}}
+        assert token_ids({**spec, "model": broken}) is None
 
 
 # --- control tokens ---------------------------------------------------------------------------

@@ -47,6 +47,7 @@ _SIGNATURES: Final = {
     "bl_rope_store": (None, "plppppfpppliiiii"),
     "bl_rms_norm": (None, "plipppfii"),
     "bl_silu_mul": (None, "plippii"),
+    "bl_interleave": (None, "pllpi"),
     "bl_linear_rows": (c_int64, "p"),
     "bl_linear": (c_int, "pliiiipppppiiii"),
     "bl_layers": (c_int, "pplpipppppliiiffii"),
@@ -126,7 +127,14 @@ class CpuKernels:
             if not self.deterministic:
                 return None
             storage = "float"
-        return PackedLinear(self, pack(weight, storage, group))
+        return PackedLinear(self, pack(weight, storage, group, self.interleave))
+
+    def interleave(self, rows: torch.Tensor, words: torch.Tensor) -> None:
+        """`packing.interleave`, which is the slow reference, by all threads."""
+        rows = rows.contiguous()
+        self.library.bl_interleave(
+            rows.data_ptr(), *rows.shape, words.data_ptr(), torch.get_num_threads()
+        )
 
     def pack_experts(self, experts: Iterable[Expert]) -> None:
         """None: every expert is an MLP of its own, of packed weights."""

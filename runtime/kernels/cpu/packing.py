@@ -1,4 +1,5 @@
-"""Weights in the order of the C++ linear layers (src/kernels.h, Storage), and back; in plain torch.
+"""Weights in the order of the C++ linear layers (src/kernels.h, Storage), and back; in plain torch
+but for the last step, which `CpuKernels.interleave` takes, too.
 
 Called when a model is loaded; what is rounded here is all that quantization loses in a weight.
 """
@@ -14,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from ...memory.pages import zeros_by_page
-
 from ..base import WeightUse
+
 if TYPE_CHECKING:
     from ...engine.config import Quantization
 
@@ -72,7 +73,17 @@ def storage_of(quantization: Quantization, use: WeightUse) -> tuple[Storage, int
     return "int4", int(quantization.partition("-")[2] or 32)
 
 
-def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
+def interleave(rows: torch.Tensor, words: torch.Tensor) -> None:
+    """Rows of words, int32 [16 * blocks, n], into `words: [blocks, n, 16]`."""
+    words.copy_(rows.view(-1, 16, rows.shape[1]).transpose(1, 2))
+
+
+def pack(
+    weight: torch.Tensor,
+    storage: Storage,
+    group: int = 0,
+    interleave: Callable[[torch.Tensor, torch.Tensor], None] = interleave,
+) -> Packed:
     """`weight: [outputs, inputs]` as `storage`, a bounded number of rows at a time."""
     outputs, inputs = weight.shape
     unit = {"bf16": 32, "int8": 64, "int4": group, "float": 32}[storage]
@@ -86,7 +97,8 @@ def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
         scales = torch.empty(blocks, padded // group, 16, dtype=torch.bfloat16)
     for start in range(0, blocks * 16, _ROWS):
         rows = weight[start : start + _ROWS]
-        rows = F.pad(rows, (0, padded - inputs, 0, -len(rows) % 16))
+        if padded > inputs or len(rows) % 16:
+            rows = F.pad(rows, (0, padded - inputs, 0, -len(rows) % 16))
         here = slice(start // 16, start // 16 + len(rows) // 16)
         if storage == "bf16":
             codes = rows.to(torch.bfloat16).view(torch.int32)
@@ -102,7 +114,7 @@ def pack(weight: torch.Tensor, storage: Storage, group: int = 0) -> Packed:
             values, scale = round_to_int4(rows, group)
             codes = _words(values)
             scales[here] = scale.view(-1, 16, scale.shape[1]).transpose(1, 2)
-        words[here] = codes.view(-1, 16, codes.shape[1]).transpose(1, 2)
+        interleave(codes, words[here])
     return Packed(storage, outputs, inputs, group, words, scales)
 
 

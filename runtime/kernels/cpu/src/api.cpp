@@ -237,6 +237,19 @@ void bl_silu_mul(const Level* level, int64_t rows, int n, const void* gate_up, v
     });
 }
 
+// Rows of words as they are stored (kernels.h, Storage): [rows][words] to [rows / 16][words][16].
+void bl_interleave(const int32_t* from, int64_t rows, int64_t words, int32_t* to, int threads) {
+    const int64_t work = rows * words * 8;
+    with_team(threads_for(work, threads), [&](Team& team) {
+        team.run_ranges(rows / 16, work, [&](int64_t begin, int64_t end) {
+            for (int64_t block = begin; block < end; ++block)
+                for (int64_t w = 0; w < words; ++w)
+                    for (int64_t lane = 0; lane < 16; ++lane)
+                        to[(block * words + w) * 16 + lane] = from[(block * 16 + lane) * words + w];
+        });
+    });
+}
+
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
 
 // 0, or 1 when memory ran out. x: [rows, inputs], out: [rows, outputs], both contiguous.

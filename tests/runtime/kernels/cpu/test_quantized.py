@@ -74,6 +74,17 @@ def test_products_of_random_odd_shapes_match_the_definition(
             torch.testing.assert_close(ours.double(), expected, rtol=0, atol=allowed + 2 * tie)
 
 
+@pytest.mark.parametrize(("storage", "group"), [("bf16", 0), ("float", 0), *STORAGES])
+def test_words_lie_as_torch_would_lay_them(
+    kernels: CpuKernels, storage: Storage, group: int
+) -> None:
+    for outputs, inputs in ((1, 1), (16, 128), (90, 70), (1000, 64), (5000, 33)):
+        torch.set_num_threads(1 + outputs % 2)
+        weight = randn(outputs, inputs)
+        packed = pack(weight, storage, group, kernels.interleave)
+        assert torch.equal(packed.words, pack(weight, storage, group).words)
+
+
 @storages
 @pytest.mark.parametrize("inputs", [32, 70, 896])
 def test_a_layer_of_the_shapes_of_models_is_near_the_unrounded_one(

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from branchline.runtime.kernels.base import LayerOps
+from branchline.runtime.kernels.base import LayerOps, LinearOp, WeightUse
 from branchline.runtime.kernels.triton.ops import TritonOps
 from branchline.runtime.kernels.triton.quantized import QuantizedLinear
 from branchline.runtime.models.layers import GatedMLP, RMSNorm, Vocabulary
+from branchline.runtime.models.loader import packed_or_plain
 
 
 class Weights:
@@ -18,6 +19,7 @@ class Weights:
 
     def __init__(self, ops: LayerOps | None, device: torch.device) -> None:
         self.ops = ops
+        self.dtype = torch.float32
         self._device = device
 
     def take(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
@@ -26,6 +28,11 @@ class Weights:
 
     def take_rows(self, names: list[str], shapes: list[tuple[int, ...]]) -> torch.Tensor:
         return torch.cat([self.take(*pair) for pair in zip(names, shapes, strict=True)])
+
+    def pack_rows(
+        self, names: list[str], shapes: list[tuple[int, ...]], use: WeightUse = "layer"
+    ) -> torch.Tensor | LinearOp:
+        return packed_or_plain(self.take_rows(names, shapes), self.ops, use)
 
     def discard(self, name: str) -> None:
         pass
