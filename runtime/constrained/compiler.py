@@ -197,6 +197,8 @@ class GrammarCompiler:
             self._shrink()
 
     def _compiled(self, constraint: Constraint) -> Grammar:
+        # Text that is forced is encoded between two steps, where nothing may be loaded.
+        self._engine.tokenizer.prepare()
         workers = self._workers
         if isinstance(constraint, Tagged | Islands):
             engine, backend = self._engine_of_tags(), self._backend
