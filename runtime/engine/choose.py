@@ -15,7 +15,17 @@ from ..constrained.allowance import Allowance
 from ..device.base import Device
 from ..errors import RequestError
 from ..protocol import TokenLogprob
-from ..sampling import RowSampler, Sampled, SamplingState, of_drawn, sample, sample_by
+from ..sampling import (
+    RowSampler,
+    Sampled,
+    SamplingState,
+    Scored,
+    of_drawn,
+    sample,
+    sample_by,
+    scored,
+    told,
+)
 from ..scheduler.sequence import Sequence
 
 _log = logging.getLogger(__name__)
@@ -34,12 +44,14 @@ class Choice(NamedTuple):
 
 class Drawn(NamedTuple):
     """Tokens whose drawing is queued on the device, for `seqs` in order; `read` waits for them.
-    unfinished: choices of sequences whose mask needs more than a step may work."""
+    unfinished: choices of sequences whose mask needs more than a step may work. read_logprobs: of
+    the rows that ask for log probabilities, in order."""
 
     seqs: list[Sequence]
     unfinished: list[Choice]
     token_ids: torch.Tensor
     read: Callable[[], torch.Tensor]
+    read_logprobs: Callable[[], Scored] | None
 
 
 class Chooser:
@@ -98,13 +110,16 @@ class Chooser:
             return None
         self.sampler.load([seq.sampling_state for seq in seqs], masks)
         token_ids = self.sampler.launch(logits)
-        return Drawn(seqs, unfinished, token_ids, device.fetch(token_ids))
+        read_logprobs = _queue_logprobs(seqs, logits, token_ids, device)
+        return Drawn(seqs, unfinished, token_ids, device.fetch(token_ids), read_logprobs)
 
     def finish(self, drawn: Drawn, is_live: Callable[[Sequence], bool]) -> list[Choice]:
         """Wait for tokens that were drawn; nobody is blamed who does not run any more."""
         token_ids: list[int] = drawn.read().tolist()
+        logprobs = _logprobs_of(drawn, token_ids)
         live = [(i, seq) for i, seq in enumerate(drawn.seqs) if is_live(seq)]
         sampled = of_drawn([token_ids[i] for i, _ in live])
+        sampled.logprobs[:] = [logprobs.get(seq.sid) for _, seq in live]
         return drawn.unfinished + self._choices([seq for _, seq in live], sampled)
 
     def _allowed(
@@ -184,3 +199,31 @@ class Chooser:
             else:
                 choices.append(Choice(seq, sampled.token_ids[row], sampled.logprobs[row]))
         return choices
+
+
+def _queue_logprobs(
+    seqs: list[Sequence], logits: torch.Tensor, token_ids: torch.Tensor, device: Device
+) -> Callable[[], Scored] | None:
+    """Log probabilities of tokens that are being drawn, where some ask for them: computed and
+    copied without waiting."""
+    tops = {row: seq.logprobs.top for row, seq in enumerate(seqs) if seq.logprobs is not None}
+    if not tops:
+        return None
+    if len(tops) < len(seqs):
+        (rows,) = device.put([np.array(list(tops), np.int64)])
+        logits, token_ids = logits.index_select(0, rows), token_ids.index_select(0, rows)
+    reads = [device.fetch(part) for part in scored(logits, token_ids, max(tops.values()))]
+    return lambda: Scored(*(read() for read in reads))
+
+
+def _logprobs_of(drawn: Drawn, token_ids: list[int]) -> dict[int, TokenLogprob]:
+    """By sequence."""
+    if drawn.read_logprobs is None:
+        return {}
+    asked = [
+        (row, seq, wanted.top) for row, seq in enumerate(drawn.seqs) if (wanted := seq.logprobs)
+    ]
+    found = told(
+        drawn.read_logprobs(), [token_ids[row] for row, _, _ in asked], [top for *_, top in asked]
+    )
+    return {seq.sid: logprob for (_, seq, _), logprob in zip(asked, found, strict=True)}

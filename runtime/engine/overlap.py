@@ -187,6 +187,8 @@ class Overlap:
 
 
 def _takes_one(turn: Turn) -> bool:
-    """Whether a turn is to draw one token, and no more is wanted of its logits."""
+    """Whether a turn is to draw one token, and no more is wanted of its logits: a grammar may have
+    another token taken in its place, whose log probability is looked up in them."""
     seq = turn.seq
-    return turn.is_open and not turn.staged and not seq.num_forced and seq.logprobs is None
+    returns = seq.logprobs is not None and seq.matcher is not None
+    return turn.is_open and not turn.staged and not seq.num_forced and not returns

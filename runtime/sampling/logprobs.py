@@ -6,11 +6,50 @@ None; whoever knows the tokenizer fills them in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from ..protocol import TokenLogprob
+
+
+class Scored(NamedTuple):
+    """Log probabilities of rows, where their logits are. chosen: [rows], of one token of each;
+    best, best_ids: [rows, top], of the likeliest."""
+
+    chosen: torch.Tensor
+    best: torch.Tensor
+    best_ids: torch.Tensor
+
+
+def scored(logits: torch.Tensor, token_ids: torch.Tensor, top: int) -> Scored:
+    """Nothing here waits for the device. logits: [rows, vocab]; token_ids: int64 [rows]; what
+    stands for a token that could not be drawn (negative) means nothing."""
+    vocab = logits.shape[1]
+    if logits.device.type != "cpu" and vocab % 4:
+        # A GPU sums each row in the same order where all begin at multiples of 16 bytes.
+        logits = F.pad(logits, (0, -vocab % 4), value=-math.inf)
+    logprobs = logits.float().log_softmax(-1)
+    chosen = logprobs.gather(1, token_ids.clamp(min=0).unsqueeze(1)).squeeze(1)
+    best = logprobs.topk(min(top, vocab), -1)
+    return Scored(chosen, best.values, best.indices)
+
+
+def told(found: Scored, token_ids: Sequence[int], tops: Sequence[int]) -> list[TokenLogprob]:
+    """What was found of `token_ids`, with each row's `tops` likeliest tokens, as the wire has it;
+    waits for the device."""
+    values, ids = found.best.tolist(), found.best_ids.tolist()
+    return [
+        TokenLogprob(
+            logprob=logprob,
+            token_id=token_ids[row],
+            top=[(*best, None) for best in zip(values[row][:top], ids[row][:top], strict=True)],
+        )
+        for row, (logprob, top) in enumerate(zip(found.chosen.tolist(), tops, strict=True))
+    ]
 
 
 def token_logprobs(
@@ -19,23 +58,8 @@ def token_logprobs(
     """One TokenLogprob per row of `logits: [rows, vocab]`, with that row's `tops` best tokens."""
     if not token_ids:
         return []
-    logprobs = logits.float().log_softmax(-1)
-    ids = torch.tensor(token_ids, device=logits.device).unsqueeze(1)
-    chosen: list[float] = logprobs.gather(1, ids).squeeze(1).tolist()
-    most = min(max(tops), logits.shape[1])
-    best_values: list[list[float]] = [[]] * len(token_ids)
-    best_ids: list[list[int]] = [[]] * len(token_ids)
-    if most:
-        best = logprobs.topk(most, -1)
-        best_values, best_ids = best.values.tolist(), best.indices.tolist()
-    return [
-        TokenLogprob(
-            logprob=chosen[row],
-            token_id=token_ids[row],
-            top=[(best_values[row][i], best_ids[row][i], None) for i in range(min(top, most))],
-        )
-        for row, top in enumerate(tops)
-    ]
+    ids = torch.tensor(token_ids, device=logits.device)
+    return told(scored(logits, ids, max(tops)), token_ids, tops)
 
 
 def prompt_logprobs(

@@ -14,7 +14,7 @@ from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
-from branchline.runtime.protocol import NextCall, Regex, SamplingParams, Submit
+from branchline.runtime.protocol import LogprobParams, NextCall, Regex, SamplingParams, Submit
 
 
 def engine(model_dir: str, device: Device, **settings: object) -> EngineCore:
@@ -88,6 +88,31 @@ def test_constrained_and_random_sequences_run_ahead_beside_free_ones(model_dir: 
         if device.is_asynchronous:
             assert core.stats()["steps_ahead"] > 5
     assert made[0] == made[1]
+
+
+def test_log_probabilities_are_computed_ahead_and_are_those_of_the_cpu(model_dir: str) -> None:
+    made = []
+    for device in (SecondDevice(), CpuDevice()):
+        core = engine(model_dir, device)
+        for sid, prompt in enumerate(PROMPTS):
+            wanted = LogprobParams(top=sid) if sid < 3 else None
+            core.submit(replace(greedy(sid, prompt, 10), logprobs=wanted))
+        said: dict[int, list[tuple[int, float, list[int]]]] = {}
+        while core.has_work:
+            if device.is_asynchronous and core.stats()["steps_ahead"] == 3:
+                Machine.waits.clear()
+            if device.is_asynchronous and core.stats()["steps_ahead"] == 6:
+                assert Machine.waits == []
+            for progress in core.step().progress:
+                said.setdefault(progress.sid, []).extend(
+                    (each.token_id, round(each.logprob or 0.0, 3), [id for _, id, _ in each.top])
+                    for each in progress.logprobs or []
+                )
+        if device.is_asynchronous:
+            assert core.stats()["steps_ahead"] > 6
+        made.append(said)
+    assert made[0] == made[1]
+    assert [len(made[0][sid]) for sid in range(4)] == [10, 10, 10, 0]
 
 
 def test_a_sequence_that_is_dropped_leaves_no_slot_behind(model_dir: str) -> None:

@@ -17,14 +17,13 @@ import torch
 import triton
 import triton.language as tl
 
-from branchline.runtime.kernels.triton.logprobs import logprobs_of
 from branchline.runtime.kernels.triton.noise import of_block, of_tokens
 from branchline.runtime.kernels.triton.sampler import (
     MOST_BIASES,
     DeviceSampler,
 )
 from branchline.runtime.protocol import MAX_LOGIT_BIAS, SamplingParams
-from branchline.runtime.sampling import SamplingState, sample, sample_by, token_logprobs
+from branchline.runtime.sampling import SamplingState, sample, sample_by
 from branchline.runtime.sampling.sample import _changed
 from branchline.runtime.sampling.truncation import thresholds
 
@@ -317,16 +316,6 @@ def test_rows_that_a_graph_computes_in_vain_leave_the_others_alone(device: torch
     states[0].append(second[0])
     sampler.load(states)
     assert sampler.launch(logits.to(device)).tolist() == sample(logits, states).token_ids
-
-
-def test_logprobs_are_the_reference_s(device: torch.device) -> None:
-    logits = logits_of(3, 12)
-    tokens = [70, 0, 33]
-    chosen, best, best_ids = logprobs_of(logits.to(device), torch.tensor(tokens).to(device), 4)
-    for row, reference in enumerate(token_logprobs(logits, tokens, [4] * 3)):
-        assert chosen[row].item() == pytest.approx(reference.logprob, abs=1e-5)
-        assert best_ids[row].tolist() == [token for _, token, _ in reference.top]
-        assert best[row].tolist() == pytest.approx([p for p, _, _ in reference.top], abs=1e-5)
 
 
 def test_every_bias_that_the_wire_allows_has_room() -> None:
