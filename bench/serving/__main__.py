@@ -38,7 +38,7 @@ def main() -> None:
                     cost.measure(report, process, num_tokens=200 if quick else 500, rounds=3)
             if "slow" in options.only:
                 with stage("slow readers"):
-                    num_tokens, rounds = (250, 2) if quick else (400, 7)
+                    num_tokens, rounds = (200, 5) if quick else (400, 7)
                     slow.measure(report, process, num_tokens=num_tokens, rounds=rounds)
     if "overload" in options.only:
         with stage("overload"):

@@ -24,6 +24,8 @@ from .metrics import Metrics
 
 # A client that takes nothing for this long has stopped reading.
 _STALL_S: Final = 30.0
+# Of what has gathered for a slow reader so many messages are written before others have their turn.
+_AT_ONCE: Final = 2
 _HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
 
 
@@ -109,7 +111,7 @@ class EventStream(Response):
         error: ApiError | None = None
         while not (call.finished or error):
             try:
-                arrivals = await call.take()
+                arrivals = await call.take(_AT_ONCE)
                 events = self._writer.events(arrivals)
             except RequestError as failure:
                 if not started:
@@ -132,7 +134,9 @@ class EventStream(Response):
             if not error:
                 metrics.observe_stream(arrivals)
                 # What came meanwhile is the task's, or it would be overtaken.
-                if not call.has_news:
+                if call.has_news:
+                    await asyncio.sleep(0)
+                else:
                     call.pipe = self
         metrics.e2e.observe(self._last_s - started_s)
         async with asyncio.timeout(_STALL_S):

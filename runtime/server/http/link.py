@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -185,9 +186,9 @@ class Call:
         self._gone = True
         self._news.set()
 
-    async def take(self) -> list[Arrival]:
-        """What has arrived, at least one message; the pipe is taken away. Raises RequestError when
-        a request failed, after what came before that, and ClientGone."""
+    async def take(self, most: int = sys.maxsize) -> list[Arrival]:
+        """What has arrived, at least one message and at most so many; the pipe is taken away.
+        Raises RequestError when a request failed, after what came before that, and ClientGone."""
         if not self._arrived:
             await self._news.wait()
         self._news.clear()
@@ -197,11 +198,10 @@ class Call:
         if self._defect is not None:
             raise self._defect
         taken: list[Arrival] = []
-        while self._arrived:
+        while self._arrived and len(taken) < most:
             message = self._arrived[0][1]
             if isinstance(message, Error):
                 if taken:
-                    self._news.set()
                     return taken
                 self._arrived.popleft()
                 raise RequestError(

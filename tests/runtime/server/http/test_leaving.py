@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import Cancel, Chunk, ClientMessage, Generate, Submit, Text
+from branchline.runtime.protocol import (
+    Cancel,
+    Chunk,
+    ClientMessage,
+    Done,
+    Generate,
+    Submit,
+    Text,
+    Usage,
+)
 from branchline.runtime.server.http.answer import EventStream
 from branchline.runtime.server.http.link import Arrival, Link
 from branchline.runtime.server.http.metrics import Metrics
@@ -86,6 +95,48 @@ def test_a_client_that_stops_reading_frees_what_it_asked_for(
     asyncio.run(main())
     assert [type(message) for message in posted] == [Generate, Cancel]
     assert link.num_open == 0
+
+
+def test_what_gathered_for_a_slow_reader_is_written_in_turn_with_other_work() -> None:
+    """A hundred events with twenty log probabilities each are ten milliseconds of work."""
+    num_messages = 100
+    posted: list[ClientMessage] = []
+    link = Link(posted.append)
+    stream = EventStream(link, Metrics(), [Generate(rid="-", prompt=[Text("a")])], Silent())
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        reads = asyncio.Event()
+
+        async def never(*arguments: object) -> Any:
+            await asyncio.Event().wait()
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.body":
+                await reads.wait()
+
+        task = asyncio.create_task(stream({"type": "http", "path": "/generate"}, never, send))
+        while not posted:
+            await asyncio.sleep(0)
+        [generate] = posted
+        assert isinstance(generate, Generate)
+        rid = generate.rid
+        link.deliver([Chunk(rid, number, 0, "a", [5]) for number in range(num_messages)])
+        link.deliver([Done(rid, [], Usage(1, num_messages, 0))])
+        await asyncio.sleep(0)
+        rest = asyncio.create_task(others())
+        reads.set()
+        await task
+        rest.cancel()
+
+    asyncio.run(main())
+    assert turns > num_messages / 4
 
 
 class Silent:
