@@ -119,7 +119,7 @@ def test_a_connection_finds_the_runtime_that_took_the_place_of_a_dead_one(
 
 
 def test_sigterm_lets_requests_finish_and_leaves_nothing(start: Start, temporary: Path) -> None:
-    process = start()
+    process = start(drain_s=60)
     connection = ZmqConnection(process.address)
     [engine] = children(process.pid)
     future = spawn(connection.complete(request(connection, num_tokens=500)))
