@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +136,18 @@ def test_doctor_names_the_package_that_would_add_something(
     monkeypatch.setattr(doctor, "_version", lambda name: None if name == "openai" else "1")
     [finding] = [each for each in doctor.examine() if each.subject == "openai"]
     assert (finding.state, "branchline[openai]" in finding.advice) == ("missing", True)
+
+
+def test_the_server_says_the_same_on_its_short_way() -> None:
+    environ = {name: v for name, v in os.environ.items() if not name.startswith("BRANCHLINE_")}
+    command = [sys.executable, "-m", "branchline", "serve", "--no-such-flag"]
+    said = [
+        subprocess.run(command, env=environ | more, capture_output=True, text=True)
+        for more in ({}, {"BRANCHLINE_CHAT_TEMPERATURE": "0.5"})
+    ]
+    assert "--no-such-flag" in said[0].stderr
+    assert said[0].returncode == said[1].returncode == 2
+    assert said[0].stderr == said[1].stderr
 
 
 def test_the_servers_flags_are_completed() -> None:
