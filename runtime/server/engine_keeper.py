@@ -197,7 +197,7 @@ class EngineKeeper:
         reason = self._fault or f"the engine died ({how})"
         self._news.lost(f"{reason}; it is being started again")
         now_s = time.monotonic()
-        pause_s = self._restarts.note(now_s)
+        pause_s = self._restarts.note(now_s, served=self._ready)
         if pause_s is None:
             raise EngineLost(f"{reason}, {TOO_OFTEN}; giving up")
         self._log.notice(f"{reason}; starting it again")

@@ -167,15 +167,15 @@ class Restarts:
     def __init__(self) -> None:
         self._starts_s: deque[float] = deque()
 
-    def note(self, now_s: float) -> float | None:
-        """An engine has died: the pause before the next one; None when too many died lately."""
+    def note(self, now_s: float, *, served: bool) -> float | None:
+        """An engine has died: the pause before the next one; None when too many died lately.
+        served: it had been ready, so that whatever ended it does not end every start."""
         while self._starts_s and self._starts_s[0] < now_s - _RESTART_WINDOW_S:
             self._starts_s.popleft()
         if len(self._starts_s) >= _RESTARTS_PER_WINDOW:
             return None
         self._starts_s.append(now_s)
-        # The first restart is immediate; one that follows soon waits.
-        return _RESTART_PAUSE_S if len(self._starts_s) > 1 else 0.0
+        return 0.0 if served else _RESTART_PAUSE_S
 
 
 def how_it_ended(status: int | None) -> str:
