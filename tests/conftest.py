@@ -7,9 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))
+
+# What tests share says and waits for what it asserts under `python -O`, too, as tests do.
+pytest.register_assert_rewrite(
+    *(path.stem for path in FOLDER.rglob("*.py") if not path.name.startswith(("test_", "conftest")))
+)
 
 # As the runtime sets it for its engine process: spinning threads ruin a shared machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
