@@ -38,7 +38,7 @@ def inside(namespace: str, query: EngineQuery) -> EngineView:
         pytest.param(["--phases=coverage"], 5_000, id="coverage"),
         # Drawn at random, too.
         pytest.param(
-            ["--phases=coverage,fuzzing", "--max-examples=400"],
+            ["--phases=coverage,fuzzing", "--max-examples=300"],
             10_000,
             id="all",
             marks=pytest.mark.nightly,
