@@ -15,9 +15,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 
 @dataclass(frozen=True)
 class Row:
@@ -69,6 +66,10 @@ class Report:
         }
 
     def print(self) -> None:
+        # Not at the top: a machine with a GPU may lack it, and then wants its figures all the same.
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table(title=f"bench.{self.name} on {machine()}", title_justify="left")
         for column in ("metric", "value", "unit", "goal", "detail"):
             table.add_column(column, justify="right" if column in ("value", "goal") else "left")

@@ -127,17 +127,16 @@ class Run:
         (self.out / "gpu.json").write_text(json.dumps(found, indent=2) + "\n")
 
     def finish(self) -> int:
-        self.report.print()
-        lines = [f"device: {self.device_name}", *(f"FAILED {each}" for each in self.failures)]
-        print("\n".join(lines))
         self.write()
+        lines = [f"device: {self.device_name}", *(f"FAILED {each}" for each in self.failures)]
+        lines += [
+            f"{row.metric}\t{row.value:.4g} {row.unit}\t"
+            f"{'' if row.goal is None else f'goal {row.goal:g}'}\t{row.detail}"
+            for row in self.report.rows
+        ]
+        print("\n".join(lines))
         if self.out is not None:
-            rows = [
-                f"{row.metric}\t{row.value:.4g} {row.unit}\t"
-                f"{'' if row.goal is None else f'goal {row.goal:g}'}\t{row.detail}"
-                for row in self.report.rows
-            ]
-            (self.out / "gpu.txt").write_text("\n".join([*lines, *rows]) + "\n")
+            (self.out / "gpu.txt").write_text("\n".join(lines) + "\n")
         return 1 if self.failures else 0
 
 

@@ -13,10 +13,11 @@ import torch
 
 from branchline.runtime.device.base import Device, Kernels
 from branchline.runtime.engine.graphs import DecodeGraphs
-from branchline.runtime.kernels.base import Attention, LayerOps
+from branchline.runtime.kernels.base import Attention, LayerOps, LinearOp, WeightUse
 from branchline.runtime.memory.kv_pool import KVPool
 from branchline.runtime.models.config import ModelConfig, RopeConfig
 from branchline.runtime.models.decoder import CausalLM
+from branchline.runtime.models.loader import packed_or_plain
 from branchline.runtime.models.registry import MODEL_CLASSES
 
 LLAMA_8B = ModelConfig(
@@ -80,13 +81,13 @@ class RandomWeights:
 
     def __init__(self, dtype: torch.dtype, device: torch.device, ops: LayerOps | None) -> None:
         self.ops = ops
+        self.dtype = dtype
         self.num_bytes = 0
-        self._dtype = dtype
         self._device = device
         self._generator = torch.Generator(device).manual_seed(1234)
 
     def take(self, name: str, shape: Sequence[int]) -> torch.Tensor:
-        made = torch.empty(*shape, dtype=self._dtype, device=self._device)
+        made = torch.empty(*shape, dtype=self.dtype, device=self._device)
         self.num_bytes += made.nbytes
         if len(shape) == 1:
             return made.fill_(1.0)
@@ -94,6 +95,11 @@ class RandomWeights:
 
     def take_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.cat([self.take(n, s) for n, s in zip(names, shapes, strict=True)])
+
+    def pack_rows(
+        self, names: Sequence[str], shapes: Sequence[Sequence[int]], use: WeightUse = "layer"
+    ) -> torch.Tensor | LinearOp:
+        return packed_or_plain(self.take_rows(names, shapes), self.ops, use)
 
     def discard(self, name: str) -> None:
         """There is none."""
