@@ -1,4 +1,4 @@
-"""The command `branchline`, and `python -m branchline`: cli.py, or for `serve` the server at once."""
+"""The command `branchline`, and `python -m branchline`: cli.py, or for `serve` the server."""
 
 from __future__ import annotations
 
