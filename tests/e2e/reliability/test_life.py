@@ -41,6 +41,8 @@ def test_two_hundred_starts_and_ends_leave_nothing(start: Start, temporary: Path
         assert process.exit_status == 0
         assert not runs(engine)
         assert list(temporary.iterdir()) == []
+        if len(ends_s) % 20 == 0:  # it may be cut off
+            print(f"{len(ends_s)} times")
     print(f"ended after {statistics.median(ends_s):.2f} s, at most {max(ends_s):.2f} s")
     assert max(ends_s) <= 2.0
 
