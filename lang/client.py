@@ -128,7 +128,7 @@ class ZmqConnection(RequestTable):
         self._shut()
 
     def _shut(self) -> None:
-        self._lose("the connection was closed")
+        self._lose("the connection was closed; read what a program gives before its runtime ends")
         self._context.destroy(linger=0)
 
     # --- connecting ---

@@ -31,7 +31,8 @@ class Runtime(Closing):
     options: of `branchline serve`, with underscores, or of `ServerArgs`.
 
     Raises RuntimeUnavailable, with the runtime's own words, when it cannot start. It ends with
-    `shutdown()`, with the `with` block, and with this process however that ends.
+    `shutdown()`, with the `with` block, when nothing holds it or its endpoint any more (the default
+    backend does), and with this process however that ends.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Runtime(Closing):
         except BaseException:
             self.process.close()
             raise
+        self.endpoint.process = self.process
 
     @property
     def address(self) -> str:

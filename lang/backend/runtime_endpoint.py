@@ -145,3 +145,5 @@ class RuntimeEndpoint(ConnectionBackend):
 
     def __repr__(self) -> str:
         return f"RuntimeEndpoint({self.address!r})"
+        # What ends when nobody holds it, where `bl.Runtime` has started it.
+        self.process: object = None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
+import pstats
 import re
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from pydantic import BaseModel
+from stopwatch import seconds_until
 
 import branchline as bl
 from branchline.lang.launch import RuntimeProcess
@@ -244,10 +248,47 @@ def test_a_runtime_that_dies_ends_every_program_with_its_error(model_dir: Path, 
                 state["x"]
 
 
+def test_whoever_holds_the_endpoint_holds_the_runtime(model_dir: Path, temporary: Path):
+    @bl.function
+    def program(s):
+        s += "the" + bl.gen("x", max_tokens=3)
+
+    bl.set_default_backend(bl.Runtime(str(model_dir), kv_slots=8192, num_threads=1))
+    try:
+        gc.collect()
+        state = program.run()
+        assert state.error() is None
+    finally:
+        bl.set_default_backend(None)
+    process = weakref.ref(state.stream_executor.backend.process)
+    del state
+    seconds_until(lambda: gc.collect() >= 0 and process() is None, 20)
+    assert list(temporary.iterdir()) == []
+
+
 def test_an_engine_in_this_process_gives_the_same_text(endpoint, model_dir: Path):
     with bl.Engine(model_path=str(model_dir), kv_slots=8192) as engine:
         inside = talk.run("cats and dogs", backend=engine).text()
     assert inside == talk.run("cats and dogs", backend=endpoint).text()
+
+
+def test_a_runtime_with_a_folder_for_profiles_writes_what_its_engine_did(
+    model_dir: Path, tmp_path: Path
+):
+    folder = tmp_path / "profiles"
+    with bl.Engine(str(model_dir), kv_slots=8192, profile_dir=str(folder)) as engine:
+        engine.start_profile()
+        with pytest.raises(bl.InvalidRequest, match="under way already"):
+            engine.start_profile()
+        talk.run("cats and dogs", backend=engine).sync()
+        path = Path(engine.stop_profile())
+    assert path.parent == folder
+    assert "step" in pstats.Stats(str(path)).get_stats_profile().func_profiles
+
+
+def test_a_runtime_without_a_folder_for_profiles_writes_none(endpoint):
+    with pytest.raises(bl.InvalidRequest, match="profile_dir"):
+        endpoint.start_profile()
 
 
 def test_two_hundred_programs_at_once_need_few_threads(endpoint):
