@@ -311,7 +311,7 @@ def add_counts(table: Table, summary: Summary) -> None:
 def finish(summary: Summary) -> None:
     """Exit with 1 when something failed, after saying what."""
     for error in summary.errors[:5]:
-        stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        stderr.print(f"[red]error:[/red] {escape(error)}", highlight=False, soft_wrap=True)
     if len(summary.errors) > 5:
         stderr.print(f"... and {len(summary.errors) - 5} more", highlight=False)
     if summary.failed:

@@ -19,6 +19,8 @@ from pydantic_core import to_jsonable_python
 
 from branchline.lang.function import Function
 
+from .places import place_of, told
+
 if TYPE_CHECKING:
     from branchline.lang.backend.base import Backend
     from branchline.lang.state import ProgramState
@@ -57,7 +59,7 @@ class Summary:
             self.cached_tokens += usage.cached_tokens
         if (error := state.error()) is not None:
             self.failed += 1
-            self.errors.append(f"record {self.documents}: {error}")
+            self.errors.append(f"record {self.documents}: {told(error)}")
 
 
 def load_program(path: Path, name: str | None = None) -> Function[Any]:
@@ -73,7 +75,10 @@ def load_program(path: Path, name: str | None = None) -> Function[Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # pydantic and dataclasses look their module up by name
     sys.path.insert(0, str(path.parent.resolve()))
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"{path} cannot be loaded: {told(error)}") from None
 
     programs = {
         key: value
@@ -192,7 +197,8 @@ def checkpoint_of(output: Path) -> Path:
 def result_of(state: ProgramState) -> Any:
     """What a program leaves behind, as JSON: its return value, or else its variables."""
     if (error := state.error()) is not None:
-        return {"error": {"type": type(error).__name__, "message": str(error)}}
+        where = {"source": place} if (place := place_of(error)) else {}
+        return {"error": {"type": type(error).__name__, "message": str(error), **where}}
     if state.ret_value is None or state.ret_value is state:
         return dict(state.stream_executor.variables)
     return to_jsonable_python(state.ret_value)

@@ -69,6 +69,47 @@ def test_a_file_without_a_program_says_what_to_do(tmp_path: Path) -> None:
         load_program(path)
 
 
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("x = 1\ndef greet(:\n", r"SyntaxError: .*\(.*plain\.py:2\)"),
+        ("\nimport no_such_module\n", r"ModuleNotFoundError: .*\(.*plain\.py:2\)"),
+        ("import json\njson.loads('{')\n", r"JSONDecodeError: .*\(.*plain\.py:2\)"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_told_by_its_own_line(
+    tmp_path: Path, code: str, complaint: str
+) -> None:
+    path = tmp_path / "plain.py"
+    path.write_text(code)
+    with pytest.raises(UsageError, match=complaint) as caught:
+        load_program(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_body_raises_is_told_with_its_type_and_line(
+    program_file: Path, tmp_path: Path
+) -> None:
+    program_file.write_text(PROGRAM + '    {"Ada": 1}[name]\n')
+    program, output = load_program(program_file), tmp_path / "out.jsonl"
+    records = [{"name": "Ada"}, {"name": "Bob"}]
+    _, summary = run_records(program, records, backend=Scripted(), output=output)
+    place = f"{program_file}:8"
+    assert summary.errors == [f"record 2: KeyError: 'Bob' ({place})"]
+    told = json.loads(output.read_text().splitlines()[1])
+    assert told == {"error": {"type": "KeyError", "message": "'Bob'", "source": place}}
+
+
+def test_a_failed_call_names_its_line_once(program_file: Path) -> None:
+    model = Scripted(fail=lambda prompt: bl.GrammarError("bad"))
+    _, summary = run_records(
+        load_program(program_file), [{"name": "Ada"}], backend=model, output=None
+    )
+    [error] = summary.errors
+    assert error.startswith("record 1: GrammarError: bad [program 'greet'")
+    assert error.count(f"{program_file}:7") == 1
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no such file: .*gone\.py"):
         load_program(tmp_path / "gone.py")
