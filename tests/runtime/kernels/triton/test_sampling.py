@@ -224,10 +224,10 @@ def test_the_device_s_own_draws_are_distributed_as_the_reference_s_probabilities
     device: torch.device, params: dict[str, Any]
 ) -> None:
     logits = logits_of(1, 4, 16)[0] / 2
-    states = [SamplingState(SamplingParams(**params, seed=11), [], 16) for _ in range(800)]
+    states = [SamplingState(SamplingParams(**params, seed=11), [], 16) for _ in range(2000)]
     for position, state in enumerate(states):
         state.num_new_tokens = position
-    drawn = draw(device, logits.expand(800, -1).contiguous(), states)
+    drawn = draw(device, logits.expand(2000, -1).contiguous(), states)
     assert_drawn_from(allowed_weights(logits, states[0], None), np.array(drawn))
 
 
