@@ -23,7 +23,10 @@ PARTS = ("cost", "slow", "overload", "crowd", "throughput")
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="these parts")
-    parser.add_argument("--models", type=Path, help="where model S lies or is written")
+    parser.add_argument("--models", type=Path, help="where the models lie or are written")
+    parser.add_argument(
+        "--sizes", choices=["S", "M"], nargs="+", default=["S"], help="those models"
+    )
     options = parser.parse_args()
     quick = options.quick
     report = LiveReport("serving", json_file=options.json)
@@ -51,7 +54,8 @@ def main() -> None:
         with stage("throughput"), tempfile.TemporaryDirectory() as scratch:
             num_tokens, rounds = (24, 1) if quick else (96, 5)
             folder = options.models or Path(scratch)
-            throughput.measure(report, folder, num_tokens=num_tokens, rounds=rounds)
+            for size in options.sizes:
+                throughput.measure(report, folder, size, num_tokens=num_tokens, rounds=rounds)
     finish(report, options, lambda report, path: plot(levels, curves, path))
 
 

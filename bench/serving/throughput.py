@@ -28,9 +28,9 @@ _NUMBERS = itertools.count()
 _STREAM_END = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 
 
-def measure(report: Report, folder: Path, *, num_tokens: int, rounds: int) -> None:
-    """Model S of random_models.py; each prompt is new, so that nobody lives on the cache."""
-    model = str(write_model("S", folder))
+def measure(report: Report, folder: Path, size: str, *, num_tokens: int, rounds: int) -> None:
+    """A model of random_models.py; each prompt is new, so that nobody lives on the cache."""
+    model = str(write_model(size, folder))
     settings: dict[str, Any] = {"max_running": CLIENTS, "kv_slots": _SLOTS, "speculation": "off"}
     with RuntimeProcess(model, http="127.0.0.1:0", engine_hang_s=60, **settings) as process:
         url = str(process.http_url)
@@ -79,7 +79,7 @@ def measure(report: Report, folder: Path, *, num_tokens: int, rounds: int) -> No
     own = rates["in process"]
     for way, goal in (("HTTP, streamed", GOAL), ("HTTP, whole", None)):
         report.add(
-            f"tokens/s of {CLIENTS} clients over the engine in process, {way}",
+            f"tokens/s of {CLIENTS} clients over the engine in process, {size}, {way}",
             rates[way] / own,
             "x",
             goal=goal,
