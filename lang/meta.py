@@ -77,6 +77,8 @@ def _output_meta(output: protocol.Output, num_tokens: int) -> Meta:
     elif output.matched_stop is not None:
         reason["matched"] = output.matched_stop
     meta: Meta = {"finish_reason": reason}
+    if output.closed_by_budget:
+        meta["closed_by_budget"] = True
     if output.logprobs is not None:
         meta |= _logprob_meta(output.logprobs)
     return meta

@@ -186,7 +186,8 @@ class ProgramState:
 
     def get_meta_info(self, name: str) -> Meta | None:
         """About the call that made the variable: "id", "finish_reason", "prompt_tokens",
-        "completion_tokens", "cached_tokens", log probabilities if asked for. None for a variable
+        "completion_tokens", "cached_tokens", log probabilities if asked for, "closed_by_budget"
+        where `max_tokens` left no room for all that a form would have allowed. None for a variable
         that no call made."""
         cell = self.stream_executor.cell(name)
         return cell.meta if cell is not None else None

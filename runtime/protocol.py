@@ -327,12 +327,14 @@ class Output(Struct, forbid_unknown_fields=True, frozen=True):
     """One finished sequence. `text` has the stop string and the end token cut off;
     `token_ids` are exactly the tokens that stand for `text` in a continued prompt; with
     `healed_chars` they stand for so many of the prompt's last characters, too. `matched_stop` is
-    the stop string, stop pattern or token id that ended it."""
+    the stop string, stop pattern or token id that ended it. `closed_by_budget`: it is complete,
+    but a mask left tokens out for which too few of the allowed ones remained."""
 
     text: str
     token_ids: list[int]
     finish_reason: FinishReason
     matched_stop: str | int | None = None
+    closed_by_budget: bool = False
     logprobs: list[TokenLogprob] | None = None
     healed_chars: int = 0
 
@@ -846,7 +848,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
     when the whole prompt was cached. `embedding` comes with the last, where it was asked for.
     With `goes_on` the call has finished but not its sequence: what follows is the next call's.
-    `held_s`: for how long the first of `token_ids` was not told.
+    `held_s`: for how long the first of `token_ids` was not told. `closed_by_budget`: as in Output.
     """
 
     sid: int
@@ -889,6 +891,7 @@ class EnginePong(_Message, tag="engine_pong", frozen=True):
 
 
 class EngineFlushed(_Message, tag="engine_flushed", frozen=True):
+    closed_by_budget: bool = False
     """Answer to EngineFlush."""
 
     seq: int

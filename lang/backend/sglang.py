@@ -301,6 +301,7 @@ def _output(answer: dict[str, Any]) -> protocol.Output:
         token_ids=[],
         finish_reason="length" if reason.get("type") == "length" else "stop",
         matched_stop=reason.get("matched"),
+        closed_by_budget=bool(meta.get("closed_by_budget")),
         logprobs=None if entries is None else _tokens(entries, _tops(meta)),
     )
 

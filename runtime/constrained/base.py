@@ -38,6 +38,8 @@ class Matcher(ABC):
 
     finished: bool
     """An end token was accepted, or only an end token could follow."""
+    closed_by_budget: bool = False
+    """A mask left tokens out because too few remained to complete the output after them."""
 
     @property
     @abstractmethod

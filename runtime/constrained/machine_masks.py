@@ -89,17 +89,19 @@ class MachineMasks:
         assert isinstance(handle, MachineHandle)
         return self.row(handle.state, None, allowance) is not None
 
-    def row(self, state: int, budget: int | None, allowance: Allowance | None) -> Row | None:
+    def row(
+        self, state: int, budget: int | None, allowance: Allowance | None
+    ) -> tuple[Row, bool] | None:
         """Which tokens may follow so that `budget` tokens suffice for the rest: int32
-        [ceil(vocab / 32)], not to be written. None where the allowance did not last. Raises
-        RequestError where there is none."""
+        [ceil(vocab / 32)], not to be written, and whether the budget left out any that could.
+        None where the allowance did not last. Raises RequestError where there is none."""
         key: tuple[int, ...] = (self._owner, state)
         found = self._rows.get(key) or self._found(key, state, INFINITE - 1, allowance)
         if found is None or budget is None or budget >= found[1]:
-            return None if found is None else found[0]
+            return None if found is None else (found[0], False)
         key = (self._owner, state, budget)
         found = self._rows.get(key) or self._found(key, state, budget, allowance)
-        return None if found is None else found[0]
+        return None if found is None else (found[0], True)
 
     def _found(
         self, key: tuple[int, ...], state: int, budget: int, allowance: Allowance | None
@@ -153,6 +155,7 @@ class MachineHandle:
         self._tokens = tokens
         self._states = states
         self._generation = masks.generation
+        self.is_reduced = False
 
     @property
     def state(self) -> int:
@@ -169,10 +172,12 @@ class MachineHandle:
         return True
 
     def fill(self, target: Row, budget: int | None, allowance: Allowance | None) -> bool:
-        """As `MachineMasks.row`, into `target`; False where the allowance did not last."""
-        row = self._masks.row(self.state, budget, allowance)
-        if row is None:
+        """As `MachineMasks.row`, into `target`; False where the allowance did not last.
+        `is_reduced` then tells whether the budget left something out."""
+        found = self._masks.row(self.state, budget, allowance)
+        if found is None:
             return False
+        row, self.is_reduced = found
         target[: row.size] = row
         target[row.size :] = 0
         return True

@@ -244,6 +244,7 @@ class XGrammarMatcher(Matcher):
         if remaining is not None and remaining <= self._grammar.walker.most:
             ids = self._allowed(row)
             forbidden = costs.unaffordable(state, ids, remaining - 1, allowance)
+            self.closed_by_budget |= forbidden is not None and forbidden.size > 0
         elif state.slack < engine.vocabulary.max_length:
             forbidden = costs.overrunning(state, self._allowed(row), allowance)
         if forbidden is None:
@@ -312,6 +313,7 @@ class XGrammarMatcher(Matcher):
         copy._tokens = self._tokens.copy()
         copy._states = self._states.copy()
         copy.finished = self.finished
+        copy.closed_by_budget = self.closed_by_budget
         return copy
 
 
@@ -327,7 +329,9 @@ class MachineMatcher(XGrammarMatcher):
         if self._handle.is_terminated():
             raise RequestError("grammar", "the output is complete; no token may follow")
         budget = None if remaining is None else remaining - 1
-        return self._handle.fill(row, budget, allowance)
+        is_filled = self._handle.fill(row, budget, allowance)
+        self.closed_by_budget |= self._handle.is_reduced
+        return is_filled
 
 
 def _clear_from(row: MaskRow, size: int) -> None:

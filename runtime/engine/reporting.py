@@ -59,6 +59,9 @@ def progress_of(
         logprobs=logprobs,
         finish=None if finish is None else finish.reason,
         matched_stop=None if finish is None else finish.matched_stop,
+        closed_by_budget=finish is not None
+        and seq.matcher is not None
+        and seq.matcher.closed_by_budget,
         cached_tokens=seq.cached_tokens if is_first else None,
         prompt_logprobs=prompt_logprobs,
         queue_s=seq.queue_s if is_first else None,

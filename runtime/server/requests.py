@@ -210,6 +210,8 @@ class GenerateRequest(SequenceRequest):
                 self._add_chunk(messages, index, text.take())
             return messages
         output, rest = text.finish(progress.finish, progress.matched_stop)
+        if progress.closed_by_budget:
+            output = replace(output, closed_by_budget=True)
         prompt_ids = self._prompt_ids
         if self._healed is not None:
             output = self._without_repeated(output, self._healed)

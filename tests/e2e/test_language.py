@@ -248,6 +248,21 @@ def test_a_runtime_that_dies_ends_every_program_with_its_error(model_dir: Path, 
                 state["x"]
 
 
+def test_a_text_that_the_budget_closed_says_so(endpoint: bl.RuntimeEndpoint) -> None:
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        s += "the" + bl.gen("tight", regex="[a-z]{1,200}[.]", max_tokens=4)
+        s += bl.gen("roomy", choices=["fox", "dog"])
+
+    state = program.run(backend=endpoint)
+    tight, roomy = state.get_meta_info("tight"), state.get_meta_info("roomy")
+    assert tight is not None
+    assert roomy is not None
+    assert tight["finish_reason"]["type"] == "stop"
+    assert tight["closed_by_budget"] is True
+    assert "closed_by_budget" not in roomy
+
+
 def test_whoever_holds_the_endpoint_holds_the_runtime(model_dir: Path, temporary: Path):
     @bl.function
     def program(s):

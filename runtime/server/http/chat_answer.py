@@ -66,12 +66,14 @@ class AnswerMessage(Struct, frozen=True):
 
 
 class ChatChoice(Struct, frozen=True):
-    """One of the `n` answers."""
+    """One of the `n` answers. `closed_by_budget`, an extension: it is complete, but `max_tokens`
+    left no room for all that the form would have allowed."""
 
     index: int
     message: AnswerMessage
     logprobs: ChatLogprobs | None
     finish_reason: ChatFinish
+    closed_by_budget: bool | UnsetType = UNSET
 
 
 class ChatCompletion(Struct, frozen=True):
@@ -118,6 +120,7 @@ class ChunkChoice(Struct, frozen=True):
     delta: Delta
     logprobs: ChatLogprobs | None = None
     finish_reason: ChatFinish | None = None
+    closed_by_budget: bool | UnsetType = UNSET
 
 
 class ChatChunk(Struct, frozen=True):
@@ -149,7 +152,8 @@ def chat_completion(
         )
         logprobs = chat_logprobs(output.logprobs, tokenizer)
         finish = chat_finish(output.finish_reason, bool(calls))
-        choices.append(ChatChoice(index, message, logprobs, finish))
+        closed = True if output.closed_by_budget else UNSET
+        choices.append(ChatChoice(index, message, logprobs, finish, closed))
     return ChatCompletion(new_id("chatcmpl"), now(), model, choices, usage_of([done]))
 
 
@@ -186,7 +190,9 @@ class ChatWriter:
                 for index, output in enumerate(message.outputs):
                     events += self._pieces(index, self._readers[index].finish())
                     finish = chat_finish(output.finish_reason, self._called[index])
-                    last = ChunkChoice(index, Delta(), self._take_logprobs(index), finish)
+                    closed = True if output.closed_by_budget else UNSET
+                    logprobs = self._take_logprobs(index)
+                    last = ChunkChoice(index, Delta(), logprobs, finish, closed)
                     events += self._event([last])
                 if self._with_usage:
                     events += self._event([], usage_of([message]))

@@ -48,6 +48,7 @@ class MetaInfo(Struct, kw_only=True, omit_defaults=True):
     forced_tokens: int | UnsetType = UNSET
     drafted_tokens: int | UnsetType = UNSET
     accepted_tokens: int | UnsetType = UNSET
+    closed_by_budget: bool = False
     cache_miss: CacheMiss | UnsetType | None = UNSET
     e2e_latency: float | UnsetType = UNSET
     input_token_logprobs: list[Triple] | UnsetType = UNSET
@@ -173,6 +174,7 @@ class _Answers:
             forced_tokens=done.usage.forced_tokens or UNSET,
             drafted_tokens=done.usage.drafted_tokens or UNSET,
             accepted_tokens=done.usage.accepted_tokens or UNSET,
+            closed_by_budget=output.closed_by_budget,
             cache_miss=done.usage.cache_miss,
             e2e_latency=time.monotonic() - self._started_s,
         )

@@ -67,6 +67,15 @@ def test_a_budget_below_the_shortest_output_is_refused(compiler):
     assert caught.value.pointer == "sampling.max_new_tokens"
 
 
+@pytest.mark.parametrize("backend", ["auto", "xgrammar"])
+def test_a_matcher_tells_whether_the_budget_left_something_out(backend, compiler, allowed):
+    grammar = compiler.compile(Regex("[a-z]*END", backend=backend))
+    roomy, tight = grammar.matcher(), grammar.matcher()
+    assert allowed(tight, grammar.min_tokens) < allowed(roomy, 100)
+    assert (roomy.closed_by_budget, tight.closed_by_budget) == (False, True)
+    assert tight.fork().closed_by_budget
+
+
 def test_the_least_tokens_of_a_choice_are_those_of_its_best_spelling(compiler, tokenizer):
     fewest = min(len(tokenizer.encode_text(text)) for text in ("zzzz", "yesterday"))
     assert compiler.compile(Choices(["zzzz", "yesterday"])).min_tokens <= fewest
