@@ -34,13 +34,16 @@ def load_runner(config: EngineConfig) -> Runner:
     from ..memory.pages import forget_code
     from .runner import ModelRunner
 
-    # Now that everything is imported, before the weights take its place.
+    # Importing is over before the weights take its place, and loading before the first step.
     forget_code()
-    return ModelRunner(config)
+    runner = ModelRunner(config)
+    forget_code()
+    return runner
 
 
 def load_tokenizer(config: EngineConfig) -> Tokenizer:
-    return Tokenizer.load(resolve_model(config.model))
+    # Until there is a grammar (constrained/compiler.py), nothing is encoded here.
+    return Tokenizer.load(resolve_model(config.model), encodes=False)
 
 
 def build_cache(config: EngineConfig, runner: Runner, allocator: SlotAllocator) -> RadixCache:

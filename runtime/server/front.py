@@ -134,7 +134,6 @@ class Front:
         if options.http is not None:
             self._reception.open_http(options.http)
         self._tokenizer = Tokenizer.load(self._model_dir)
-        self._tokenizer.prepare()
 
     def _on_orphaned(self) -> None:
         self._orphaned = True

@@ -8,6 +8,7 @@ ordinary tokens, so that no document can end a turn or open a tool call.
 from __future__ import annotations
 
 import json
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -19,6 +20,7 @@ import tokenizers
 from ..errors import RequestError
 from ..protocol import Part, Text, Tokens
 from ..reasoning import reasoning_tags
+from .coders import TokenizerError, build_coder, without_controls, without_prefixes
 from .roles import ChatMarkup, separate
 from .sandbox import TemplateError
 from .template import ChatTemplate, RoleMarkup
@@ -26,12 +28,7 @@ from .token_bytes import build_token_bytes
 from .token_ids import TokenIds, token_ids
 from .tools import render_tool_call
 
-_SPACING = ("pre_tokenizer", "normalizer")
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
-
-
-class TokenizerError(ValueError):
-    """The model directory has no tokenizer that can be used; the message says why."""
 
 
 class Tokenizer:
@@ -53,9 +50,12 @@ class Tokenizer:
         eos_token: str | None = None,
         template: str | None = None,
         named_tokens: dict[str, str] | None = None,
+        encodes: bool = True,
     ) -> None:
-        # Not `spec` itself: as objects it takes ten times as much, and it is seldom looked at.
-        self._source = _json(spec)
+        # Seldom looked at, and as objects twenty times as large.
+        self._source = zlib.compress(json.dumps(spec).encode(), 1)
+        if encodes:
+            self.prepare()
         vocab, added = token_ids(spec) or self._known_tokens()
         contents = {index: content for index, (content, _) in added.items()}
         self.special_ids = frozenset(index for index, (_, special) in added.items() if special)
@@ -71,7 +71,7 @@ class Tokenizer:
         if eos_token is not None and eos_token in vocab:
             eos_ids = (*eos_ids, vocab[eos_token])
         self.eos_ids = tuple(dict.fromkeys(index for index in eos_ids if index < self.vocab_size))
-        self._puts_space = any(_without_prefix(spec.get(key)) != spec.get(key) for key in _SPACING)
+        self._puts_space = without_prefixes(spec) != spec
         self._named_tokens = named_tokens or {}
         self._template_source = template
         first = '"prepend_scheme": "first"'
@@ -79,9 +79,8 @@ class Tokenizer:
 
     @cached_property
     def _tokenizer(self) -> tokenizers.Tokenizer:
-        """The library's, which encodes. The engine gets along without until a grammar forces text;
-        of 150,000 tokens it takes 36 MB and 0.2 s."""
-        return _build(self._source)
+        """The library's, which encodes; of 150,000 tokens it takes 36 MB and 0.2 s."""
+        return build_coder(self._spec())
 
     def prepare(self) -> None:
         """Make now what encoding needs. Raises TokenizerError where the library cannot read it."""
@@ -100,8 +99,9 @@ class Tokenizer:
         return [index for index in with_start if index not in self.eos_ids]
 
     @classmethod
-    def load(cls, model_dir: str | Path) -> Tokenizer:
-        """Read tokenizer.json and what stands beside it. Raises TokenizerError."""
+    def load(cls, model_dir: str | Path, *, encodes: bool = True) -> Tokenizer:
+        """Read tokenizer.json and what stands beside it. encodes: now, or only when `prepare` is
+        called. Raises TokenizerError."""
         folder = Path(model_dir)
         path = folder / "tokenizer.json"
         if not path.is_file():
@@ -123,6 +123,7 @@ class Tokenizer:
             eos_token=named["eos_token"],
             template=source,
             named_tokens={name: text for name, text in named.items() if text is not None},
+            encodes=encodes,
         )
 
     # --- encoding ---------------------------------------------------------------------------
@@ -264,14 +265,17 @@ class Tokenizer:
     @cached_property
     def _plain_start(self) -> tokenizers.Tokenizer:
         """Encodes every character as ordinary text, at the start of a text."""
-        return _build(_json(_without_controls(json.loads(self._source))), controls=False)
+        return build_coder(without_controls(self._spec()), controls=False)
 
     @cached_property
     def _plain_inner(self) -> tokenizers.Tokenizer:
         """The same inside a text, where no space is put in front."""
-        spec = _without_controls(json.loads(self._source))
-        changed = {key: _without_prefix(spec.get(key)) for key in _SPACING}
-        return _build(_json({**spec, **changed}), controls=False)
+        spec = without_controls(self._spec())
+        return build_coder(without_prefixes(spec), controls=False)
+
+    def _spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = json.loads(zlib.decompress(self._source))
+        return spec
 
     # --- decoding ---------------------------------------------------------------------------
 
@@ -360,48 +364,6 @@ def _foreign_spans(run: list[Text]) -> list[tuple[int, int]]:
             spans.append((position, position + len(part.text)))
         position += len(part.text)
     return spans
-
-
-def _build(source: bytes, *, controls: bool = True) -> tokenizers.Tokenizer:
-    try:
-        tokenizer = tokenizers.Tokenizer.from_str(source.decode())
-    except Exception as error:  # the library raises bare Exception
-        raise TokenizerError(f"tokenizer.json cannot be read: {error}") from None
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    tokenizer.encode_special_tokens = not controls
-    return tokenizer
-
-
-def _json(spec: dict[str, Any]) -> bytes:
-    return json.dumps(spec).encode()
-
-
-def _without_controls(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same tokenizer with every control token special, so that it can be told to ignore
-    them all."""
-    tokens = [
-        {**token, "special": True} if token["content"].strip() else token
-        for token in spec.get("added_tokens") or []
-    ]
-    return {**spec, "added_tokens": tokens}
-
-
-def _without_prefix(component: dict[str, Any] | None) -> dict[str, Any] | None:
-    if component is None:
-        return None
-    kind = component["type"]
-    if kind == "Sequence":
-        key = "pretokenizers" if "pretokenizers" in component else "normalizers"
-        inner = [_without_prefix(part) for part in component[key]]
-        return {**component, key: [part for part in inner if part is not None]}
-    if kind == "Prepend":
-        return None
-    if kind == "Metaspace":
-        return {**component, "prepend_scheme": "never"}
-    if kind == "ByteLevel":
-        return {**component, "add_prefix_space": False}
-    return component
 
 
 def _read_json(path: Path) -> dict[str, Any]:
