@@ -9,6 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,9 @@ def _value_ids(tokenizer: Tokenizer, case: Case, grammar: Grammar) -> list[int] 
             continue
         ids = tokenizer.encode_text(text.decode())
         matcher = grammar.matcher()
-        if all(map(matcher.accept, ids)) and matcher.is_accepting:
-            return ids
+        with suppress(RequestError):  # it can be read in too many ways
+            if all(map(matcher.accept, ids)) and matcher.is_accepting:
+                return ids
     return None
 
 
