@@ -52,6 +52,14 @@ Address = Annotated[
     str | None,
     typer.Option(help="Use the runtime at this address instead of starting one.", metavar="ADDR"),
 ]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        help="For an http:// address; also from BRANCHLINE_API_KEY.",
+        metavar="KEY",
+        show_default=False,
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -108,6 +116,7 @@ def root(
 def demo(
     model: Model = "embedded",
     address: Address = None,
+    api_key: ApiKey = None,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
@@ -117,9 +126,11 @@ def demo(
 ) -> None:
     """Extract typed records from 48 documents: the main job, end to end."""
     from .demo import load_documents, run_demo
+    from .records import check_output
 
+    check_output(output)
     documents = load_documents()
-    with backend_for(model, address, quiet=json_output) as backend:
+    with backend_for(model, address, api_key, quiet=json_output) as backend:
         summary, score = run_demo(backend, output, documents)
     figures: dict[str, int | float] = {
         "documents": summary.documents,
@@ -163,8 +174,18 @@ def run(
             help="Keep what is finished in OUTPUT.checkpoint, and go on from there if it exists.",
         ),
     ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many records of --input.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="For calls that name none; 0: the likeliest.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="For calls that name none: longest output.")
+    ] = None,
     model: Model = "embedded",
     address: Address = None,
+    api_key: ApiKey = None,
 ) -> None:
     """Run a program of your own, once or over a file of records.
 
@@ -181,19 +202,36 @@ def run(
 
       branchline run program.py --function triage --input mails.jsonl --address ipc:///tmp/x.sock
     """
-    from .records import load_program, no_records, read_records, result_of, run_records
+    from .records import (
+        Interrupted,
+        check_output,
+        interruption,
+        load_program,
+        no_records,
+        read_records,
+        result_of,
+        run_records,
+    )
 
+    if output is not None:
+        check_output(output)
     program = load_program(file, function)
     records = read_records(input_file, program) if input_file else no_records(program)
-    with backend_for(model, address, quiet=True) as backend:
-        states, summary = run_records(
-            program,
-            records,
-            backend=backend,
-            output=output,
-            keep_states=output is None,
-            resume=resume,
-        )
+    records = records[:limit]
+    sampling = {"temperature": temperature, "max_new_tokens": max_tokens}
+    try:
+        with backend_for(model, address, api_key, quiet=True) as backend:
+            states, summary = run_records(
+                program,
+                records,
+                backend=backend,
+                output=output,
+                keep_states=output is None,
+                resume=resume,
+                **{name: value for name, value in sampling.items() if value is not None},
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(interruption(output, len(records), resume=resume)) from None
     if output is None:
         for state in states:
             print(json.dumps(result_of(state), ensure_ascii=False))
@@ -221,6 +259,7 @@ def serve(context: typer.Context) -> None:
 def chat(
     model: Model = "embedded",
     address: Address = None,
+    api_key: ApiKey = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
@@ -235,7 +274,7 @@ def chat(
     """
     from .chat import converse
 
-    with backend_for(model, address, quiet=False) as backend:
+    with backend_for(model, address, api_key, quiet=False) as backend:
         converse(backend, stdout, system=system, temperature=temperature, max_tokens=max_tokens)
 
 
@@ -278,12 +317,20 @@ def build_kernels() -> None:
 
 
 @contextmanager
-def backend_for(model: str, address: str | None, *, quiet: bool) -> Iterator[RuntimeEndpoint]:
+def backend_for(
+    model: str, address: str | None, api_key: str | None, *, quiet: bool
+) -> Iterator[RuntimeEndpoint]:
     """The runtime at `address`, or one of our own that ends with the block."""
     import branchline as bl
 
+    from .records import UsageError
+
+    is_http = address is not None and address.startswith(("http://", "https://"))
+    if api_key is not None and not is_http:
+        raise UsageError("--api-key is for --address http://HOST:PORT; others need none")
     if address is not None:
-        endpoint = bl.RuntimeEndpoint(address)
+        keys = [api_key] if api_key else os.environ.get("BRANCHLINE_API_KEY", "").split()
+        endpoint = bl.RuntimeEndpoint(address, **({"api_key": keys[0]} if is_http and keys else {}))
         try:
             yield endpoint
         finally:
@@ -322,7 +369,7 @@ def main() -> None:
     """Entry point: one line on standard error for what a user can mend, 130 for Ctrl-C."""
     from branchline.lang.errors import GenerationError
 
-    from .records import UsageError
+    from .records import Interrupted, UsageError
 
     try:
         app(standalone_mode=True)
@@ -330,6 +377,9 @@ def main() -> None:
         # What a message quotes may look like markup.
         stderr.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except Interrupted as error:
+        stderr.print(escape(str(error)), highlight=False, soft_wrap=True)
+        sys.exit(130)
     except KeyboardInterrupt:
         stderr.print("interrupted")
         sys.exit(130)

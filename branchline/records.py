@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,16 +19,22 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pydantic_core import to_jsonable_python
 
 from branchline.lang.function import Function
+from branchline.lang.values import InvalidOutput, read_value
 
 from .places import place_of, told
 
 if TYPE_CHECKING:
     from branchline.lang.backend.base import Backend
+    from branchline.lang.cells import Cell
     from branchline.lang.state import ProgramState
 
 
 class UsageError(Exception):
     """What the user gave cannot be used; the message says what to change."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C; the message says what is done. Not a KeyboardInterrupt, which click swallows."""
 
 
 @dataclass
@@ -149,13 +156,15 @@ def run_records(
     output: Path | None,
     keep_states: bool = True,
     resume: bool = False,
+    **sampling: Any,
 ) -> tuple[list[ProgramState], Summary]:
     """Run `program` once per record with a progress bar on standard error.
 
     Results are written in order, one line per record as soon as it and all before it are done.
     The states are returned unless `keep_states` is False: then memory does not grow with the
     records. With `resume` what is finished is also kept in a checkpoint beside the output, from
-    which an interrupted run goes on; it is removed when nothing is left to do.
+    which an interrupted run goes on; it is removed when nothing is left to do. `sampling` are
+    defaults for calls that name no value of their own.
     """
     if resume and output is None:
         raise UsageError("--resume needs --output: the checkpoint is kept beside that file")
@@ -170,6 +179,7 @@ def run_records(
         generator_style=True,
         on_error="return",
         checkpoint=checkpoint,
+        **sampling,
     )
     with ExitStack() as stack:
         sink: TextIO | None = None
@@ -189,6 +199,32 @@ def run_records(
     return states, summary
 
 
+def check_output(output: Path) -> None:
+    """Raise UsageError for an output that cannot be written; for before anything starts."""
+    folder = output.parent
+    if not folder.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {folder}")
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder; name a file in it")
+    if not os.access(output if output.exists() else folder, os.W_OK):
+        raise UsageError(f"--output {output} cannot be written: permission denied")
+
+
+def interruption(output: Path | None, num_records: int, *, resume: bool) -> str:
+    """What is said of a run that Ctrl-C ended."""
+    if output is None:
+        return "interrupted"
+    if not resume:
+        return f"interrupted; {output} is incomplete. With --resume a run can go on after that"
+    checkpoint = checkpoint_of(output)
+    # The first line is a heading; the last may be torn.
+    num_lines = checkpoint.read_bytes().count(b"\n") if checkpoint.exists() else 1
+    return (
+        f"interrupted: {max(0, num_lines - 1)} of {num_records} records done; run the same command "
+        "with --resume to go on"
+    )
+
+
 def checkpoint_of(output: Path) -> Path:
     """Where `--resume` keeps what is finished."""
     return output.with_name(f"{output.name}.checkpoint")
@@ -200,8 +236,27 @@ def result_of(state: ProgramState) -> Any:
         where = {"source": place} if (place := place_of(error)) else {}
         return {"error": {"type": type(error).__name__, "message": str(error), **where}}
     if state.ret_value is None or state.ret_value is state:
-        return dict(state.stream_executor.variables)
+        cells = state.stream_executor.cells.items()
+        return {name: _json_of(cell) for name, cell in cells if cell.final and cell.error is None}
     return to_jsonable_python(state.ret_value)
+
+
+def _json_of(cell: Cell) -> Any:
+    """A variable as JSON: what was generated under a type or schema nested, texts as texts. An
+    output that was cut short stays the text that it is. The same whether a checkpoint holds it."""
+
+    def read(text: Any) -> Any:
+        # A checkpoint knows no Python types: what is JSON is read as such. Tool calls need theirs.
+        kind = "json" if cell.kind == "type" else "text" if cell.kind == "calls" else cell.kind
+        try:
+            return read_value(text, kind, None) if isinstance(text, str) else text
+        except InvalidOutput:
+            return text
+
+    is_several = isinstance(cell.value, list) and cell.origin is not None
+    return to_jsonable_python(
+        [read(text) for text in cell.value] if is_several else read(cell.value)
+    )
 
 
 def _names(programs: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,9 +13,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
+
+from scripted import Scripted
+
 from branchline import doctor
-from branchline.cli import app
-from branchline.records import UsageError
+from branchline.cli import app, backend_for
+from branchline.records import Interrupted, UsageError
 from branchline.runtime.server.layers import OTHER_TABLES, read_table
 from branchline.serve_command import ServeCommand
 from branchline.settings import default_map
@@ -25,8 +30,6 @@ runner = CliRunner()
 @pytest.fixture
 def conversed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `chat` was told; no model is loaded."""
-    import contextlib
-
     told: dict[str, Any] = {}
     monkeypatch.setattr("branchline.cli.backend_for", lambda *a, **k: contextlib.nullcontext(None))
     monkeypatch.setattr("branchline.chat.converse", lambda backend, out, **k: told.update(k))
@@ -56,6 +59,87 @@ def test_the_file_may_be_named_by_a_variable(conversed: dict[str, Any], tmp_path
     file.write_text("[chat]\nmax_tokens = 7\n[serve]\nkv-slots = 1\n")
     assert runner.invoke(app, ["chat"], env={"BRANCHLINE_CONFIG": str(file)}).exit_code == 0
     assert conversed["max_tokens"] == 7
+
+
+PROGRAM = """
+import branchline as bl
+
+@bl.function
+def greet(s, name):
+    s += f"Hello {name}, " + bl.gen("rest")
+    s += bl.gen("own", temperature=0.9, max_tokens=3)
+"""
+
+
+@pytest.fixture
+def greeting(tmp_path: Path) -> list[str]:
+    """The arguments of a run over three records."""
+    (tmp_path / "greeting.py").write_text(PROGRAM)
+    (tmp_path / "in.jsonl").write_text('{"name": "Ada"}\n{"name": "Bob"}\n{"name": "Cleo"}\n')
+    return ["run", str(tmp_path / "greeting.py"), "--input", str(tmp_path / "in.jsonl")]
+
+
+def test_flags_of_a_run_are_defaults_for_its_calls(
+    greeting: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Scripted()
+    monkeypatch.setattr("branchline.cli.backend_for", lambda *a, **k: contextlib.nullcontext(model))
+    flags = ["--limit", "2", "--temperature", "0.5", "--max-tokens", "9"]
+    result = runner.invoke(app, [*greeting, *flags])
+    assert result.exit_code == 0, result.output
+    told = sorted((call.sampling.temperature, call.sampling.max_new_tokens) for call in model.calls)
+    assert told == [(0.5, 9)] * 2 + [(0.9, 3)] * 2
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_a_model_is_loaded(
+    greeting: list[str], tmp_path: Path
+) -> None:
+    result = runner.invoke(app, [*greeting, "--output", str(tmp_path / "gone" / "out.jsonl")])
+    assert isinstance(result.exception, UsageError)
+
+
+def test_ctrl_c_while_a_run_goes_on_is_told(
+    greeting: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("branchline.cli.backend_for", lambda *a, **k: contextlib.nullcontext())
+    monkeypatch.setattr("branchline.records.run_records", interrupted)
+    result = runner.invoke(app, [*greeting, "--output", str(tmp_path / "x.jsonl"), "--resume"])
+    assert isinstance(result.exception, Interrupted)
+    assert "0 of 3 records done; run the same command with --resume" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "expected"),
+    [(None, "from-a-variable another", "from-a-variable"), ("from-a-flag", "x", "from-a-flag")],
+)
+def test_an_http_server_is_shown_the_key(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, variable: str, expected: str
+) -> None:
+    class Endpoint:
+        def __init__(self, address: str, api_key: str | None = None) -> None:
+            self.told = (address, api_key)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("branchline.RuntimeEndpoint", Endpoint)
+    monkeypatch.setenv("BRANCHLINE_API_KEY", variable)
+    with backend_for("embedded", "http://127.0.0.1:1", given, quiet=True) as backend:
+        assert isinstance(backend, Endpoint)
+        assert backend.told == ("http://127.0.0.1:1", expected)
+    with backend_for("embedded", "ipc:///x", None, quiet=True) as backend:
+        assert isinstance(backend, Endpoint)
+        assert backend.told == ("ipc:///x", None)
+
+
+def test_a_key_without_an_http_server_is_refused() -> None:
+    with (
+        pytest.raises(UsageError, match="--api-key is for --address http://"),
+        backend_for("embedded", "ipc:///x", "a-key", quiet=True),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

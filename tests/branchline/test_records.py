@@ -13,10 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
 from scripted import Scripted
 
 import branchline as bl
+from branchline.lang.backend.base import Capabilities
 from branchline.records import (
     Summary,
     UsageError,
+    check_output,
     checkpoint_of,
+    interruption,
     load_program,
     no_records,
     read_records,
@@ -199,3 +202,69 @@ def test_a_checkpoint_of_other_inputs_is_refused_before_the_output_is_touched(
     with pytest.raises(bl.CheckpointError, match="instance 0 had other arguments"):
         run_records(program, records[::-1], backend=Scripted(), output=output, resume=True)
     assert output.read_text() == before
+
+
+TYPED = """
+import branchline as bl
+from pydantic import BaseModel
+
+class Person(BaseModel):
+    name: str
+
+@bl.function
+def extract(s, name):
+    s += name + bl.gen("person", schema=Person) + bl.gen("age", dtype=int) + bl.gen("text")
+    if name == "Bob":
+        raise ValueError("no Bob")
+"""
+
+
+def typed_reply(prompt: str) -> str:
+    return "7" if prompt.endswith("}") else '"12"' if prompt.endswith("7") else '{"name": "A"}'
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_typed_variables_are_nested_and_texts_stay_texts(
+    program_file: Path, tmp_path: Path, resume: bool
+) -> None:
+    program_file.write_text(TYPED)
+    program, output = load_program(program_file), tmp_path / "out.jsonl"
+    model = Scripted(reply=typed_reply, capabilities=Capabilities(grammar=True))
+    for _ in range(2):  # the second time, with `resume`, from the checkpoint
+        run_records(
+            program,
+            [{"name": "Ada"}, {"name": "Bob"}],
+            backend=model,
+            output=output,
+            resume=resume,
+        )
+        first = json.loads(output.read_text().splitlines()[0])
+        assert first == {"person": {"name": "A"}, "age": 7, "text": '"12"'}
+    assert checkpoint_of(output).exists() == resume
+
+
+def test_an_output_that_was_cut_short_stays_a_text(program_file: Path, tmp_path: Path) -> None:
+    program_file.write_text(TYPED)
+    output = tmp_path / "out.jsonl"
+    model = Scripted(reply=lambda prompt: '{"na', capabilities=Capabilities(grammar=True))
+    run_records(load_program(program_file), [{"name": "Ada"}], backend=model, output=output)
+    assert json.loads(output.read_text())["person"] == '{"na'
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    check_output(tmp_path / "new.jsonl")
+    with pytest.raises(UsageError, match=r"there is no folder .*/gone$"):
+        check_output(tmp_path / "gone" / "x.jsonl")
+    with pytest.raises(UsageError, match="is a folder"):
+        check_output(tmp_path)
+
+
+def test_an_interrupted_run_says_what_is_done(program_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    assert "0 of 3 records done" in interruption(output, 3, resume=True)
+    failing = Scripted(fail=lambda prompt: bl.GrammarError("bad") if "Bob" in prompt else None)
+    records = [{"name": name} for name in ("Ada", "Bob", "Cleo")]
+    run_records(load_program(program_file), records, backend=failing, output=output, resume=True)
+    said = interruption(output, 3, resume=True)
+    assert said.startswith("interrupted: 2 of 3 records done; run the same command with --resume")
+    assert "With --resume a run can go on" in interruption(output, 3, resume=False)
