@@ -137,6 +137,15 @@ class Engine(Closing):
             return direct.stream_answers_async(self.endpoint, prompt, sampling_params, **options)
         return await direct.generate_async(self.endpoint, prompt, sampling_params, **options)
 
+    def start_profile(self) -> None:
+        """Begin to note what the engine spends its time with; for one with `profile_dir`, a folder
+        for the files."""
+        self.endpoint.start_profile()
+
+    def stop_profile(self) -> str:
+        """End the profile; the path of its file, which Python's `pstats` reads."""
+        return self.endpoint.stop_profile()
+
     def encode(
         self, prompt: str | Sequence[str], **options: Any
     ) -> dict[str, Any] | list[dict[str, Any]]:

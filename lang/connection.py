@@ -26,7 +26,7 @@ _RELEASED_PER_MESSAGE: Final = 4_096
 # How long a session that nobody needs waits for others to be released with it.
 _RELEASE_S: Final = 0.1
 
-Question = protocol.GetInfo | protocol.FlushCache | protocol.Pin
+Question = protocol.GetInfo | protocol.FlushCache | protocol.Pin | protocol.Profile
 Request = protocol.Generate | protocol.Score | protocol.RunPlan | Question
 Reply = (
     protocol.Chunk
@@ -36,6 +36,7 @@ Reply = (
     | protocol.Info
     | protocol.Flushed
     | protocol.Pinned
+    | protocol.Profiled
 )
 
 # A request of which nothing was heard for so long is sent again, then after twice as long, and so
@@ -88,6 +89,9 @@ class Connection(Protocol):
 
     async def flush_cache(self) -> int:
         """Drop every cached prefix that nothing holds; the number of tokens freed."""
+
+    async def profile(self, *, active: bool) -> str | None:
+        """Begin a profile of the engine, or end it: then the path of its file."""
 
     async def pin(self, prompt: list[protocol.Part], ttl_s: float) -> protocol.Pinned:
         """Let what is cached of a prompt be evicted last."""
@@ -278,6 +282,11 @@ class RequestTable(ABC):
         assert isinstance(reply, protocol.Flushed)
         return reply.freed_tokens
 
+    async def profile(self, *, active: bool) -> str | None:
+        reply = await self._ask(protocol.Profile(self.new_rid(), active))
+        assert isinstance(reply, protocol.Profiled)
+        return reply.path
+
     async def pin(self, prompt: list[protocol.Part], ttl_s: float) -> protocol.Pinned:
         reply = await self._ask(protocol.Pin(self.new_rid(), prompt, ttl_s))
         assert isinstance(reply, protocol.Pinned)
@@ -337,7 +346,7 @@ class RequestTable(ABC):
                     self._finish(rid, InternalError(f"chunk {call.next_seq} of a stream was lost"))
                 else:
                     self._finish(rid, message)
-            case protocol.Scores(rid=rid) | protocol.PlanDone(rid=rid):
+            case protocol.Scores(rid=rid) | protocol.PlanDone(rid=rid) | protocol.Profiled(rid=rid):
                 self._finish(rid, message)
             case protocol.Info(rid=rid) | protocol.Flushed(rid=rid) | protocol.Pinned(rid=rid):
                 self._finish(rid, message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from . import direct
 from .backend.runtime_endpoint import RuntimeEndpoint
@@ -116,14 +116,14 @@ class Runtime(Closing):
         as JSON text."""
         return json.dumps(direct.encode(self.endpoint, prompt, **options))
 
-    def start_profile(self) -> NoReturn:
-        """Raises NotImplementedError, saying what to look at instead."""
-        raise NotImplementedError(
-            "the runtime records no profiles; state.timeline() tells where a program's time went, "
-            "and `branchline serve --http` draws requests and steps on its page /ui"
-        )
+    def start_profile(self) -> None:
+        """Begin to note what the engine spends its time with; for a runtime that was started with
+        `profile_dir`, a folder for the files."""
+        self.endpoint.start_profile()
 
-    stop_profile = start_profile
+    def stop_profile(self) -> str:
+        """End the profile; the path of its file, which Python's `pstats` reads."""
+        return self.endpoint.stop_profile()
 
     def get_tokenizer(self) -> Any:
         """The model's tokenizer as transformers loads it."""

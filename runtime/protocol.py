@@ -531,6 +531,14 @@ class FlushCache(_Message, tag="flush_cache", frozen=True):
     rid: RequestId
 
 
+class Profile(_Message, tag="profile", frozen=True):
+    """Begin a profile of the engine (`active`), or end it and write it to the folder that the
+    runtime was given for them."""
+
+    rid: RequestId
+    active: bool
+
+
 class Pin(_Message, tag="pin", frozen=True):
     """Let what is cached of a prompt be evicted last, for `ttl_s` seconds. To pin a prompt whole,
     compute it first: a Generate of it with `max_new_tokens=0`."""
@@ -558,6 +566,7 @@ ClientMessage = (
     | GetInfo
     | Inspect
     | FlushCache
+    | Profile
     | Pin
     | Unpin
 )
@@ -667,6 +676,13 @@ class Inspected(_Message, tag="inspected", frozen=True):
     view: View
 
 
+class Profiled(_Message, tag="profiled", frozen=True):
+    """Answer to Profile. path: of the file, on the runtime's machine; None when it has begun."""
+
+    rid: str
+    path: str | None = None
+
+
 class Flushed(_Message, tag="flushed", frozen=True):
     """Answer to FlushCache."""
 
@@ -683,7 +699,18 @@ class Pinned(_Message, tag="pinned", frozen=True):
 
 
 FrontMessage = (
-    Welcome | Chunk | Done | Scores | PlanDone | Error | Pong | Info | Inspected | Flushed | Pinned
+    Welcome
+    | Chunk
+    | Done
+    | Scores
+    | PlanDone
+    | Error
+    | Pong
+    | Info
+    | Inspected
+    | Flushed
+    | Pinned
+    | Profiled
 )
 
 
@@ -767,6 +794,13 @@ class EngineFlush(_Message, tag="engine_flush", frozen=True):
     seq: int
 
 
+class EngineProfile(_Message, tag="engine_profile", frozen=True):
+    """Begin a profile of the engine's loop, or end it and write it down."""
+
+    seq: int
+    active: bool
+
+
 class EngineRelease(_Message, tag="engine_release", frozen=True):
     """These sessions' programs will not come back; unknown ones are ignored. No answer."""
 
@@ -815,6 +849,7 @@ EngineCommand = (
     | Follow
     | EnginePing
     | EngineFlush
+    | EngineProfile
     | EngineRelease
     | EnginePin
     | EngineUnpin
@@ -898,6 +933,14 @@ class EngineFlushed(_Message, tag="engine_flushed", frozen=True):
     freed_tokens: int
 
 
+class EngineProfiled(_Message, tag="engine_profiled", frozen=True):
+    """Answer to EngineProfile: the file that was written, or why there is none."""
+
+    seq: int
+    path: str | None = None
+    error: str | None = None
+
+
 class TreeNode(Struct, forbid_unknown_fields=True, frozen=True):
     """One node of the radix tree. `parent` is the `id` of another node in the same dump, None at
     the top of a namespace.
@@ -957,6 +1000,7 @@ EngineEvent = (
     | StepEvents
     | EnginePong
     | EngineFlushed
+    | EngineProfiled
     | EnginePinned
     | EngineDumped
     | EngineInspected

@@ -14,6 +14,7 @@ from ..client import ZmqConnection
 from ..closing import Closing
 from ..connection import Connection
 from ..curve import CurveKeys
+from ..loop import shared_loop
 from .base import Backend, Capabilities, OnChunk, Session
 from .runtime_session import RuntimeSession, finish
 from .sglang import SGLang
@@ -101,6 +102,18 @@ class ConnectionBackend(Closing, Backend):
     async def unpin(self, pin: int) -> None:
         await self.connection.unpin(pin)
 
+    def start_profile(self) -> None:
+        """Begin to note what the engine spends its time with. Blocks. Raises InvalidRequest where
+        the runtime was started without a folder for profiles (`profile_dir`)."""
+        shared_loop().run(self.connection.profile(active=True))
+
+    def stop_profile(self) -> str:
+        """End the profile; the path, on the runtime's machine, of a file that Python's `pstats`
+        reads. Blocks."""
+        path = shared_loop().run(self.connection.profile(active=False))
+        assert path is not None
+        return path
+
     async def server_info(self) -> protocol.Info:
         return await self.connection.info()
 
@@ -138,6 +151,8 @@ class RuntimeEndpoint(ConnectionBackend):
         if server_key is not None and client_key is not None:
             keys = CurveKeys.load(server_key, client_key)
         super().__init__(ZmqConnection(address, keys=keys), chat_template_name=chat_template_name)
+        # What ends when nobody holds it, where `bl.Runtime` has started it.
+        self.process: object = None
 
     @property
     def address(self) -> str:
@@ -145,5 +160,3 @@ class RuntimeEndpoint(ConnectionBackend):
 
     def __repr__(self) -> str:
         return f"RuntimeEndpoint({self.address!r})"
-        # What ends when nobody holds it, where `bl.Runtime` has started it.
-        self.process: object = None

@@ -66,6 +66,8 @@ class EngineConfig:
     disk_cache: folder for what is driven out of the host's memory, or by `host_cache_tokens` of 0
         out of the pool; a later engine of the same model goes on with it. None keeps nothing.
     disk_cache_bytes: what its files may take.
+    profile_dir: folder for profiles of the engine, which clients may then ask for; None allows
+        none.
     cache_events: changes of the radix tree to keep for those who ask; 0 keeps none.
     max_pinned_fraction: of the KV pool, how much pins may hold.
     jump_forward: what a grammar leaves no choice for is taken without being sampled.
@@ -106,6 +108,7 @@ class EngineConfig:
     disk_cache_bytes: int = 10 * 1024**3
     cache_events: int = 0
     cache_file: str | None = None
+    profile_dir: str | None = None
 
     def __post_init__(self) -> None:
         if not self.model:

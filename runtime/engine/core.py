@@ -31,6 +31,7 @@ from .inspection import dump_tree, inspect
 from .intake import Intake
 from .overlap import Overlap
 from .passes import Passes
+from .profiling import Profiler
 from .reporting import Outbox, failure_of, progress_of, tier_stats
 from .speculating import Drafter, PromptLookup, Speculator
 from .succession import Succession
@@ -132,6 +133,7 @@ class EngineCore:
         )
         self._passes = Passes(self.runner, self.scheduler, self._speculator, self._blame)
         self._counts = dict.fromkeys(_COUNTED, 0)
+        self.profiler = Profiler(config.profile_dir)
 
     # --- commands ---------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ from ..protocol import (
     EnginePing,
     EnginePinned,
     EnginePong,
+    EngineProfile,
+    EngineProfiled,
     EngineReady,
     EngineRelease,
     EngineStop,
@@ -56,6 +58,7 @@ from ..standard_error import unfailing_stderr
 from ..views import EngineQuery, EngineView
 from .config import EngineConfig
 from .heartbeat import Heartbeat
+from .profiling import Profiler
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +86,8 @@ class Core(CacheOnDisk, Protocol):
 
     @property
     def has_work(self) -> bool: ...
+    @property
+    def profiler(self) -> Profiler: ...
     def submit(self, command: Submit, /) -> None: ...
     def follow(self, sid: int, call: NextCall, /) -> None: ...
     def drop(self, sid: int, /) -> None: ...
@@ -128,6 +133,12 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
             return EnginePinned(seq, pin, num_tokens)
         case EngineUnpin(pin=pin):
             core.unpin(pin)
+        case EngineProfile(seq=seq, active=active):
+            try:
+                path = core.profiler.start() if active else core.profiler.stop()
+            except RequestError as error:
+                return EngineProfiled(seq, None, error.message)
+            return EngineProfiled(seq, path)
         case EngineInspect(seq=seq, namespace=namespace, query=query):
             return EngineInspected(seq, core.inspect(namespace, query))
         case EngineDump(seq=seq):

@@ -22,6 +22,7 @@ from ..protocol import (
     Plan,
     PlanDone,
     PlanInstance,
+    Profiled,
     Scores,
     encode,
     front_messages,
@@ -58,7 +59,7 @@ class Answered:
 
     def keep(self, client_id: bytes, rid: str, digest: bytes, message: FrontMessage) -> None:
         """Remember how a request ended, if it is worth it."""
-        if not isinstance(message, Done | Scores | PlanDone | Pinned | Error):
+        if not isinstance(message, Done | Scores | PlanDone | Pinned | Profiled | Error):
             return
         if isinstance(message, Error) and message.code in _PASSING:
             return

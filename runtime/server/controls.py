@@ -17,6 +17,8 @@ from ..protocol import (
     EnginePing,
     EnginePinned,
     EnginePong,
+    EngineProfile,
+    EngineProfiled,
     FlushCache,
     Flushed,
     FrontMessage,
@@ -27,6 +29,8 @@ from ..protocol import (
     ModelInfo,
     Pin,
     Pinned,
+    Profile,
+    Profiled,
 )
 from ..tokenizer import Tokenizer
 from . import inspection, validate
@@ -35,7 +39,7 @@ from .flight import InFlight, Offload
 from .flights import Flights, error_message
 from .history import History
 
-Control = GetInfo | Inspect | FlushCache | Pin
+Control = GetInfo | Inspect | FlushCache | Pin | Profile
 
 
 class Controls:
@@ -83,6 +87,8 @@ class Controls:
                 command = EngineInspect(number, namespace, query)
             case FlushCache():
                 command = EngineFlush(seq=number)
+            case Profile(active=active):
+                command = EngineProfile(number, active)
         flight = self._flights.open(client_id, message.rid, self._timeout_s, digest)
         flight.on_end = lambda outcome: self._close(number)
         self._open[number] = flight, message
@@ -114,6 +120,10 @@ class Controls:
                 return Info(rid, self._model, self._stats())
             case FlushCache(rid=rid), EngineFlushed(freed_tokens=freed_tokens):
                 return Flushed(rid, freed_tokens)
+            case Profile(rid=rid), EngineProfiled(path=path, error=error):
+                if error is not None:
+                    return error_message(rid, RequestError("invalid_request", error))
+                return Profiled(rid, path)
             case Pin(rid=rid), EnginePinned(pin=pin, num_tokens=num_tokens, error=error):
                 if error is not None:
                     return error_message(rid, RequestError("overloaded", error))

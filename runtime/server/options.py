@@ -211,6 +211,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--draft-tokens", type=int, default=8, help="guessed per step and sequence at most"
     )
     engine.add_argument("--seed", type=int, default=0)
+    engine.add_argument(
+        "--profile-dir", metavar="DIR", help="clients may ask for profiles of the engine, put there"
+    )
     cache = parser.add_argument_group("cache")
     cache.add_argument(
         "--cache-file",

@@ -23,6 +23,7 @@ from ..protocol import (
     EngineInspected,
     EnginePinned,
     EnginePong,
+    EngineProfiled,
     EngineUnpin,
     Error,
     FlushCache,
@@ -35,6 +36,7 @@ from ..protocol import (
     Pin,
     Ping,
     Pong,
+    Profile,
     Release,
     RunPlan,
     Score,
@@ -228,7 +230,9 @@ class Service:
             case EnginePong(seq=seq, stats=stats):
                 self._engine.stats = stats
                 self._controls.on_answer(seq, event)
-            case EngineFlushed(seq=seq) | EngineInspected(seq=seq) | EnginePinned(seq=seq):
+            case EngineFlushed(seq=seq) | EngineInspected(seq=seq):
+                self._controls.on_answer(seq, event)
+            case EnginePinned(seq=seq) | EngineProfiled(seq=seq):
                 self._controls.on_answer(seq, event)
             case _:
                 pass
@@ -292,10 +296,13 @@ class Service:
         self._to_client(client_id, Welcome(PROTOCOL_VERSION, self.epoch, self.model))
 
     def _accept(
-        self, client_id: bytes, message: Generate | Score | GetInfo | Inspect | FlushCache | Pin
+        self,
+        client_id: bytes,
+        message: Generate | Score | GetInfo | Inspect | FlushCache | Pin | Profile,
     ) -> None:
         flights = self._flights
-        digest = digest_of(message) if isinstance(message, Generate | Score | Pin) else None
+        is_asked_once = isinstance(message, Generate | Score | Pin | Profile)
+        digest = digest_of(message) if is_asked_once else None
         if flights.is_repeated(client_id, message.rid, digest):
             return
         flights.count("requests")

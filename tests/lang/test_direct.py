@@ -248,12 +248,6 @@ def test_a_runtime_without_http_says_how_to_get_it(runtime: Runtime) -> None:
         _ = runtime.url
 
 
-@pytest.mark.parametrize("name", ["start_profile", "stop_profile"])
-def test_profiles_are_refused_with_what_to_look_at(runtime: Runtime, name: str) -> None:
-    with pytest.raises(NotImplementedError, match=r"state\.timeline\(\)"):
-        getattr(runtime, name)()
-
-
 def test_what_a_runtime_tells_of_itself_may_be_awaited(runtime: Runtime) -> None:
     async def awaited() -> ServerInfo:
         return await runtime.get_server_info()
