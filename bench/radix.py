@@ -43,6 +43,7 @@ _TREE_METHODS = (
     "match_length",
     "match_prefix",
     "insert",
+    "extend",
     "lock",
     "unlock",
     "count_hit",

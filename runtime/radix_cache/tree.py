@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
@@ -68,15 +69,16 @@ class RadixCache:
     def num_evictable(self) -> int:
         return self.order.num_evictable
 
-    def match_length(self, namespace: str, tokens: TokenIds) -> int:
-        """How many leading tokens are cached. Changes nothing, not even the order of eviction."""
+    def match_length(self, namespace: str, tokens: TokenIds | bytes) -> int:
+        """How many leading tokens (int32, or their bytes) are cached. Changes nothing, not even the
+        order of eviction."""
         query = _as_bytes(tokens)
         _, at, partial = self._descend(namespace, query)
         if partial is not None:
             at += _num_common(partial.tokens, query, at) * TOKEN_BYTES
         return at // TOKEN_BYTES
 
-    def match_prefix(self, namespace: str, tokens: TokenIds) -> Match:
+    def match_prefix(self, namespace: str, tokens: TokenIds | bytes) -> Match:
         """The longest cached prefix of `tokens`. Lock the node before anything else is evicted."""
         path: list[SlotIds] = []
         node, _ = self._find(namespace, _as_bytes(tokens), path)
@@ -100,6 +102,28 @@ class RadixCache:
                 listener.stored(namespace, query, present)
         self._touch(node)
         return present
+
+    def extend(
+        self, node: Node, namespace: str, tokens: bytes, slots: SlotIds, program: int = 0
+    ) -> Node | None:
+        """`insert` for who leases `node`: put what follows behind it, and move the lease to the
+        end, which is returned. None, and nothing is done, where the tree holds some of it already.
+
+        tokens: all from the root on, int32. slots: of those behind `node`. Nothing is looked up and
+        the order of eviction stays, for the path is leased all the time.
+        """
+        start = node.end
+        new = tokens[start * TOKEN_BYTES :]
+        if len(new) != len(slots) * TOKEN_BYTES:
+            raise ValueError(f"{len(new) // TOKEN_BYTES} tokens cannot lie in {len(slots)} slots")
+        if not new or int.from_bytes(new[:TOKEN_BYTES], sys.byteorder) in node.children:
+            return None
+        if node.parent is None and self.roots.get(namespace, node) is not node:
+            return None  # meanwhile others began this namespace anew
+        end = self._append(node, new, slots, program, leased=True)
+        for listener in self.listeners:
+            listener.stored(namespace, tokens, start)
+        return end
 
     def lock(self, node: Node) -> None:
         """Take a lease: nothing on the path to `node` is evicted until as many unlocks follow."""
@@ -178,18 +202,21 @@ class RadixCache:
                 return
             node = node.parent
 
-    def evict(self, n: int, namespace: str | None = None) -> int:
-        """Free `n` unleased slots, from the leaves up; return how many there were to free.
+    def evict(self, n: int, namespace: str | None = None, spare: int = 0) -> int:
+        """Free `n` unleased slots, from the leaves up; return how many were freed.
 
-        A leaf that is larger than what is still wanted loses only its end. namespace: who needs
-        them; of others' quotas nothing is taken. None respects all quotas.
+        A leaf that is larger than what is still wanted loses only its end, and up to `spare` slots
+        more, so that who needs a few each time need not come each time. namespace: who needs them;
+        of others' quotas nothing is taken. None respects all quotas.
         """
         freed: list[SlotIds] = []
         wanted = n
         own = None if namespace is None else self.order.domain_of(namespace)
         while wanted > 0 and (node := self.order.first(own)) is not None:
             size = len(node.slots)
-            most = wanted if node.domain is own else min(wanted, node.domain.num_for_others)
+            for_others = node.domain.num_for_others
+            most = wanted if node.domain is own else min(wanted, for_others)
+            most = max(most, min(wanted + spare, for_others))
             kept = max(0, size - most)
             self.order.note_eviction(node, size - kept)
             if self.listeners or self.spill is not None:
@@ -212,7 +239,7 @@ class RadixCache:
             wanted -= size - kept
         if not freed:
             return 0
-        slots = np.concatenate(freed)
+        slots = np.concatenate(freed) if len(freed) > 1 else freed[0]
         self.num_tokens -= len(slots)
         self.num_evicted_total += len(slots)
         self.allocator.free(slots)
@@ -256,27 +283,36 @@ class RadixCache:
         path.reverse()
         return node, at // TOKEN_BYTES
 
-    def _append(self, node: Node, tokens: bytes, slots: SlotIds, program: int) -> Node:
-        """Put new tokens behind `node`; the node that ends with them is returned.
+    def _append(
+        self, node: Node, tokens: bytes, slots: SlotIds, program: int, *, leased: bool = False
+    ) -> Node:
+        """Put new tokens behind `node`; the node that ends with them is returned. leased: the
+        caller has a lease on `node`, which passes to that one.
 
-        A leaf that nobody holds or has started on grows in place, so that a prompt that is filed
-        chunk by chunk stays one node as long as nothing branches off.
+        A leaf that nobody else holds or has started on grows in place, so that a prompt that is
+        filed chunk by chunk stays one node as long as nothing branches off.
         """
         self.num_tokens += len(slots)
         node.domain.num_tokens += len(slots)
-        is_free = not (node.refs or node.keeps or node.pins or node.hits)
+        is_free = node.refs == leased and not (node.keeps or node.pins or node.hits)
         if node.parent is not None and not node.children and is_free:
-            node.domain.num_evictable += len(slots)
+            if not leased:
+                node.domain.num_evictable += len(slots)
             node.tokens += tokens
             node.slots = np.concatenate([node.slots, slots])
             return node
         if isinstance(node, Root):
             self.roots[node.namespace] = node
+            node.refs += leased
         leaf = Node(tokens, slots.copy(), node, node.domain)
         leaf.used_s = self.clock()
         leaf.last_user = program
         node.children[leaf.first_token] = leaf
-        self.order.add(leaf)
+        if leased:
+            # Above the root the count stays: the lease goes, a leased child comes.
+            leaf.refs = 1
+        else:
+            self.order.add(leaf)
         self.num_nodes += 1
         return leaf
 
@@ -324,7 +360,9 @@ class RadixCache:
             del self.roots[parent.namespace]
 
 
-def _as_bytes(tokens: TokenIds) -> bytes:
+def _as_bytes(tokens: TokenIds | bytes) -> bytes:
+    if isinstance(tokens, bytes):
+        return tokens
     return np.ascontiguousarray(tokens, dtype=np.int32).tobytes()
 
 

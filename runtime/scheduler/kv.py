@@ -5,13 +5,18 @@ Every slot has one owner. All moves between owners are here.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from ..memory.allocator import SlotAllocator
 from ..radix_cache.host_tier import HostTier
-from ..radix_cache.node import TokenIds
+from ..radix_cache.node import TOKEN_BYTES, TokenIds
 from ..radix_cache.tree import Match, RadixCache
 from .sequence import Sequence
+
+# Slots that are freed beside those that are needed now: a full pool would evict in every step.
+_MOST_SPARE: Final = 64
 
 
 def common_namespace(seqs: list[Sequence]) -> str | None:
@@ -30,6 +35,7 @@ class KVLedger:
         self.allocator = allocator
         self.cache = cache
         self._tier = tier
+        self._num_spare = min(_MOST_SPARE, allocator.num_slots // 64)
 
     def num_available(self, namespace: str | None) -> int:
         """Slots that can be had for a namespace (None: for several together) without taking any
@@ -38,11 +44,11 @@ class KVLedger:
 
     def lease(self, seq: Sequence) -> None:
         """Start from the longest cached prefix that the sequence can use, and protect it."""
-        tokens = seq.ids[: seq.max_match]
+        tokens = seq.prefix_bytes[: seq.max_match * TOKEN_BYTES]
         match = self.cache.match_prefix(seq.namespace, tokens)
         self.cache.lock(match.node)
         if self._tier is not None:
-            match = self._bring_back(self._tier, seq.namespace, tokens, match)
+            match = self._bring_back(self._tier, seq.namespace, seq.ids[: seq.max_match], match)
         self.cache.count_hit(match.node, seq.program)
         seq.node = match.node
         seq.add_slots(match.slots)
@@ -77,7 +83,9 @@ class KVLedger:
         """
         total = num_each * len(seqs)
         if total > self.allocator.num_free:
-            self.cache.evict(total - self.allocator.num_free, common_namespace(seqs))
+            self.cache.evict(
+                total - self.allocator.num_free, common_namespace(seqs), self._num_spare
+            )
         slots = self.allocator.allocate(total)
         if slots is None:
             raise RuntimeError(f"{total} slots were promised, {self.allocator.num_free} are free")
@@ -96,6 +104,8 @@ class KVLedger:
 
         Where others filed the same tokens meanwhile, the sequence goes on with theirs.
         """
+        if self._extend(seq):
+            return
         n = seq.num_computed
         tokens = seq.ids[:n]
         self._file(seq)
@@ -114,13 +124,26 @@ class KVLedger:
         evictable; without, what it did not share yet is forgotten."""
         if seq.node is None:
             raise ValueError("a sequence that holds nothing cannot give it back")
-        if keep and seq.num_computed > seq.num_leased:
+        if keep and seq.num_computed > seq.num_leased and not self._extend(seq):
             self._file(seq)
         else:
             self.cache.unlock(seq.node)
         self.allocator.free(seq.own_slots())
         seq.node = None
         seq.num_slots = seq.num_leased = seq.num_computed = seq.num_ahead = 0
+
+    def _extend(self, seq: Sequence) -> bool:
+        """File what was computed behind what the sequence leases, and lease that, too. False, and
+        nothing is done, where others have filed some of it."""
+        if seq.node is None:
+            return False
+        n = seq.num_computed
+        new = seq.slots[seq.num_leased : n]
+        end = self.cache.extend(seq.node, seq.namespace, seq.computed_bytes(), new, seq.program)
+        if end is None:
+            return False
+        seq.node, seq.num_leased = end, n
+        return True
 
     def _file(self, seq: Sequence) -> None:
         """Make the tree the owner of what was computed. The lease is given back, first: a leaf

@@ -21,7 +21,7 @@ from ..protocol import (
     SamplingParams,
     TokenLogprob,
 )
-from ..radix_cache.node import Node, TokenIds
+from ..radix_cache.node import TOKEN_BYTES, Node, TokenIds
 from .drafting import Pace
 from .stop import StopChecker
 
@@ -66,7 +66,9 @@ class Sequence:
     quiet: news of it may wait; told_s: when it was told of last, untold: what was not yet.
     state_sum: [hidden], the sum of what is pooled, where its prompt is to be embedded.
 
-    While it waits, for the queue: prefix_bytes: its tokens. hit_estimate: how many are cached.
+    prefix_bytes: its tokens when it began to wait, as bytes; none of an heir.
+
+    While it waits, for the queue: hit_estimate: how many are cached.
     due_at: after so many admissions it is due. ticket: of its valid entry in the order.
     parked_on: the running sequence that computes what both begin with.
     """
@@ -153,6 +155,14 @@ class Sequence:
         first_row = self.first_logprob_row
         limit = self.num_tokens - 1
         return limit if first_row is None else min(limit, first_row)
+
+    def computed_bytes(self) -> bytes:
+        """The tokens that have KV, as bytes."""
+        prompt = self.prefix_bytes[: self.prompt_len * TOKEN_BYTES]
+        num_known = len(prompt) // TOKEN_BYTES
+        if self.num_computed <= num_known:
+            return prompt[: self.num_computed * TOKEN_BYTES]
+        return prompt + self.ids[num_known : self.num_computed].tobytes()
 
     def append(self, token_id: int) -> None:
         """Take a token; its KV is computed by the next step unless it was staged."""

@@ -61,7 +61,8 @@ class WaitingQueue:
     def add(self, seq: Sequence) -> None:
         seq.prefix_bytes = seq.ids[: seq.num_tokens].tobytes()
         self.num_lookups += 1
-        seq.hit_estimate = self._cache.match_length(seq.namespace, seq.ids[: seq.max_match])
+        usable = seq.prefix_bytes[: seq.max_match * TOKEN_BYTES]
+        seq.hit_estimate = self._cache.match_length(seq.namespace, usable)
         if self._has_deadlines:
             if seq.due_at is None:
                 seq.due_at = self.num_admitted + 2 * len(self) + self._config.max_overtakes

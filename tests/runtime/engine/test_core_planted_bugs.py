@@ -133,7 +133,7 @@ def a_retracted_sequence_resumes_on_its_old_slots(patch: Patch) -> None:
 def eviction_takes_the_oldest_leased_node(patch: Patch) -> None:
     evict = RadixCache.evict
 
-    def greedy(self: RadixCache, n: int, namespace: str | None = None) -> int:
+    def greedy(self: RadixCache, n: int, namespace: str | None = None, spare: int = 0) -> int:
         for root in self.roots.values():
             for child in root.children.values():
                 if child.refs and not child.children:
@@ -141,7 +141,7 @@ def eviction_takes_the_oldest_leased_node(patch: Patch) -> None:
                     child.slots = child.slots[:-1]
                     child.tokens = child.tokens[:-4]
                     return 1 + evict(self, n - 1)
-        return evict(self, n)
+        return evict(self, n, namespace, spare)
 
     patch.setattr(RadixCache, "evict", greedy)
 
@@ -213,9 +213,17 @@ def a_claim_is_not_counted_above(patch: Patch) -> None:
 def a_leased_leaf_grows(patch: Patch) -> None:
     append = RadixCache._append
 
-    def grow(self: RadixCache, node: Node, tokens: bytes, slots: SlotIds, program: int) -> Node:
-        refs, node.refs = node.refs, 0
-        grown = append(self, node, tokens, slots, program)
+    def grow(
+        self: RadixCache,
+        node: Node,
+        tokens: bytes,
+        slots: SlotIds,
+        program: int,
+        *,
+        leased: bool = False,
+    ) -> Node:
+        refs, node.refs = node.refs, int(leased)
+        grown = append(self, node, tokens, slots, program, leased=leased)
         node.refs = refs
         return grown
 

@@ -95,12 +95,16 @@ class World:
         self.core.allocator.free = free_and_poison
 
     def _evict_fairly(
-        self, evict: Callable[[int, str | None], int], n: int, namespace: str | None = None
+        self,
+        evict: Callable[[int, str | None, int], int],
+        n: int,
+        namespace: str | None = None,
+        spare: int = 0,
     ) -> int:
         """No tenant loses anything of what its quota holds to another."""
         others = {name: quota for name, quota in self.quotas.items() if name != namespace}
         kept = {name: min(self.num_cached(name), quota) for name, quota in others.items()}
-        freed = evict(n, namespace)
+        freed = evict(n, namespace, spare)
         for name, least in kept.items():
             assert self.num_cached(name) >= least, f"{namespace!r} took the quota of {name!r}"
         return freed

@@ -68,6 +68,30 @@ class Pair:
         assert present == self.naive.insert(namespace, tokens, mine.tolist())
         self.allocator.free(mine[keep:present])
 
+    def extend(self) -> None:
+        """Who has a lease files what follows it; nothing, where the tree has some of that."""
+        if not self.leases:
+            return
+        at = self.rng.randrange(len(self.leases))
+        node, key = self.leases[at]
+        namespace, known = key.split("/")
+        tokens = known + "".join(self.rng.choices(self.alphabet, k=self.rng.randint(1, 4)))
+        fresh = self.allocator.allocate(len(tokens) - len(known))
+        if fresh is None:
+            return
+        end = self.real.extend(node, namespace, ids(tokens).tobytes(), fresh)
+        if end is None:
+            began_anew = node.parent is None and self.real.roots[namespace] is not node
+            assert began_anew or longest(self.naive, namespace, tokens) != known
+            self.allocator.free(fresh)
+            return
+        present = self.naive.match(namespace, known)
+        slots = [*present, *fresh.tolist()]
+        assert self.naive.insert(namespace, tokens, slots) == len(known)
+        self.naive.lock(namespace + "/" + tokens)
+        self.naive.unlock(key)
+        self.leases[at] = (end, namespace + "/" + tokens)
+
     def unlock(self) -> None:
         if self.leases:
             node, key = self.leases.pop(self.rng.randrange(len(self.leases)))
@@ -124,10 +148,17 @@ def contents(cache: RadixCache) -> dict[str, int]:
 @pytest.mark.parametrize("seed", range(20))
 def test_ten_thousand_random_operations_never_diverge(seed: int) -> None:
     pair = Pair(seed)
-    operations = [pair.match, pair.insert, pair.unlock, pair.evict, pair.hold_or_release]
+    operations = [
+        pair.match,
+        pair.insert,
+        pair.extend,
+        pair.unlock,
+        pair.evict,
+        pair.hold_or_release,
+    ]
     for _ in range(NUM_OPERATIONS):
         if pair.rng.random() < 0.003:
             pair.flush()
         else:
-            pair.rng.choices(operations, weights=[30, 40, 12, 10, 8])[0]()
+            pair.rng.choices(operations, weights=[30, 30, 10, 12, 10, 8])[0]()
         pair.verify()

@@ -236,3 +236,19 @@ def test_what_is_kept_no_longer_keeps_what_led_there_once_it_is_evicted() -> Non
     cache.evict(4)
     assert cache.match_length("", tokens(1, 2, 3, 4)) == 2
     assert trunk.keeps == 0
+
+
+def test_a_leaf_that_is_cut_loses_what_is_spare_as_well_but_none_behind_it_does() -> None:
+    cache = cached(32, tokens(*range(10, 18)), tokens(*range(20, 28)))
+    assert cache.evict(3, spare=2) == 5
+    assert cache.evict(3, spare=2) == 3  # the rest of the first leaf
+    assert cache.evict(7, spare=4) == 8
+    assert cache.evict(1, spare=4) == 0
+
+
+def test_nothing_of_a_quota_is_spare() -> None:
+    cache = RadixCache(SlotAllocator(32), quotas={"a": 4})
+    put(cache, tokens(*range(8)), "a")
+    assert cache.evict(2, "b", spare=3) == 4
+    assert cache.evict(2, "a", spare=3) == 2
+    assert cache.evict(2, "a", spare=3) == 2
