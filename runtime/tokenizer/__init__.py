@@ -3,7 +3,8 @@
 Imports `tokenizers` and jinja2, neither transformers nor torch.
 """
 
+from .coders import TokenizerError
 from .stream import StreamDecoder
-from .tokenizer import Tokenizer, TokenizerError
+from .tokenizer import Tokenizer
 
 __all__ = ["StreamDecoder", "Tokenizer", "TokenizerError"]
