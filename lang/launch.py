@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from .errors import RuntimeUnavailable
 
@@ -30,7 +30,8 @@ class RuntimeProcess:
     start_timeout_s: how long loading the model may take.
     options: of `branchline serve`, with underscores: `dtype="float32"`, `kv_slots=4096`, ...
 
-    Raises RuntimeUnavailable with the runtime's own words when it cannot start. `close`, the end
+    Raises TypeError for an option that there is not, and RuntimeUnavailable with the runtime's own
+    words when it cannot start. `close`, the end
     of a `with` block, the end of this process (even by kill -9) and Ctrl-C all end the runtime.
     """
 
@@ -106,7 +107,7 @@ class RuntimeProcess:
     ) -> None:
         self.close()
 
-    def _wait_ready(self, ready_out: int, timeout_s: float) -> dict[str, str]:
+    def _wait_ready(self, ready_out: int, timeout_s: float) -> dict[str, Any]:
         """The news from the runtime's one line; it ends the pipe in any case when it dies."""
         deadline_s = time.monotonic() + timeout_s
         line = b""
@@ -127,13 +128,23 @@ class RuntimeProcess:
                         f"are on standard error"
                     )
                 line += chunk
-        news: dict[str, str] = json.loads(line)
+        news: dict[str, Any] = json.loads(line)
         if "error" in news:
             # It is ending by itself; a signal would only disturb its tidying up.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_S)
+            if "unknown" in news:
+                raise TypeError(_unknown_options(news["unknown"], news["known"]))
             raise RuntimeUnavailable(news["error"])
         return news
+
+
+def _unknown_options(unknown: list[str], known: list[str]) -> str:
+    """Of flags that the runtime does not know, under the names that Python has for them."""
+    given, allowed = (
+        [name.replace("-", "_") for name in names if name != "model"] for names in (unknown, known)
+    )
+    return f"Runtime: no option {', '.join(given)}; known: {', '.join(['model_path', *allowed])}"
 
 
 def _flags(options: Mapping[str, str | int | float | None]) -> list[str]:

@@ -17,6 +17,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ..standard_error import unfailing_stderr
     from .descriptors import raise_file_limit
+    from .flags import UnknownFlags
     from .front import Front
     from .layers import layered
     from .options import UsageError, parse, ready_fd_of
@@ -29,7 +30,10 @@ def main(argv: list[str]) -> int:
             argv = layered(argv[1:], os.environ)
         options = parse(argv)
     except UsageError as error:
-        report_failure(str(error), ready_fd_of(argv))
+        details = {}
+        if isinstance(error, UnknownFlags):
+            details = {"unknown": error.names, "known": error.known}
+        report_failure(str(error), ready_fd_of(argv), details)
         return 2
     return Front(options).run()
 

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Final
 
 from ..engine.config import (
     ATTENTION_BACKENDS,
@@ -20,6 +20,8 @@ from ..engine.config import (
     EngineConfig,
 )
 from ..memory.quotas import CacheQuota, is_quota
+from .flags import DefaultsShown, FlagParser
+from .flags import UsageError as UsageError
 from .flight import Limits
 from .http.quota import Quota
 from .http.settings import HttpSettings, parse_http
@@ -74,25 +76,15 @@ over the file; a name that is none is refused.
 """
 
 
-class UsageError(Exception):
-    """The arguments make no sense; the message is for the user."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of exiting, so that a launcher can be told why."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> FlagParser:
     """Every option; what it parses is for `parse` to judge."""
-    parser = _Parser(
+    parser = FlagParser(
         prog="branchline serve",
         description="Keep a runtime up for programs to connect to, and with --http for HTTP "
         "clients and the web page at /ui.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=DefaultsShown,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--model",
@@ -159,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--key-concurrency", type=int, metavar="N", help="requests of one key at a time"
     )
     engine = parser.add_argument_group("engine")
-    engine.add_argument("--dtype", choices=DTYPES, default="auto")
+    engine.add_argument("--dtype", choices=DTYPES, default="auto", help="of weights")
     engine.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     engine.add_argument(
         "--attention-backend",
@@ -210,7 +202,7 @@ def build_parser() -> argparse.ArgumentParser:
     engine.add_argument(
         "--draft-tokens", type=int, default=8, help="guessed per step and sequence at most"
     )
-    engine.add_argument("--seed", type=int, default=0)
+    engine.add_argument("--seed", type=int, default=0, help="for calls that name none")
     engine.add_argument(
         "--profile-dir", metavar="DIR", help="clients may ask for profiles of the engine, put there"
     )
@@ -320,7 +312,7 @@ def build_parser() -> argparse.ArgumentParser:
 def parse(argv: list[str]) -> Options:
     """Options from arguments. Raises UsageError."""
     parser = build_parser()
-    given = parser.parse_args(argv)
+    given = parser.read(argv)
     names = {item.name for item in dataclasses.fields(EngineConfig)}
     try:
         config = EngineConfig(

@@ -55,10 +55,12 @@ def _show(facts: Mapping[str, str]) -> None:
     print("\n".join([top, *rows, bottom]), file=sys.stderr, flush=True)
 
 
-def report_failure(message: str, ready_fd: int | None) -> None:
-    """Say why the runtime does not serve."""
+def report_failure(
+    message: str, ready_fd: int | None, details: Mapping[str, list[str]] | None = None
+) -> None:
+    """Say why the runtime does not serve. details: for a launcher alone."""
     if ready_fd is not None:
-        _tell(ready_fd, {"error": message})
+        _tell(ready_fd, {"error": message, **(details or {})})
     else:
         print(f"error: {message}", file=sys.stderr, flush=True)
 
@@ -96,7 +98,7 @@ def _plain(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def _tell(ready_fd: int, news: dict[str, str]) -> None:
+def _tell(ready_fd: int, news: Mapping[str, str | list[str]]) -> None:
     # The launcher may have given up and closed its end.
     with contextlib.suppress(BrokenPipeError), open(ready_fd, "w") as pipe:
         pipe.write(json.dumps(news) + "\n")
