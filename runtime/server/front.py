@@ -36,6 +36,9 @@ from .service import Service
 from .tracing import Spans, TracingError, spans_of_environment
 
 _TICK_S: Final = 0.1
+_SHUTTING: Final = "the runtime is shutting down"
+# Fewer slots hold hardly a prompt.
+_FEW_SLOTS: Final = 256
 
 
 class Fatal(Exception):
@@ -125,6 +128,7 @@ class Front:
 
     def _open(self) -> None:
         options = self._options
+        self._say(f"loading {options.engine.model} ...")
         self._spans = spans_of_environment()
         self._private = PrivateDirectory()
         self._reception.open(options.bind, options.curve, self._private)
@@ -135,6 +139,11 @@ class Front:
             self._reception.open_http(options.http)
         self._tokenizer = Tokenizer.load(self._model_dir)
 
+    def _say(self, text: str) -> None:
+        """A word for whoever started this from a terminal; a program's own runtime is silent."""
+        if self._options.ready_fd is None:
+            self._log.notice(text)
+
     def _on_orphaned(self) -> None:
         self._orphaned = True
 
@@ -142,15 +151,20 @@ class Front:
         """Whether the loop may end; turns a first signal into draining."""
         if self._num_signals == 0 and not self._orphaned:
             return False
-        if self._num_signals > 1 or self._service is None:
+        if self._service is None:
+            return True
+        if self._num_signals > 1:
+            self._service.abort_all(_SHUTTING)
             return True
         now_s = time.monotonic()
         if self._drain_until_s is None:
             self._service.drain()
             self._drain_until_s = now_s + (0.0 if self._orphaned else self._options.drain_s)
+            if not self._orphaned:
+                self._say(_draining(self._service.num_in_flight, self._options.drain_s))
         if self._service.num_in_flight and now_s < self._drain_until_s:
             return False
-        self._service.abort_all("the runtime is shutting down")
+        self._service.abort_all(_SHUTTING)
         return True
 
     def _close(self) -> None:
@@ -239,6 +253,11 @@ class Front:
             on_request_end=journal.request_ended,
         )
         self._reception.serve(self._service, self._tokenizer)
+        if ready.num_slots < min(_FEW_SLOTS, ready.context_length):
+            self._log.notice(
+                f"the KV cache holds {ready.num_slots} tokens: longer prompts are refused; raise "
+                f"--kv-slots"
+            )
         report_ready(
             self._reception.address,
             self._reception.http_url,
@@ -246,3 +265,10 @@ class Front:
             self._options.address_file,
             serving_facts(self._service.model, ready) if self._options.log_format == "text" else {},
         )
+
+
+def _draining(num_requests: int, drain_s: float) -> str:
+    if not num_requests:
+        return "shutting down"
+    many = "request" if num_requests == 1 else "requests"
+    return f"draining {num_requests} {many}, up to {drain_s:g} s; Ctrl-C again ends at once"
