@@ -99,12 +99,11 @@ def root(
     if version:
         print(f"branchline {__version__}")
         raise typer.Exit
-    from .settings import CONFIG_VARIABLE, VARIABLE_PREFIX, check_variables, default_map
+    from .settings import CONFIG_VARIABLE, check_variables, default_map, name_variables
 
     group = context.command
     assert isinstance(group, TyperGroup)
-    # Not for this context: nobody wants --version from a variable.
-    context.auto_envvar_prefix = VARIABLE_PREFIX
+    name_variables(group)
     check_variables(group)
     if config is not None:
         context.default_map = default_map(group, config)
@@ -365,6 +364,20 @@ def finish(summary: Summary) -> None:
         raise typer.Exit(1)
 
 
+def with_config_first(argv: list[str]) -> list[str]:
+    """`run x.py --config FILE` as `--config FILE run x.py`: the file is for all commands. `serve`
+    reads its own."""
+    if argv[:1] == ["serve"]:
+        return argv
+    for place, argument in enumerate(argv):
+        if argument == "--":
+            break
+        if argument == "--config" or argument.startswith("--config="):
+            end = place + (2 if argument == "--config" else 1)
+            return argv[place:end] + argv[:place] + argv[end:]
+    return argv
+
+
 def main() -> None:
     """Entry point: one line on standard error for what a user can mend, 130 for Ctrl-C."""
     from branchline.lang.errors import GenerationError
@@ -372,7 +385,7 @@ def main() -> None:
     from .records import Interrupted, UsageError
 
     try:
-        app(standalone_mode=True)
+        app(with_config_first(sys.argv[1:]), standalone_mode=True)
     except (UsageError, GenerationError) as error:
         # What a message quotes may look like markup.
         stderr.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)

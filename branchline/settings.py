@@ -31,10 +31,17 @@ def default_map(group: TyperGroup, path: Path) -> dict[str, Any]:
     return _defaults(group, content, str(path), "")
 
 
+def name_variables(group: TyperGroup) -> None:
+    """Let each option's variable be named after its flag: click goes by Python's name for it."""
+    for prefix, command in _commands(group, VARIABLE_PREFIX):
+        for parameter in _options(command):
+            parameter.envvar = _variable(prefix, parameter)
+
+
 def check_variables(group: TyperGroup, environ: Mapping[str, str] = os.environ) -> None:
     """Refuse variables that look like a command's and are none. Raises UsageError."""
     for prefix, command in _commands(group, VARIABLE_PREFIX):
-        known = {f"{prefix}_{parameter.name}".upper() for parameter in _options(command)}
+        known = {_variable(prefix, parameter) for parameter in _options(command)}
         for variable in environ:
             if variable.startswith(f"{prefix}_") and variable not in known:
                 raise UsageError(_unknown("the variable", variable, known))
@@ -77,6 +84,10 @@ def _values(command: TyperCommand, table: dict[str, Any], place: str) -> dict[st
 
 def _options(command: TyperCommand) -> list[TyperOption]:
     return [item for item in command.params if isinstance(item, TyperOption)]
+
+
+def _variable(prefix: str, option: TyperOption) -> str:
+    return f"{prefix}_{_key(option)}".upper().replace("-", "_")
 
 
 def _key(option: TyperOption) -> str:

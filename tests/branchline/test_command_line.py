@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
 from scripted import Scripted
 
 from branchline import doctor
-from branchline.cli import app, backend_for
+from branchline.cli import app, backend_for, with_config_first
 from branchline.records import Interrupted, UsageError
 from branchline.runtime.server.layers import OTHER_TABLES, read_table
 from branchline.serve_command import ServeCommand
@@ -171,6 +171,39 @@ def test_a_variable_that_is_none_is_refused() -> None:
     result = runner.invoke(app, ["doctor"], env={"BRANCHLINE_CHAT_TEMPRATURE": "1"})
     assert isinstance(result.exception, UsageError)
     assert "did you mean BRANCHLINE_CHAT_TEMPERATURE" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong", "right"),
+    [
+        ("run", "BRANCHLINE_RUN_INPUT_FILE", "BRANCHLINE_RUN_INPUT"),
+        ("doctor", "BRANCHLINE_DOCTOR_JSON_OUTPUT", "BRANCHLINE_DOCTOR_JSON"),
+    ],
+)
+def test_a_variable_is_named_after_its_flag(command: str, wrong: str, right: str) -> None:
+    result = runner.invoke(app, ["doctor"], env={wrong: "1"})
+    assert isinstance(result.exception, UsageError)
+    assert f"did you mean {right}" in str(result.exception)
+    assert f"env var: {right}]" in " ".join(
+        runner.invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output.split()
+    )
+
+
+def test_a_variable_reaches_the_flag_that_it_is_named_after(
+    greeting: list[str], tmp_path: Path
+) -> None:
+    variables = {"BRANCHLINE_RUN_INPUT": str(tmp_path / "gone.jsonl")}
+    result = runner.invoke(app, greeting[:2], env=variables)
+    assert "gone.jsonl" in str(result.exception)
+
+
+def test_the_settings_file_may_be_named_behind_the_command() -> None:
+    assert with_config_first(["run", "x.py", "--config", "f", "--resume"]) == [
+        *("--config", "f", "run", "x.py", "--resume"),
+    ]
+    assert with_config_first(["bench", "serve", "--config=f"]) == ["--config=f", "bench", "serve"]
+    for untouched in (["serve", "--config", "f"], ["run", "--", "--config"], ["doctor"]):
+        assert with_config_first(untouched) == untouched
 
 
 def test_values_of_nested_commands_are_nested(tmp_path: Path) -> None:
