@@ -352,9 +352,7 @@ def _check_address(address: str, *, keyed: bool) -> None:
     if keyed:
         raise RuntimeUnavailable(f"{address!r} needs no keys; they are for tcp://")
     if not address.startswith("ipc://"):
-        raise RuntimeUnavailable(
-            f"{address!r} is no address of a runtime; expected ipc:///path or tcp://host:port"
-        )
+        raise RuntimeUnavailable(_no_address(address))
     path = Path(address.removeprefix("ipc://"))
     try:
         owner = path.stat().st_uid
@@ -365,6 +363,19 @@ def _check_address(address: str, *, keyed: bool) -> None:
         ) from None
     if owner not in (0, os.geteuid()):
         raise RuntimeUnavailable(f"the socket at {address} belongs to another user (uid {owner})")
+
+
+def _no_address(address: str) -> str:
+    said = (
+        f"{address!r} is no address of a runtime; expected ipc:///path, tcp://host:port, or "
+        f"http://host:port of one that serves HTTP"
+    )
+    if address.startswith("/"):
+        return f"{said}; did you mean ipc://{address}?"
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        return f"{said}; did you mean http://{host or '127.0.0.1'}:{port}?"
+    return said
 
 
 def _is_loopback(address: str) -> bool:

@@ -330,3 +330,16 @@ def test_closed_connections_leave_no_file_descriptors(front: FakeFront) -> None:
         ZmqConnection(front.address).close()
     # The front's side of the last connection may still be open for a moment.
     assert len(os.listdir("/dev/fd")) <= before + 2
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("127.0.0.1:8123", "http://127.0.0.1:8123"),
+        ("localhost:5555", "http://localhost:5555"),
+        ("/run/x.sock", "ipc:///run/x.sock"),
+    ],
+)
+def test_an_address_without_its_form_is_answered_with_one(address: str, meant: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"or http://host:port .*; did you mean {meant}"):
+        ZmqConnection(address)
