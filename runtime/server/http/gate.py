@@ -104,7 +104,9 @@ class Gate:
                 return namespace_of(mine)
         raise ApiError(
             401,
-            "an API key is needed: send the header `Authorization: Bearer KEY`",
+            "this server does not know that API key"
+            if given
+            else "an API key is needed: send the header `Authorization: Bearer KEY`",
             code="invalid_api_key",
             kind="authentication_error",
             headers={"WWW-Authenticate": _challenge(scope["path"])},

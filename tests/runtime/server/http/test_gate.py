@@ -123,6 +123,12 @@ def test_a_refusal_says_how_to_come_in(locked: Asker) -> None:
     assert answer.headers["connection"] == "close"
 
 
+def test_a_wrong_key_is_told_from_none(locked: Asker) -> None:
+    wrong = Asker(locked.server, {"Authorization": "Bearer nobody-knows-this-key"})
+    assert "an API key is needed" in locked.get("/v1/models").error["message"]
+    assert "does not know that API key" in wrong.get("/v1/models").error["message"]
+
+
 def test_each_key_has_a_namespace_of_its_own(own_front: PlayedFront) -> None:
     server = own_front.listen(KEY, OTHER_KEY)
     for key in (KEY, OTHER_KEY, KEY):
