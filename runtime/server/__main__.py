@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
             argv = layered(argv[1:], os.environ)
         options = parse(argv)
     except UsageError as error:
-        details = {}
+        details: dict[str, list[str]] = {}
         if isinstance(error, UnknownFlags):
             details = {"unknown": error.names, "known": error.known}
         report_failure(str(error), ready_fd_of(argv), details)
