@@ -3,6 +3,7 @@ here, once; what they return is appended to a state with `s += ...`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ def gen(
     dtype: DType | None = None,
     choices: Sequence[str] | None = None,
     choices_method: ChoicesSamplingMethod | None = None,
-    regex: str | None = None,
+    regex: str | re.Pattern[str] | None = None,
     json_schema: str | dict[str, Any] | None = None,
     *,
     schema: Any = None,
@@ -72,15 +73,15 @@ def gen(
     What is None is taken from `run()`. At most one of these holds the output to a form:
     `regex` (the whole output matches), `json_schema` (dict or JSON text), `schema` (a Python type:
     pydantic model, dataclass, TypedDict, Enum, Literal, list[T], ...; `s.value(name)` returns the
-    validated object), `dtype` (int, float, bool, str), `grammar` (a sentence of a GBNF grammar),
-    `islands` (free text; where it writes the `begin` of an `Island`, what that allows follows) or
-    `choices` (the same as `select`; sampling arguments do not apply). `grammar_backend` says which
-    engine makes the masks. A schema's `reading` is "closed" (no members but the declared ones) or
-    "specification", with `any_order` members of small objects come in any order, and
-    `on_unsupported="validate"` checks keywords that cannot be enforced when the value is there
-    (and generates again, a few times) where they are otherwise refused. Its JSON is compact unless
-    `separators` and `indent` (as `json.dumps` takes them) say otherwise, or `max_whitespace` leaves
-    so much white space at a place to the model. With `n` > 1 the variable
+    validated object; a dict is a JSON schema), `dtype` (int, float, bool, str), `grammar` (a
+    sentence of a GBNF grammar), `islands` (free text; where it writes the `begin` of an `Island`,
+    what that allows follows) or `choices` (the same as `select`; sampling arguments do not apply).
+    `grammar_backend` says which engine makes the masks. A schema's `reading` is "closed" (no
+    members but the declared ones) or "specification", with `any_order` members of small objects
+    come in any order, and `on_unsupported="validate"` checks keywords that cannot be enforced when
+    the value is there (and generates again, a few times) where they are otherwise refused. Its JSON
+    is compact unless `separators` and `indent` (as `json.dumps` takes them) say otherwise, or
+    `max_whitespace` leaves so much white space at a place to the model. With `n` > 1 the variable
     is a list and the text goes on with its first. `token_healing=True` is for prompts that end
     inside a token ("http:"): the output may then begin with any token that spells their end.
     `skip_special_tokens=False` leaves the model's control tokens in the text. `repetition_penalty`

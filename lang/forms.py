@@ -103,7 +103,7 @@ class Island:
         name = only_form(forms, where)
         content: protocol.Choices | protocol.Regex | protocol.JsonSchema | protocol.Ebnf
         if name == "regex" and regex is not None:
-            content = protocol.Regex(_pattern(regex))
+            content = protocol.Regex(_pattern(regex, where))
         elif name == "choices" and choices is not None:
             content = protocol.Choices(list(choices))
         elif name == "grammar" and grammar is not None:
@@ -158,7 +158,7 @@ def form_of(
             kind, pattern, stops = _dtype(value, where)
             return Form(protocol.Regex(pattern, chosen), kind, stops)
         case "regex":
-            return Form(protocol.Regex(_pattern(value), chosen))
+            return Form(protocol.Regex(_pattern(value, where), chosen))
         case "grammar":
             if not isinstance(value, str) or not value:
                 raise ValueError(f"{where}: grammar: expected the text of a grammar, got {value!r}")
@@ -166,8 +166,8 @@ def form_of(
         case "islands":
             return Form(_islands(value, where))
         case "json_schema" | "schema":
-            is_type = name == "schema"
-            text = _type_schema(value, where) if is_type else _schema_text(value, where)
+            is_type = name == "schema" and not isinstance(value, dict)
+            text = _type_schema(value, where) if name == "schema" else _schema_text(value, where)
             constraint = protocol.JsonSchema(text, chosen, **schema_options)
             return Form(constraint, "type" if is_type else "json")
     return Form()
@@ -190,8 +190,17 @@ def _backend(backend: GrammarBackend | None, where: str) -> GrammarBackend:
     return backend or "auto"
 
 
-def _pattern(regex: str) -> str:
-    re.compile(regex)
+def _pattern(regex: object, where: str) -> str:
+    if isinstance(regex, re.Pattern):
+        if regex.flags != re.compile(regex.pattern).flags:
+            raise ValueError(f"{where}: {regex!r} has flags; write them into the expression")
+        regex = regex.pattern
+    if not isinstance(regex, str):
+        raise ValueError(f"{where}: regex={regex!r}: expected a string")
+    try:
+        re.compile(regex)
+    except re.error as error:
+        raise re.error(f"{where}: regex={regex!r}: {error.msg}", regex, error.pos) from None
     return regex
 
 
@@ -203,7 +212,9 @@ def _dtype(dtype: object, where: str) -> tuple[ValueKind, str, tuple[str, ...]]:
 
 
 def _type_schema(kind: object, where: str) -> str:
-    """The schema of a Python type as JSON text."""
+    """The schema of a Python type as JSON text; a dict is a schema."""
+    if isinstance(kind, dict):
+        return _schema_text(kind, where)
     from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
     no_type = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError, SyntaxError)
@@ -214,7 +225,7 @@ def _type_schema(kind: object, where: str) -> str:
         raise TypeError(
             f"{where}: schema={kind!r}: no JSON is made of it ({first}); expected a pydantic "
             "model, dataclass, TypedDict, Enum, Literal, number, str, or a list, dict or union of "
-            "these; a JSON schema goes as json_schema="
+            "these, or a JSON schema as a dict"
         ) from error
 
 
@@ -226,7 +237,9 @@ def _schema_text(schema: str | dict[str, Any], where: str) -> str:
         except json.JSONDecodeError as error:
             raise ValueError(f"{where}: json_schema is not JSON: {error}") from None
     if not isinstance(schema, dict):
-        raise ValueError(f"{where}: json_schema: expected an object, got {schema!r}")
+        raise ValueError(
+            f"{where}: json_schema: expected an object, got {schema!r}; a type goes as schema="
+        )
     return _compact(schema)
 
 

@@ -72,9 +72,9 @@ class RuntimeProcess:
             raise
         finally:
             os.close(ready_out)
-        self.address = news["address"]
+        self.address: str = news["address"]
         # Where HTTP is served, with the option `http`.
-        self.http_url = news.get("http")
+        self.http_url: str | None = news.get("http")
         # Also runs when this object is forgotten, and at the interpreter's exit.
         self._end = weakref.finalize(self, _end, self._process, self.address, os.getpid())
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .run_options import RUN_NAMES
+from .run_options import RUN_NAMES, meant
 
 
 class Parameters:
@@ -52,5 +52,5 @@ class Parameters:
         if unknown and not self._takes_any:
             raise TypeError(
                 f"program {self._program!r} has no argument {', '.join(sorted(unknown))}; "
-                f"it has: {', '.join(self.names) or 'none'}"
+                f"it has: {', '.join(self.names) or 'none'}{meant(unknown, RUN_NAMES)}"
             )

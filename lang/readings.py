@@ -125,5 +125,6 @@ class Readings(OpQueue):
 
 def unknown_variable(executor: OpQueue, name: str) -> KeyError:
     """The error for a name that no op of the program declares."""
-    known = ", ".join(repr(key) for key in executor.cells) or "none"
+    known = ", ".join(repr(key) for key in executor.cells)
+    known = known or "none; a call makes its variable when it is appended: `s += gen(...)`"
     return KeyError(f"{name!r} is no variable of program {executor.program!r}; known: {known}")

@@ -3,7 +3,8 @@ function.py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,31 @@ SAMPLING_NAMES = {
     },
 }  # fmt: skip
 RUN_NAMES = {*SAMPLING_NAMES, "stream", "backend", "use_thread", "timeout", "retry"}
+_BATCH_NAMES = (
+    *("backend", "num_threads", "progress_bar", "generator_style", "on_error", "checkpoint"),
+    *("timeout", "retry", "compiled"),
+)
+# Names of other libraries, and of amap, for what is called otherwise here.
+_ELSEWHERE = {
+    "max_tokens": "max_new_tokens",
+    "concurrency": "num_threads",
+    "max_workers": "num_threads",
+}
+
+
+def meant(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """What may be meant by names that are none, for the end of an error message."""
+    names = set(known)
+    near = [
+        found
+        for name in sorted(unknown)
+        for found in (
+            [_ELSEWHERE[name]]
+            if _ELSEWHERE.get(name) in names
+            else difflib.get_close_matches(name, names, 1, 0.75)
+        )
+    ]
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +89,8 @@ def sampling_params(**given: Any) -> SamplingOptions:
     names = {**SAMPLING_NAMES, "min_new_tokens": "min_tokens"}
     unknown = given.keys() - names.keys()
     if unknown:
-        raise TypeError(f"SglSamplingParams: unknown arguments {', '.join(sorted(unknown))}")
+        hint = meant(unknown, names)
+        raise TypeError(f"SglSamplingParams: unknown arguments {', '.join(sorted(unknown))}{hint}")
     own = {names[name]: value for name, value in given.items()}
     return SamplingOptions(**own).checked("SglSamplingParams")
 
@@ -78,7 +105,8 @@ def batch_options(
     """The options of a batch, whose sampling arguments are all that it takes by other names."""
     unknown = sampling.keys() - SAMPLING_NAMES.keys()
     if unknown:
-        raise TypeError(f"{where}: unknown arguments {', '.join(sorted(unknown))}")
+        hint = meant(unknown, {*SAMPLING_NAMES, *_BATCH_NAMES})
+        raise TypeError(f"{where}: unknown arguments {', '.join(sorted(unknown))}{hint}")
     return RunOptions.of(
         {**sampling, "backend": backend, "timeout": timeout, "retry": retry}, where
     )

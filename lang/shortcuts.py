@@ -68,12 +68,13 @@ def extract(
     **sampling: Any,
 ) -> Any:
     """What `text` says, as a `kind`: a pydantic model, dataclass, TypedDict, list[...] or whatever
-    `gen(schema=...)` takes. `sampling` are further arguments of `gen`.
+    `gen(schema=...)` takes, a JSON schema too. `sampling` are further arguments of `gen`.
 
     Raises GenerationError, and InvalidOutput when the model's record does not validate.
     """
     options = {"max_tokens": max_tokens, "temperature": temperature, **sampling}
-    return _extract_program.run(kind, text, options, backend=backend).value("value", kind)
+    state = _extract_program.run(kind, text, options, backend=backend)
+    return state.value("value", None if isinstance(kind, dict) else kind)
 
 
 @overload

@@ -41,8 +41,10 @@ def test_an_empty_batch_is_an_empty_list(model):
 
 
 def test_unknown_arguments_are_refused(model):
-    with pytest.raises(TypeError, match="unknown arguments streem"):
+    with pytest.raises(TypeError, match=r"unknown arguments streem$"):
         echo.run_batch([("a",)], backend=model, streem=True)
+    with pytest.raises(TypeError, match=r"concurrency; did you mean num_threads\?"):
+        echo.run_batch([("a",)], backend=model, concurrency=4)
 
 
 def test_one_thread_runs_one_after_the_other(model):

@@ -310,7 +310,7 @@ def test_a_runtime_of_another_version_says_so() -> None:
 
 
 def test_an_address_of_another_kind_is_refused() -> None:
-    with pytest.raises(RuntimeUnavailable, match="expected ipc:///path or tcp://host:port"):
+    with pytest.raises(RuntimeUnavailable, match="expected ipc:///path, tcp://host:port"):
         ZmqConnection("http://localhost:8000")
 
 

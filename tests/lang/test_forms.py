@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import branchline as bl
@@ -15,6 +17,8 @@ SCHEMA = {"type": "integer"}
     [
         (bl.gen("x", grammar='root ::= "a"'), Ebnf('root ::= "a"')),
         (bl.gen("x", regex="a+", grammar_backend="native"), Regex("a+", "native")),
+        (bl.gen("x", regex=re.compile("a+")), Regex("a+")),
+        (bl.gen("x", schema=SCHEMA), JsonSchema('{"type":"integer"}')),
         (
             bl.gen("x", json_schema=SCHEMA, reading="specification", any_order=True),
             JsonSchema('{"type":"integer"}', reading="specification", any_order=True),
@@ -64,6 +68,9 @@ def test_an_argument_gives_its_constraint(expr, constraint):
         ({"schema": int, "indent": 9}, "indent=9: expected a number of spaces from 0 to 8"),
         ({"schema": int, "max_whitespace": -1}, "expected a number of characters from 0 to 32"),
         ({"schema": int, "max_whitespace": 2, "indent": 2}, "leaves white space to the model"),
+        ({"regex": re.compile("a", re.IGNORECASE)}, "has flags; write them into the expression"),
+        ({"regex": 5}, r"gen\('x'\): regex=5: expected a string"),
+        ({"json_schema": int}, "a type goes as schema="),
     ],
 )
 def test_arguments_that_make_no_form_are_refused_by_name(arguments, told):
@@ -81,6 +88,11 @@ def test_arguments_that_make_no_form_are_refused_by_name(arguments, told):
 def test_an_island_has_one_content(arguments, told):
     with pytest.raises(ValueError, match=told):
         bl.Island("<a>", **arguments)
+
+
+def test_a_broken_expression_is_told_with_its_call():
+    with pytest.raises(re.error, match=r"gen\('x'\): regex='\(a': missing \)"):
+        bl.gen("x", regex="(a")
 
 
 def test_an_island_needs_a_beginning():

@@ -59,6 +59,7 @@ def test_arguments_are_known_by_name_position_and_default(model):
         ((), {}, "missing a required argument: 'a'"),
         ((1, 2), {}, "too many positional"),
         ((1,), {"b": 2}, "has no argument b; it has: a"),
+        ((1,), {"max_tokens": 2}, r"it has: a; did you mean max_new_tokens\?"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_runs(model, args, kwargs, words):
