@@ -188,7 +188,6 @@ class InProcessConnection(RequestTable):
             config = EngineConfig(model=model_path, **given)  # type: ignore[arg-type]
             model_dir = resolve_model(model_path)
             tokenizer = Tokenizer.load(model_dir)
-            tokenizer.prepare()
             self._core, ready = load(engine_config(config, model_dir))
             self._cache_file = config.cache_file
         except (ModelLoadError, TokenizerError, RequestError, OSError, ValueError, TypeError) as e:

@@ -891,6 +891,7 @@ class Progress(Struct, forbid_unknown_fields=True, frozen=True):
     logprobs: list[TokenLogprob] | None = None
     finish: FinishReason | None = None
     matched_stop: str | int | None = None
+    closed_by_budget: bool = False
     cached_tokens: int | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
     queue_s: float | None = None
@@ -926,7 +927,6 @@ class EnginePong(_Message, tag="engine_pong", frozen=True):
 
 
 class EngineFlushed(_Message, tag="engine_flushed", frozen=True):
-    closed_by_budget: bool = False
     """Answer to EngineFlush."""
 
     seq: int

@@ -135,10 +135,12 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
             core.unpin(pin)
         case EngineProfile(seq=seq, active=active):
             try:
-                path = core.profiler.start() if active else core.profiler.stop()
+                if active:
+                    core.profiler.start()
+                    return EngineProfiled(seq, None)
+                return EngineProfiled(seq, core.profiler.stop())
             except RequestError as error:
                 return EngineProfiled(seq, None, error.message)
-            return EngineProfiled(seq, path)
         case EngineInspect(seq=seq, namespace=namespace, query=query):
             return EngineInspected(seq, core.inspect(namespace, query))
         case EngineDump(seq=seq):
