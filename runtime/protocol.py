@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from .views import EngineQuery, EngineView, Query, View
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 MAX_PROMPT_PARTS: Final = 65_536
