@@ -240,13 +240,17 @@ def end_with_its_program(number: signal.Signals, model_dir: Path, temporary: Pat
     seconds_until(lambda: not list(temporary.iterdir()), 60)
 
 
+def test_an_option_that_there_is_not_is_told_with_those_there_are() -> None:
+    with pytest.raises(TypeError, match=r"no option colour; known: model_path, .*kv_slots"):
+        RuntimeProcess(colour="red")
+
+
 @pytest.mark.parametrize(
     ("model", "options", "words"),
     [
         ("/no/such/model", {}, "neither an existing directory"),
         (None, {"dtype": "float8"}, "float8"),
         (None, {"kv_slots": 0}, "kv_slots must be a positive integer"),
-        (None, {"colour": "red"}, "--colour"),
         (None, {"bind": "tcp://0.0.0.0:5555"}, "refusing to listen"),
         ("pickled", {}, "safetensors"),
     ],
@@ -298,6 +302,8 @@ def test_a_terminal_s_ctrl_c_ends_a_served_runtime_politely(
         os.killpg(server.pid, signal.SIGINT)
         assert server.wait(60) == 0
         table = server.stderr.read().decode()
+        loading, table = table.split("\n", 1)
+        assert loading == f"branchline: loading {model_dir} ..."
         assert table.startswith("┌")
-        assert table.endswith("┘\n"), "nothing may follow the table of the start"
+        assert table.endswith("┘\nbranchline: shutting down\n"), "nothing else may follow the table"
     assert list(temporary.iterdir()) == []
