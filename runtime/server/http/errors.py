@@ -155,12 +155,12 @@ def from_request_error(error: RequestError, names: dict[str, str] | None = None)
 def _param(error: RequestError, names: dict[str, str]) -> str | None:
     if error.pointer is None:
         return None
-    if error.code == "grammar":
+    if error.code == "grammar" and not error.pointer.startswith("sampling."):
         # A place inside the schema, which the client knows as such.
         if (tag := _TAG.match(error.pointer)) is not None:
             return "tools" + error.pointer[tag.end() :]
         return f"response_format{error.pointer}"
-    parts = [part for part in error.pointer.split("/") if part not in _GROUPS]
+    parts = [part for part in re.split("[/.]", error.pointer) if part not in _GROUPS]
     if not parts:
         return None
     return ".".join([names.get(parts[0], parts[0]), *parts[1:]])
