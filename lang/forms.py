@@ -108,10 +108,8 @@ class Island:
             content = protocol.Choices(list(choices))
         elif name == "grammar" and grammar is not None:
             content = protocol.Ebnf(grammar)
-        elif name == "json_schema" and json_schema is not None:
-            content = protocol.JsonSchema(_schema_text(json_schema, where))
-        elif name == "schema":
-            content = protocol.JsonSchema(_type_schema(schema, where))
+        elif name in ("json_schema", "schema"):
+            content = protocol.JsonSchema(_schema(name, forms[name], where)[0])
         else:
             raise ValueError(f"{where}: give one of {', '.join(forms)}")
         self._island = protocol.Island(begin, content, end)
@@ -166,10 +164,8 @@ def form_of(
         case "islands":
             return Form(_islands(value, where))
         case "json_schema" | "schema":
-            is_type = name == "schema" and not isinstance(value, dict)
-            text = _type_schema(value, where) if name == "schema" else _schema_text(value, where)
-            constraint = protocol.JsonSchema(text, chosen, **schema_options)
-            return Form(constraint, "type" if is_type else "json")
+            text, kind = _schema(name, value, where)
+            return Form(protocol.JsonSchema(text, chosen, **schema_options), kind)
     return Form()
 
 
@@ -211,10 +207,16 @@ def _dtype(dtype: object, where: str) -> tuple[ValueKind, str, tuple[str, ...]]:
     return _DTYPES[key]
 
 
+def _schema(name: str, value: Any, where: str) -> tuple[str, ValueKind]:
+    """The schema that `schema` or `json_schema` gives as JSON text, and how outputs are read. A
+    dict is a schema under either name."""
+    if name == "schema" and not isinstance(value, dict):
+        return _type_schema(value, where), "type"
+    return _schema_text(value, where), "json"
+
+
 def _type_schema(kind: object, where: str) -> str:
-    """The schema of a Python type as JSON text; a dict is a schema."""
-    if isinstance(kind, dict):
-        return _schema_text(kind, where)
+    """The schema of a Python type as JSON text."""
     from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
     no_type = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError, SyntaxError)

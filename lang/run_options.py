@@ -43,15 +43,10 @@ _ELSEWHERE = {
 def meant(unknown: Iterable[str], known: Iterable[str]) -> str:
     """What may be meant by names that are none, for the end of an error message."""
     names = set(known)
-    near = [
-        found
-        for name in sorted(unknown)
-        for found in (
-            [_ELSEWHERE[name]]
-            if _ELSEWHERE.get(name) in names
-            else difflib.get_close_matches(name, names, 1, 0.75)
-        )
-    ]
+    near: list[str] = []
+    for name in sorted(unknown):
+        here = _ELSEWHERE.get(name, name)
+        near += [here] if here in names else difflib.get_close_matches(name, names, 1, 0.75)
     return f"; did you mean {', '.join(near)}?" if near else ""
 
 

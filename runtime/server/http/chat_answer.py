@@ -152,7 +152,7 @@ def chat_completion(
         )
         logprobs = chat_logprobs(output.logprobs, tokenizer)
         finish = chat_finish(output.finish_reason, bool(calls))
-        closed = True if output.closed_by_budget else UNSET
+        closed = output.closed_by_budget or UNSET
         choices.append(ChatChoice(index, message, logprobs, finish, closed))
     return ChatCompletion(new_id("chatcmpl"), now(), model, choices, usage_of([done]))
 
@@ -190,7 +190,7 @@ class ChatWriter:
                 for index, output in enumerate(message.outputs):
                     events += self._pieces(index, self._readers[index].finish())
                     finish = chat_finish(output.finish_reason, self._called[index])
-                    closed = True if output.closed_by_budget else UNSET
+                    closed = output.closed_by_budget or UNSET
                     logprobs = self._take_logprobs(index)
                     last = ChunkChoice(index, Delta(), logprobs, finish, closed)
                     events += self._event([last])

@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr int kMaxRows = 64;         // as in attention.h
+constexpr int kMaxRows = 64;         // as in attention_blocks.h
 constexpr int64_t kMinShared = 32;   // fewer shared keys are read faster than merged
 constexpr int64_t kSplitKeys = 512;  // of one item of decoding queries, so that threads share
 
