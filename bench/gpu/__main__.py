@@ -98,12 +98,12 @@ class Run:
         else:
             from branchline.runtime.kernels.triton.attention import TritonAttention
             from branchline.runtime.kernels.triton.ops import TritonOps
-            from branchline.runtime.kernels.triton.work import Machine
+            from branchline.runtime.kernels.triton.work import machine_for
 
             device = CpuDevice()
             kernels = Kernels(
                 "Triton, interpreted",
-                lambda *heads: TritonAttention(Machine(*heads, processors=8)),
+                lambda *heads: TritonAttention(machine_for(8, *heads)),
                 TritonOps(),
             )
         self.device_name = f"{device.describe()}; kernels: {kernels.description}"
@@ -164,25 +164,42 @@ def _steps(run: Run) -> None:
     from branchline.runtime.device.select import open_device
 
     from .limits import measure_limits
-    from .model_steps import decode_steps
+    from .model_steps import Steps, decode_steps, that_fit
     from .shapes import LLAMA_8B, build
 
     device = open_device("auto")
     limits = measure_limits(device)
-    sizes = ((1, 1536, 60, 0.85), (256, 1536, 40, 0.7))
-    most = max(count * (context + steps) for count, context, steps, _ in sizes)
+    wanted = (Steps(1, 1536, 60, 0.85), Steps(256, 1536, 40, 0.7))
+    _free_memory()
+    # One tenth is left to what a step needs between its kernels, and to captures.
+    room = device.kv_budget(0.9, 2 * LLAMA_8B.num_parameters)
+    sizes = [that_fit(each, LLAMA_8B, torch.bfloat16, room) for each in wanted]
+    most = max(each.slots for each in sizes)
     built = build(LLAMA_8B, device, torch.bfloat16, num_slots=most)
-    for count, context, steps, goal in sizes:
-        decode_steps(
-            built,
-            limits,
-            run.report,
-            "8B Llama",
-            count=count,
-            context=context,
-            steps=steps,
-            goal=goal,
-        )
+    for each in sizes:
+        decode_steps(built, limits, run.report, "8B Llama", each)
+
+
+def _experts(run: Run) -> None:
+    from branchline.runtime.device.select import open_device
+
+    from .experts import MIXTRAL, QWEN3_30B, ExpertsBench
+    from .limits import measure_limits
+
+    device = open_device("auto")
+    bench = ExpertsBench(device, run.report, measure_limits(device))
+    for shape in (MIXTRAL, QWEN3_30B):
+        bench.run(shape)
+
+
+def _tune(run: Run) -> None:
+    from branchline.runtime.device.select import open_device
+
+    from .tuning import tune_attention, tune_experts
+
+    device = open_device("auto")
+    for sweep in (tune_attention, tune_experts):
+        sweep(device, run.report, run.end)
 
 
 def _sampling(run: Run) -> None:
@@ -230,6 +247,8 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "steps": _steps,
     "sampling": _sampling,
     "offline": _offline,
+    "experts": _experts,
+    "tune": _tune,
 }
 
 if __name__ == "__main__":

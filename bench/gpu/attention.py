@@ -51,7 +51,7 @@ class AttentionBench:
 
     def decode(self, count: int, keys: int, goal: float | None) -> None:
         slots = separate(count, keys)
-        seconds = self._attention_s(decode_batch(self.device, slots), count * keys)
+        seconds = self.attention_s(decode_batch(self.device, slots), count * keys)
         read = self._bytes(count * keys)
         self.report.add(
             f"decode attention, {count} x {keys}",
@@ -64,8 +64,8 @@ class AttentionBench:
     def tree(self, count: int, trunk: int, own: int) -> None:
         slots = shared(count, trunk, own)
         num_slots = trunk + count * own
-        plain_s = self._attention_s(decode_batch(self.device, slots, known=False), num_slots)
-        tree_s = self._attention_s(decode_batch(self.device, slots), num_slots)
+        plain_s = self.attention_s(decode_batch(self.device, slots, known=False), num_slots)
+        tree_s = self.attention_s(decode_batch(self.device, slots), num_slots)
         self.report.add(
             f"tree decode, {count} sharing {trunk}",
             plain_s / tree_s,
@@ -79,7 +79,7 @@ class AttentionBench:
         batch = extend_batch(self.device, [slots], tokens)
         heads, _, head_dim = self.sizes.heads
         flops = 2 * heads * head_dim * tokens * tokens  # two products, half of it hidden
-        seconds = self._attention_s(batch, tokens)
+        seconds = self.attention_s(batch, tokens)
         self.report.add(
             f"extend attention, {tokens} new",
             flops / seconds / self.limits.flops_per_s,
@@ -88,7 +88,8 @@ class AttentionBench:
             detail=f"{1e3 * seconds:.2f} ms, {flops / seconds / 1e12:.0f} TFLOP/s",
         )
 
-    def _attention_s(self, batch: ForwardBatch, num_slots: int) -> float:
+    def attention_s(self, batch: ForwardBatch, num_slots: int, repeats: int = 30) -> float:
+        """Of one layer, with keys and values at random."""
         heads, kv_heads, head_dim = self.sizes.heads
         where, dtype = self.device.torch_device, self.sizes.dtype
         pool = KVPool(1, num_slots, kv_heads, head_dim, dtype, where)
@@ -103,7 +104,7 @@ class AttentionBench:
             attend(q, pool.layers[0], plan, None, out)
             return out
 
-        return median_s(self.device, run)
+        return median_s(self.device, run, repeats)
 
     def _bytes(self, keys: int) -> int:
         _, kv_heads, head_dim = self.sizes.heads

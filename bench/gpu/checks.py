@@ -196,7 +196,8 @@ class _Checks:
         pool = KVPool(1, num_slots, kv_heads, head_dim, self.dtype, self.where).layers[0]
         pool.heads.copy_(self._randn(2 * kv_heads, num_slots, head_dim))
         q = self._randn(tokens, count, head_dim)
-        return pool, q, *(self._randn(tokens + i, kv_heads, head_dim)[i:] for i in (1, 2))
+        k, v = (self._randn(tokens + i, kv_heads, head_dim)[i:] for i in (1, 2))
+        return pool, q, k, v
 
 
 def _stored(layer_kv: LayerKV, k: torch.Tensor, v: torch.Tensor, batch: ForwardBatch) -> LayerKV:

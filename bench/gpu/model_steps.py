@@ -4,11 +4,13 @@ takes at least."""
 from __future__ import annotations
 
 import statistics
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from branchline.runtime.engine.batch import ForwardBatch
+from branchline.runtime.memory.kv_pool import KVPool
+from branchline.runtime.models.config import ModelConfig
 
 from ..report import Report
 from .limits import Limits
@@ -17,20 +19,35 @@ from .steps import Slots, decode_batch, separate
 from .timing import Mark
 
 
-def decode_steps(
-    built: Built,
-    limits: Limits,
-    report: Report,
-    name: str,
-    *,
-    count: int,
-    context: int,
-    steps: int,
-    goal: float | None,
-) -> None:
-    """`steps` steps of `count` sequences that begin with `context` tokens: each step's inputs go
-    from the host to the device, the tokens from one step to the next stay there, and the host reads
-    them one step late, as in the engine's loop."""
+@dataclass(frozen=True)
+class Steps:
+    """`steps` decode steps of `count` sequences that begin with `context` tokens."""
+
+    count: int
+    context: int
+    steps: int
+    goal: float | None
+
+    @property
+    def slots(self) -> int:
+        return self.count * (self.context + self.steps)
+
+
+def that_fit(wanted: Steps, config: ModelConfig, dtype: torch.dtype, num_bytes: int) -> Steps:
+    """As many of the sequences as there is memory for, without a goal where that is not all."""
+    shape = (config.num_layers, config.num_kv_heads, config.head_dim)
+    most = num_bytes // (KVPool.bytes_per_slot(*shape, dtype) * (wanted.context + wanted.steps))
+    if most >= wanted.count:
+        return wanted
+    if not most:
+        raise RuntimeError(f"{num_bytes} bytes hold no sequence of {wanted.context} tokens")
+    return replace(wanted, count=most if most < 16 else most // 16 * 16, goal=None)
+
+
+def decode_steps(built: Built, limits: Limits, report: Report, name: str, sizes: Steps) -> None:
+    """Each step's inputs go from the host to the device, the tokens from one step to the next stay
+    there, and the host reads them one step late, as in the engine's loop."""
+    count, context, steps, goal = sizes.count, sizes.context, sizes.steps, sizes.goal
     slots = separate(count, context + steps)
     times, gaps = _run(built, slots, context, steps)
     median = statistics.median(times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,15 +17,20 @@ import torch
 from bench.gpu import __main__ as command
 from bench.gpu.attention import AttentionBench, Sizes
 from bench.gpu.checks import _Checks
+from bench.gpu.experts import ExpertsBench, Shape
 from bench.gpu.limits import Limits, measure_limits
-from bench.gpu.model_steps import decode_steps
+from bench.gpu.model_steps import Steps, decode_steps, that_fit
 from bench.gpu.shapes import QWEN3_06B, TINY, build
 from bench.gpu.steps import separate, shared
 from bench.gpu.throughput import make_requests, offline
+from bench.gpu.tuning import sweep, tiles_of, timed_experts
 from bench.report import Report
 from branchline.runtime.device.base import Kernels
 from branchline.runtime.device.cpu import TORCH_KERNELS, CpuDevice
 from branchline.runtime.kernels.torch_attention import TorchAttention
+from branchline.runtime.kernels.triton import tiles
+from branchline.runtime.kernels.triton.moe import Tile
+from branchline.runtime.kernels.triton.ops import TritonOps
 
 no_gpu = pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU is there")
 LIMITS = Limits(bytes_per_s=1e9, flops_per_s=1e9)
@@ -76,13 +82,17 @@ def test_checks_and_timings_of_kernels_and_models_need_no_more_than_torch_and_tr
     script = """
 import importlib, sys
 
+MISSING = ("msgspec", "zmq", "pydantic", "xgrammar", "jsonschema", "rich")
+
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("msgspec", "zmq", "pydantic", "xgrammar", "jsonschema"):
+        if name.partition(".")[0] in MISSING:
             raise ImportError(name)
 
 sys.meta_path.insert(0, Missing())
-for name in ("__main__", "checks", "attention", "layers", "limits", "model_steps"):
+for name in (
+    "__main__", "checks", "attention", "layers", "limits", "model_steps", "experts", "tuning"
+):
     importlib.import_module("bench.gpu." + name)
 for name in ("attention", "ops", "rope"):
     importlib.import_module("branchline.runtime.kernels.triton." + name)
@@ -132,10 +142,66 @@ def test_whole_steps_are_timed_against_their_bytes() -> None:
     matrices = 2 * 64 * 16 * (4 + 2) + 3 * 64 * 96
     head_and_norms = 500 * 64 + 64 + 2 * 2 * 64
     assert built.weight_bytes == 4 * (2 * matrices + head_and_norms)
-    decode_steps(built, LIMITS, report, "tiny", count=3, context=20, steps=8, goal=None)
+    decode_steps(built, LIMITS, report, "tiny", Steps(3, 20, 8, None))
     (row,) = report.rows
     assert row.metric == "tiny step, 3 x 20"
     assert row.value > 0
+
+
+def test_steps_are_of_as_many_sequences_as_there_is_memory_for() -> None:
+    wanted = Steps(256, 1500, 36, 0.7)
+    slot_bytes = 2 * 2 * 2 * 16 * 4
+    of_one = slot_bytes * 1536
+
+    def fitting(num_bytes: int) -> tuple[int, float | None]:
+        found = that_fit(wanted, TINY, torch.float32, num_bytes)
+        return found.count, found.goal
+
+    assert fitting(256 * of_one) == (256, 0.7)
+    assert fitting(255 * of_one) == (240, None)
+    assert fitting(3 * of_one + 1) == (3, None)
+    with pytest.raises(RuntimeError, match="hold no sequence"):
+        fitting(of_one - 1)
+
+
+def tiny_experts(report: Report) -> tuple[ExpertsBench, Shape]:
+    ops, dtype = TritonOps(), torch.float32
+    bench = ExpertsBench(CpuDevice(), report, LIMITS, ops=ops, dtype=dtype, repeats=1)
+    return bench, Shape("tiny", 4, 2, 32, 20)
+
+
+def test_experts_are_timed_against_their_weights_and_products() -> None:
+    report = Report("gpu")
+    bench, shape = tiny_experts(report)
+    bench.measure(shape, "none", bench.experts(shape, "none"), tokens=1)
+    (row,) = report.rows
+    assert row.metric == "tiny's experts, bfloat16, 1 tokens"
+    assert row.value > 0
+    assert f"{2 * 3 * 32 * 20 * 4 / 1e6:.2f} MB" in row.detail
+
+
+def test_experts_are_timed_by_any_tile() -> None:
+    run = timed_experts(*tiny_experts(Report("gpu")), tokens=1)
+    assert run(Tile(rows=16, columns=32)) > 0
+
+
+def test_a_sweep_tells_the_quickest_choice_that_fits() -> None:
+    seconds: dict[str | None, float] = {None: 6.0, "slower": 7.0, "quick": 2.0, "quicker": 1.5}
+    report = Report("gpu")
+    # "too large" is not among them: it raises.
+    sweep("tiles", report, math.inf, seconds.__getitem__, ["slower", "too large", "quick"])
+    sweep("tiles", report, -math.inf, seconds.__getitem__, ["quicker"])
+    assert [(row.value, row.detail) for row in report.rows] == [
+        (3.0, "best of 2: quick, 2000000 us"),
+        (1.0, "best of 0: the usual one, 6000000 us"),
+    ]
+
+
+def test_attention_is_computed_in_other_tiles_only_while_that_is_asked_for() -> None:
+    usual = tiles.tile_options
+    with tiles_of({"BLOCK_N": 128}):
+        assert tiles.tile_options(16, 64, torch.bfloat16) == {"BLOCK_N": 128}
+    assert tiles.tile_options is usual
 
 
 def test_all_requests_are_answered_to_their_lengths() -> None:
