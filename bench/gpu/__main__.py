@@ -103,7 +103,7 @@ class Run:
             device = CpuDevice()
             kernels = Kernels(
                 "Triton, interpreted",
-                lambda *heads: TritonAttention(machine_for(8, *heads)),
+                lambda *heads: TritonAttention(machine_for(8, *heads[:3]), heads[3]),
                 TritonOps(),
             )
         self.device_name = f"{device.describe()}; kernels: {kernels.description}"

@@ -39,7 +39,7 @@ class AttentionBench:
         self, device: Device, report: Report, limits: Limits, sizes: Sizes, kernels: Kernels
     ) -> None:
         self.device, self.report, self.limits, self.sizes = device, report, limits, sizes
-        self.attention: Attention[Any] = kernels.attention(*sizes.heads)
+        self.attention: Attention[Any] = kernels.attention(*sizes.heads, None)
 
     def run(self) -> None:
         for count, keys in self.sizes.decodes:

@@ -102,7 +102,7 @@ class _Checks:
     def attention(
         self, heads: tuple[int, int, int], slots: list[Slots], new: int, window: int | None
     ) -> float:
-        attention: Attention[Any] = self.kernels.attention(*heads)
+        attention: Attention[Any] = self.kernels.attention(*heads, None)
         if new == 1:
             batch = decode_batch(self.device, slots)
         else:
@@ -115,7 +115,7 @@ class _Checks:
     def fixed_plan(self) -> float:
         """A plan for six sequences that held others is refilled with four."""
         heads = (4, 2, 16) if self.small else (32, 8, 128)
-        attention: Attention[Any] = self.kernels.attention(*heads)
+        attention: Attention[Any] = self.kernels.attention(*heads, None)
         before, slots = separate(6, 40), separate(4, 64, first=7)
         static = decode_batch(self.device, before)
         plan = attention.fixed_plan(static, 128, (None,), shares=False)

@@ -145,7 +145,7 @@ def build(
     shape = (config.num_kv_heads, config.head_dim)
     # One slot more, which belongs to the rows that only fill a captured step.
     pool = KVPool(config.num_layers, num_slots + 1, *shape, dtype, where)
-    attention = kernels.attention(config.num_heads, *shape)
+    attention = kernels.attention(config.num_heads, *shape, None)
     graphs = None
     if device.captures:
 

@@ -28,12 +28,13 @@ Replay = Callable[[], torch.Tensor]
 class Kernels:
     """What computes a layer. description: in words, for whoever asks the engine.
 
-    attention: made for (query heads, KV heads, head_dim). ops: fused operators, if there are any.
+    attention: made for (query heads, KV heads, head_dim, soft cap of scores or None). ops: fused
+    operators, if there are any.
     has_float8_kv: keys and values may be float8_e4m3fn.
     """
 
     description: str
-    attention: Callable[[int, int, int], Attention[Any]]
+    attention: Callable[[int, int, int, float | None], Attention[Any]]
     ops: LayerOps | None = None
     has_float8_kv: bool = False
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import numpy.typing as npt
 import torch
 
+from ..kernels.base import Attention
 from ..kernels.torch_attention import TorchAttention
 from ..memory.available import available_bytes
 from ..models.errors import ModelLoadError
@@ -107,7 +108,20 @@ def _cpp(quantization: str, needed_by: str | None, *, deterministic: bool) -> Ke
         _log.warning("the CPU kernels are not available; torch serves, slower: %s", error)
         return TORCH_KERNELS
     description = f"C++ ({library.level}{', deterministic' if deterministic else ''})"
-    return Kernels(description, lambda *heads: CpuAttention(library, *heads), library)
+
+    def attention(
+        heads: int, kv_heads: int, head_dim: int, soft_cap: float | None
+    ) -> Attention[Any]:
+        if soft_cap is None:
+            return CpuAttention(library, heads, kv_heads, head_dim)
+        if deterministic:
+            raise ModelLoadError(
+                "the deterministic mode on a CPU has no soft caps, which this model has; leave it "
+                "off"
+            )
+        return TorchAttention(heads, kv_heads, head_dim, soft_cap)
+
+    return Kernels(description, attention, library)
 
 
 def _needs_cpp(backend: str, quantization: str, *, deterministic: bool) -> str | None:

@@ -70,9 +70,12 @@ class CudaDevice(Accelerator):
 
         processors = torch.cuda.get_device_properties(self.torch_device).multi_processor_count
 
-        def attention(heads: int, kv_heads: int, head_dim: int) -> Attention[Any]:
+        def attention(
+            heads: int, kv_heads: int, head_dim: int, soft_cap: float | None
+        ) -> Attention[Any]:
             return TritonAttention(
-                machine_for(processors, heads, kv_heads, head_dim, deterministic=deterministic)
+                machine_for(processors, heads, kv_heads, head_dim, deterministic=deterministic),
+                soft_cap,
             )
 
         # From Ada and Hopper on; AMD's older ones have another format.

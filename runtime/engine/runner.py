@@ -81,7 +81,10 @@ class ModelRunner:
             self.device.torch_device,
         )
         self.attention: Attention[Any] = kernels.attention(
-            shape.num_heads, shape.num_kv_heads, shape.head_dim
+            shape.num_heads,
+            shape.num_kv_heads,
+            shape.head_dim,
+            None if shape.caps is None else shape.caps.attention,
         )
         self.graphs: DecodeGraphs | None = None
         if self.device.captures:

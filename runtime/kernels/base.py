@@ -123,6 +123,9 @@ class LayerOps(Protocol):
     def silu_mul(self, gate_up: torch.Tensor, /) -> torch.Tensor:
         """silu(gate) * up for gate_up: [rows, 2 * size], gate first."""
 
+    def gelu_mul(self, gate_up: torch.Tensor, /) -> torch.Tensor:
+        """gelu(gate) * up, by gelu's approximation with tanh."""
+
     def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer", /) -> LinearOp | None:
         """`weight: [out, in]` in the order its products want; None where torch is to do them."""
 

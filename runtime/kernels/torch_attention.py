@@ -19,9 +19,15 @@ from .grouping import Group, TorchPlan, fixed_plan, make_plan, refill
 
 
 class TorchAttention(Attention[TorchPlan]):
-    """The interface in `base.py` for models of `heads` query heads and `kv_heads` KV heads."""
+    """The interface in `base.py` for models of `heads` query heads and `kv_heads` KV heads.
 
-    def __init__(self, heads: int, kv_heads: int, head_dim: int) -> None:
+    soft_cap: scores become soft_cap * tanh(score / soft_cap); slower, for want of an operator.
+    """
+
+    def __init__(
+        self, heads: int, kv_heads: int, head_dim: int, soft_cap: float | None = None
+    ) -> None:
+        self.soft_cap = soft_cap
         self.heads = heads
         self.kv_heads = kv_heads
         self.head_dim = head_dim
@@ -107,7 +113,9 @@ class TorchAttention(Attention[TorchPlan]):
             return self._decode_shared(q, layer_kv, group)
         k, v = self._keys_values(layer_kv, group)
         mask = group.mask(window, q.dtype)
-        if q.dtype is torch.float32:
+        if self.soft_cap is not None:
+            out = self._capped(q.unsqueeze(2), k, v, mask, self.soft_cap)
+        elif q.dtype is torch.float32:
             # The query heads of one KV head take the place of the query dimension, so that keys
             # and values are read once for all of them. Measured: 1.3x in float32, 0.7x in bfloat16.
             folded = q.reshape(group.sequences, self.kv_heads, self.heads_per_kv, self.head_dim)
@@ -135,6 +143,9 @@ class TorchAttention(Attention[TorchPlan]):
         shared_scores = torch.bmm(q, shared_k.mT)
         own_scores = torch.bmm(own_q, own_k.mT).view(kv_heads, count, self.heads_per_kv, own)
         mask = group.mask(None, q.dtype)
+        if self.soft_cap is not None:
+            shared_scores = cap_softly(shared_scores, self.soft_cap)
+            own_scores = cap_softly(own_scores, self.soft_cap)
         if mask is not None:
             own_scores += mask[:, 0, :, shared:]
         own_scores = own_scores.view(kv_heads, -1, own)
@@ -152,6 +163,9 @@ class TorchAttention(Attention[TorchPlan]):
         window = group.effective(window)
         k, v = self._keys_values(layer_kv, group)
         q = q.view(group.sequences, group.queries, self.heads, self.head_dim).transpose(1, 2)
+        if self.soft_cap is not None:
+            out = self._capped(q, k, v, group.mask(window, q.dtype), self.soft_cap)
+            return out.transpose(1, 2).reshape(-1, self.heads, self.head_dim)
         causal = group.cold and window is None
         out = F.scaled_dot_product_attention(
             q,
@@ -162,6 +176,26 @@ class TorchAttention(Attention[TorchPlan]):
             enable_gqa=self.heads_per_kv > 1,
         )
         return out.transpose(1, 2).reshape(-1, self.heads, self.head_dim)
+
+    def _capped(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        mask: torch.Tensor | None,
+        soft_cap: float,
+    ) -> torch.Tensor:
+        """[sequences, heads, queries, head_dim], of q so shaped and keys and values as they are."""
+        k, v = (x.repeat_interleave(self.heads_per_kv, 1) for x in (k, v))
+        scores = cap_softly(torch.matmul(q * self.head_dim**-0.5, k.mT), soft_cap)
+        if mask is not None:
+            scores += mask
+        return torch.matmul(scores.softmax(-1), v)
+
+
+def cap_softly(x: torch.Tensor, cap: float) -> torch.Tensor:
+    """cap * tanh(x / cap), in place."""
+    return x.div_(cap).tanh_().mul_(cap)
 
 
 def partial_attention(

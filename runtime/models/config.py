@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from .errors import ModelLoadError
 
 SUPPORTED_ARCHITECTURES: Final = (
+    "Gemma2ForCausalLM",
     "LlamaForCausalLM",
     "MistralForCausalLM",
     "MixtralForCausalLM",
@@ -26,6 +27,9 @@ SUPPORTED_ARCHITECTURES: Final = (
 
 # Families whose sliding_window alone says what all layers see, and its default.
 _OWN_WINDOW: Final[dict[str, int | None]] = {"MistralForCausalLM": 4096, "MixtralForCausalLM": None}
+
+# The key that names an MLP's activation, and the one that a family has, where not Llama's.
+_ACTIVATION: Final = {"Gemma2ForCausalLM": ("hidden_activation", "gelu_pytorch_tanh")}
 
 RopeKind = Literal["default", "linear", "llama3"]
 
@@ -68,6 +72,16 @@ class ExpertsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CapsConfig:
+    """Gemma 2's soft caps, each c in c * tanh(x / c), None for none, and what scores of attention
+    are divided by the root of."""
+
+    attention: float | None
+    logits: float | None
+    query_scalar: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """Everything that a decoder family and the runner need to know of a checkpoint.
 
@@ -92,6 +106,7 @@ class ModelConfig:
     layer_windows: tuple[int | None, ...]
     eos_token_ids: tuple[int, ...]
     experts: ExpertsConfig | None = None
+    caps: CapsConfig | None = None
 
     @property
     def num_parameters(self) -> int:
@@ -118,7 +133,8 @@ def read_config(model_dir: Path) -> ModelConfig:
     num_heads = fields.count("num_attention_heads")
     num_kv_heads = fields.count("num_key_value_heads", num_heads)
     hidden_size = fields.count("hidden_size")
-    head_dim = fields.count("head_dim", hidden_size // num_heads or None)
+    is_gemma = architecture == "Gemma2ForCausalLM"
+    head_dim = fields.count("head_dim", 256 if is_gemma else hidden_size // num_heads or None)
     context_length = fields.count("max_position_embeddings")
     if num_heads % num_kv_heads:
         fields.refuse(
@@ -127,8 +143,9 @@ def read_config(model_dir: Path) -> ModelConfig:
         )
     if head_dim % 2:
         fields.refuse(f"head_dim {head_dim} is odd; rotary embeddings need an even one")
-    if (activation := raw.get("hidden_act", "silu")) != "silu":
-        fields.refuse(f"hidden_act {activation!r} is not supported; 'silu' is")
+    key, needed = _ACTIVATION.get(architecture, ("hidden_act", "silu"))
+    if (activation := raw.get(key, needed)) != needed:
+        fields.refuse(f"{key} {activation!r} is not supported; {needed!r} is")
 
     return ModelConfig(
         architecture=architecture,
@@ -142,12 +159,13 @@ def read_config(model_dir: Path) -> ModelConfig:
         rms_norm_eps=fields.number("rms_norm_eps", 1e-6),
         rope=_rope(fields, architecture, context_length),
         context_length=context_length,
-        tie_word_embeddings=fields.flag("tie_word_embeddings", False),
+        tie_word_embeddings=fields.flag("tie_word_embeddings", is_gemma),
         attention_bias=fields.flag("attention_bias", False),
         mlp_bias=fields.flag("mlp_bias", False),
         layer_windows=_layer_windows(fields, architecture, num_layers),
         eos_token_ids=_eos_token_ids(model_dir, fields),
         experts=_experts(fields, architecture, num_layers),
+        caps=_caps(fields) if is_gemma else None,
     )
 
 
@@ -268,14 +286,18 @@ def _layer_windows(fields: _Fields, architecture: str, num_layers: int) -> tuple
         if raw.get("sliding_window", default) is None:
             return (None,) * num_layers
         return (fields.count("sliding_window", default),) * num_layers
-    if architecture == "LlamaForCausalLM" or not fields.flag("use_sliding_window", False):
+    is_gemma = architecture == "Gemma2ForCausalLM"
+    windowed = is_gemma or fields.flag("use_sliding_window", False)
+    if architecture == "LlamaForCausalLM" or not windowed:
         return (None,) * num_layers
     window = fields.count("sliding_window", 4096)
     if architecture == "Qwen3MoeForCausalLM":
         return (window,) * num_layers
     first_windowed = raw.get("max_window_layers", 28)
     kinds = raw.get("layer_types") or [
-        "sliding_attention" if layer >= first_windowed else "full_attention"
+        "sliding_attention"
+        if (layer % 2 == 0 if is_gemma else layer >= first_windowed)
+        else "full_attention"
         for layer in range(num_layers)
     ]
     if not isinstance(kinds, list) or len(kinds) != num_layers:
@@ -306,6 +328,19 @@ def _experts(fields: _Fields, architecture: str, num_layers: int) -> ExpertsConf
     if per_token > count:
         fields.refuse(f"num_experts_per_tok {per_token} is more than the {count} experts")
     return ExpertsConfig(count, per_token, size, normalised, sparse)
+
+
+def _caps(fields: _Fields) -> CapsConfig:
+    def cap(key: str, default: float) -> float | None:
+        return None if fields.raw.get(key, default) is None else fields.number(key, default)
+
+    if fields.raw.get("use_bidirectional_attention"):
+        fields.refuse("use_bidirectional_attention is not supported; a decoder sees what is before")
+    return CapsConfig(
+        attention=cap("attn_logit_softcapping", 50.0),
+        logits=cap("final_logit_softcapping", 30.0),
+        query_scalar=fields.number("query_pre_attn_scalar", 256.0),
+    )
 
 
 def _eos_token_ids(model_dir: Path, fields: _Fields) -> tuple[int, ...]:

@@ -79,16 +79,14 @@ class DecoderLayer:
     ) -> None:
         name = f"model.layers.{layer}"
         hidden, eps = config.hidden_size, config.rms_norm_eps
-        self.input_layernorm = RMSNorm(weights, f"{name}.input_layernorm", hidden, eps)
+        self.input_layernorm = family.norm_class(weights, f"{name}.input_layernorm", hidden, eps)
         self.self_attn = family.attention_block(weights, f"{name}.self_attn", config, layer)
-        self.post_attention_layernorm = RMSNorm(
-            weights, f"{name}.post_attention_layernorm", hidden, eps
-        )
+        self.second_norm = family.norm_class(weights, f"{name}.{family.second_norm}", hidden, eps)
         self.mlp = family.feed_forward(weights, name, config, layer)
 
     def __call__(self, x: torch.Tensor, layer_kv: LayerKV, step: StepContext) -> torch.Tensor:
         x = self.self_attn.add_to(x, self.input_layernorm(x), layer_kv, step)
-        return self.mlp.add_to(x, self.post_attention_layernorm(x))
+        return self.mlp.add_to(x, self.second_norm(x))
 
     def parts(self) -> LayerParts | None:
         """What `LayerOps.stack` wants to know; None of a layer that is not of that kind."""
@@ -100,7 +98,7 @@ class DecoderLayer:
             head_norm=self.self_attn.qk_norm,
             window=self.self_attn.window,
             out=(self.self_attn.o_proj.weight, self.self_attn.o_proj.bias),
-            post_norm=self.post_attention_layernorm.weight,
+            post_norm=self.second_norm.weight,
             gate_up=(self.mlp.gate_up.weight, self.mlp.gate_up.bias),
             down=(self.mlp.down.weight, self.mlp.down.bias),
             eps=self.input_layernorm.eps,
@@ -108,10 +106,12 @@ class DecoderLayer:
 
 
 class CausalLM:
-    """A decoder with a language head. Subclasses set `attention_block`, and `feed_forward` where
-    it is not the plain one."""
+    """A decoder with a language head. Subclasses set `attention_block`, and what else of theirs is
+    not the plain one. second_norm: what checkpoints call the norm before the MLP."""
 
     attention_block: type[AttentionBlock]
+    norm_class: type[RMSNorm] = RMSNorm
+    second_norm = "post_attention_layernorm"
 
     @classmethod
     def feed_forward(
@@ -140,7 +140,7 @@ class CausalLM:
         self.stack = None
         if weights.ops is not None and len(parts) == len(self.layers):
             self.stack = weights.ops.stack(parts)
-        self.norm = RMSNorm(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
+        self.norm = self.norm_class(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
         self.rotary = RotaryTable(config.rope, config.head_dim, max_positions, dtype, device)
 
     def forward(
@@ -154,6 +154,10 @@ class CausalLM:
         `attention` for this step, where the caller has made it."""
         return self.vocabulary.logits(self.last_states(batch, kv_pool, attention, plan))
 
+    def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """What the first layer is given, [tokens, hidden], which the layers overwrite."""
+        return self.vocabulary.embed(token_ids)
+
     def last_states(
         self,
         batch: ForwardBatch,
@@ -163,7 +167,7 @@ class CausalLM:
     ) -> torch.Tensor:
         """What the logits are made of, [rows, hidden] behind the last norm; stores as forward."""
         step = StepContext(self.rotary, batch, attention, plan)
-        x = self.vocabulary.embed(batch.token_ids)
+        x = self.embed(batch.token_ids)
         if self.stack is None or not self.stack(x, kv_pool.layers, step.plan, step.cos, step.sin):
             for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
                 x = layer(x, layer_kv, step)

@@ -103,6 +103,25 @@ class RMSNorm:
         return rms_norm_cpu(x, self.scaled_weight, self.eps_root)
 
 
+class OffsetRMSNorm(RMSNorm):
+    """x / rms(x) * (1 + weight), as in Gemma. The sum stays in float32: bfloat16 would round it."""
+
+    __slots__ = ()
+
+    def __init__(self, weights: Weights, name: str, size: int, eps: float) -> None:
+        super().__init__(weights, name, size, eps)
+        self.weight = self.weight.float() + 1
+        self.scaled_weight = self.weight * size**0.5
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        on_cpu = x.device.type == "cpu"
+        if self._ops is not None and (not on_cpu or x.dtype is torch.float32):
+            return self._ops.rms_norm(x, self.weight, self.eps)
+        if on_cpu:
+            return rms_norm_cpu(x, self.scaled_weight, self.eps_root)
+        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps).to(x.dtype)
+
+
 def rms_norm_cpu(
     x: torch.Tensor, scaled_weight: torch.Tensor, eps_root: torch.Tensor
 ) -> torch.Tensor:
@@ -137,6 +156,14 @@ def silu_mul(gate_up: torch.Tensor, ops: LayerOps | None) -> torch.Tensor:
         return ops.silu_mul(gate_up)
     gate, up = gate_up.chunk(2, -1)
     return F.silu(gate).mul_(up)
+
+
+def gelu_mul(gate_up: torch.Tensor, ops: LayerOps | None) -> torch.Tensor:
+    """gelu(gate) * up, by gelu's approximation with tanh; else as `silu_mul`."""
+    if ops is not None:
+        return ops.gelu_mul(gate_up)
+    gate, up = gate_up.chunk(2, -1)
+    return F.gelu(gate, approximate="tanh").mul_(up)
 
 
 def rotary_frequencies(rope: RopeConfig, head_dim: int) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch
 from ..kernels.base import LayerOps
 from .config import ModelConfig
 from .decoder import CausalLM
+from .gemma2 import Gemma2ForCausalLM
 from .llama import LlamaForCausalLM
 from .loader import Weights
 from .mistral import MistralForCausalLM
@@ -19,6 +20,7 @@ from .qwen3 import Qwen3ForCausalLM
 from .qwen3_moe import Qwen3MoeForCausalLM
 
 MODEL_CLASSES: Final[dict[str, type[CausalLM]]] = {
+    "Gemma2ForCausalLM": Gemma2ForCausalLM,
     "LlamaForCausalLM": LlamaForCausalLM,
     "MistralForCausalLM": MistralForCausalLM,
     "MixtralForCausalLM": MixtralForCausalLM,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 
 from ...engine.config import Quantization
 from ...memory.kv_pool import LayerKV
@@ -114,6 +115,11 @@ class CpuKernels:
             torch.get_num_threads(),
         )
         return out
+
+    def gelu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
+        """gelu(gate) * up, by torch: one family needs it."""
+        gate, up = gate_up.chunk(2, -1)
+        return F.gelu(gate, approximate="tanh").mul_(up)
 
     def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer") -> PackedLinear | None:
         """`weight: [out, in]` for products with it, quantized as asked for, or None where torch is

@@ -10,7 +10,7 @@ import torch
 
 from ..base import Expert, LayerParts, WeightUse
 from ..cpu.packing import storage_of
-from .activation import silu_mul
+from .activation import gelu_mul, silu_mul
 from .experts import TritonExperts
 from .moe import FIXED_TILE
 from .norm import rms_norm
@@ -40,6 +40,9 @@ class TritonOps:
 
     def silu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
         return silu_mul(gate_up)
+
+    def gelu_mul(self, gate_up: torch.Tensor) -> torch.Tensor:
+        return gelu_mul(gate_up)
 
     def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer") -> QuantizedLinear | None:
         """None for weights that stay as they are: torch multiplies these by cuBLAS. The

@@ -15,6 +15,8 @@ from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
+from branchline.runtime.kernels.torch_attention import TorchAttention
+from branchline.runtime.models.errors import ModelLoadError
 from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams, Submit
 
 RUNTIME = Path(__file__).parents[3] / "runtime"
@@ -47,6 +49,16 @@ def test_nothing_but_the_device_folder_and_its_kernels_ask_what_make_a_tensor_is
 )
 def test_the_gate_sees_vendors(source: str) -> None:
     assert vendors_named(source)
+
+
+def test_a_cpu_computes_soft_caps_by_torch_and_never_deterministically() -> None:
+    device = CpuDevice()
+    capped = device.kernels("auto", "none", torch.float32).attention(4, 2, 8, 50.0)
+    assert isinstance(capped, TorchAttention)
+    assert capped.soft_cap == 50.0
+    fixed = device.deterministic_kernels("auto", "none", torch.float32)
+    with pytest.raises(ModelLoadError, match="no soft caps"):
+        fixed.attention(4, 2, 8, 50.0)
 
 
 def test_the_host_cannot_mix_its_tensors_with_the_second_devices() -> None:

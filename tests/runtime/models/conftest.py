@@ -40,8 +40,27 @@ _LLAMA3_ROPE = {
 
 _FEW_EXPERTS = {"moe_intermediate_size": 40, "tie_word_embeddings": True}
 
+# Caps so low that they are felt, and a window that is shorter than the prompts.
+_LOW_CAPS = {
+    "head_dim": 16,
+    "sliding_window": 6,
+    "attn_logit_softcapping": 2.0,
+    "final_logit_softcapping": 3.0,
+}
+
 # name: (family, settings beside _SIZE)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gemma2": ("Gemma2", {**_LOW_CAPS, "query_pre_attn_scalar": 24}),
+    "gemma2_no_caps": (
+        "Gemma2",
+        {
+            "head_dim": 32,
+            "query_pre_attn_scalar": 32,
+            "attn_logit_softcapping": None,
+            "final_logit_softcapping": None,
+            "tie_word_embeddings": False,
+        },
+    ),
     "llama": ("Llama", {}),
     "llama_tied_one_kv_head": ("Llama", {"tie_word_embeddings": True, "num_key_value_heads": 1}),
     "llama_no_gqa": ("Llama", {"num_key_value_heads": 4}),
@@ -95,7 +114,10 @@ def make_model(name: str) -> Any:
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             is_norm = "norm" in key
-            parameter.normal_(1.0 if is_norm else 0.0, 0.2 if is_norm else 0.12)
+            # Gemma adds the 1 itself.
+            parameter.normal_(
+                1.0 if is_norm and family != "Gemma2" else 0.0, 0.2 if is_norm else 0.12
+            )
     return model
 
 

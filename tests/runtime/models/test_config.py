@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from branchline.runtime.models.config import ExpertsConfig, RopeConfig, read_config
+from branchline.runtime.models.config import CapsConfig, ExpertsConfig, RopeConfig, read_config
 from branchline.runtime.models.errors import ModelLoadError
 
 BASE = {
@@ -89,6 +89,14 @@ def test_rope_is_read_from_both_layouts(
             },
             [7, None, 7, None],
         ),
+        ({"architectures": ["Gemma2ForCausalLM"], "sliding_window": 7}, [7, None, 7, None]),
+        (
+            {
+                "architectures": ["Gemma2ForCausalLM"],
+                "layer_types": ["full_attention"] * 3 + ["sliding_attention"],
+            },
+            [None, None, None, 4096],
+        ),
     ],
 )
 def test_each_family_has_its_own_window_rule(
@@ -146,6 +154,14 @@ def test_experts_are_read_from_both_layouts(
     assert read(tmp_path, changes).experts == expected
 
 
+def test_caps_are_gemma_s_and_null_switches_them_off(tmp_path: Path) -> None:
+    assert read(tmp_path, {"attn_logit_softcapping": 5.0}).caps is None
+    gemma = {"architectures": ["Gemma2ForCausalLM"]}
+    assert read(tmp_path, gemma).caps == CapsConfig(50.0, 30.0, 256.0)
+    off = {"attn_logit_softcapping": None, "final_logit_softcapping": 7, "query_pre_attn_scalar": 9}
+    assert read(tmp_path, {**gemma, **off}).caps == CapsConfig(None, 7.0, 9.0)
+
+
 def test_every_expert_is_counted(tmp_path: Path) -> None:
     dense = read(tmp_path, {"architectures": ["MixtralForCausalLM"], "num_local_experts": 2})
     more = read(tmp_path, {"architectures": ["MixtralForCausalLM"], "num_local_experts": 3})
@@ -157,8 +173,8 @@ def test_every_expert_is_counted(tmp_path: Path) -> None:
     [
         ({**QWEN3_MOE, "num_experts": 4}, "num_experts_per_tok 8 is more than the 4 experts"),
         ({**QWEN3_MOE, "num_experts": 8, "mlp_only_layers": 3}, "mlp_only_layers must be a list"),
-        ({"architectures": ["GPT2LMHeadModel"]}, "supported are LlamaForCausalLM, Mistral"),
-        ({"architectures": None}, "supported are LlamaForCausalLM"),
+        ({"architectures": ["GPT2LMHeadModel"]}, "supported are Gemma2ForCausalLM, Llama"),
+        ({"architectures": None}, "supported are Gemma2ForCausalLM"),
         ({"auto_map": {"AutoModel": "x.Y"}}, "never run"),
         ({"quantization_config": {"quant_method": "awq"}}, "quantized checkpoints"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "'yarn' is not supported"),
@@ -168,6 +184,10 @@ def test_every_expert_is_counted(tmp_path: Path) -> None:
         ({"num_attention_heads": 4, "num_key_value_heads": 3}, "not a multiple"),
         ({"head_dim": 15}, "odd"),
         ({"hidden_act": "gelu"}, "'silu' is"),
+        (
+            {"architectures": ["Gemma2ForCausalLM"], "hidden_activation": "gelu"},
+            "'gelu_pytorch_tanh' is",
+        ),
         ({"vocab_size": -1}, "vocab_size must be a positive integer"),
         ({"vocab_size": None}, "vocab_size must be a positive integer"),
         ({"hidden_size": True}, "hidden_size must be a positive integer"),

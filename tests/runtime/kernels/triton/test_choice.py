@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MixtralConfig,
@@ -51,7 +53,7 @@ def no_triton(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("backend", ["auto", "triton"])
 def test_a_gpu_gets_triton(gpu: CudaDevice, backend: str) -> None:
-    attention = gpu.kernels(backend, "none", torch.bfloat16).attention(32, 8, 128)
+    attention = gpu.kernels(backend, "none", torch.bfloat16).attention(32, 8, 128, None)
     assert isinstance(attention, TritonAttention)
     assert attention.machine == Machine(32, 8, 128, processors=132)
 
@@ -68,7 +70,8 @@ def test_in_the_deterministic_mode_a_gpu_gets_triton_that_divides_in_one_way(
     gpu: CudaDevice,
 ) -> None:
     kernels = gpu.deterministic_kernels("auto", "none", torch.bfloat16)
-    attention: Any = kernels.attention(32, 8, 128)
+    attention: Any = kernels.attention(32, 8, 128, 50.0)
+    assert attention.soft_cap == 50.0
     assert attention.machine.fixed_split
     assert isinstance(kernels.ops, TritonOps)
     assert kernels.ops.deterministic
@@ -87,7 +90,7 @@ def test_nothing_is_deterministic_on_a_gpu_without_triton(gpu: CudaDevice) -> No
 
 
 def test_torch_serves_a_gpu_when_asked_for(gpu: CudaDevice) -> None:
-    attention = gpu.kernels("torch", "none", torch.bfloat16).attention(32, 8, 128)
+    attention = gpu.kernels("torch", "none", torch.bfloat16).attention(32, 8, 128, None)
     assert isinstance(attention, TorchAttention)
 
 
@@ -96,7 +99,7 @@ def test_without_triton_torch_serves_after_one_line(
     gpu: CudaDevice, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        attention = gpu.kernels("auto", "none", torch.bfloat16).attention(32, 8, 128)
+        attention = gpu.kernels("auto", "none", torch.bfloat16).attention(32, 8, 128, None)
     assert isinstance(attention, TorchAttention)
     assert "triton is not installed" in caplog.text
 
@@ -122,8 +125,11 @@ class InterpretedDevice(CpuDevice):
         return self._triton(quantization, 64)
 
     def _triton(self, quantization: str, split: int | None) -> Kernels:
-        def attention(*heads: int) -> TritonAttention:
-            return TritonAttention(Machine(*heads, processors=8, fixed_split=split))
+        def attention(
+            heads: int, kv_heads: int, head_dim: int, soft_cap: float | None
+        ) -> TritonAttention:
+            machine = Machine(heads, kv_heads, head_dim, processors=8, fixed_split=split)
+            return TritonAttention(machine, soft_cap)
 
         ops = TritonOps(quantization, deterministic=split is not None)
         return Kernels("Triton", attention, ops, has_float8_kv=True)
@@ -144,7 +150,9 @@ SHAPE: dict[str, Any] = {
 def model_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     one_layer = {**SHAPE, "num_hidden_layers": 1}
     experts = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    caps = {"head_dim": 16, "sliding_window": 6, "attn_logit_softcapping": 0.1}
     models = {
+        "Gemma2": Gemma2ForCausalLM(Gemma2Config(**one_layer, **caps)),
         "Llama": LlamaForCausalLM(LlamaConfig(**SHAPE)),
         "Mixtral": MixtralForCausalLM(MixtralConfig(**one_layer, num_local_experts=3)),
         "Qwen3Moe": Qwen3MoeForCausalLM(Qwen3MoeConfig(**one_layer, **experts)),
@@ -160,7 +168,7 @@ def model_dir(model_dirs: dict[str, str]) -> str:
     return model_dirs["Llama"]
 
 
-@pytest.mark.parametrize("family", ["Llama", "Mixtral", "Qwen3Moe"])
+@pytest.mark.parametrize("family", ["Gemma2", "Llama", "Mixtral", "Qwen3Moe"])
 def test_a_model_gives_the_logits_that_it_gives_with_torch(
     model_dirs: dict[str, str], family: str, device: torch.device
 ) -> None:
