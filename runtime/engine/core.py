@@ -6,6 +6,7 @@ Driven by engine/process.py (a ZeroMQ loop) and, in one process, by branchline/e
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from .turn import Turn
 _log = logging.getLogger(__name__)
 
 _COUNTED = (
-    *("steps", "finished", "failed"),
+    *("steps", "step_seconds", "finished", "failed"),
     *("prompt_tokens", "computed_tokens", "generated_tokens", "forced_tokens"),
 )
 # How long a step that has nothing but grammars to wait for waits for one.
@@ -132,7 +133,7 @@ class EngineCore:
             drafter or PromptLookup(), config.speculation, config.draft_tokens
         )
         self._passes = Passes(self.runner, self.scheduler, self._speculator, self._blame)
-        self._counts = dict.fromkeys(_COUNTED, 0)
+        self._counts: dict[str, float] = dict.fromkeys(_COUNTED, 0)
         self.profiler = Profiler(config.profile_dir)
 
     # --- commands ---------------------------------------------------------------------------
@@ -257,6 +258,13 @@ class EngineCore:
 
     def step(self) -> StepEvents:
         """Advance every sequence that can run by one forward pass, and report what came of it."""
+        begun_s = time.perf_counter()
+        try:
+            return self._step()
+        finally:
+            self._counts["step_seconds"] += time.perf_counter() - begun_s
+
+    def _step(self) -> StepEvents:
         lost: list[Sequence] = []
         try:
             if self._trouble is None:
