@@ -82,7 +82,7 @@ def main() -> None:
                 goal=1.0,
                 detail=detail,
             )
-    agents.measure(report, quick=options.quick)
+    agents.measure(report)
     finish(report, options, plot)
 
 

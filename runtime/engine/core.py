@@ -159,7 +159,8 @@ class EngineCore:
             self._compiling.start(seq, seq.constraint)
         if seq.session:
             self.leases.begin(seq.session, seq.program, seq.namespace, command.session_ttl_s)
-        seq.tokens_after = self.leases.programs.call(seq.program, command.tokens_after)
+        programs = self.leases.programs
+        seq.tokens_after, seq.calls_after = programs.call(seq.program, command.tokens_after)
         if seq.constraint is None:
             self.scheduler.submit(seq)
         self._sequences[seq.sid] = seq

@@ -78,6 +78,7 @@ class Succession:
             heir.matcher = grammar.matcher()
             self._look_ahead(heir)
         heir.tokens_after = max(0.0, seq.tokens_after - heir.max_new_tokens)
+        heir.calls_after = max(0, seq.calls_after - 1)
         return heir
 
 

@@ -16,8 +16,9 @@ class SchedulerConfig:
     policy: "lpm" admits the longest cached prefix first, "dfs-weight" goes through the radix tree
         branch by branch, the one with most waiting first, "fcfs" takes the oldest first, "priority"
         the highest priority, for which it takes the places and slots of lower ones.
-    max_overtakes: with "lpm" and "dfs-weight", a sequence that finds q others waiting is admitted
-        as one of the next 3 * q + max_overtakes + 1; see waiting.py.
+    max_overtakes: with "lpm" and "dfs-weight", a sequence that finds q others waiting, with r calls
+        to come, is admitted as one of the next 3 * q + 2 * r + max_overtakes + 1; see waiting.py.
+    max_calls_after: of what is to come after a waiting call, so many calls count there at most.
     max_tries: sequences that admission looks at in one step; bounds the work per step.
     max_preemptions: how often one sequence gives way to higher priorities; then it stays.
     min_shared_tokens: a sequence waits for another that is just computing at least so many tokens
@@ -31,6 +32,7 @@ class SchedulerConfig:
     max_waiting: int = 4_096
     policy: Policy = "lpm"
     max_overtakes: int = 64
+    max_calls_after: int = 4
     max_tries: int = 256
     max_preemptions: int = 8
     min_shared_tokens: int = 8

@@ -7,8 +7,9 @@ programs ended that had come as far. Those that still run count, too (E. L. Kapl
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 # Later calls of a program are no longer told apart.
 _MOST_CALLS: Final = 64
@@ -19,6 +20,13 @@ _LEARNING: Final = 0.02
 _CALLS_AFTER: Final = 4.0
 _TOKENS_PER_CALL: Final = 128.0
 _IMAGINED: Final = 1.0
+
+
+class ToCome(NamedTuple):
+    """What a program is going to compute, and about how many calls that takes."""
+
+    tokens: float
+    calls: int
 
 
 @dataclass(slots=True)
@@ -59,17 +67,19 @@ class ProgramTable:
         self._reached = [count * keep for count in self._reached]
         self._ended = [count * keep for count in self._ended]
 
-    def call(self, number: int, tokens_after: int | None) -> float:
-        """A call of this program came: the tokens that are to be computed after it.
+    def call(self, number: int, tokens_after: int | None) -> ToCome:
+        """A call of this program came: what is to come after it.
 
         tokens_after: what the program says itself; None where it does not know.
         """
         program = self._programs.get(number)
         if program is None or tokens_after is not None:
-            return float(tokens_after or 0)
+            num_tokens = float(tokens_after or 0)
+            return ToCome(num_tokens, math.ceil(num_tokens / self._tokens_per_call))
         program.num_calls += 1
         self._reached[min(program.num_calls, _MOST_CALLS)] += 1.0
-        return self._tokens_per_call * self.calls_after(program.num_calls)
+        num_calls = self.calls_after(program.num_calls)
+        return ToCome(self._tokens_per_call * num_calls, math.ceil(num_calls))
 
     def calls_after(self, num_calls: int) -> float:
         """How many calls follow on average where so many were made."""

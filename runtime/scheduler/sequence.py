@@ -60,7 +60,8 @@ class Sequence:
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
     fits. priority: higher goes first, where the policy looks at it. session: what it leaves in the
     cache is kept under that number, 0 for not at all; ends_session: until it ends. program: whose
-    call it is, 0 for nobody's; tokens_after: what calls that follow it are going to compute.
+    call it is, 0 for nobody's; tokens_after: what calls that follow it are going to compute, and
+    calls_after: about how many these are.
     then: the calls that it goes on with.
     queue_s: how long it waited before it was first admitted.
     quiet: news of it may wait; told_s: when it was told of last, untold: what was not yet.
@@ -90,6 +91,7 @@ class Sequence:
     ends_session: bool = False
     program: int = 0
     tokens_after: float = 0.0
+    calls_after: int = 0
     then: list[NextCall] = field(default_factory=list)
     matcher: Matcher | None = None
     given: list[int] = field(default_factory=list)

@@ -31,9 +31,12 @@ class WaitingQueue:
     A sequence is in the order, or set aside until the end of this step's admission, or parked until
     another one has computed what both begin with.
 
-    Age: a sequence that finds q others waiting is due after 2 * q + max_overtakes admissions. While
-    one is due, the oldest of all goes first. As at most q are older, it is admitted as one of the
-    next 3 * q + max_overtakes + 1 (retracted ones, which come back to their old places, apart).
+    Age: a sequence that finds q others waiting, whose programs have r calls to come, is due after
+    2 * (q + r) + max_overtakes admissions. While one is due, the oldest of all goes first. As at
+    most q are older, it is admitted as one of the next 3 * q + 2 * r + max_overtakes + 1 (retracted
+    ones, which come back to their old places, apart). Without r programs would take turns after
+    two calls each, and the short ones end as late as the long ones. Of one program no more than
+    max_calls_after count, whatever it says.
     """
 
     def __init__(self, config: SchedulerConfig, cache: RadixCache) -> None:
@@ -52,6 +55,7 @@ class WaitingQueue:
         self._plan: list[Sequence] = []
         self._num_unplanned = 0
         self._num_parked = 0
+        self._num_calls_after = 0
         self._has_deadlines = config.policy in ("lpm", "dfs-weight")
         cache.listeners.append(self)
 
@@ -65,13 +69,15 @@ class WaitingQueue:
         seq.hit_estimate = self._cache.match_length(seq.namespace, usable)
         if self._has_deadlines:
             if seq.due_at is None:
-                seq.due_at = self.num_admitted + 2 * len(self) + self._config.max_overtakes
+                num_before = len(self) + self._num_calls_after
+                seq.due_at = self.num_admitted + 2 * num_before + self._config.max_overtakes
             heapq.heappush(self._deadlines, (seq.due_at, seq.arrival, seq))
         if self._by_age and self._by_age[-1].arrival > seq.arrival:
             self._by_age.insert(bisect_left(self._by_age, seq.arrival, key=_arrival), seq)
         else:
             self._by_age.append(seq)
         seq.is_waiting = True
+        self._num_calls_after += self._counted_calls(seq)
         self._index.add(seq)
         if seq.program:
             self._join(seq)
@@ -81,6 +87,7 @@ class WaitingQueue:
         del self._by_age[bisect_left(self._by_age, seq.arrival, key=_arrival)]
         self._index.remove(seq)
         seq.is_waiting = False
+        self._num_calls_after -= self._counted_calls(seq)
         seq.ticket += 1
         self._num_parked -= seq.parked_on is not None
         seq.parked_on = None
@@ -155,6 +162,9 @@ class WaitingQueue:
         if not heap:
             del self._parked[other.sid]
         return woken
+
+    def _counted_calls(self, seq: Sequence) -> int:
+        return min(seq.calls_after, self._config.max_calls_after)
 
     def _join(self, seq: Sequence) -> None:
         """The newest call of a program knows best how much is to come; the others move with it."""

@@ -19,11 +19,18 @@ def run_one(table: ProgramTable, number: int, num_calls: int) -> None:
 def test_what_a_program_says_itself_is_taken() -> None:
     table = ProgramTable()
     table.hold(1)
-    assert table.call(1, 300) == 300
+    assert table.call(1, 300).tokens == 300
 
 
 def test_nothing_comes_after_a_call_that_belongs_to_no_program() -> None:
-    assert ProgramTable().call(0, None) == 0
+    assert ProgramTable().call(0, None) == (0, 0)
+
+
+def test_tokens_that_are_to_come_are_so_many_calls_as_are_usual() -> None:
+    table = ProgramTable()
+    for _ in range(1_000):
+        table.note_call(50)
+    assert table.call(0, 180).calls == 4
 
 
 def test_of_programs_without_a_precedent_nothing_is_known_to_differ() -> None:

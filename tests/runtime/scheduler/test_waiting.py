@@ -209,9 +209,16 @@ def test_a_queue_that_came_and_went_keeps_nothing() -> None:
 
 
 class TestPrograms:
-    def call(self, yard: Yard, program: int, tokens_after: float, prompt: list[int]) -> Sequence:
+    def call(
+        self,
+        yard: Yard,
+        program: int,
+        tokens_after: float,
+        prompt: list[int],
+        calls_after: int = 0,
+    ) -> Sequence:
         seq = yard.make(prompt, 1, None, 0)
-        seq.program, seq.tokens_after = program, tokens_after
+        seq.program, seq.tokens_after, seq.calls_after = program, tokens_after, calls_after
         yard.scheduler.waiting.add(seq)
         return seq
 
@@ -256,6 +263,44 @@ class TestPrograms:
         long = self.call(yard, 1, 500.0, [1, 2])
         short = self.call(yard, 2, 100.0, [3, 4])
         assert drain(yard) == [long, short]
+
+    def test_short_programs_make_all_calls_that_they_announced_before_a_long_one_begins(
+        self,
+    ) -> None:
+        """If only those that wait counted, it would be due before their third calls."""
+        yard = Yard(max_overtakes=0)
+        for program in range(1, 21):
+            self.call(yard, program, 500.0, [program, 1], calls_after=4)
+        long = self.call(yard, 100, 9_999.0, [1, 2], calls_after=50)
+        for _ in range(100):
+            seq = admit_next(yard)
+            assert seq is not long
+            if seq.calls_after:
+                left = seq.calls_after - 1
+                self.call(yard, seq.program, 100.0 * left, [seq.program, 1], calls_after=left)
+        assert admit_next(yard) is long
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_whatever_programs_announce_nobody_waits_longer_than_is_promised(
+        self, seed: int
+    ) -> None:
+        rng = random.Random(seed)
+        yard = Yard(max_overtakes=5, max_calls_after=3)
+        waiting = yard.scheduler.waiting
+        promised: dict[int, int] = {}
+        for _ in range(2_000):
+            if rng.random() < 0.5 or not len(waiting):
+                q = len(waiting)
+                r = sum(min(seq.calls_after, 3) for seq in waiting._by_age)
+                seq = yard.make([rng.randint(1, 99), 7], 1, None, 0)
+                seq.program = rng.randint(1, 30)
+                seq.tokens_after = rng.choice([0.0, 10.0, 9_999.0])
+                seq.calls_after = rng.choice([0, 1, 50])
+                waiting.add(seq)
+                promised[seq.sid] = waiting.num_admitted + 3 * q + 2 * r + 5 + 1
+            else:
+                seq = admit_next(yard)
+                assert waiting.num_admitted <= promised.pop(seq.sid)
 
     def test_a_long_program_waits_no_longer_than_its_bound(self) -> None:
         yard = Yard(max_overtakes=8)
