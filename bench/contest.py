@@ -12,10 +12,16 @@ from .processes import cpu_seconds
 
 class Contest:
     """Ways of doing the same, taking turns after a warm-up each: whatever else the machine does
-    falls on all of them alike. Knows for each the median time, and CPU time by process."""
+    falls on all of them alike. Knows for each the median time, and CPU time by process.
 
-    def __init__(self, processes: dict[str, int]) -> None:
+    step_seconds: what a runtime has spent in its engine's steps so far; "steps" is then known, too.
+    """
+
+    def __init__(
+        self, processes: dict[str, int], step_seconds: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._processes = processes
+        self._step_seconds = step_seconds
         self._samples: dict[str, list[dict[str, float]]] = {}
 
     def run(self, ways: dict[str, Callable[[], int]], rounds: int, end_s: float) -> None:
@@ -27,9 +33,11 @@ class Contest:
                 print(f"no time for {rounds - number} more rounds", file=sys.stderr)
                 return
             for name, way in ways.items():
+                steps_s = self._step_seconds()
                 before = {"wall": time.perf_counter(), **cpu_seconds(self._processes)}
                 num_calls = way()
                 after = {"wall": time.perf_counter(), **cpu_seconds(self._processes)}
+                before["steps"], after["steps"] = steps_s, self._step_seconds()
                 self._samples.setdefault(name, []).append(
                     {what: (after[what] - before[what]) / num_calls * 1000 for what in after}
                 )
