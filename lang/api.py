@@ -4,8 +4,9 @@ here, once; what they return is appended to a state with `s += ...`."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, wraps
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from branchline.runtime import protocol
 
@@ -25,7 +26,29 @@ from .forms import (
 from .ir import Expr, ExprList
 from .sampling import SamplingOptions, checked_timeout
 
+Made = TypeVar("Made")
+Given = ParamSpec("Given")
+# A long batch makes the calls of one body; a program of more is as fast as it ever was.
+_REMEMBERED: Final = 1_024
 
+
+def _remembered(make: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Nodes do not change, so equal arguments may give the same one: checking them costs more than
+    all else that a body does. A type may be completed later, so what has one is made anew."""
+    known = cast(Callable[Given, Made], lru_cache(_REMEMBERED, typed=True)(make))
+
+    @wraps(make)
+    def made(*args: Given.args, **given: Given.kwargs) -> Made:
+        try:
+            hash((args, *given.values()))
+        except TypeError:
+            return make(*args, **given)
+        return make(*args, **given) if "schema" in given else known(*args, **given)
+
+    return made
+
+
+@_remembered
 def gen(
     name: str | None = None,
     max_tokens: int | None = None,
@@ -237,7 +260,13 @@ def role(name: str, expr: Expr | str | None) -> ExprList:
     """A whole turn of a role."""
     if expr is not None and not isinstance(expr, Expr | str):
         raise TypeError(f"{name}(): expected text or an expression, got {type(expr).__name__}")
-    return ir.expr_list([ir.RoleBegin(name), *([] if expr is None else [expr]), ir.RoleEnd(name)])
+    begin, end = _ends(name)
+    return ExprList((begin, *ir.flatten(expr or ""), end))
+
+
+@lru_cache
+def _ends(name: str) -> tuple[ir.RoleBegin, ir.RoleEnd]:
+    return ir.RoleBegin(name), ir.RoleEnd(name)
 
 
 def system_begin() -> ir.RoleBegin:

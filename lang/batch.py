@@ -1,8 +1,8 @@
 """Running many instances of a program: `Function.run_batch`.
 
 Threads are used for the users' plain bodies only. A body that does not read its results is over at
-once and gives its thread back, so hundreds of instances need few threads. All bodies of an `async
-def` program share one thread with an event loop.
+once, so hundreds of instances need one thread; bodies that wait get one each (body_threads.py). All
+bodies of an `async def` program share one thread with an event loop.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import inspect
 import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .body_threads import BodyThreads
 from .checkpoint import Checkpoint
 from .errors import Cancelled, GenerationError
 from .loop import LoopThread
@@ -194,14 +194,15 @@ class Batch:
         if self.program.is_async:
             loop = LoopThread(name)
         else:
-            pool = ThreadPoolExecutor(self.limit, thread_name_prefix=name)
+            pool = BodyThreads(self.limit, name)
 
         def start(index: int, body: Body) -> None:
             if loop is not None:
                 loop.spawn(self._run_async(index, body))
             elif pool is not None:
                 # The caller's context variables hold in the bodies too.
-                pool.submit(contextvars.copy_context().run, self._run_plain, index, body)
+                run = contextvars.copy_context().run
+                pool.submit(lambda: run(self._run_plain, index, body))
 
         try:
             yield start
@@ -210,13 +211,13 @@ class Batch:
             for state in self._states.values():
                 state.stream_executor.cancel(Cancelled("the batch was interrupted"))
             if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.close(wait=False)
             raise
         finally:
             if loop is not None:
                 loop.stop()
         if pool is not None:
-            pool.shutdown()
+            pool.close(wait=True)
 
     def _run_plain(self, index: int, body: Body) -> None:
         try:

@@ -213,7 +213,7 @@ class StreamExecutor(Readings):
         self.transcript.mark(before, node.name)
         # An answer without its thinking is new text, which nothing has computed yet.
         self._cached_len = len(self.transcript.text) if generated.token_ids else before
-        with self.monitor:
+        with self.monitor.lock:
             for cell in op.cells:
                 if node.name is not None and cell.name == node.reasoning_name:
                     cell.complete(generated.thinking)
@@ -251,7 +251,7 @@ class StreamExecutor(Readings):
             cell.complete(self.transcript.text[start:])
 
     def _publish(self, text: str) -> None:
-        with self.monitor:
+        with self.monitor.lock:
             if text and self.stream:
                 self.text_chunks.append(text)
             self.monitor.changed()

@@ -14,7 +14,7 @@ from .errors import GenerationError
 _THIS_PACKAGE = os.path.dirname(__file__)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Origin:
     """The op of a program that a call belongs to: its node, or the node in words where only they
     are left (a checkpoint's); `source` is "file.py:12"."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from .body_threads import waiting
 from .loop import shared_loop
 
 
@@ -18,17 +19,19 @@ class Monitor:
     A waiter's predicate is tested under the lock after every change, by whoever made it, so no
     wake-up can be lost, any number of readers may wait for the same thing, and nobody is woken in
     vain: a waiting thread that looks and sleeps again costs more than all else in a change.
+
+    lock: the same guard without a call of Python's, for what every op does.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._waiters: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.lock.release()
 
     def changed(self) -> None:
         """Wake every waiter whose predicate holds now. The lock must be held."""
@@ -56,7 +59,8 @@ class Monitor:
                 waiter = (predicate, woken.release)
                 self._waiters.append(waiter)
             try:
-                woken.acquire()
+                with waiting():
+                    woken.acquire()
             except BaseException:
                 self._forget(waiter)
                 raise

@@ -26,7 +26,7 @@ from .loop import shared_loop
 from .monitor import Monitor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Op:
     """One node of a program at one place in it; `cells` are the variables that it writes."""
 
@@ -87,7 +87,7 @@ class OpQueue(ABC):
 
     def enqueue(self, ops: Sequence[Op]) -> None:
         """Queue ops. Their variables are declared when this returns."""
-        with self.monitor:
+        with self.monitor.lock:
             for op in ops:
                 for cell in op.cells:
                     self.cells[cell.name] = cell
@@ -251,22 +251,35 @@ class OpQueue(ABC):
     # --- on the loop ---
 
     def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._drain())
+        op = self._first_to_wait()
+        if op is not None:
+            self._task = asyncio.get_running_loop().create_task(self._drain(op))
 
-    async def _drain(self) -> None:
-        while (op := self._next()) is not None:
+    async def _drain(self, first: Op) -> None:
+        op: Op | None = first
+        while op is not None:
             try:
-                if not self._perform(op):
-                    await self._execute(op)
+                await self._execute(op)
             except asyncio.CancelledError:
                 self.fail(located(Cancelled("the call was cancelled"), op.origin))
             except Exception as error:
                 self.fail(located(error, op.origin))
+            op = self._first_to_wait()
+
+    def _first_to_wait(self) -> Op | None:
+        """Do what takes no waiting; the op that does, None where no more ops are queued."""
+        while (op := self._next()) is not None:
+            try:
+                if not self._perform(op):
+                    return op
+            except Exception as error:
+                self.fail(located(error, op.origin))
         if self._deadline is not None and self.finished:
             self._drop_deadline()
+        return None
 
     def _next(self) -> Op | None:
-        with self.monitor:
+        with self.monitor.lock:
             self._running = self._queue.popleft() if self._queue else None
             self._active = self._running is not None
             if not self._active:
