@@ -45,7 +45,8 @@ def main() -> None:
                     slow.measure(report, process, num_tokens=num_tokens, rounds=rounds)
     if "overload" in options.only:
         with stage("overload"):
-            levels = overload.measure(report, seconds=6 if quick else 30)
+            loads = overload.QUICK_LOADS if quick else overload.LOADS
+            levels = overload.measure(report, seconds=6 if quick else 30, loads=loads)
     if "crowd" in options.only:
         with stage("a thousand streams"):
             settle_s, seconds = (40, 15) if quick else (60, 120)
