@@ -50,8 +50,8 @@ class Level:
 def measure(report: Report, *, seconds: float, loads: tuple[float, ...] = LOADS) -> list[Level]:
     """Poisson arrivals at multiples of what can be served. Good is whole, with its first token in
     twice the time that a whole answer takes when the engine is just full. The peak is the most that
-    any of the loads got. Clients who ask again at once get more: they are in step, their prompts are
-    computed together, and all else in steps of decoding alone, which are the engine's best."""
+    any of the loads got. Clients who ask again at once get more: they are in step, so that their
+    prompts are computed together, and all other steps only decode, which is the engine's best."""
     with RuntimeProcess(
         "embedded",
         http="127.0.0.1:0",
