@@ -1,15 +1,20 @@
-"""The engine on a CPU against `transformers` generate, on random models S (100 M) and M (0.5 B).
+"""The engine on a CPU against other engines, on random models S (100 M) and M (0.5 B).
 
-Both run in this process with the same weights in bfloat16, the same threads and greedy sampling,
-in turns. The engine runs whole steps (scheduler, radix tree, sampling) but no sockets. The limits
-of the machine are measured in the same run: what reading the weights once per step, or their
-arithmetic, takes at least. Every figure is told when it is known, and with --json kept at once: a
-run that is cut short leaves what it had.
+Against `transformers` generate, and OpenVINO and llama.cpp where they are installed; what counts is
+the best of them in each workload. All run in this process with the same weights in bfloat16, the
+same threads and greedy sampling, in turns. Ours runs whole steps (scheduler, radix tree, sampling)
+but no sockets. The limits of the machine are measured in the same run: what reading the weights
+once per step, or their arithmetic, takes at least. Every figure is told when it is known, and with
+--json kept at once: a run that is cut short leaves what it had.
+
+--avx2 holds ours and transformers to what a processor without AVX-512 and AMX can do. Weights and
+arithmetic are float32 then in ours, the better of float32 and bfloat16 in transformers.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
 import sys
@@ -17,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 
@@ -26,10 +31,12 @@ from branchline.runtime.engine.config import EngineConfig, Quantization
 from branchline.runtime.engine.core import EngineCore
 
 from .cpu_limits import kernel_share, limits, memory
+from .cpu_peers import Peer, Prompts, llama_cpp, load_peers
 from .random_models import write_model
 from .report import LiveReport, Report, arguments, finish
 
-Prompts = list[list[int]]
+# For our kernels, for oneDNN and for torch's own loops.
+AVX2 = {"BRANCHLINE_CPU_LEVEL": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
 SCHEMA = (
     '{"type":"object","properties":{"name":{"type":"string","maxLength":200},"numbers":'
@@ -45,7 +52,12 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="of workloads, not of loading (default: 40, quick: 2.5)"
     )
+    parser.add_argument("--avx2", action="store_true", help="without AVX-512 and AMX; goals: 1.0")
     options = parser.parse_args()
+    if options.avx2 and not AVX2.items() <= os.environ.items():
+        # They are read when torch is imported.
+        command = [sys.executable, "-m", "bench.cpu", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | AVX2)
     torch.set_num_threads(options.threads)
     report = LiveReport("cpu", json_file=options.json)
     chosen = options.model or ("S" if options.quick else "both")
@@ -67,18 +79,20 @@ def tell(text: str) -> None:
 
 
 class Bench:
-    """One model: both contenders, the machine's limits, and the workloads."""
+    """One model: all contenders, the machine's limits, and the workloads."""
 
     def __init__(self, report: Report, name: str, path: Path, options: argparse.Namespace) -> None:
-        from transformers import AutoModelForCausalLM
-
         self.report, self.name, self.path, self.quick = report, name, path, options.quick
+        self.avx2, self.threads = options.avx2, options.threads
         self.rounds = 2 if self.quick else 3
         self.rng = random.Random(0)
-        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
-        self.core = EngineCore(EngineConfig(model=str(path), dtype="bfloat16"))
+        self.peers = load_peers(path, options.threads, float32=options.avx2)
+        dtype: Literal["float32", "bfloat16"] = "float32" if self.avx2 else "bfloat16"
+        self.core = EngineCore(EngineConfig(model=str(path), dtype=dtype))
+        tell(f"{name}: {self.core.runner.execution}; {', '.join(p.name for p in self.peers)}")
         self.next_sid = 0
-        self.weights = sum(p.numel() for p in self.model.parameters())
+        self.num_salts = 0
+        self.weights = self.core.runner.model_config.num_parameters
         self.bytes_per_s, self.flops_per_s = limits()
 
     def run(self, seconds: float) -> None:
@@ -88,13 +102,16 @@ class Bench:
         self.add("bfloat16 products", self.flops_per_s / 1e9, "GFLOP/s")
         new_tokens = 16 if self.quick else 128
         length = 16 if self.quick else 128
-        work: list[Callable[[], None]] = [
+        own: list[Callable[[], None]] = [
             self.kernels,
+            lambda: self.quantized("int8", "q8_0", new_tokens, 1.7),
+            lambda: self.quantized("int4", "q4_0", new_tokens, 2.5),
+            self.memory,
+        ]
+        work: list[Callable[[], None]] = [
             lambda: self.prefill("TTFT 128", 128, 1 / 0.85),
             lambda: self.decode(1, length, new_tokens, 1.15),
             lambda: self.decode(8, length, new_tokens, 1.3),
-            lambda: self.quantized("int8", new_tokens, 1.7),
-            lambda: self.quantized("int4", new_tokens, 2.5),
             lambda: self.prefill("prefill 1,024", 1024, 1.15),
             lambda: self.json(32 if self.quick else 128),
             lambda: self.decode(32, length, new_tokens, 2.0),
@@ -107,8 +124,9 @@ class Bench:
             lambda: self.shared(
                 "fork", *((512, 16, 1, 8) if self.quick else (2000, 64, 1, 32)), 3.0
             ),
-            self.memory,
         ]
+        if not self.avx2:
+            work = own + work
         for number, workload in enumerate(work):
             if time.perf_counter() > end:
                 tell(f"{self.name}: no time for the last {len(work) - number} workloads")
@@ -118,17 +136,35 @@ class Bench:
     def add(
         self, metric: str, value: float, unit: str, *, goal: float | None = None, detail: str = ""
     ) -> None:
+        if self.avx2 and goal is not None:
+            goal = 1.0
         self.report.add(f"{self.name}: {metric}", value, unit, goal=goal, detail=detail)
 
-    def turns(self, peer: Callable[[], float], ours: Callable[[], float]) -> dict[str, float]:
-        """Medians of both, taking turns; where one turn is long, it has to do."""
+    def turns(self, *contenders: Callable[[], float]) -> list[float]:
+        """The median of what each returns, taking turns; where one turn is long, it has to do."""
         start = time.perf_counter()
-        first = {"peer": peer(), "ours": ours()}
+        first = [run() for run in contenders]
         if time.perf_counter() - start > (10 if self.quick else 60):
             return first
-        taken = [(peer(), ours()) for _ in range(self.rounds)]
-        peers, own = zip(*taken, strict=True)
-        return {"peer": statistics.median(peers), "ours": statistics.median(own)}
+        taken = [[run() for run in contenders] for _ in range(self.rounds)]
+        return [statistics.median(times) for times in zip(*taken, strict=True)]
+
+    def against_peers(
+        self,
+        metric: str,
+        ours: Callable[[], float],
+        theirs: Callable[[Peer], float],
+        *,
+        goal: float,
+        detail: Callable[[float], str] = "{:.3f} s".format,
+    ) -> float:
+        """Adds the best peer's figure over ours, lower being better; returns ours."""
+        runs = [lambda peer=peer: theirs(peer) for peer in self.peers]
+        own, *others = self.turns(ours, *runs)
+        told = [f"{peer.name} {detail(t)}" for peer, t in zip(self.peers, others, strict=True)]
+        text = f"{detail(own)}; {', '.join(told)}"
+        self.add(metric, min(others) / own, "x", goal=goal, detail=text)
+        return own
 
     def kernels(self) -> None:
         """How much of a decode step the kernels take; the rest is Python, torch and scheduling."""
@@ -153,8 +189,8 @@ class Bench:
         prompts = self.prompts(batch, length)
         self.compare(f"decode batch {batch}", prompts, new_tokens, goal=goal, floor=floor)
 
-    def quantized(self, name: Quantization, new_tokens: int, goal: float) -> None:
-        """Decoding at batch 1 against our own in bfloat16."""
+    def quantized(self, name: Quantization, theirs: str, new_tokens: int, goal: float) -> None:
+        """Decoding at batch 1 against our own in bfloat16, and against llama.cpp's nearest."""
         core = EngineCore(EngineConfig(model=str(self.path), dtype="bfloat16", quantization=name))
         prompts = self.prompts(1, 16)
 
@@ -164,15 +200,21 @@ class Bench:
             self.answers(prompts, new_tokens, core=core)
             return time.perf_counter() - start
 
-        seconds = self.turns(lambda: run(self.core), lambda: run(core))
-        detail = f"{new_tokens / seconds['ours']:.0f} tokens/s, of our own bfloat16's time"
-        ratio = seconds["peer"] / seconds["ours"]
-        self.add(f"{name}, decode batch 1", ratio, "x", goal=goal, detail=detail)
+        peer = llama_cpp(self.path, theirs, self.threads)
+        runs = [lambda: run(core), lambda: run(self.core)]
+        if peer is not None:
+            runs.append(lambda: timed(lambda: peer.generate(prompts, new_tokens)))
+        own, plain, *other = self.turns(*runs)
+        detail = f"{new_tokens / own:.0f} tokens/s, of our own bfloat16's time"
+        self.add(f"{name}, decode batch 1", plain / own, "x", goal=goal, detail=detail)
+        if peer is not None:
+            detail = f"{new_tokens / other[0]:.0f} tokens/s, {peer.name}"
+            self.add(f"{name}, against {theirs}", other[0] / own, "x", goal=1.1, detail=detail)
 
     @property
     def read_s(self) -> float:
         """Reading every weight once."""
-        return 2 * self.weights / self.bytes_per_s
+        return (4 if self.avx2 else 2) * self.weights / self.bytes_per_s
 
     @property
     def token_s(self) -> float:
@@ -192,19 +234,32 @@ class Bench:
         floor: float | None = None,
         warm: bool = False,
     ) -> None:
-        """Both contenders over the same prompts of equal length; the ratio of their times."""
+        """All contenders over the same prompts of equal length; the ratio of their times."""
 
-        def ours() -> float:
-            if not warm:
-                self.core.flush_cache()
-            return self.engine(prompts, new_tokens)
+        def run(answer: Callable[[Prompts], object]) -> float:
+            fresh = prompts if warm else self.salted(prompts)
+            return timed(lambda: answer(fresh))
 
-        seconds = self.turns(lambda: self.transformers(prompts, new_tokens), ours)
-        detail = f"{seconds['ours']:.3f} s against {seconds['peer']:.3f} s"
+        if warm:
+            self.answers(prompts, 1)
+            for peer in self.peers:
+                if peer.keeps_prefixes:
+                    peer.generate(prompts, 1)
+        own = self.against_peers(
+            metric,
+            lambda: run(lambda fresh: self.answers(fresh, new_tokens)),
+            lambda peer: run(lambda fresh: peer.generate(fresh, new_tokens)),
+            goal=goal,
+        )
         if floor is not None:
-            detail += f", {100 * floor / seconds['ours']:.0f} % of the machine's limit"
-        ratio = seconds["peer"] / seconds["ours"]
-        self.add(metric, ratio, "x", goal=goal, detail=detail)
+            limit = f"{metric}, of the machine's limit"
+            self.add(limit, floor / own, "", detail=f"{1e3 * floor:.1f} ms")
+
+    def salted(self, prompts: Prompts) -> Prompts:
+        """The prompts with another first token, the same in all: what was computed for others is of
+        no use, and what they share stays shared."""
+        self.num_salts += 1
+        return [[LAST_ID + self.num_salts, *prompt[1:]] for prompt in prompts]
 
     def shared(
         self, metric: str, prefix: int, count: int, own: int, new_tokens: int, goal: float
@@ -222,65 +277,38 @@ class Bench:
 
         def talk(answer: Callable[[Prompts], Prompts]) -> float:
             start = time.perf_counter()
-            history = [list(system) for system in systems]
+            history = self.salted(systems)
             for turn in messages:
                 history = [old + new for old, new in zip(history, turn, strict=True)]
                 history = [old + new for old, new in zip(history, answer(history), strict=True)]
             return time.perf_counter() - start
 
-        def ours() -> float:
-            self.core.flush_cache()
-            return talk(lambda prompts: self.answers(prompts, length))
-
-        seconds = self.turns(lambda: talk(lambda prompts: self.generate(prompts, length)), ours)
-        ratio = seconds["peer"] / seconds["ours"]
-        detail = f"{seconds['ours']:.3f} s against {seconds['peer']:.3f} s"
-        self.add("multi-turn", ratio, "x", goal=1.5, detail=detail)
+        self.against_peers(
+            "multi-turn",
+            lambda: talk(lambda prompts: self.answers(prompts, length)),
+            lambda peer: talk(lambda prompts: peer.generate(prompts, length)),
+            goal=1.5,
+        )
 
     def json(self, new_tokens: int) -> None:
-        """Ours under a schema, tokens per second; transformers without any constraint."""
+        """Under a schema, seconds per token; transformers without any constraint."""
         prompts = self.prompts(8, 64)
-        made = [0]
 
-        def ours() -> float:
-            self.core.flush_cache()
+        def run(answer: Callable[[Prompts], Prompts]) -> float:
+            fresh = self.salted(prompts)
             start = time.perf_counter()
-            constraint = protocol.JsonSchema(SCHEMA)
-            made[0] = sum(map(len, self.answers(prompts, new_tokens, constraint)))
-            return (time.perf_counter() - start) / made[0]
+            made = sum(map(len, answer(fresh)))
+            return (time.perf_counter() - start) / made
 
-        def peer() -> float:
-            return self.transformers(prompts, new_tokens) / (new_tokens * len(prompts))
-
-        ours()  # compiles the grammar, which is kept
-        seconds = self.turns(peer, ours)
-        ratio = seconds["peer"] / seconds["ours"]
-        detail = f"{1 / seconds['ours']:.0f} against {1 / seconds['peer']:.0f} tokens/s, free text"
-        self.add("JSON batch 8", ratio, "x", goal=1.5, detail=detail)
-
-    def transformers(self, prompts: Prompts, new_tokens: int) -> float:
-        start = time.perf_counter()
-        self.generate(prompts, new_tokens)
-        return time.perf_counter() - start
-
-    def generate(self, prompts: Prompts, new_tokens: int) -> Prompts:
-        ids = torch.tensor(prompts)
-        with torch.inference_mode():
-            out: Any = self.model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=False,
-                min_new_tokens=new_tokens,
-                max_new_tokens=new_tokens,
-                pad_token_id=0,
-            )
-        answers: Prompts = out[:, ids.shape[1] :].tolist()
-        return answers
-
-    def engine(self, prompts: Prompts, new_tokens: int) -> float:
-        start = time.perf_counter()
-        self.answers(prompts, new_tokens)
-        return time.perf_counter() - start
+        constraint = protocol.JsonSchema(SCHEMA)
+        self.answers(prompts, new_tokens, constraint)  # compiles the grammar, which is kept
+        self.against_peers(
+            "JSON batch 8",
+            lambda: run(lambda fresh: self.answers(fresh, new_tokens, constraint)),
+            lambda peer: run(lambda fresh: peer.generate_json(fresh, new_tokens, SCHEMA)),
+            goal=1.5,
+            detail=lambda seconds: f"{1 / seconds:.0f} tokens/s",
+        )
 
     def answers(
         self,
@@ -309,6 +337,12 @@ class Bench:
         return list(made.values())
 
 
+def timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
 def plot(report: Report, path: Path) -> None:
     """Bars: the ratio of each workload; a line at 1."""
     import matplotlib
@@ -322,7 +356,7 @@ def plot(report: Report, path: Path) -> None:
     axes.bar_label(bars, fmt="%.1fx")
     axes.axvline(1.0, color="black", linewidth=1)
     axes.invert_yaxis()
-    axes.set_xlabel("times transformers generate")
+    axes.set_xlabel("times the best of the other engines")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
