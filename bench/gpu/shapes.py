@@ -96,6 +96,9 @@ class RandomWeights:
     def take_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.cat([self.take(n, s) for n, s in zip(names, shapes, strict=True)])
 
+    def keep_rows(self, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> torch.Tensor:
+        return self.take_rows(names, shapes)
+
     def pack_rows(
         self, names: Sequence[str], shapes: Sequence[Sequence[int]], use: WeightUse = "layer"
     ) -> torch.Tensor | LinearOp:

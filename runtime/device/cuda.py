@@ -87,7 +87,7 @@ class CudaDevice(Accelerator):
                 "give 'int8' or 'int4'"
             )
         name = "Triton, deterministic" if deterministic else "Triton"
-        ops = TritonOps(quantization, deterministic=deterministic)
+        ops = TritonOps(quantization, deterministic=deterministic, has_float8=has_float8)
         return Kernels(name, attention, ops, has_float8)
 
     def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:

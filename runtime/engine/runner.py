@@ -48,6 +48,8 @@ class ModelRunner:
         weight_bytes = sum(path.stat().st_size for path in weight_files(model_dir))
         choose = self.device.deterministic_kernels if config.deterministic else self.device.kernels
         kernels = choose(config.attention_backend, config.quantization, self.dtype)
+        if self.model_config.float8 and (kernels.ops is None or kernels.ops.pack_float8 is None):
+            weight_bytes *= self.dtype.itemsize  # of the file's; in memory they are unpacked
         kv_dtype = _kv_dtype(config, self.dtype, kernels)
         self.num_slots = _num_slots(config, self.model_config, kv_dtype, self.device, weight_bytes)
         self.vocab_size = self.model_config.vocab_size

@@ -14,7 +14,7 @@ None. An implementation never reads a slot outside the batch's `context_slots`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ import torch.nn.functional as F
 
 from ..engine.batch import ForwardBatch
 from ..memory.kv_pool import LayerKV
+from .float8 import Float8Weight
 from .rotary import rotate
 
 Plan = TypeVar("Plan")
@@ -75,7 +76,7 @@ class ExpertsOp(Protocol):
 WeightUse = Literal["layer", "vocabulary", "router"]
 
 # gate and up as one weight [2 * size, hidden], and down [hidden, size].
-Expert = tuple[torch.Tensor, torch.Tensor]
+Expert = tuple[torch.Tensor | Float8Weight, torch.Tensor | Float8Weight]
 
 # A weight [out, in] and a bias [out] or none.
 Projection = tuple[torch.Tensor | LinearOp, torch.Tensor | None]
@@ -128,6 +129,11 @@ class LayerOps(Protocol):
 
     def pack_linear(self, weight: torch.Tensor, use: WeightUse = "layer", /) -> LinearOp | None:
         """`weight: [out, in]` in the order its products want; None where torch is to do them."""
+
+    @property
+    def pack_float8(self) -> Callable[[Float8Weight], LinearOp] | None:
+        """`pack_linear` of a weight that is float8 in its checkpoint; None where such weights, also
+        of experts, are to be unpacked first."""
 
     def pack_experts(self, experts: Iterable[Expert], /) -> ExpertsOp | None:
         """Experts of one layer as one operator; None, and nothing of `experts` is looked at, where

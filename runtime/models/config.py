@@ -11,8 +11,9 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
+from .checkpoint_formats import stores_float8
 from .errors import ModelLoadError
 
 SUPPORTED_ARCHITECTURES: Final = (
@@ -35,7 +36,6 @@ RopeKind = Literal["default", "linear", "llama3"]
 
 _REFUSED_KEYS: Final = {
     "auto_map": "it asks for Python code from the checkpoint, which is never run",
-    "quantization_config": "quantized checkpoints are not supported; use the unquantized weights",
     "compression_config": "compressed checkpoints are not supported; use the plain weights",
 }
 
@@ -87,6 +87,7 @@ class ModelConfig:
 
     `layer_windows` has one entry per layer: the number of tokens that a query sees, itself
     included, or None for all. `eos_token_ids` come from generation_config.json where it exists.
+    float8: linear layers are stored as 8-bit floats with scales.
     """
 
     architecture: str
@@ -107,6 +108,7 @@ class ModelConfig:
     eos_token_ids: tuple[int, ...]
     experts: ExpertsConfig | None = None
     caps: CapsConfig | None = None
+    float8: bool = False
 
     @property
     def num_parameters(self) -> int:
@@ -166,6 +168,7 @@ def read_config(model_dir: Path) -> ModelConfig:
         eos_token_ids=_eos_token_ids(model_dir, fields),
         experts=_experts(fields, architecture, num_layers),
         caps=_caps(fields) if is_gemma else None,
+        float8=stores_float8(raw.get("quantization_config"), fields.refuse),
     )
 
 
@@ -176,7 +179,7 @@ class _Fields:
         self.raw = raw
         self.path = path
 
-    def refuse(self, text: str) -> None:
+    def refuse(self, text: str) -> NoReturn:
         raise ModelLoadError(f"{self.path}: {text}")
 
     def count(self, key: str, default: int | None = None) -> int:

@@ -19,11 +19,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..kernels.base import LayerOps, LinearOp, WeightUse
+from ..kernels.float8 import Float8Weight, float8_weight, stacked
 from ..memory.pages import give_back, trim_heap
 from .errors import ModelLoadError
 
 _PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt")
 _FLOAT_TYPES: Final = ("F32", "F16", "BF16")
+_FLOAT8: Final = "F8_E4M3"
+# Of the tensor beside a float8 weight; the first is DeepSeek's, and despite its name multiplied by.
+_SCALE_SUFFIXES: Final = ("_scale_inv", "_scale")
+# Old Llama checkpoints carry the rotary frequencies, which follow from the configuration.
+_IGNORED: Final = ("rotary_emb.inv_freq",)
+# Scales of inputs, and of keys and values, are found anew at every step, or not needed.
+_IGNORED_WITH_FLOAT8: Final = (*_IGNORED, ".input_scale", ".k_scale", ".v_scale")
 _SINGLE: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
 _TRIM_EVERY: Final = 32 * 2**20  # bytes of tensors
@@ -34,7 +42,7 @@ class Weights:
     """The tensors of one checkpoint; use as a context manager around building the model.
 
     `take` hands out one tensor; `finish` proves that none was left over. `ops`: the fused operators
-    that the layers are to use, if any.
+    that the layers are to use, if any. float8: weights may be float8 with scales beside them.
     """
 
     def __init__(
@@ -43,8 +51,11 @@ class Weights:
         dtype: torch.dtype,
         device: torch.device,
         ops: LayerOps | None = None,
+        *,
+        float8: bool = False,
     ) -> None:
         self.ops = ops
+        self._float8 = float8
         self._model_dir = model_dir
         self.dtype = dtype
         self._device = device
@@ -100,8 +111,8 @@ class Weights:
     ) -> torch.Tensor | LinearOp:
         """`take_rows` of a weight [out, in], in the order of the fused operators where these want
         it: one copy."""
-        if self.ops is None or self._device.type != "cpu":
-            return packed_or_plain(self.take_rows(names, shapes), self.ops, use)
+        if self.ops is None or self._device.type != "cpu" or self._keeps_float8(names):
+            return packed_or_plain(self.keep_rows(names, shapes), self.ops, use)
         # Packing copies. It reads the file itself, or what was put together where the weight before
         # this one was: memory that is new costs more than copying.
         parts = self._parts(names, shapes)
@@ -115,6 +126,42 @@ class Weights:
             _give_back(weight)
         return whole
 
+    def keep_rows(
+        self, names: Sequence[str], shapes: Sequence[Sequence[int]]
+    ) -> torch.Tensor | Float8Weight:
+        """`take_rows`, or the weight as it is where it is float8 and the fused operators can
+        multiply by that."""
+        if not self._keeps_float8(names):
+            return self.take_rows(names, shapes)
+        parts = [self._take_float8(n, s) for n, s in zip(names, shapes, strict=True)]
+        return stacked([part.to(self._device) for part in parts])
+
+    def _keeps_float8(self, names: Sequence[str]) -> bool:
+        takes = self.ops is not None and self.ops.pack_float8 is not None
+        return takes and all(self._is_float8(name) for name in names)
+
+    def _is_float8(self, name: str) -> bool:
+        shard = self._shards.get(name) if self._float8 else None
+        return shard is not None and shard.get_slice(name).get_dtype() == _FLOAT8
+
+    def _take_float8(self, name: str, shape: Sequence[int]) -> Float8Weight:
+        """A copy of a float8 weight with its scales, on the CPU."""
+        codes = self._mapped(name, shape, (_FLOAT8,))
+        named = (name + suffix for suffix in _SCALE_SUFFIXES)
+        scales_name = next((each for each in named if each in self._shards), None)
+        if scales_name is None:
+            raise ModelLoadError(
+                f"{self._model_dir}: tensor {name!r} is {_FLOAT8}, and "
+                f"{name + _SCALE_SUFFIXES[0]!r} with its scales is missing"
+            )
+        scales = self._mapped(scales_name, None, _FLOAT_TYPES)
+        try:
+            weight = float8_weight(codes.clone(), scales.clone(), self.dtype)
+        except ValueError as error:
+            raise ModelLoadError(f"{self._model_dir}: tensor {scales_name!r}: {error}") from None
+        _give_back(codes)
+        return weight
+
     def _room(self, shape: Sequence[int]) -> torch.Tensor:
         """Room for a weight until the next one's."""
         size = math.prod(shape)
@@ -127,8 +174,13 @@ class Weights:
     def _parts(
         self, names: Sequence[str], shapes: Sequence[Sequence[int]]
     ) -> Sequence[torch.Tensor]:
-        """Tensors as they lie in their file."""
-        parts = [self._mapped(name, shape) for name, shape in zip(names, shapes, strict=True)]
+        """Tensors as they lie in their file; float8 ones unpacked."""
+        parts = [
+            self._take_float8(name, shape).whole()
+            if self._is_float8(name)
+            else self._mapped(name, shape, _FLOAT_TYPES)
+            for name, shape in zip(names, shapes, strict=True)
+        ]
         self._taken += sum(part.nbytes for part in parts)
         if self._taken > _TRIM_EVERY:
             # What was packed since left its copies behind.
@@ -136,21 +188,23 @@ class Weights:
             self._taken = 0
         return parts
 
-    def _mapped(self, name: str, shape: Sequence[int]) -> torch.Tensor:
-        """Tensor `name` as it lies in its file."""
+    def _mapped(
+        self, name: str, shape: Sequence[int] | None, dtypes: Sequence[str]
+    ) -> torch.Tensor:
+        """Tensor `name` as it lies in its file, of any shape where that is None."""
         shard = self._shards.pop(name, None)
         if shard is None:
             raise ModelLoadError(f"{self._model_dir}: tensor {name!r} is missing")
         stored = shard.get_slice(name)
-        if list(stored.get_shape()) != list(shape):
+        if shape is not None and list(stored.get_shape()) != list(shape):
             raise ModelLoadError(
                 f"{self._model_dir}: tensor {name!r} has shape {list(stored.get_shape())}, "
                 f"config.json asks for {list(shape)}"
             )
-        if stored.get_dtype() not in _FLOAT_TYPES:
+        if stored.get_dtype() not in dtypes:
             raise ModelLoadError(
                 f"{self._model_dir}: tensor {name!r} has dtype {stored.get_dtype()}; "
-                f"supported are {', '.join(_FLOAT_TYPES)}"
+                f"supported are {', '.join(dtypes)}"
             )
         tensor: torch.Tensor = shard.get_tensor(name)
         return tensor
@@ -161,8 +215,8 @@ class Weights:
 
     def finish(self) -> None:
         """Raise unless every tensor was taken."""
-        # Old Llama checkpoints carry the rotary frequencies, which follow from the configuration.
-        left = sorted(name for name in self._shards if not name.endswith("rotary_emb.inv_freq"))
+        ignored = _IGNORED_WITH_FLOAT8 if self._float8 else _IGNORED
+        left = sorted(name for name in self._shards if not name.endswith(ignored))
         if left:
             shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
             raise ModelLoadError(
@@ -172,9 +226,13 @@ class Weights:
 
 
 def packed_or_plain(
-    weight: torch.Tensor, ops: LayerOps | None, use: WeightUse = "layer"
+    weight: torch.Tensor | Float8Weight, ops: LayerOps | None, use: WeightUse = "layer"
 ) -> torch.Tensor | LinearOp:
     """`weight: [out, in]` in the order of the fused operators where these want it: one copy."""
+    if isinstance(weight, Float8Weight):
+        if ops is not None and ops.pack_float8 is not None:
+            return ops.pack_float8(weight)
+        weight = weight.whole()
     packed = None if ops is None else ops.pack_linear(weight, use)
     return weight if packed is None else packed
 

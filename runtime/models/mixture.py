@@ -46,8 +46,8 @@ class Mixture:
         def each() -> Iterator[Expert]:
             for number in range(experts.count):
                 gate, up, down = (f"{name}.{pattern.format(number)}" for pattern in names[1:])
-                gate_up = weights.take_rows([gate, up], [(size, hidden)] * 2)
-                yield gate_up, weights.take(down, (hidden, size))
+                gate_up = weights.keep_rows([gate, up], [(size, hidden)] * 2)
+                yield gate_up, weights.keep_rows([down], [(hidden, size)])
 
         packed = None if weights.ops is None else weights.ops.pack_experts(each())
         self._experts: ExpertsOp = ExpertList(each(), weights.ops) if packed is None else packed

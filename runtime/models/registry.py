@@ -40,7 +40,7 @@ def load_model(
     ops: LayerOps | None = None,
 ) -> CausalLM:
     """The model in `model_dir` with its weights and fused operators; raises ModelLoadError."""
-    with Weights(model_dir, dtype, device, ops) as weights:
+    with Weights(model_dir, dtype, device, ops, float8=config.float8) as weights:
         model = MODEL_CLASSES[config.architecture](weights, config, max_positions, dtype, device)
         weights.finish()
     return model

@@ -135,6 +135,8 @@ class CpuKernels:
             storage = "float"
         return PackedLinear(self, pack(weight, storage, group, self.interleave))
 
+    pack_float8: None = None
+
     def interleave(self, rows: torch.Tensor, words: torch.Tensor) -> None:
         """`packing.interleave`, which is the slow reference, by all threads."""
         rows = rows.contiguous()

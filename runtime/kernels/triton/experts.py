@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from ..base import Expert
+from ..float8 import Float8Weight
 from .moe import Tile, add_expert_mlps
 from .packing import Quantized
 
@@ -22,7 +23,7 @@ class TritonExperts:
     def __init__(
         self,
         experts: Iterable[Expert],
-        store: Callable[[torch.Tensor], Quantized],
+        store: Callable[[torch.Tensor | Float8Weight], Quantized],
         tile: Tile | None = None,
     ) -> None:
         stored = [(store(gate_up), store(down)) for gate_up, down in experts]

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 
 from ..cpu.packing import round_to_int4, round_to_int8
+from ..float8 import SQUARE, Float8Weight
 
 Storage = Literal["int8", "int4", "fp8"]
 
-# Inputs that the kernels multiply at once, and side of a square of weights with one scale in fp8
-# (as DeepSeek-V3's and Qwen3's fp8 checkpoints have them).
-STEP: Final = 128
+# Inputs that the kernels multiply at once.
+STEP: Final = SQUARE
 
 # Outputs that are rounded at once: the memory that packing needs beside both forms of the weight.
 _ROWS: Final = 2048
@@ -83,24 +83,12 @@ def as_it_is(weight: torch.Tensor) -> Quantized:
     return Quantized("plain", outputs, inputs, 0, weight, weight.new_empty(0, 0), 1)
 
 
-def from_fp8(codes: torch.Tensor, scales: torch.Tensor) -> Quantized:
-    """The weight of an fp8 checkpoint as it is. codes: float8_e4m3fn [outputs, inputs]; scales:
-    float32, one for all or [ceil(outputs / 128), ceil(inputs / 128)], which weights are multiples
-    of."""
-    outputs, inputs = codes.shape
-    scales = scales.float()
-    blocks = (-(-outputs // STEP), -(-inputs // STEP))
-    if scales.numel() == 1:
-        scales = scales.reshape(1, 1)
-    elif tuple(scales.shape) != blocks:
-        raise ValueError(
-            f"scales {tuple(scales.shape)} of an fp8 weight {tuple(codes.shape)} must be one "
-            f"number or {blocks}, one per {STEP} x {STEP} weights"
-        )
-    codes = F.pad(codes.view(torch.int8), (0, blocks[1] * STEP - inputs)).view(codes.dtype)
-    one = scales.numel() == 1
-    rows_per_scale = STEP * blocks[0] if one else STEP
-    return Quantized("fp8", outputs, inputs, 0 if one else STEP, codes, scales, rows_per_scale)
+def from_float8(weight: Float8Weight) -> Quantized:
+    """The weight of an fp8 checkpoint as it is."""
+    outputs, inputs = weight.codes.shape
+    codes = F.pad(weight.codes.view(torch.int8), (0, -inputs % STEP)).view(weight.codes.dtype)
+    group = STEP if weight.scales.shape[1] > 1 else 0
+    return Quantized("fp8", outputs, inputs, group, codes, weight.scales, weight.scale_rows)
 
 
 def round_to_fp8(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

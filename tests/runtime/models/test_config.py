@@ -176,7 +176,26 @@ def test_every_expert_is_counted(tmp_path: Path) -> None:
         ({"architectures": ["GPT2LMHeadModel"]}, "supported are Gemma2ForCausalLM, Llama"),
         ({"architectures": None}, "supported are Gemma2ForCausalLM"),
         ({"auto_map": {"AutoModel": "x.Y"}}, "never run"),
-        ({"quantization_config": {"quant_method": "awq"}}, "quantized checkpoints"),
+        ({"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq': of quantized"),
+        ({"quantization_config": "fp8"}, "must be an object"),
+        ({"quantization_config": {"quant_method": "fp8", "fmt": "e5m2"}}, "format 'e5m2'"),
+        (
+            {"quantization_config": {"quant_method": "fp8", "weight_block_size": [64, 64]}},
+            r"block of \[64, 64\]",
+        ),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
+            "config_groups must be",
+        ),
+        (
+            {
+                "quantization_config": {
+                    "quant_method": "compressed-tensors",
+                    "config_groups": {"g": {"weights": {"type": "int", "num_bits": 4}}},
+                }
+            },
+            "type 'int' with 4 bits",
+        ),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "'yarn' is not supported"),
         ({"rope_scaling": {"type": "linear"}}, "factor must be a positive number"),
         ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, "per layer type"),

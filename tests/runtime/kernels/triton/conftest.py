@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.kernels.triton.attention import TritonAttention
 from branchline.runtime.kernels.triton.work import Machine
 from branchline.runtime.memory.kv_pool import LayerKV
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

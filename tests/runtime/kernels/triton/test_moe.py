@@ -8,11 +8,11 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from stored_weights import weight_of
 
 from branchline.runtime.kernels.triton.experts import TritonExperts
 from branchline.runtime.kernels.triton.ops import TritonOps
 from branchline.runtime.kernels.triton.packing import Quantized
-from branchline.runtime.kernels.triton.quantized import QuantizedLinear
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 
@@ -95,7 +95,7 @@ def test_rounded_experts_give_what_their_weights_stand_for(
     down = randn(4, hidden, size, seed=3) / size**0.5
     ids, shares = choose(tokens, 4, 2)
     experts = experts_of(device, gate_up, down, quantization)
-    rounded = [whole(weight).cpu() for weight in (experts.gate_up, experts.down)]
+    rounded = [whole(weight) for weight in (experts.gate_up, experts.down)]
     assert 0 < (rounded[0] - gate_up).abs().max() < 0.3
     ours = run(device, experts, x, ids, shares)
     exact = expected(x, rounded[0], rounded[1], ids, shares)
@@ -104,12 +104,10 @@ def test_rounded_experts_give_what_their_weights_stand_for(
 
 def whole(experts: Quantized) -> torch.Tensor:
     """The weights that rounded ones stand for, [experts, outputs, inputs]."""
-    each = [
-        QuantizedLinear(dataclasses.replace(experts, codes=codes, scales=scales))
-        for codes, scales in zip(experts.codes, experts.scales, strict=True)
-    ]
-    ids = torch.arange(experts.outputs, device=experts.codes.device)
-    return torch.stack([linear.rows(ids, torch.float32) for linear in each])
+    each = zip(experts.codes, experts.scales, strict=True)
+    return torch.stack(
+        [weight_of(dataclasses.replace(experts, codes=c, scales=s)) for c, s in each]
+    )
 
 
 def test_all_tokens_may_choose_the_same_expert(device: torch.device) -> None:

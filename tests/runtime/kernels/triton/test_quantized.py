@@ -6,14 +6,15 @@ import dataclasses
 
 import pytest
 import torch
+from stored_weights import weight_of
 
 from branchline.runtime.kernels.cpu import packing as cpu_packing
+from branchline.runtime.kernels.float8 import float8_weight
 from branchline.runtime.kernels.triton.fp8 import round_rows
 from branchline.runtime.kernels.triton.packing import (
-    Quantized,
     Storage,
     as_it_is,
-    from_fp8,
+    from_float8,
     quantize,
 )
 from branchline.runtime.kernels.triton.quantized import MOST_ROWS, QuantizedLinear
@@ -33,19 +34,6 @@ storages = pytest.mark.parametrize(("storage", "group"), STORAGES)
 
 def randn(*shape: int, seed: int = 7) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def weight_of(weight: Quantized) -> torch.Tensor:
-    """float64 [outputs, inputs], by the definition of `Quantized`."""
-    if weight.storage == "int4":
-        steps = weight.codes.cpu().view(weight.outputs, -1, 64)
-        values = torch.cat((steps & 15, steps >> 4), 2).flatten(1).double() - 8
-    else:
-        values = weight.codes.cpu().double()
-    rows = torch.arange(weight.outputs) // weight.scale_rows
-    groups = torch.arange(values.shape[1]) // (weight.group or values.shape[1])
-    scales = weight.scales.cpu().double()[rows][:, groups]
-    return (values * scales)[:, : weight.inputs]
 
 
 def near(ours: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> None:
@@ -127,7 +115,7 @@ def test_many_rows_are_multiplied_by_the_same_weight(device: torch.device) -> No
 @pytest.mark.parametrize("whole", [False, True], ids=["squares", "whole"])
 def test_many_rows_are_multiplied_in_fp8(device: torch.device, whole: bool, adds: bool) -> None:
     scales = torch.tensor(0.5) if whole else torch.rand(2, 2) + 0.5
-    weight = from_fp8(randn(150, 200).to(torch.float8_e4m3fn), scales)
+    weight = from_float8(float8_weight(randn(150, 200).to(torch.float8_e4m3fn), scales))
     # Numbers that float8 has, with its largest in each row's 128 inputs: they are not rounded.
     x = randn(MOST_ROWS + 6, 200, seed=1).to(torch.float8_e4m3fn).float()
     x[:, [5, 190]] = 448.0
@@ -204,11 +192,6 @@ def test_the_weights_of_fp8_checkpoints_are_taken_as_they_are(
     codes = randn(140, 270).to(torch.float8_e4m3fn)
     whole = scales.expand(2, 3).repeat_interleave(128, 0).repeat_interleave(128, 1)
     expected = codes.double() * whole[:140, :270]
-    linear = QuantizedLinear(from_fp8(codes.to(device), scales.to(device)))
+    linear = QuantizedLinear(from_float8(float8_weight(codes.to(device), scales.to(device))))
     x = randn(4, 270, seed=9)
     near(linear(x.to(device)), x.double() @ expected.T, torch.float32)
-
-
-def test_scales_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3\)"):
-        from_fp8(torch.zeros(140, 270).to(torch.float8_e4m3fn), torch.ones(3, 2))
