@@ -261,7 +261,8 @@ def role(name: str, expr: Expr | str | None) -> ExprList:
     if expr is not None and not isinstance(expr, Expr | str):
         raise TypeError(f"{name}(): expected text or an expression, got {type(expr).__name__}")
     begin, end = _ends(name)
-    return ExprList((begin, *ir.flatten(expr or ""), end))
+    inside = () if expr is None else ir.flatten(expr)
+    return ExprList((begin, *inside, end))
 
 
 @lru_cache
