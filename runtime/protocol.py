@@ -726,12 +726,13 @@ class Several(_Message, tag="several", frozen=True):
 
 class NextCall(Struct, forbid_unknown_fields=True, frozen=True):
     """A call that goes on from the one before it: its prompt is that one's, the output without an
-    end token, and `input_ids`."""
+    end token, and `input_ids`. private: as in Submit."""
 
     input_ids: list[int]
     sampling: SamplingParams
     constraint: Constraint | None = None
     logprobs: LogprobParams | None = None
+    private: bool = False
 
 
 class Submit(_Message, tag="submit", frozen=True):
@@ -748,7 +749,9 @@ class Submit(_Message, tag="submit", frozen=True):
     one may generate, None where nobody knows.
     then: calls of the same program that follow each other from here; the sequence goes on with the
     next one where that is possible (`Progress.goes_on`), else it ends, and they are forgotten.
-    quiet: nobody reads along; news of tokens may wait a little for further ones.
+    quiet: nobody reads along; news of tokens may wait a little for further ones. private: nobody
+    waits for its answer before that of the last call which follows it; news that it goes on may
+    wait longer.
     """
 
     sid: int
@@ -764,6 +767,7 @@ class Submit(_Message, tag="submit", frozen=True):
     embed: EmbedParams | None = None
     then: list[NextCall] = []
     quiet: bool = False
+    private: bool = False
     program: int = 0
     tokens_after: int | None = None
 

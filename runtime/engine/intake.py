@@ -112,6 +112,7 @@ class Intake:
             program=submit.program or submit.session,
             then=list(submit.then),  # may grow: Follow
             quiet=submit.quiet,
+            private=submit.private,
             embed=submit.embed,
             sampling_state=sampling.SamplingState(
                 params, ids, self.vocab_size, stop.stop_ids, submit.logprobs

@@ -20,6 +20,7 @@ from .embedding import embedding_of
 # first ones, by which the front process knows that it runs: a short call is told of once.
 _QUIET_S: Final = 0.05
 _FIRST_S: Final = 0.01
+_NEVER: Final = float("inf")
 
 _log = logging.getLogger(__name__)
 
@@ -76,33 +77,33 @@ def progress_of(
 
 class Outbox:
     """News on their way out, in order. Those of a quiet call whose sequence goes on wait for other
-    news, or as long as those of a first token: each message wakes the front process, which takes a
-    core from the engine, and whoever runs a program waits for its last call."""
+    news, or as long as those of a first token, and where only its own program waits for it as long
+    as any: each message wakes the front process, which takes a core from the engine."""
 
     def __init__(self) -> None:
         # Each with the time since when it waits, None where it must not.
         self._news: list[tuple[Progress, float | None]] = []
-        self._is_due = False
+        self._due_s = _NEVER
 
     def add(self, seq: Sequence, news: Progress) -> None:
+        now_s = monotonic()
         waits = seq.quiet and news.goes_on
-        self._news.append((news, monotonic() if waits else None))
-        self._is_due |= not waits
+        self._news.append((news, now_s if waits else None))
+        patience_s = (_QUIET_S if seq.private else _FIRST_S) if waits else 0.0
+        self._due_s = min(self._due_s, now_s + patience_s)
 
     def take(self, *, at_once: bool) -> list[Progress]:
         """What is to be told now. at_once: something else is told in any case."""
         if not self._news:
             return []
         now_s = monotonic()
-        since_s = self._news[0][1]
-        waits = not at_once and not self._is_due
-        if waits and since_s is not None and now_s < since_s + _FIRST_S:
+        if now_s < self._due_s and not at_once:
             return []
         taken = [
             news if since_s is None else replace(news, held_s=news.held_s + now_s - since_s)
             for news, since_s in self._news
         ]
-        self._news, self._is_due = [], False
+        self._news, self._due_s = [], _NEVER
         return taken
 
 

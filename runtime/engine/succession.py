@@ -68,6 +68,7 @@ class Succession:
                 program=seq.program,
                 then=seq.then[1:],
                 quiet=seq.quiet,
+                private=call.private,
             ),
             seq.ids[:num_kept],
         )

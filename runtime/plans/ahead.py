@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from msgspec.structs import replace
+
 from ..errors import RequestError
 from ..protocol import (
     Generate,
@@ -34,9 +36,11 @@ def calls_ahead(
     texts: list[str],
     written: Callable[[PlanOutput], str | None],
     speller: Speller,
+    is_private: Callable[[PlanOp, int], bool],
 ) -> list[NextCall]:
     """The calls that follow `made`, the call that a branch makes now, in the `ops` behind it.
-    written: what an earlier call wrote, None where that is not known yet.
+    written: what an earlier call wrote, None where that is not known yet. is_private: whether only
+    its own branch waits for the call of an op, which is the so many-th behind `made`.
 
     They end before what needs something else first: a text to come, a selection, other branches.
     """
@@ -54,7 +58,8 @@ def calls_ahead(
             case PlanOutput() if (known := written(op)) is not None:
                 stretch.append(Text(known))
             case PlanGenerate() if (call := next_call(op, stretch, speller)) is not None:
-                calls.append(call)
+                private = is_private(op, len(calls) + 1)
+                calls.append(replace(call, private=private) if private else call)
                 stretch = []
                 leads_on = op.keep
             case PlanFork(branches=[_, _, *_]) if any(text.text for text in stretch):

@@ -50,8 +50,9 @@ class PlanRun:
 class PlanDesk:
     """See the module's text.
 
-    ask: makes a call, told how many tokens its instance may generate after it, and how to learn
-    which calls will follow it; its answer comes to `on_reply`, perhaps before `ask` returns.
+    ask: makes a call, told how many tokens its instance may generate after it, how to learn which
+    calls will follow it, and whether only its branch waits for it; its answer comes to `on_reply`,
+    perhaps before `ask` returns.
     cancel: gives a call up; nothing comes for it any more.
     """
 
@@ -59,7 +60,7 @@ class PlanDesk:
         self,
         tokenizer: Tokenizer,
         *,
-        ask: Callable[[Generate | Score, int, Callable[[], list[NextCall]]], None],
+        ask: Callable[[Generate | Score, int, Callable[[], list[NextCall]], bool], None],
         cancel: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -141,7 +142,8 @@ class PlanDesk:
                     if not run.dropped:
                         branch = self._runs[request.rid][1]
                         ahead = partial(run.instance.ahead, branch)
-                        self._ask(request, run.instance.tokens_left, ahead)
+                        private = run.instance.is_private(branch)
+                        self._ask(request, run.instance.tokens_left, ahead, private)
         finally:
             self._busy = False
 

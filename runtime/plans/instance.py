@@ -73,6 +73,13 @@ class Instance:
         self._runnable: deque[_Branch] = deque()
         self._calls: list[Generate | Score] = []
         self._failures: list[tuple[int, Error]] = []
+        # Calls, by branch and number, whose texts other branches take.
+        self._wanted = {
+            (op.branch, op.call)
+            for number, ops in enumerate(plan.branches if len(plan.branches) > 1 else [])
+            for op in ops
+            if isinstance(op, PlanOutput) and op.branch != number
+        }
         self._start(0, Prompt(speller))
 
     @property
@@ -99,7 +106,21 @@ class Instance:
         """The calls of branch `number` that will follow its present one, as far as that is sure."""
         branch = self._branches[number]
         made, behind = branch.ops[branch.place], islice(branch.ops, branch.place + 1, None)
-        return calls_ahead(made, behind, self._texts, self._written, self._speller)
+
+        def is_private(op: PlanOp, later: int) -> bool:
+            return self._is_private(op, number, len(branch.outputs) + later)
+
+        return calls_ahead(made, behind, self._texts, self._written, self._speller, is_private)
+
+    def is_private(self, number: int) -> bool:
+        """Whether nobody waits for the present call of branch `number` but that branch."""
+        branch = self._branches[number]
+        return self._is_private(branch.ops[branch.place], number, len(branch.outputs))
+
+    def _is_private(self, op: PlanOp, number: int, call: int) -> bool:
+        # A call's own time runs from when the one before it is known to have ended.
+        hurries = isinstance(op, PlanGenerate) and op.timeout_s is not None
+        return not hurries and (number, call) not in self._wanted
 
     def take_failures(self) -> list[tuple[int, Error]]:
         """Calls that could not even be made: branch and reason. Each is told once."""

@@ -64,7 +64,8 @@ class Sequence:
     calls_after: about how many these are.
     then: the calls that it goes on with.
     queue_s: how long it waited before it was first admitted.
-    quiet: news of it may wait; told_s: when it was told of last, untold: what was not yet.
+    quiet, private: its news may wait, as Submit says; told_s: when it was told of last, untold:
+    what was not yet.
     state_sum: [hidden], the sum of what is pooled, where its prompt is to be embedded.
 
     prefix_bytes: its tokens when it began to wait, as bytes; none of an heir.
@@ -120,6 +121,7 @@ class Sequence:
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     reported: bool = False
     quiet: bool = False
+    private: bool = False
     told_s: float | None = None
     untold: Untold | None = None
     arrived_s: float = field(default_factory=time.monotonic)

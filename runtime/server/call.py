@@ -19,6 +19,7 @@ class Membership:
     lease: the session of its first sequence. tokens_after: how many tokens the program may generate
     after it, where that is known. ahead: tells which calls of that session will follow. went_on: is
     told the answer of a call whose sequence has gone on with one of those; which it is, or None.
+    private: nobody else waits for its answer.
     """
 
     lease: int = 0
@@ -26,6 +27,7 @@ class Membership:
     tokens_after: int | None = None
     ahead: Callable[[], list[NextCall]] = list
     went_on: Callable[[Done], Generate | None] | None = None
+    private: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -371,6 +371,7 @@ class Calls:
                 program=call.part_of.program,
                 tokens_after=call.part_of.tokens_after,
                 quiet=spec.quiet,
+                private=call.part_of.private,
             )
         )
 

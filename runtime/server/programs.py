@@ -111,7 +111,11 @@ class Programs:
         self._desk.begin(run)
 
     def _ask(
-        self, message: Generate | Score, tokens_after: int, ahead: Callable[[], list[NextCall]]
+        self,
+        message: Generate | Score,
+        tokens_after: int,
+        ahead: Callable[[], list[NextCall]],
+        private: bool,
     ) -> None:
         flights = self._flights
         flights.count("requests")
@@ -122,7 +126,12 @@ class Programs:
         if branch not in running.leases:
             running.leases[branch] = next(self._numbers)
         part_of = Membership(
-            running.leases[branch], running.program, tokens_after, ahead, self._desk.went_on
+            running.leases[branch],
+            running.program,
+            tokens_after,
+            ahead,
+            self._desk.went_on,
+            private,
         )
         try:
             flights.check_open(PLANS, message.rid)

@@ -120,3 +120,18 @@ def test_a_call_that_goes_on_is_told_of_with_whatever_else_is_told(clock: Clock)
     assert outbox.take(at_once=False) == []
     assert [news.token_ids for news in outbox.take(at_once=True)] == [[7]]
     assert outbox.take(at_once=True) == []
+
+
+@pytest.mark.parametrize(("private", "patience_s"), [(True, 0.05), (False, 0.01)])
+def test_who_waits_for_a_call_decides_how_long_its_end_may_wait(
+    clock: Clock, private: bool, patience_s: float
+) -> None:
+    world = World()
+    quiet(world, 3, then=calls(1), private=private)
+    [seq] = world.core.sequences
+    outbox = reporting.Outbox()
+    outbox.add(seq, Progress(seq.sid, [7], finish="length", goes_on=True))
+    clock.now_s += patience_s - 0.001
+    assert outbox.take(at_once=False) == []
+    clock.now_s += 0.001
+    assert [news.token_ids for news in outbox.take(at_once=False)] == [[7]]

@@ -133,6 +133,7 @@ class World:
         tokens_after: int | None = None,
         then: list[NextCall] | None = None,
         quiet: bool = False,
+        private: bool = False,
         **sampling: object,
     ) -> Heard:
         self._next_sid += 1
@@ -152,6 +153,7 @@ class World:
             ends_session,
             then=then or [],
             quiet=quiet,
+            private=private,
             program=program,
             tokens_after=tokens_after,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from service_desk import Desk, only_error
+from service_desk import Desk, generate, only_error
 
 from branchline.runtime.protocol import (
     Cancel,
@@ -237,3 +237,17 @@ def test_a_full_waiting_room_does_not_stop_what_runs(tokenizer: Tokenizer) -> No
     desk.ask(replace(run([text("one"), gen()]), instances=[PlanInstance("other")]))
     desk.step(said(desk, " world", goes_on=True, number=0))
     assert outputs(desk.step(said(desk, " end", goes_on=False, number=0)))[1:] == [" end"]
+
+
+def test_calls_that_another_branch_or_a_clock_waits_for_are_told_of_sooner(desk: Desk) -> None:
+    hurried = PlanGenerate(SamplingParams(), timeout_s=5.0)
+    trunk = [PlanFork([1, 2]), PlanJoin([1, 2], append=False)]
+    writer: list[PlanOp] = [text("a"), gen(), text("b"), gen(), text("c"), hurried, gen()]
+    desk.ask(run(trunk, writer, [text("z"), PlanOutput(1, 1), gen()]))
+    [first] = desk.submits()
+    assert [first.private, *(call.private for call in first.then)] == [True, False, False, True]
+
+
+def test_a_call_by_itself_is_told_of_soon(desk: Desk) -> None:
+    desk.ask(generate("r", "hello"))
+    assert not desk.submits()[-1].private
