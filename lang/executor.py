@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from . import calls, ir
 from .backend.base import Backend
@@ -22,6 +22,9 @@ from .record import CallRecord
 from .retry import Retry
 from .sampling import SamplingOptions
 from .speculation import Speculation
+
+# A body that makes new nodes all the time is not to fill the memory with them.
+_MOST_ASKED: Final = 1_024
 
 
 class StreamExecutor(Readings):
@@ -39,6 +42,7 @@ class StreamExecutor(Readings):
         parent: StreamExecutor | None = None,
         retry: Retry | None = None,
         num_api_spec_tokens: int | None = None,
+        asked: dict[ir.Gen, calls.Asked] | None = None,
     ) -> None:
         super().__init__(program, parent, backend, stream=stream)
         self.sampling = sampling
@@ -55,8 +59,8 @@ class StreamExecutor(Readings):
         )
         self.session = backend.session()
         self._lookahead = Lookahead(self)
-        # Of calls that were planned or sent ahead.
-        self._asked: dict[ir.Gen, calls.Asked] = {}
+        # Of calls that were planned or sent ahead; instances of one batch share theirs.
+        self._asked = {} if asked is None else asked
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
         self.records: list[CallRecord] = []
@@ -113,7 +117,11 @@ class StreamExecutor(Readings):
 
     def asked(self, node: ir.Gen) -> calls.Asked:
         """What a call that is to be made asks for. Raises InvalidRequest."""
-        asked = self._asked[node] = calls.parameters(self.backend, node, self.sampling)
+        asked = self._asked.get(node)
+        if asked is None:
+            if len(self._asked) >= _MOST_ASKED:
+                self._asked.clear()
+            asked = self._asked[node] = calls.parameters(self.backend, node, self.sampling)
         return asked
 
     def fail(self, error: BaseException) -> None:
@@ -198,7 +206,7 @@ class StreamExecutor(Readings):
                     self.retry,
                     self.session,
                     self._lookahead.behind(node),
-                    self._asked.pop(node, None),
+                    self._asked.get(node),
                 )
             record.finish(generated.usage)
         self._take(node, op, generated, streamed)
@@ -306,6 +314,7 @@ class StreamExecutor(Readings):
             parent=self,
             retry=self.retry,
             num_api_spec_tokens=self.num_api_spec_tokens,
+            asked=self._asked,
         )
 
     def _branch(self, label: str) -> StreamExecutor:

@@ -253,6 +253,7 @@ class Function(Declaration[Return]):
             parent=current_program(),
             retry=options.retry,
             num_api_spec_tokens=self.num_api_spec_tokens,
+            asked=options.asked,
         )
         if options.timeout_s is not None:
             executor.limit_time(options.timeout_s)

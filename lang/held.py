@@ -21,7 +21,7 @@ from branchline.runtime import protocol
 from . import calls, ir
 from .cells import Cell
 from .executor import StreamExecutor
-from .failures import Origin, caller_source
+from .failures import Origin, caller_source, located
 from .ir import Expr
 from .monitor import Monitor
 from .op_queue import Op
@@ -194,6 +194,20 @@ class HeldExecutor(StreamExecutor):
         if start:
             self._start()
 
+    def _first_to_wait(self) -> Op | None:
+        # While there are answers nobody else has a part in this: no need to look at each op twice.
+        with self.monitor.lock:
+            while self.answers and self._queue and self.failure is None:
+                op = self._queue[0]
+                try:
+                    if not self._perform(op):
+                        break
+                except Exception as error:
+                    self.fail(located(error, op.origin))
+                else:
+                    self._queue.popleft()
+        return super()._first_to_wait()
+
     def _perform(self, op: Op) -> bool:
         match op.node:
             case ir.Gen() as node if self.answers:
@@ -209,8 +223,7 @@ class HeldExecutor(StreamExecutor):
         if not isinstance(done, protocol.Done):
             return False
         answer = self.answers.popleft()
-        asked = self._asked.pop(node, None)
-        sampling, _, peek = asked or calls.parameters(self.backend, node, self.sampling)
+        sampling, _, peek = self.asked(node)
         generated = calls.read_generated(done, node, sampling, peek=peek)
         record = self._record(op)
         record.finish(generated.usage)
@@ -292,6 +305,7 @@ class HeldExecutor(StreamExecutor):
             arguments=self.arguments,
             parent=self,
             retry=self.retry,
+            asked=self._asked,
             runner=self.recording.runner,
             recording=self.recording,
         )

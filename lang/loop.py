@@ -8,6 +8,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ class LoopThread:
     def __init__(self, name: str = "branchline-loop") -> None:
         self._loop = asyncio.new_event_loop()
         self._pid = os.getpid()
+        self._called: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._is_told = False
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
@@ -59,8 +62,12 @@ class LoopThread:
             raise
 
     def call(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function on the loop soon, from any thread; its result is not waited for."""
-        self._loop.call_soon_threadsafe(function, *args)
+        """Call a function on the loop soon, from any thread; its result is not waited for. The
+        loop is woken once for all that are to be called: each time costs more than most calls."""
+        self._called.append((function, args))
+        if not self._is_told or self._loop.is_closed():
+            self._is_told = True
+            self._loop.call_soon_threadsafe(self._call_all)
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Cancel what runs, end the thread. Waits at most `timeout_s`."""
@@ -69,6 +76,17 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         if not self.is_current():
             self._thread.join(timeout_s)
+
+    def _call_all(self) -> None:
+        # Before the first: what comes from now on tells again, or is seen here.
+        self._is_told = False
+        while self._called:
+            function, args = self._called.popleft()
+            try:
+                function(*args)
+            except Exception as error:
+                told = {"message": f"Exception in {function!r}", "exception": error}
+                self._loop.call_exception_handler(told)
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)

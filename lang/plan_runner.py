@@ -107,14 +107,11 @@ class PlanRunner:
     async def _wait(self, lowered: Lowered, answer: object, arrived_s: float) -> None:
         assert asyncio.iscoroutine(answer)
         root = lowered.executors[0]
-        waiting = asyncio.get_running_loop().create_task(answer)
-        root.waiting = waiting
-        if root.failure is not None:
-            # Cancelled meanwhile; leaving the wait tells the runtime.
-            await asyncio.sleep(0)
-            waiting.cancel()
+        root.waiting = asyncio.current_task()
+        if root.failure is not None and root.waiting is not None:
+            root.waiting.cancel()  # cancelled meanwhile; leaving the wait tells the runtime
         try:
-            done: protocol.PlanDone = await waiting
+            done: protocol.PlanDone = await answer
         except asyncio.CancelledError:
             root.waiting = None
             root.begin()

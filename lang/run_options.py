@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from . import ir
 from .backend.base import Backend
+from .calls import Asked
 from .config import backend_or_default
 from .plan_runner import PlanRunner
 from .retry import Retry
@@ -62,6 +64,8 @@ class RunOptions:
     inline: bool = False
     # Where instances go to be run as plans; None where they are interpreted.
     plans: PlanRunner | None = None
+    # What calls have asked for by their nodes, the same for every instance.
+    asked: dict[ir.Gen, Asked] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, given: Mapping[str, Any], where: str) -> RunOptions:
