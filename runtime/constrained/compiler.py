@@ -21,7 +21,6 @@ from ..protocol import (
 )
 from ..tokenizer import Tokenizer
 from .base import Grammar
-from .control_tokens import ControlTokens
 from .expr import EMPTY, Expr, Language, alt, lit
 from .gbnf import gbnf_language
 from .islands import islands_language
@@ -228,24 +227,21 @@ class GrammarCompiler:
         return engine.finish(decode_shaped(data), attempt)
 
     def warm(self) -> None:
-        """Do once what the first constraints of each kind would wait for, and hold others up with:
-        start a process, and put the vocabulary in the order that each engine needs."""
+        """Do once what the first constraint would wait for, and hold others up with:
+        start a process, and put the vocabulary in the order that the engine needs. That of tool
+        calls differs by a few tokens and is made of it with the first of them."""
         if self._workers is not None:
             token_bytes = self._engine.vocabulary.token_bytes
             job = Shape(Choices(["a"]), self.limits, {}, "native", False, False, token_bytes)
             self._workers.run(job)
         self._engine.warm()
-        self._engine_of_tags().warm()
 
     def _engine_of_tags(self) -> XGrammarEngine:
         with self._tag_engine_lock:
             if self._tag_engine is None:
                 engine = self._engine
                 self._tag_engine = XGrammarEngine(
-                    engine.tokenizer,
-                    engine.vocab_size,
-                    self.limits,
-                    ControlTokens(engine.tokenizer),
+                    engine.tokenizer, engine.vocab_size, self.limits, engine.vocabulary
                 )
             return self._tag_engine
 

@@ -9,7 +9,7 @@ hold it are left out of the vocabulary, and nothing but the control token spells
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import numpy as np
 
 from ..errors import RequestError
 from ..tokenizer import Tokenizer
@@ -17,6 +17,7 @@ from . import charset
 from .charset import CharSet
 from .expr import Alt, Chars, Distinct, Expr, Language, Lit, Ref, Repeat, Seq, alt, chars, seq
 from .json_text import ANY_VALUE_RULES
+from .vocabulary import Vocabulary
 
 _FIRST = 0x100000
 _LEAD_BYTE = 0xF4
@@ -48,13 +49,15 @@ class ControlTokens:
                 plain += self._tokenizer.token_bytes[index]
         return "".join([*pieces, plain.decode()])
 
-    def vocabulary(self, token_bytes: Iterable[bytes]) -> list[bytes]:
-        """The bytes of every token in such a language."""
-        table = [b"" if _LEAD_BYTE in data else data for data in token_bytes]
-        for index, char in self._chars.items():
-            if index < len(table):
-                table[index] = char.encode()
-        return table
+    def vocabulary(self, text: Vocabulary) -> Vocabulary:
+        """The tokens as such a language has them, of those as they are in text."""
+        num_tokens = len(text.token_bytes)
+        data = np.frombuffer(b"".join(text.token_bytes), dtype=np.uint8)
+        places = np.flatnonzero(data == _LEAD_BYTE)
+        holders = np.searchsorted(np.cumsum(text.lengths), places, side="right")
+        changes = dict.fromkeys(holders.tolist(), b"")
+        changes |= {i: char.encode() for i, char in self._chars.items() if i < num_tokens}
+        return text.changed(changes)
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a stretch of the language's text: control tokens where they stand."""

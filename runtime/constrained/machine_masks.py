@@ -34,6 +34,7 @@ class MachineVocabulary:
         lengths = vocabulary.lengths.astype(np.int64)
         starts = np.append(0, np.cumsum(lengths))
         data = np.frombuffer(b"".join(vocabulary.token_bytes) or b"\0", dtype=np.uint8)
+        self._read_by_the_trees = data, starts
         order = np.ascontiguousarray(vocabulary.order[lengths[vocabulary.order] > 0])
         self.num_words = -(-len(lengths) // 32)
         self.address = library.bm_vocabulary_new(

@@ -4,7 +4,9 @@ walker.py, budget.py and the engine."""
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from copy import copy
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,38 +17,62 @@ INFINITE = 1 << 30
 PLAIN_BYTES = bytes(byte for byte in range(0x20, 0x7F) if chr(byte) not in '"\\')
 
 
-@dataclass(frozen=True, slots=True)
 class Vocabulary:
     """Bytes of each token, empty for tokens that a grammar never allows.
 
     lengths, plain, text: per token the number of its bytes, whether all of them are plain, and
     whether it is whole characters that are plain or beyond ASCII. order: the ids in the order of
-    their bytes.
+    their bytes. max_length: of a token, in bytes.
     """
 
     token_bytes: list[bytes]
-    max_length: int = field(init=False)
-    lengths: npt.NDArray[np.int32] = field(init=False)
-    order: npt.NDArray[np.int64] = field(init=False)
-    plain: npt.NDArray[np.bool_] = field(init=False)
-    text: npt.NDArray[np.bool_] = field(init=False)
-    _known: frozenset[bytes] = field(init=False)
-    _sorted: list[bytes] = field(init=False)
+    max_length: int
+    lengths: npt.NDArray[np.int32]
+    order: npt.NDArray[np.int64]
+    plain: npt.NDArray[np.bool_]
+    text: npt.NDArray[np.bool_]
 
-    def __post_init__(self) -> None:
-        tokens = self.token_bytes
+    def __init__(self, token_bytes: list[bytes]) -> None:
+        self.token_bytes = tokens = token_bytes
+        self.lengths = np.array(list(map(len, tokens)), dtype=np.int32)
+        self.max_length = int(self.lengths.max(initial=0))
         order = sorted(range(len(tokens)), key=tokens.__getitem__)
-        plain = [bool(data) and not data.translate(None, PLAIN_BYTES) for data in tokens]
-        for name, value in (
-            ("lengths", np.array([len(data) for data in tokens], dtype=np.int32)),
-            ("order", np.array(order, dtype=np.int64)),
-            ("plain", np.array(plain, dtype=np.bool_)),
-            ("text", np.array(list(map(_is_text, tokens)), dtype=np.bool_)),
-            ("_known", frozenset(data for data in tokens if data)),
-            ("_sorted", [tokens[index] for index in order if tokens[index]]),
-            ("max_length", max(map(len, tokens), default=0)),
-        ):
-            object.__setattr__(self, name, value)
+        self.order = np.array(order, dtype=np.int64)
+        self.plain = np.array(list(map(_is_plain, tokens)), dtype=np.bool_)
+        self.text = np.array(list(map(_is_text, tokens)), dtype=np.bool_)
+
+    def changed(self, changes: Mapping[int, bytes]) -> Vocabulary:
+        """With other bytes for some tokens. It costs a copy of the arrays and work for these."""
+        other = copy(self)
+        other.__dict__.pop("_known", None)
+        other.__dict__.pop("_sorted", None)
+        other.token_bytes = tokens = self.token_bytes.copy()
+        other.lengths, other.plain = self.lengths.copy(), self.plain.copy()
+        other.text = self.text.copy()
+        for index, data in changes.items():
+            tokens[index] = data
+            other.lengths[index] = len(data)
+            other.plain[index], other.text[index] = _is_plain(data), _is_text(data)
+        other.max_length = int(other.lengths.max(initial=0))
+        kept = self.order[~np.isin(self.order, list(changes))]
+
+        def place(index: int) -> tuple[bytes, int]:
+            return tokens[index], index
+
+        moved = sorted(changes, key=place)
+        places = [bisect_left(kept, place(index), key=place) for index in moved]
+        other.order = np.insert(kept, places, moved)
+        return other
+
+    # These two are large, and hardly needed where the machine in src/ finds the masks.
+
+    @cached_property
+    def _known(self) -> frozenset[bytes]:
+        return frozenset(filter(None, self.token_bytes))
+
+    @cached_property
+    def _sorted(self) -> list[bytes]:
+        return [data for data in map(self.token_bytes.__getitem__, self.order.tolist()) if data]
 
     def suffix_costs(self, data: bytes) -> list[int]:
         """For each position of `data`, the least tokens that spell the rest from there;
@@ -81,6 +107,10 @@ class Vocabulary:
     def bytes_of(self, token_id: int) -> bytes:
         """Empty for ids beyond the vocabulary too."""
         return self.token_bytes[token_id] if 0 <= token_id < len(self.token_bytes) else b""
+
+
+def _is_plain(data: bytes) -> bool:
+    return bool(data) and not data.translate(None, PLAIN_BYTES)
 
 
 def _is_text(data: bytes) -> bool:

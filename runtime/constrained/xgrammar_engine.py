@@ -44,7 +44,8 @@ _NONE: TokenIds = np.empty(0, dtype=np.int64)
 class XGrammarEngine:
     """Compiles languages for one vocabulary. Thread-safe.
 
-    controls: how languages name control tokens; without, none of them is ever allowed.
+    text: the vocabulary of another engine, made by it; with it languages may name control tokens,
+    without none of them is ever allowed.
     """
 
     def __init__(
@@ -52,20 +53,23 @@ class XGrammarEngine:
         tokenizer: Tokenizer,
         vocab_size: int,
         limits: GrammarLimits,
-        controls: ControlTokens | None = None,
+        text: Vocabulary | None = None,
     ) -> None:
         self._limits = limits
         self.tokenizer = tokenizer
-        self.controls = controls
-        self.encode_text = tokenizer.encode_text if controls is None else controls.encode_text
         self.vocab_size = vocab_size
-        token_bytes = [
-            b"" if index in tokenizer.control_ids or index in tokenizer.eos_ids else data
-            for index, data in enumerate(tokenizer.token_bytes[:vocab_size])
-        ]
-        if controls is not None:
-            token_bytes = controls.vocabulary(token_bytes)
-        self.vocabulary = Vocabulary(token_bytes)
+        self.controls: ControlTokens | None = None
+        if text is None:
+            self.encode_text: Callable[[str], list[int]] = tokenizer.encode_text
+            token_bytes = [
+                b"" if index in tokenizer.control_ids or index in tokenizer.eos_ids else data
+                for index, data in enumerate(tokenizer.token_bytes[:vocab_size])
+            ]
+            self.vocabulary = Vocabulary(token_bytes)
+        else:
+            self.controls = ControlTokens(tokenizer)
+            self.encode_text = self.controls.encode_text
+            self.vocabulary = self.controls.vocabulary(text)
         self.eos_ids = tuple(index for index in tokenizer.eos_ids if index < vocab_size)
         if not self.eos_ids:
             raise RequestError("grammar", "the model has no end token, so nothing could end")

@@ -9,6 +9,7 @@ from tokenizer_specs import SPECS
 
 from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.constrained.control_tokens import ControlTokens
+from branchline.runtime.constrained.vocabulary import Vocabulary
 from branchline.runtime.protocol import Tag, Tagged
 from branchline.runtime.tokenizer import Tokenizer
 
@@ -24,7 +25,12 @@ def test_marked_text_is_the_text_but_for_the_control_token(tokenizer):
     (call,) = tokenizer.encode_text("<tool_call>", markup=True)
     controls = ControlTokens(tokenizer)
     mark = controls.marked("<tool_call>")
-    assert controls.vocabulary(tokenizer.token_bytes)[call] == mark.encode()
+    vocabulary = controls.vocabulary(Vocabulary(tokenizer.token_bytes))
+    assert vocabulary.token_bytes[call] == mark.encode()
+    assert [data for data in vocabulary.token_bytes if 0xF4 in data] == [
+        chr(0x100000 + place).encode()
+        for place in range(len(tokenizer.control_ids - {*tokenizer.eos_ids}))
+    ]
     # Old SentencePiece tokenizers put a space after every control token.
     marked = controls.marked(TEXT).replace(f"{mark} ", mark)
     assert marked == mark + TEXT.removeprefix("<tool_call>")
