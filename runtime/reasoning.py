@@ -3,7 +3,7 @@ the language's `separate_reasoning` and by the HTTP APIs; no imports, like tool_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -11,17 +11,21 @@ from typing import Literal
 class ReasoningFormat:
     """The tags around the thinking. With `starts_inside` the model's template has already opened
     the thinking, so the output begins within it. With `end_tells` an output without the begin tag
-    is thinking, too, where an end tag comes up later."""
+    is thinking, too, where an end tag comes up later. `bare` are the tags as they read without
+    the control tokens in them, which outputs leave out unless they are asked to keep them."""
 
     model_type: str
     begin: str = "<think>"
     end: str = "</think>"
     starts_inside: bool = False
     end_tells: bool = True
+    bare: tuple[str, str] | None = None
 
     def split(self, text: str) -> tuple[str, str]:
         """(thinking, answer) of a whole output. Thinking that was cut off leaves no answer."""
         stripped = text.lstrip()
+        if self.bare is not None and not stripped.startswith(self.begin[0]):
+            return self.without_marks().split(text)
         if not (
             stripped.startswith(self.begin)
             or self.starts_inside
@@ -35,6 +39,11 @@ class ReasoningFormat:
     def splitter(self) -> ReasoningSplitter:
         """For an output that comes in pieces."""
         return ReasoningSplitter(self)
+
+    def without_marks(self) -> ReasoningFormat:
+        """The same for outputs without control tokens."""
+        begin, end = self.bare or (self.begin, self.end)
+        return replace(self, begin=begin, end=end, bare=None)
 
 
 class ReasoningSplitter:
@@ -53,6 +62,8 @@ class ReasoningSplitter:
         self._held += text
         if self._phase == "start":
             begun = self._held.lstrip()
+            if form.bare is not None and begun and begun[0] != form.begin[0]:
+                form = self._form = form.without_marks()
             if begun.startswith(form.begin):
                 self._held = begun.removeprefix(form.begin)
             elif not begun or form.begin.startswith(begun):
@@ -110,11 +121,28 @@ _FORMATS = {
     for form in (
         ReasoningFormat("deepseek-r1", starts_inside=True),
         ReasoningFormat("deepseek-v3"),
+        ReasoningFormat("deepseek-v4"),
         ReasoningFormat("qwen3"),
         ReasoningFormat("qwen3-thinking", starts_inside=True),
         ReasoningFormat("glm45"),
         ReasoningFormat("kimi", begin="◁think▷", end="◁/think▷"),
+        ReasoningFormat("kimi_k2"),
         ReasoningFormat("step3", starts_inside=True),
+        ReasoningFormat("step3p5", starts_inside=True),
+        ReasoningFormat("minimax", starts_inside=True),
+        ReasoningFormat("mimo"),
+        ReasoningFormat("interns1"),
+        ReasoningFormat("nano_v3"),
+        ReasoningFormat("nemotron_3"),
+        ReasoningFormat("mistral", begin="[THINK]", end="[/THINK]"),
+        # Channels: what is said on "analysis" is thinking, "final" is the answer.
+        ReasoningFormat(
+            "gpt-oss",
+            begin="<|channel|>analysis<|message|>",
+            end="<|end|><|start|>assistant<|channel|>final<|message|>",
+            end_tells=False,
+            bare=("analysis", "assistantfinal"),
+        ),
     )
 }
 

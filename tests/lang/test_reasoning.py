@@ -22,6 +22,20 @@ from branchline.runtime.reasoning import detected_format, reasoning_format, reas
         ("deepseek-r1", "cut", "cut", ""),
         ("kimi", "◁think▷hm◁/think▷42", "hm", "42"),
         ("Qwen3", "<think></think>42", "", "42"),
+        ("kimi_k2", "<think>hm</think>42", "hm", "42"),
+        ("minimax", "hm</think>42", "hm", "42"),
+        ("step3p5", "cut", "cut", ""),
+        ("mistral", "[THINK]hm[/THINK]42", "hm", "42"),
+        ("mistral", "42", "", "42"),
+        (
+            "gpt-oss",
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>42",
+            "hm",
+            "42",
+        ),
+        ("gpt-oss", "analysishmassistantfinal42", "hm", "42"),
+        ("gpt-oss", "analysiscut", "cut", ""),
+        ("gpt-oss", "42", "", "42"),
     ],
 )
 def test_an_output_is_thinking_and_answer(model_type, output, thinking, answer):
@@ -33,12 +47,16 @@ def test_an_output_is_thinking_and_answer(model_type, output, thinking, answer):
     answer=st.text(" b<\n", max_size=8),
     cut=st.integers(0, 40),
     size=st.integers(1, 7),
-    model_type=st.sampled_from(["qwen3", "deepseek-r1", "kimi"]),
+    model_type=st.sampled_from(["qwen3", "deepseek-r1", "kimi", "mistral", "gpt-oss"]),
     begun=st.booleans(),
+    bare=st.booleans(),
 )
-def test_pieces_join_to_beginnings_of_the_whole(thinking, answer, cut, size, model_type, begun):
+def test_pieces_join_to_beginnings_of_the_whole(
+    thinking, answer, cut, size, model_type, begun, bare
+):
     form = reasoning_format(model_type)
-    whole = ((form.begin if begun else "") + thinking + form.end + answer)[: cut + 10]
+    tags = form.without_marks() if bare else form
+    whole = ((tags.begin if begun else "") + thinking + tags.end + answer)[: cut + 10]
     splitter = form.splitter()
     parts = [splitter.feed(whole[at : at + size]) for at in range(0, len(whole), size)]
     expected = form.split(whole)
