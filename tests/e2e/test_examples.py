@@ -1,5 +1,5 @@
-"""The example programs, run through a real runtime. What is asserted holds with any model: a tiny
-random one here. What needs the embedded model's skill is in test_demo.py."""
+"""The example programs, run with the embedded model. What is asserted holds with any model; what
+needs this one's skill is in test_demo.py."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ import pytest
 
 import branchline as bl
 from branchline.frontend_examples import (
+    agent_tools,
     answer_from_files,
     branch_solve_merge,
     classify_few_shot,
     decode_json,
+    extract_records,
     from_sglang,
+    quickstart,
     self_consistency,
     streaming_chat,
+    tool_chat,
     tree_of_thought,
 )
-from branchline.lang.launch import RuntimeProcess
 
 
 @pytest.fixture(scope="module")
-def endpoint(runtime: RuntimeProcess) -> Iterator[bl.RuntimeEndpoint]:
-    with bl.RuntimeEndpoint(runtime.address) as endpoint:
-        yield endpoint
+def endpoint() -> Iterator[bl.RuntimeEndpoint]:
+    with bl.Runtime(model_path="embedded", num_threads=1, kv_slots=65_536) as runtime:
+        yield runtime.endpoint
 
 
 def test_classification_gives_one_of_the_labels_and_a_lead(endpoint: bl.RuntimeEndpoint) -> None:
@@ -81,6 +84,39 @@ def test_a_streamed_chat_shows_every_answer(endpoint: bl.RuntimeEndpoint) -> Non
     shown = "".join(pieces)
     assert re.fullmatch(r"you:   the fox\nmodel: .*\nyou:   the dog\nmodel: .*\n", shown, re.S)
     assert len(pieces) > 8
+
+
+def test_a_chat_with_tools_answers_every_question(endpoint: bl.RuntimeEndpoint) -> None:
+    shown: list[tuple[str, str]] = []
+    state = tool_chat.tool_chat.run(
+        ["How many kettles are in stock?", "And lamps?"],
+        lambda role, text: shown.append((role, text)),
+        backend=endpoint,
+    )
+    told = [(turn["role"], turn["content"]) for turn in state.messages()[1:]]
+    assert [turn for turn in told if turn[0] != "user"] == shown
+    assert [role for role, _ in told].count("user") == 2
+    assert told[-1][0] == "assistant"
+
+
+def test_the_agent_looks_an_order_up_and_answers(endpoint: bl.RuntimeEndpoint) -> None:
+    state = agent_tools.agent("Where is my order AB-1234?", backend=endpoint)
+    roles = [message["role"] for message in state.messages()]
+    assert roles[:2] == ["system", "user"]
+    assert roles[-1] == "assistant"
+    assert state.ret_value == state["answer"]
+
+
+def test_an_extracted_record_validates(endpoint: bl.RuntimeEndpoint) -> None:
+    state = extract_records.extract_record("order", "Two kettles, please.", backend=endpoint)
+    schema = extract_records.RECORD_TYPES["order"].model_json_schema()
+    jsonschema.validate(json.loads(state["record"]), schema)
+
+
+def test_the_quickstart_sorts_a_mail(endpoint: bl.RuntimeEndpoint) -> None:
+    state = quickstart.triage("My kettle is broken.", backend=endpoint)
+    assert state.error() is None
+    assert state.messages()[-1]["role"] == "assistant"
 
 
 FILES = {

@@ -19,6 +19,7 @@ from branchline.frontend_examples import (
     quickstart,
     self_consistency,
     streaming_chat,
+    tool_chat,
     tree_of_thought,
 )
 from branchline.lang.launch import RuntimeProcess
@@ -40,6 +41,7 @@ EXAMPLES: list[tuple[bl.Function[Any], list[dict[str, Any]]]] = [
     (quickstart.triage, [{"mail": "My kettle is broken."}, {"mail": "the quick fox"}]),
     (self_consistency.self_consistency, [{"question": "How many?", "samples": 3}]),
     (streaming_chat.chat, [{"questions": ["the fox", "the dog"]}]),
+    (tool_chat.tool_chat, [{"questions": ["Any kettles?"], "show": lambda role, text: None}]),
     (tree_of_thought.tree_of_thought, [{"question": "How long?"}]),
 ]
 

@@ -1,0 +1,66 @@
+"""A conversation of several turns with tools at hand: the model looks things up when it has to, and
+remembers what it was told.
+
+All turns are one state, so nothing of the earlier ones is computed again, calls and results
+included. `python -m branchline.frontend_examples.tool_chat` asks; an empty line ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import branchline as bl
+
+STOCK = {"kettle": 3, "lamp": 0, "toaster": 12}
+
+
+@bl.tool
+def count_stock(product: str) -> dict[str, int | str]:
+    """Number of a product in stock
+
+    Args:
+        product: Name of the product, in the singular.
+    """
+    return {"product": product, "in_stock": STOCK[product.lower()]}
+
+
+@bl.tool
+def reserve(product: str, quantity: int) -> str:
+    """Reserve a product for the customer"""
+    if quantity > STOCK[product.lower()]:
+        raise ValueError(f"only {STOCK[product.lower()]} left")
+    return f"{quantity} reserved"
+
+
+TOOLS = [count_stock, reserve]
+MOST_CALLS = 3
+
+
+@bl.function
+def tool_chat(
+    s: bl.ProgramState, questions: Iterable[str], show: Callable[[str, str], object]
+) -> None:
+    """Answer one question after the other; `show` is told every turn as it is finished."""
+    s += bl.system("You are a helpful assistant.\n" + bl.tool_list(TOOLS))
+    for question in questions:
+        s += bl.user(question)
+        for calls_left in range(MOST_CALLS, -1, -1):
+            choice = "auto" if calls_left else "none"
+            s += bl.assistant(bl.tool_call("answer", TOOLS, choice=choice, temperature=0.0))
+            show("assistant", s["answer"])
+            results = s.run_tools() if calls_left else []
+            if not results:
+                break
+            for result in results:
+                show("tool", result.content)
+
+
+def asked() -> Iterator[str]:
+    """What the user types."""
+    while question := input("you: ").strip():
+        yield question
+
+
+if __name__ == "__main__":
+    with bl.Runtime() as runtime:
+        tool_chat.run(asked(), lambda role, text: print(f"{role}: {text}"), backend=runtime)
