@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,7 +22,9 @@ from branchline.frontend_examples import (
     tool_chat,
     tree_of_thought,
 )
+from branchline.lang.client import ZmqConnection
 from branchline.lang.launch import RuntimeProcess
+from branchline.runtime import protocol
 
 PASSAGES = [
     answer_from_files.Passage("a.md", "The warranty covers the motor."),
@@ -98,6 +100,46 @@ def test_an_example_that_traces_reads_the_same(
     assert compiled.reason is None
     run = compiled.run(**arguments, backend=endpoint, temperature=0)
     assert seen(run) == seen(program.run(**arguments, backend=endpoint, temperature=0))
+
+
+def test_a_whole_program_is_one_message_each_way(
+    endpoint: bl.RuntimeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever depends on what was generated: choices, copies of outputs, forks and joins."""
+    sent: list[str] = []
+    taken: list[str] = []
+    connection = cast(ZmqConnection, endpoint.connection)
+    send, take = connection._send, connection._take
+
+    def note_sent(message: protocol.ClientMessage) -> None:
+        sent.append(type(message).__name__)
+        send(message)
+
+    def note_taken(message: protocol.FrontMessage) -> None:
+        taken.append(type(message).__name__)
+        take(message)
+
+    monkeypatch.setattr(connection, "_send", note_sent)
+    monkeypatch.setattr(connection, "_take", note_taken)
+
+    @bl.function
+    def program(s: bl.ProgramState, topic: str) -> None:
+        s += topic + bl.gen("a", max_tokens=3) + bl.select("b", choices=["fox", "dog"])
+        s += " again: " + s["a"] + bl.gen("c", max_tokens=3)
+        for mode in ("gather_variable", "concate_and_append"):
+            branches = s.fork(2)
+            branches += bl.gen("d", max_tokens=2) + s["b"] + bl.gen("e", max_tokens=2)
+            branches.join(mode)
+        s += bl.gen("end", max_tokens=2)
+
+    compiled = program.compile()
+    assert compiled.reason is None
+    run = compiled.run("the fox", backend=endpoint, temperature=0)
+    run.sync()
+    # Heartbeats, and what earlier programs let go, come in between.
+    told = [name for name in (*sent, *taken) if name not in ("Ping", "Pong", "Release")]
+    assert told == ["RunPlan", "PlanDone"]
+    assert seen(run) == seen(program.run("the fox", backend=endpoint, temperature=0))
 
 
 def test_branches_of_a_plan_find_their_trunk_in_the_cache(endpoint: bl.RuntimeEndpoint) -> None:
