@@ -36,6 +36,9 @@ def _turns(
 
 
 _CHATML = _same("<|im_start|>ROLE\n", "<|im_end|>\n")
+_LLAMA3 = _same("<|start_header_id|>ROLE<|end_header_id|>\n\n", "<|eot_id|>")
+_DEEPSEEK = _turns(("", ""), ("<｜User｜>", ""), ("<｜Assistant｜>", "<｜end▁of▁sentence｜>"))
+_MINICPM = _turns(("", " "), ("user:", " "), ("assistant:", "</s>"))
 
 TEMPLATES = (
     KnownTemplate("default", _turns(("SYSTEM:", "\n"), ("USER:", "\n"), ("ASSISTANT:", "\n"))),
@@ -71,7 +74,7 @@ TEMPLATES = (
     KnownTemplate(
         "llama-3-instruct",
         {
-            **_same("<|start_header_id|>ROLE<|end_header_id|>\n\n", "<|eot_id|>"),
+            **_LLAMA3,
             "tool": ("<|start_header_id|>ipython<|end_header_id|>\n\n", "<|eot_id|>"),
         },
         stop_str=("<|eot_id|>",),
@@ -123,7 +126,7 @@ TEMPLATES = (
     ),
     KnownTemplate(
         "deepseek-v3",
-        _turns(("", ""), ("<｜User｜>", ""), ("<｜Assistant｜>", "<｜end▁of▁sentence｜>")),
+        _DEEPSEEK,
         stop_str=("<｜end▁of▁sentence｜>",),
     ),
     KnownTemplate(
@@ -137,6 +140,52 @@ TEMPLATES = (
             role: (f"<|START_OF_TURN_TOKEN|><|{speaker}_TOKEN|>", "<|END_OF_TURN_TOKEN|>")
             for role, speaker in zip(_ROLES, ("SYSTEM", "USER", "CHATBOT"), strict=True)
         },
+    ),
+    # Of models that see, behind APIs.
+    KnownTemplate(
+        "chatml-llava",
+        _CHATML,
+        "You are a helpful assistant.",
+        ("<|im_end|>",),
+        image_token="<image>\n",
+    ),
+    KnownTemplate(
+        "llama-3-instruct-llava", _LLAMA3, stop_str=("<|eot_id|>",), image_token="<image>\n"
+    ),
+    KnownTemplate(
+        "internvl-2-5",
+        _CHATML,
+        "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的"
+        "多模态大语言模型。",
+        ("<|im_end|>", "<|action_end|>"),
+    ),
+    *(
+        KnownTemplate(
+            name,
+            _DEEPSEEK,
+            stop_str=("<｜end▁of▁sentence｜>",),
+            image_token="<image_placeholder>\n",
+        )
+        for name in ("janus", "janus-pro")
+    ),
+    *(
+        KnownTemplate(
+            name,
+            _MINICPM,
+            stop_str=("<|im_end|>", "<|endoftext|>"),
+            image_token="(<image>./</image>)",
+        )
+        for name in ("minicpmv", "minicpmo")
+    ),
+    KnownTemplate(
+        "yi-vl",
+        _turns(("", "\n\n"), ("### Human:", "\n"), ("### Assistant:", "\n")),
+        "This is a chat between an inquisitive human and an AI assistant. Assume the role of the "
+        "AI assistant. Read all the images carefully, and respond to the human's questions with "
+        "informative, helpful, detailed and polite answers."
+        "这是一个好奇的人类和一个人工智能助手之间的对话。假设你扮演这个AI助手的角色。"
+        "仔细阅读所有的图像，并对人类的问题做出信息丰富、有帮助、详细的和礼貌的回答。",
+        image_token=" <image_placeholder>\n",
     ),
     KnownTemplate("claude", _turns(("", ""), ("\n\nHuman: ", ""), ("\n\nAssistant:", ""))),
 )
@@ -152,6 +201,11 @@ _RULES = tuple(
         (r"(mistral|mixtral|ministral).*instruct", "mistral"),
         (r"deepseek-?(v3|r1)(?!.*distill)", "deepseek-v3"),
         (r"qwen.*vl", "qwen2-vl"),
+        (r"janus", "janus-pro"),
+        (r"minicpm-v", "minicpmv"),
+        (r"minicpm-o", "minicpmo"),
+        (r"internvl2_5", "internvl-2-5"),
+        (r"yi-vl", "yi-vl"),
         # A Qwen of the reasoning era is a chat model whatever its name ends in; a base is not.
         (r"(qwen|qwq)(?!.*base)", "qwen"),
         (r"yi-.*chat", "yi-1.5"),

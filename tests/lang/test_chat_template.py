@@ -29,6 +29,9 @@ CONVERSATION = [
             "llama-2-chat",
             "[INST] <<SYS>>\nS\n<</SYS>>\n\nU [/INST]k </s><s>[INST] V [/INST]",
         ),
+        ("yi-vl", "S\n\n### Human:U\n### Assistant:k\n### Human:V\n"),
+        ("janus-pro", "S<｜User｜>U<｜Assistant｜>k<｜end▁of▁sentence｜><｜User｜>V"),
+        ("minicpmv", "S user:U assistant:k</s>user:V "),
     ],
 )
 def test_a_template_renders_a_conversation(name, prompt):
@@ -78,6 +81,10 @@ def test_a_registered_template_is_found_by_name():
         ("google/gemma-2-9b-it", "gemma-it"),
         ("deepseek-ai/DeepSeek-V3", "deepseek-v3"),
         ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "default"),
+        ("deepseek-ai/Janus-Pro-7B", "janus-pro"),
+        ("openbmb/MiniCPM-V-2_6", "minicpmv"),
+        ("OpenGVLab/InternVL2_5-8B", "internvl-2-5"),
+        ("01-ai/Yi-VL-6B", "yi-vl"),
         ("some/unknown-model", "default"),
     ],
 )
