@@ -156,7 +156,9 @@ def build(
             logits: torch.Tensor = model.forward(batch, pool, attention, plan)
             return logits
 
-        graphs = DecodeGraphs(device, attention, compute, config.layer_windows, num_slots)
+        graphs = DecodeGraphs(
+            device, attention, compute, config.layer_windows, num_slots, config.vocab_size
+        )
     read_bytes = weights.num_bytes
     if not config.tie_word_embeddings:  # of the embedding a step reads a few rows only
         read_bytes -= config.vocab_size * config.hidden_size * dtype.itemsize

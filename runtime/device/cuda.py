@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 import torch
 
 from ..kernels.base import Attention
@@ -37,6 +39,7 @@ class CudaDevice(Accelerator):
         self._graph_memory = torch.cuda.graph_pool_handle()
         # One for all captures: torch keeps freed memory apart for each stream.
         self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._copies = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def free_bytes(self) -> int:
         return int(torch.cuda.mem_get_info(self.torch_device)[0])
@@ -96,6 +99,17 @@ class CudaDevice(Accelerator):
         from ..kernels.triton.sampler import DeviceSampler
 
         return DeviceSampler(max_rows, vocab_size, self.torch_device)
+
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
+        """Beside the step that is under way: a large step's slots are megabytes, for which the next
+        one would wait 50 us and more."""
+        steps = torch.cuda.current_stream()
+        with torch.cuda.stream(self._copies):
+            there = super().put(arrays)
+        steps.wait_stream(self._copies)
+        # They share their memory, which is not to be given away while steps read it.
+        there[0].record_stream(steps)
+        return there
 
     def capture(self, run: Replay) -> Replay:
         self._side.wait_stream(torch.cuda.current_stream())

@@ -62,8 +62,8 @@ class _Captured:
 class DecodeGraphs:
     """Captured decode steps of one model.
 
-    compute: a step by a given plan. windows: of the model's layers. spare_slot: a KV slot that no
-    sequence ever gets. num_captures, num_replays: for whoever watches.
+    compute: a step by a given plan, [rows, width]. windows: of the model's layers. spare_slot: a KV
+    slot that no sequence ever gets. num_captures, num_replays: for whoever watches.
     """
 
     def __init__(
@@ -73,8 +73,11 @@ class DecodeGraphs:
         compute: Compute,
         windows: Iterable[int | None],
         spare_slot: int,
+        width: int,
     ) -> None:
         self._device = device
+        # What all captures write into: a result of each one's own would take a gigabyte and more.
+        self._results = torch.empty(0, width, dtype=torch.float32, device=device.torch_device)
         self._attention = attention
         self._compute = compute
         self._windows = tuple(set(windows))
@@ -85,12 +88,12 @@ class DecodeGraphs:
         self.num_replays = 0
 
     def forward(self, batch: ForwardBatch) -> torch.Tensor | None:
-        """What `compute` gives for a step, [rows, ...], valid until the next call; None where the
-        step is not one that is captured."""
+        """What `compute` gives for a step, float32 [rows, width], valid until the next call; None
+        where the step is not one that is captured."""
         count = len(batch.query_lens)
         if self._is_off or count > MAX_SEQUENCES or not _is_decode(batch):
             return None
-        longest = max(len(slots) for slots in batch.context_slots)
+        longest = max(map(len, batch.host_slots or batch.context_slots))
         bucket = (sequence_bucket(count), key_bucket(longest), _shares(batch))
         captured = self._captured.get(bucket) or self._capture(*bucket)
         if captured is None:
@@ -118,8 +121,14 @@ class DecodeGraphs:
             self._is_off = True
             return None
         self._attention.refill(plan, batch)
+        if len(self._results) < size:
+            # The captures before keep what they write into.
+            self._results = self._results.new_empty(
+                max(size, 2 * len(self._results)), self._results.shape[1]
+            )
+        results = self._results[:size]
         try:
-            replay = self._device.capture(lambda: self._compute(batch, plan))
+            replay = self._device.capture(lambda: results.copy_(self._compute(batch, plan)))
         except Exception:
             _log.exception("a decode step of %d rows cannot be captured; going on without", size)
             self._is_off = True

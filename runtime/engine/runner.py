@@ -91,7 +91,12 @@ class ModelRunner:
         self.graphs: DecodeGraphs | None = None
         if self.device.captures:
             self.graphs = DecodeGraphs(
-                self.device, self.attention, self._compute, shape.layer_windows, self.num_slots
+                self.device,
+                self.attention,
+                self._compute,
+                shape.layer_windows,
+                self.num_slots,
+                self.vocab_size,
             )
         self.execution = {
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -116,7 +121,7 @@ class ModelRunner:
         """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV.
         They hold good until the next call."""
         logits = None if self.graphs is None else self.graphs.forward(batch)
-        return (self._compute(batch) if logits is None else logits).float()
+        return self._compute(batch).float() if logits is None else logits
 
     def _compute(self, batch: ForwardBatch, plan: object = None) -> torch.Tensor:
         return self.model.forward(batch, self.kv_pool, self.attention, plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,8 +17,10 @@ import torch
 
 from bench.gpu import __main__ as command
 from bench.gpu.attention import AttentionBench, Sizes
+from bench.gpu.bounds import offline_s
 from bench.gpu.checks import _Checks
 from bench.gpu.experts import ExpertsBench, Shape
+from bench.gpu.host import host_steps
 from bench.gpu.limits import Limits, measure_limits
 from bench.gpu.model_steps import Steps, decode_steps, that_fit
 from bench.gpu.shapes import QWEN3_06B, TINY, build
@@ -61,7 +64,7 @@ def test_a_part_that_fails_is_told_and_the_others_run(
 
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(command, "_free_memory", lambda: None)
-    monkeypatch.setattr(command, "PARTS", {"kernels": breaks, "steps": works})
+    monkeypatch.setattr(command, "PARTS", {"kernels": (breaks, 0), "steps": (works, 0)})
     assert ran(monkeypatch, "--all", "--out", str(tmp_path)) == 1
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["failures"] == ["kernels: RuntimeError: no memory"]
@@ -69,12 +72,74 @@ def test_a_part_that_fails_is_told_and_the_others_run(
     assert "FAILED kernels: RuntimeError: no memory" in capsys.readouterr().out
 
 
-def test_no_part_begins_when_time_is_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_part_begins_that_is_planned_to_take_more_than_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(command, "_free_memory", lambda: None)
-    monkeypatch.setattr(command, "PARTS", {"steps": lambda run: run.report.add("x", 1.0, "")})
-    assert ran(monkeypatch, "--all", "--out", str(tmp_path), "--minutes", "0") == 1
-    assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == []
+    adds = {name: lambda run, name=name: run.report.add(name, 1.0, "") for name in ("a", "b")}
+    monkeypatch.setattr(command, "PARTS", {"a": (adds["a"], 1e6), "b": (adds["b"], 0)})
+    assert ran(monkeypatch, "--all", "--out", str(tmp_path), "--minutes", "1000") == 1
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert [row["metric"] for row in found["rows"]] == ["b"]
+    assert found["failures"] == ["a: no time was left"]
+    assert list(found["part_seconds"]) == ["b"]
+
+
+def test_a_run_is_planned_for_less_than_its_time() -> None:
+    assert sum(planned for _, planned in command.PARTS.values()) < 60 * 7.75
+    assert 60 * 7.75 + command._GRACE_S < 60 * 8
+
+
+def test_a_run_that_is_cut_leaves_what_it_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    run = command.Run(tmp_path, 1.0)
+    run.report.add("speed", 2.0, "x", goal=3.0)
+    run.part = "steps"
+    run.cut()
+    assert ended == [1]
+    assert json.loads((tmp_path / "gpu.json").read_text())["failures"] == [
+        "steps: did not end in time"
+    ]
+    assert "speed\t2 x\tgoal 3, MISSED" in (tmp_path / "gpu.txt").read_text()
+
+
+def test_the_parts_that_need_msgspec_say_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    run = command.Run(None, 60.0)
+    for name in ("sampling", "offline"):
+        with pytest.raises(RuntimeError, match=r"pip install --target DIR .* msgspec"):
+            command.PARTS[name][0](run)
+
+
+def test_the_least_time_of_many_requests_is_that_of_reading_and_multiplying() -> None:
+    config = replace(QWEN3_06B, tie_word_embeddings=True)
+    limits = Limits(bytes_per_s=1e9, flops_per_s=1e12)
+    # Three tokens behind a prompt of two: the second and the third read what is before them.
+    keys = (2 + 1) + (2 + 2) + (5 + 1)
+    read = keys * 2 * 28 * 8 * 128 * 2 + 2 * 2 * config.num_parameters
+    least = read / 1e9 + 2 * config.num_parameters * (2 + 5) / 1e12
+    requests = [([1, 2], 3), ([1, 2, 3, 4, 5], 2)]
+    assert offline_s(config, requests, limits) == pytest.approx(least)
+
+
+def test_every_goal_allows_more_than_the_least_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ran(monkeypatch, "--bounds") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 7
+    assert "MISSED" not in "".join(lines)
+
+
+def test_the_host_s_part_of_a_step_is_timed_without_a_gpu() -> None:
+    report, config = Report("gpu"), replace(QWEN3_06B, vocab_size=400)
+    host_steps(config, make_requests(config, 4, 3, 30), report)
+    assert [row.metric for row in report.rows] == ["host's step, 4 sequences", "host alone, output"]
+    assert all(row.value > 0 for row in report.rows)
 
 
 def test_checks_and_timings_of_kernels_and_models_need_no_more_than_torch_and_triton() -> None:
@@ -210,7 +275,7 @@ def test_all_requests_are_answered_to_their_lengths() -> None:
     config = replace(config, num_heads=4, num_kv_heads=2, head_dim=8, layer_windows=(None,) * 2)
     report = Report("gpu")
     requests = make_requests(config, 5, 3, 20)
-    offline(CpuDevice(), config, report, requests, peer=False, goal=None)
+    offline(CpuDevice(), config, report, requests, goal=None, least_s=0.5)
     assert report.rows[0].metric == "offline, 5 requests"
     assert report.rows[0].value > 0
 

@@ -70,9 +70,11 @@ class TritonPlan:
 
     def _slots_of(self, chosen: list[int]) -> tuple[Int64, Int64]:
         """(addresses of the slots of some sequences, how many there are)."""
-        slots = [self.batch.context_slots[i] for i in chosen]
-        addresses = np.array([each.data_ptr() for each in slots], np.int64)
-        return addresses, np.array([len(each) for each in slots], np.int64)
+        slots = self.batch.context_slots
+        addresses = np.array([slots[i].data_ptr() for i in chosen], np.int64)
+        # A tensor takes ten times as long to tell its length as an array.
+        lens = self.batch.host_slots or slots
+        return addresses, np.array([len(lens[i]) for i in chosen], np.int64)
 
 
 def _root_of(batch: ForwardBatch, decoding: list[int]) -> Branch | None:

@@ -79,6 +79,17 @@ def test_rows_that_fill_a_step_touch_no_slot_of_a_sequence(model_dir: str) -> No
         assert changed == [10, 11, 12]
 
 
+def test_captures_of_all_sizes_leave_their_logits_in_one_place(model_dir: str) -> None:
+    device = SecondDevice()
+    captured = runner(model_dir, device)
+    places = set()
+    for count in (3, 1, 2, 4):
+        slots = [[i] for i in range(count)]
+        logits = captured.forward(step(device, [5] * count, slots))
+        places.add(logits.inside.untyped_storage().data_ptr())  # type: ignore[attr-defined]
+    assert (graphs_of(captured).num_captures, len(places)) == (3, 1)
+
+
 def test_a_replay_makes_the_host_wait_for_nothing(model_dir: str) -> None:
     device = SecondDevice()
     captured = runner(model_dir, device)

@@ -3,6 +3,7 @@ a device of its own."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,19 @@ from branchline.runtime.engine.runner import ModelRunner
 from branchline.runtime.protocol import LogprobParams, SamplingParams, Submit
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+
+
+def test_what_is_put_while_a_step_is_under_way_is_there_and_stays() -> None:
+    device = open_device("cuda")
+    busy = torch.randn(4096, 4096, device="cuda")
+    kept = []
+    for value in range(20):
+        busy = (busy @ busy).clamp_(-1, 1)
+        first, second = device.put([np.full(100_000, value), np.arange(3)])
+        kept.append((first.sum(), second.clone()))
+        del first, second  # their memory is another's now, once they were read
+    assert [int(total) for total, _ in kept] == [100_000 * value for value in range(20)]
+    assert all(second.tolist() == [0, 1, 2] for _, second in kept)
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
