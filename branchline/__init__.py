@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     )
     from .lang.backend.anthropic import Anthropic
     from .lang.backend.base import Backend, Capabilities
-    from .lang.backend.elsewhere import Crusoe, LiteLLM, VertexAI
+    from .lang.backend.crusoe import Crusoe
+    from .lang.backend.elsewhere import VertexAI
+    from .lang.backend.litellm import LiteLLM
     from .lang.backend.openai import OpenAI
     from .lang.backend.runtime_endpoint import RuntimeEndpoint
     from .lang.backend.sglang import SGLang
@@ -196,11 +198,9 @@ _MODULES = {
         "Backend",
         "Capabilities",
     ),
-    "lang.backend.elsewhere": (
-        "Crusoe",
-        "LiteLLM",
-        "VertexAI",
-    ),
+    "lang.backend.crusoe": ("Crusoe",),
+    "lang.backend.elsewhere": ("VertexAI",),
+    "lang.backend.litellm": ("LiteLLM",),
     "lang.backend.openai": ("OpenAI",),
     "lang.backend.runtime_endpoint": ("RuntimeEndpoint",),
     "lang.backend.sglang": ("SGLang",),

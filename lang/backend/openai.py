@@ -244,7 +244,7 @@ class OpenAI(VendorBackend):
             text=text,
             token_ids=[],
             finish_reason=finish_reason(choice.finish_reason),
-            logprobs=_logprobs(choice.logprobs),
+            logprobs=_logprobs(getattr(choice, "logprobs", None)),
         )
 
     async def _streamed(
@@ -257,11 +257,11 @@ class OpenAI(VendorBackend):
         rid, seq = "", 0
         async for event in answer:
             rid = event.id or rid
-            if event.usage is not None:
+            if getattr(event, "usage", None) is not None:
                 usage = _usage(event.usage)
             for choice in event.choices:
                 delta = choice.delta.content if self.is_chat_model else choice.text
-                tokens = _logprobs(choice.logprobs)
+                tokens = _logprobs(getattr(choice, "logprobs", None))
                 ends[choice.index] = choice.finish_reason or ends[choice.index]
                 if tokens is not None:
                     logprobs[choice.index] = [*(logprobs[choice.index] or []), *tokens]

@@ -63,7 +63,7 @@ class VendorBackend(Backend):
         self.client_options = client_options
         self.token_usage = TokenUsage()
         self.is_chat_model = chat
-        self._api = _import(self.package, type(self).__name__)
+        self._api = import_vendor(self.package, type(self).__name__)
         # Made here, so that a missing key shows now and not at the first call.
         self._client: tuple[asyncio.AbstractEventLoop | None, Any] = (None, self._new_client())
         self._model = protocol.ModelInfo(
@@ -207,7 +207,8 @@ def _with_tool_role(template: ChatTemplate) -> ChatTemplate:
     return replace(template, role_prefix_and_suffix={**roles, TOOL_ROLE: ("TOOL:", suffix)})
 
 
-def _import(package: str, backend: str) -> ModuleType:
+def import_vendor(package: str, backend: str) -> ModuleType:
+    """A vendor's package, or ImportError with how to install it."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
