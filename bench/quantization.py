@@ -1,4 +1,4 @@
-"""What weights in int8 and int4 cost in accuracy, on text that the model was not trained on.
+"""What int8 and int4 cost in accuracy, of weights and of KV, on text that no training saw.
 
 The same conversations go through the model as it is and through each quantization of it: perplexity
 of the answers, KL divergence of the distributions at every token, and how often the likeliest token
@@ -11,7 +11,7 @@ import argparse
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -23,7 +23,11 @@ from branchline.runtime.models.resolve import resolve_model
 
 from .report import Report, arguments, finish
 
-CPU_QUANTIZATIONS: Final = [name for name in QUANTIZATIONS if name != "fp8"]
+AS_IT_IS: Final = "none"
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    **{name: {"quantization": name} for name in QUANTIZATIONS if name != "fp8"},
+    "KV int8": {"kv_dtype": "int8"},
+}
 LONGEST: Final = 1024
 SEED: Final = 900_001  # as evaluate.py: no training uses it
 
@@ -68,22 +72,22 @@ def measure(report: Report, options: argparse.Namespace) -> None:
     texts = conversations(resolve_model(options.model), 8 if options.quick else options.count)
     runners = {
         name: ModelRunner(
-            EngineConfig(model=options.model, device="cpu", quantization=name, kv_slots=LONGEST)
+            EngineConfig(model=options.model, device="cpu", kv_slots=LONGEST, **settings)
         )
-        for name in CPU_QUANTIZATIONS
+        for name, settings in SETTINGS.items()
     }
-    sums = {name: Sums() for name in CPU_QUANTIZATIONS}
+    sums = {name: Sums() for name in SETTINGS}
     for ids, weights in texts:
-        exact = logits(runners["none"], ids)
+        exact = logits(runners[AS_IT_IS], ids)
         for name, runner in runners.items():
-            ours = exact if name == "none" else logits(runner, ids)
+            ours = exact if name == AS_IT_IS else logits(runner, ids)
             sums[name].add(ours, exact, ids, weights)
     for name, found in sums.items():
-        label = runners[name].execution["dtype"] if name == "none" else name
+        label = runners[name].execution["dtype"] if name == AS_IT_IS else name
         perplexity = math.exp(found.answer_loss / found.answer_tokens)
         detail = f"of {found.answer_tokens:,} tokens of answers in {len(texts)} conversations"
         report.add(f"{label}: perplexity", perplexity, "", detail=detail)
-        if name == "none":
+        if name == AS_IT_IS:
             continue
         mean, worst = found.divergence / found.tokens, max(found.worst)
         detail = f"mean of {found.tokens:,} tokens, largest {worst:.2g}"

@@ -30,13 +30,13 @@ class Kernels:
 
     attention: made for (query heads, KV heads, head_dim, soft cap of scores or None). ops: fused
     operators, if there are any.
-    has_float8_kv: keys and values may be float8_e4m3fn.
+    kv_dtypes: to which keys and values may be rounded.
     """
 
     description: str
     attention: Callable[[int, int, int, float | None], Attention[Any]]
     ops: LayerOps | None = None
-    has_float8_kv: bool = False
+    kv_dtypes: frozenset[torch.dtype] = frozenset()
 
 
 class Device(ABC):

@@ -88,7 +88,8 @@ class CpuDevice(Device):
         return f"cpu, torch threads: {torch.get_num_threads()}"
 
 
-TORCH_KERNELS: Final = Kernels("torch", TorchAttention)
+_KV_DTYPES: Final = frozenset({torch.int8})
+TORCH_KERNELS: Final = Kernels("torch", TorchAttention, kv_dtypes=_KV_DTYPES)
 
 
 def _cpp(quantization: str, needed_by: str | None, *, deterministic: bool) -> Kernels:
@@ -121,7 +122,7 @@ def _cpp(quantization: str, needed_by: str | None, *, deterministic: bool) -> Ke
             )
         return TorchAttention(heads, kv_heads, head_dim, soft_cap)
 
-    return Kernels(description, attention, library)
+    return Kernels(description, attention, library, _KV_DTYPES)
 
 
 def _needs_cpp(backend: str, quantization: str, *, deterministic: bool) -> str | None:

@@ -91,7 +91,8 @@ class CudaDevice(Accelerator):
             )
         name = "Triton, deterministic" if deterministic else "Triton"
         ops = TritonOps(quantization, deterministic=deterministic, has_float8=has_float8)
-        return Kernels(name, attention, ops, has_float8)
+        rounded = frozenset({torch.float8_e4m3fn} if has_float8 else ())
+        return Kernels(name, attention, ops, rounded)
 
     def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:
         if importlib.util.find_spec("triton") is None:

@@ -15,7 +15,7 @@ from ..scheduler.config import Policy
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionBackend = Literal["auto", "torch", "cpu", "triton"]
-KvDtype = Literal["auto", "float8"]
+KvDtype = Literal["auto", "float8", "int8"]
 Speculation = Literal["off", "auto", "always"]
 Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128", "fp8"]
 
@@ -39,8 +39,8 @@ class EngineConfig:
     attention_backend: "cpu" is C++ for attention and the small operators, "triton" is for GPUs,
         "torch" serves any device; "auto" is "cpu" on a CPU where it can be built, "triton" on a
         GPU where it is installed, else "torch".
-    kv_dtype: of keys and values; "auto" is `dtype`, "float8" (e4m3) takes half the memory of 16
-        bits, with Triton on a GPU that has such numbers.
+    kv_dtype: of keys and values; "auto" is `dtype`. Half the memory of 16 bits take "int8" (a
+        scale per token and head) on a CPU, and "float8" (e4m3) with Triton on a GPU that has it.
     quantization: of the weights, while they are loaded: "int8" (a scale per output; on a CPU inputs
         are rounded, too, as they come), "int4" (a scale per 32, 64 or 128 inputs), or on a GPU that
         has float8 "fp8" (a scale per 128 x 128 weights).

@@ -6,7 +6,7 @@ Owned by the engine core, which alone calls `forward`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -24,6 +24,11 @@ from .batch import ForwardBatch
 from .config import EngineConfig
 from .fingerprint import fingerprint
 from .graphs import DecodeGraphs
+
+_ROUNDED_KV: Final = {
+    "float8": (torch.float8_e4m3fn, "Triton on a GPU from Ada or Hopper on"),
+    "int8": (torch.int8, "the C++ kernels of a CPU and torch's"),
+}
 
 
 class ModelRunner:
@@ -142,12 +147,13 @@ def _dtype(config: EngineConfig, model: ModelConfig, device: Device) -> torch.dt
 def _kv_dtype(config: EngineConfig, dtype: torch.dtype, kernels: Kernels) -> torch.dtype:
     if config.kv_dtype == "auto":
         return dtype
-    if not kernels.has_float8_kv:
+    kv_dtype, place = _ROUNDED_KV[config.kv_dtype]
+    if kv_dtype not in kernels.kv_dtypes:
         raise ModelLoadError(
-            f"kv_dtype 'float8' is for Triton on a GPU from Ada or Hopper on, not for "
-            f"{kernels.description} here; use 'auto'"
+            f"kv_dtype {config.kv_dtype!r} is for {place}, not for {kernels.description} here; use "
+            "'auto'"
         )
-    return torch.float8_e4m3fn
+    return kv_dtype
 
 
 def _context_length(config: EngineConfig, model: ModelConfig) -> int:

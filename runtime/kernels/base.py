@@ -3,7 +3,7 @@
 Shapes, with `tokens` the new tokens of a step, in the order of `ForwardBatch`:
 
     q: [tokens, heads, head_dim]        k, v: [tokens, kv_heads, head_dim]
-    layer_kv.k, layer_kv.v: [num_slots, kv_heads, head_dim]
+    layer_kv.k, layer_kv.v: [num_slots, kv_heads, head_dim], or rows of memory/int8_rows.py
     attention output: [tokens, heads * head_dim]
 
 Query head h reads KV head h // (heads // kv_heads). Scores are scaled by head_dim ** -0.5. A query

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from ..engine.batch import ForwardBatch
+from ..memory.int8_rows import rounded, unrounded
 from ..memory.kv_pool import LayerKV
 from .base import Attention
 from .grouping import Group, TorchPlan, fixed_plan, make_plan, refill
@@ -47,8 +48,7 @@ class TorchAttention(Attention[TorchPlan]):
     def store_kv(
         self, k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, plan: TorchPlan
     ) -> None:
-        layer_kv.k.index_copy_(0, plan.new_slots, k)
-        layer_kv.v.index_copy_(0, plan.new_slots, v)
+        store(k, v, layer_kv, plan.new_slots)
 
     def extend_attention(
         self,
@@ -95,12 +95,15 @@ class TorchAttention(Attention[TorchPlan]):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         return merge(outputs, log_sums)
 
-    def _keys_values(self, layer_kv: LayerKV, group: Group) -> tuple[torch.Tensor, torch.Tensor]:
+    def _keys_values(
+        self, layer_kv: LayerKV, group: Group, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of a group, each [sequences, kv_heads, keys, head_dim]."""
         if isinstance(group.slots, slice):
-            k, v = layer_kv.heads[:, group.slots].unsqueeze(0).chunk(2, 1)
+            rows = layer_kv.heads[:, group.slots]
+            k, v = _numbers(rows, dtype).unsqueeze(0).chunk(2, 1)
             return k, v
-        heads = layer_kv.heads.index_select(1, group.slots)
+        heads = _numbers(layer_kv.heads.index_select(1, group.slots), dtype)
         shape = (2, self.kv_heads, group.sequences, group.keys, self.head_dim)
         k, v = heads.view(shape).transpose(1, 2).unbind(0)
         return k, v
@@ -111,7 +114,7 @@ class TorchAttention(Attention[TorchPlan]):
         window = group.effective(window)
         if group.shared_keys and window is None:
             return self._decode_shared(q, layer_kv, group)
-        k, v = self._keys_values(layer_kv, group)
+        k, v = self._keys_values(layer_kv, group, q.dtype)
         mask = group.mask(window, q.dtype)
         if self.soft_cap is not None:
             out = self._capped(q.unsqueeze(2), k, v, mask, self.soft_cap)
@@ -131,8 +134,9 @@ class TorchAttention(Attention[TorchPlan]):
         the shared keys, one per sequence for its own, and one softmax over both."""
         count, shared, kv_heads = group.sequences, group.shared_keys, self.kv_heads
         own = group.keys - shared
-        shared_k, shared_v = layer_kv.heads.index_select(1, group.shared_slots).chunk(2)
-        own_heads = layer_kv.heads.index_select(1, group.own_slots)
+        shared_heads = layer_kv.heads.index_select(1, group.shared_slots)
+        shared_k, shared_v = _numbers(shared_heads, q.dtype).chunk(2)
+        own_heads = _numbers(layer_kv.heads.index_select(1, group.own_slots), q.dtype)
         own_k, own_v = own_heads.view(2, kv_heads * count, own, self.head_dim).unbind(0)
 
         # [kv_heads, sequences * heads_per_kv, head_dim]
@@ -161,7 +165,7 @@ class TorchAttention(Attention[TorchPlan]):
         self, q: torch.Tensor, layer_kv: LayerKV, group: Group, window: int | None
     ) -> torch.Tensor:
         window = group.effective(window)
-        k, v = self._keys_values(layer_kv, group)
+        k, v = self._keys_values(layer_kv, group, q.dtype)
         q = q.view(group.sequences, group.queries, self.heads, self.head_dim).transpose(1, 2)
         if self.soft_cap is not None:
             out = self._capped(q, k, v, group.mask(window, q.dtype), self.soft_cap)
@@ -191,6 +195,16 @@ class TorchAttention(Attention[TorchPlan]):
         if mask is not None:
             scores += mask
         return torch.matmul(scores.softmax(-1), v)
+
+
+def store(k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, new_slots: torch.Tensor) -> None:
+    """`Attention.store_kv` into these slots."""
+    for new, pool in ((k, layer_kv.k), (v, layer_kv.v)):
+        pool.index_copy_(0, new_slots, rounded(new) if pool.dtype is torch.int8 else new)
+
+
+def _numbers(rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return unrounded(rows, dtype) if rows.dtype is torch.int8 else rows
 
 
 def cap_softly(x: torch.Tensor, cap: float) -> torch.Tensor:

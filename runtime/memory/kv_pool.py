@@ -10,16 +10,17 @@ from collections.abc import Mapping
 import torch
 
 from .allocator import SlotIds
+from .int8_rows import row_size
 from .pages import zeros_by_page
 
 
 class LayerKV:
     """Keys and values of one layer.
 
-    heads: [2 * kv_heads, num_slots, head_dim] is the storage, the heads of the keys before those
-    of the values: one gather along slots fetches both, and what it fetches of one head is one
-    contiguous matrix. k, v: [num_slots, kv_heads, head_dim] are views of it. addresses: of the
-    first key and the first value, for kernels.
+    heads: [2 * kv_heads, num_slots, row] is the storage, the heads of the keys before those of the
+    values: one gather along slots fetches both, and what it fetches of one head is one contiguous
+    matrix. A row is head_dim numbers, or a row of int8_rows.py. k, v: [num_slots, kv_heads, row]
+    are views of it. addresses: of the first key and the first value, for kernels.
     """
 
     __slots__ = ("addresses", "heads", "k", "v")
@@ -44,12 +45,12 @@ class KVPool:
     ) -> None:
         self.num_slots = num_slots
         self.kv_heads = kv_heads
-        self.head_dim = head_dim
-        shape = (2 * kv_heads, num_slots, head_dim)
+        self.row_size = row_size(head_dim, dtype)
+        shape = (2 * kv_heads, num_slots, self.row_size)
         self.layers = [LayerKV(_zeros(shape, dtype, device)) for _ in range(num_layers)]
 
     def read(self, slots: SlotIds) -> dict[str, torch.Tensor]:
-        """What `slots` hold, by layer: [2 * kv_heads, slots, head_dim]."""
+        """What `slots` hold, by layer: [2 * kv_heads, slots, row]."""
         index = torch.from_numpy(slots).to(self.layers[0].heads.device)
         dtype = self.layers[0].heads.dtype
         return {
@@ -62,7 +63,7 @@ class KVPool:
         this pool's shape and type."""
         first = self.layers[0].heads
         index = torch.from_numpy(slots).to(first.device)
-        shape = (2 * self.kv_heads, len(slots), self.head_dim)
+        shape = (2 * self.kv_heads, len(slots), self.row_size)
         for i, layer in enumerate(self.layers):
             tensor = kv.get(str(i))
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != first.dtype:
@@ -71,7 +72,7 @@ class KVPool:
 
     @staticmethod
     def bytes_per_slot(num_layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> int:
-        return num_layers * 2 * kv_heads * head_dim * dtype.itemsize
+        return num_layers * 2 * kv_heads * row_size(head_dim, dtype) * dtype.itemsize
 
 
 def _indexable(tensor: torch.Tensor) -> torch.Tensor:

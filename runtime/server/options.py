@@ -164,7 +164,8 @@ def build_parser() -> FlagParser:
         "--kv-dtype",
         choices=KV_DTYPES,
         default="auto",
-        help="of keys and values; float8: half the memory, with triton (default: as --dtype)",
+        help="of keys and values; half the memory: int8 on a CPU, float8 with triton (default: as "
+        "--dtype)",
     )
     engine.add_argument(
         "--quantization",

@@ -13,7 +13,7 @@ import torch
 from ...engine.batch import ForwardBatch
 from ...memory.kv_pool import LayerKV
 from ..base import Attention, HeadNorm
-from ..torch_attention import merge
+from ..torch_attention import merge, store
 from .library import CpuKernels
 from .plan import CpuPlan
 
@@ -22,7 +22,7 @@ _DECODE, _EXTEND = 1, 2
 
 class CpuAttention(Attention[CpuPlan]):
     """The interface in `base.py` for models of `heads` query heads and `kv_heads` KV heads, with
-    keys and values in float32 or bfloat16."""
+    keys and values in float32, bfloat16 or rows of int8."""
 
     def __init__(self, kernels: CpuKernels, heads: int, kv_heads: int, head_dim: int) -> None:
         self.kernels = kernels
@@ -62,8 +62,7 @@ class CpuAttention(Attention[CpuPlan]):
         return int(self.kernels.library.bl_plan_shared_keys(plan.handle))
 
     def store_kv(self, k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, plan: CpuPlan) -> None:
-        layer_kv.k.index_copy_(0, plan.batch.new_slots, k)
-        layer_kv.v.index_copy_(0, plan.batch.new_slots, v)
+        store(k, v, layer_kv, plan.batch.new_slots)
 
     def extend_attention(
         self,

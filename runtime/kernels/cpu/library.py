@@ -44,14 +44,14 @@ _SIGNATURES: Final = {
     "bl_plan_delete": (None, "p"),
     "bl_plan_shared_keys": (c_int64, "p"),
     "bl_plan_make": (c_int, "plpppiiii"),
-    "bl_attend": (None, "ppiplpplpliiiii"),
-    "bl_rope_store": (None, "plppppfpppliiiii"),
+    "bl_attend": (None, "ppiplpplpliiiiii"),
+    "bl_rope_store": (None, "plppppfpppliiiiii"),
     "bl_rms_norm": (None, "plipppfii"),
     "bl_silu_mul": (None, "plippii"),
     "bl_interleave": (None, "pllpi"),
     "bl_linear_rows": (c_int64, "p"),
     "bl_linear": (c_int, "pliiiipppppiiii"),
-    "bl_layers": (c_int, "pplpipppppliiiffii"),
+    "bl_layers": (c_int, "pplpipppppliiiffiii"),
     "bl_layers_bytes": (c_int64, "lpi"),
 }
 
@@ -194,10 +194,10 @@ class CpuKernels:
     ) -> None:
         """Rotate q in place; rotate k and store it and v. qkv: [tokens, heads + 2 * kv_heads,
         head_dim], contiguous; cos, sin, head_norm as in `Attention.attend_qkv`."""
-        kv_heads, num_slots, head_dim = layer_kv.heads.shape
-        kv_heads //= 2
-        if not qkv.is_contiguous() or qkv.dtype is not layer_kv.heads.dtype:
-            raise ValueError(f"qkv must be contiguous {layer_kv.heads.dtype}, not {qkv.dtype}")
+        twice, num_slots, _ = layer_kv.heads.shape
+        kv_heads, is_int8 = twice // 2, _is_int8(layer_kv, qkv.dtype)
+        if not qkv.is_contiguous():
+            raise ValueError("qkv must be contiguous")
         keys, values = layer_kv.addresses
         self.library.bl_rope_store(
             self.level_address,
@@ -213,8 +213,9 @@ class CpuKernels:
             num_slots,
             qkv.shape[1] - 2 * kv_heads,
             kv_heads,
-            head_dim,
+            qkv.shape[2],
             qkv.dtype is torch.bfloat16,
+            is_int8,
             torch.get_num_threads(),
         )
 
@@ -229,8 +230,8 @@ class CpuKernels:
     ) -> None:
         """Attention of a plan's decoding (1), extending (2) or all (3) queries, into `out`."""
         _, heads, head_dim = q.shape
-        if q.stride()[1:] != (head_dim, 1) or q.dtype is not layer_kv.heads.dtype:
-            raise ValueError(f"q has strides {q.stride()} and {q.dtype}; heads must be contiguous")
+        if q.stride()[1:] != (head_dim, 1):
+            raise ValueError(f"q has strides {q.stride()}; heads must be contiguous")
         keys, values = layer_kv.addresses
         self.library.bl_attend(
             self.level_address,
@@ -247,6 +248,7 @@ class CpuKernels:
             layer_kv.heads.shape[0] // 2,
             head_dim,
             q.dtype is torch.bfloat16,
+            _is_int8(layer_kv, q.dtype),
             torch.get_num_threads(),
         )
 
@@ -289,6 +291,15 @@ def _load(path: Path) -> ctypes.CDLL:
 def _is_bfloat16(weight: torch.Tensor) -> bool:
     """Whether bfloat16 holds every value of a float32 weight exactly."""
     return not (weight.view(torch.int32) & 0xFFFF).any()
+
+
+def _is_int8(layer_kv: LayerKV, dtype: torch.dtype) -> bool:
+    """Whether keys and values are rows of int8. Raises ValueError where they are neither these nor
+    of the queries' type."""
+    found = layer_kv.heads.dtype
+    if found not in (torch.int8, dtype) or dtype not in DTYPES:
+        raise ValueError(f"queries of {dtype} and keys of {found}; both must be one of {DTYPES}")
+    return found is torch.int8
 
 
 def _tell(line: str) -> None:

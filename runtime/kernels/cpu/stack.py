@@ -79,11 +79,13 @@ class CpuStack:
             return False
         if self._layers_kv is not layers_kv:
             self._point_to(layers_kv)
-        kv_heads, num_slots, head_dim = layers_kv[0].heads.shape
-        kv_heads //= 2
+        twice, num_slots, _ = layers_kv[0].heads.shape
+        kv_heads, head_dim = twice // 2, cos.shape[-1]
         heads = self._layers[0].out.inputs // head_dim
         is_bf16 = x.dtype is torch.bfloat16
-        if {x.dtype, cos.dtype, sin.dtype, layers_kv[0].heads.dtype} != {self._dtype}:
+        kv_is_int8 = layers_kv[0].heads.dtype is torch.int8
+        kv_dtype = self._dtype if kv_is_int8 else layers_kv[0].heads.dtype
+        if {x.dtype, cos.dtype, sin.dtype, kv_dtype} != {self._dtype}:
             raise ValueError(f"the layers are in {self._dtype}, x in {x.dtype}")
         if not (x.is_contiguous() and cos.is_contiguous() and sin.is_contiguous()):
             raise ValueError("x, cos and sin must be contiguous")
@@ -109,6 +111,7 @@ class CpuStack:
             self._eps,
             self._head_eps,
             is_bf16,
+            kv_is_int8,
             torch.get_num_threads(),
         ):
             raise MemoryError(f"no memory for the inputs of a linear layer of {tokens} rows")

@@ -127,7 +127,7 @@ def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"dtype": "int8"}, "dtype"),
         ({"device": ""}, "device"),
         ({"attention_backend": "gpu"}, "attention_backend"),
-        ({"kv_dtype": "int8"}, "kv_dtype"),
+        ({"kv_dtype": "int4"}, "kv_dtype"),
         ({"quantization": "int2"}, "quantization"),
         ({"context_length": 0}, "context_length"),
         ({"kv_slots": -1}, "kv_slots"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from branchline.runtime.engine.batch import ForwardBatch
+from branchline.runtime.memory.int8_rows import rounded, unrounded
 from branchline.runtime.memory.kv_pool import KVPool, LayerKV
 
 
@@ -34,23 +35,28 @@ def make_step(
     head_dim: int = 8,
     num_slots: int = 4096,
     dtype: torch.dtype = torch.float64,
+    kv_dtype: torch.dtype | None = None,
     seed: int = 0,
 ) -> Step:
-    """contexts: slots of each sequence, the last `query_len` of them new."""
+    """contexts: slots of each sequence, the last `query_len` of them new. kv_dtype: of keys and
+    values, where it is another; int8 or none."""
     generator = torch.Generator().manual_seed(seed)
     tokens = sum(query_lens)
 
     def randn(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
-    pool = KVPool(1, num_slots, kv_heads, head_dim, dtype, torch.device("cpu"))
+    def as_rows(x: torch.Tensor) -> torch.Tensor:
+        return rounded(x) if kv_dtype is torch.int8 else x
+
+    pool = KVPool(1, num_slots, kv_heads, head_dim, kv_dtype or dtype, torch.device("cpu"))
     layer_kv = pool.layers[0]
-    layer_kv.heads.fill_(torch.nan)
+    layer_kv.heads[:] = as_rows(torch.full((head_dim,), torch.nan, dtype=dtype))
     new_slots, positions = [], []
     for length, slots in zip(query_lens, contexts, strict=True):
         old = sorted(set(slots[:-length]))
-        layer_kv.k[old] = randn(len(old), kv_heads, head_dim)
-        layer_kv.v[old] = randn(len(old), kv_heads, head_dim)
+        layer_kv.k[old] = as_rows(randn(len(old), kv_heads, head_dim))
+        layer_kv.v[old] = as_rows(randn(len(old), kv_heads, head_dim))
         new_slots.extend(slots[-length:])
         positions.extend(range(len(slots) - length, len(slots)))
     batch = ForwardBatch(
@@ -83,11 +89,16 @@ def naive_attention(step: Step, window: int | None) -> torch.Tensor:
             seen = slots[first : position + 1]
             for head in range(heads):
                 kv_head = head // (heads // kv_heads)
-                k, v = (x[seen, kv_head].double() for x in (step.layer_kv.k, step.layer_kv.v))
+                rows = (step.layer_kv.k[seen, kv_head], step.layer_kv.v[seen, kv_head])
+                k, v = map(_as_float64, rows)
                 scores = k @ step.q[token, head].double() * step.q.shape[-1] ** -0.5
                 out[token, head] = scores.softmax(0) @ v
             token += 1
     return out.flatten(1)
+
+
+def _as_float64(rows: torch.Tensor) -> torch.Tensor:
+    return unrounded(rows, torch.float64) if rows.dtype is torch.int8 else rows.double()
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,9 @@ import torch
 import transformers
 
 from branchline.runtime.engine.batch import ForwardBatch
-from branchline.runtime.engine.config import Dtype, EngineConfig
+from branchline.runtime.engine.config import Dtype, EngineConfig, KvDtype
 from branchline.runtime.engine.runner import ModelRunner
+from branchline.runtime.memory.int8_rows import rounded
 
 NUM_SLOTS = 1024
 VOCAB = 131
@@ -159,11 +160,15 @@ class Pair:
     reference: Any
     path: Path
 
-    def driver(self, dtype: Dtype = "float32") -> Driver:
-        config = EngineConfig(str(self.path), dtype=dtype, device="cpu", kv_slots=NUM_SLOTS)
-        runner = ModelRunner(config)
+    def driver(self, dtype: Dtype = "float32", kv_dtype: KvDtype = "auto") -> Driver:
+        path = str(self.path)
+        runner = ModelRunner(
+            EngineConfig(path, dtype=dtype, device="cpu", kv_dtype=kv_dtype, kv_slots=NUM_SLOTS)
+        )
+        # Whatever reads an unwritten slot shows it.
+        nothing = torch.full((runner.model_config.head_dim,), torch.nan)
         for layer in runner.kv_pool.layers:
-            layer.heads.fill_(torch.nan)  # whatever reads an unwritten slot shows it
+            layer.heads[:] = rounded(nothing) if kv_dtype == "int8" else nothing
         order = torch.randperm(NUM_SLOTS, generator=torch.Generator().manual_seed(1))
         return Driver(runner, order.tolist())
 

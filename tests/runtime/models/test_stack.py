@@ -22,8 +22,20 @@ STEPS = [
 def test_one_call_gives_what_layer_by_layer_gives(
     pair: Any, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert_same(pair, level, "auto", monkeypatch)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_it_does_with_keys_and_values_in_int8(
+    make_pair: Any, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_same(make_pair("llama"), level, "int8", monkeypatch)
+
+
+def assert_same(pair: Any, level: str, kv_dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LEVEL_VARIABLE, level)
-    stacked, plain = pair.driver(dtype="bfloat16"), pair.driver(dtype="bfloat16")
+    stacked = pair.driver(dtype="bfloat16", kv_dtype=kv_dtype)
+    plain = pair.driver(dtype="bfloat16", kv_dtype=kv_dtype)
     if stacked.runner.model.stack is None:
         pytest.skip(f"no C++ kernels at level {level} here")
     taken = []

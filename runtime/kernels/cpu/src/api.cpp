@@ -204,10 +204,10 @@ int bl_plan_make(Plan* plan, int64_t count, const int64_t* query_lens, const int
 // which: 1 for decoding sequences, 2 for extending ones, 3 for all.
 void bl_attend(const Level* level, Plan* plan, int which, const void* q, int64_t q_stride,
                const void* k, const void* v, int64_t num_slots, void* out, int64_t window,
-               int heads, int kv_heads, int head_dim, int is_bf16, int threads) {
+               int heads, int kv_heads, int head_dim, int is_bf16, int kv_is_int8, int threads) {
     const Attend a = of_plan(*plan, {q, k, v, out, nullptr, nullptr, nullptr, nullptr, q_stride,
                                      num_slots, window, heads, kv_heads, head_dim, is_bf16 != 0,
-                                     false});
+                                     kv_is_int8 != 0, false});
     with_team(threads_for(attend_work(*plan, heads, head_dim), threads),
               [&](Team& team) { attend(team, *level, *plan, a, which); });
 }
@@ -215,9 +215,9 @@ void bl_attend(const Level* level, Plan* plan, int which, const void* q, int64_t
 void bl_rope_store(const Level* level, int64_t tokens, void* qkv, const void* cos, const void* sin,
                    const void* norm, float eps, void* k, void* v, const int64_t* new_slots,
                    int64_t num_slots, int heads, int kv_heads, int head_dim, int is_bf16,
-                   int threads) {
+                   int kv_is_int8, int threads) {
     const RopeStore a{qkv, cos, sin, norm, k, v, new_slots, num_slots,
-                      heads, kv_heads, head_dim, eps, is_bf16 != 0};
+                      heads, kv_heads, head_dim, eps, is_bf16 != 0, kv_is_int8 != 0};
     with_team(threads_for(rope_store_work(a, tokens), threads),
               [&](Team& team) { rope_store(team, *level, a, tokens); });
 }
@@ -269,9 +269,9 @@ int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int sto
 int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layers, int count,
               void* x, void* buffer, const void* cos, const void* sin, const int64_t* new_slots,
               int64_t num_slots, int heads, int kv_heads, int head_dim, float eps, float head_eps,
-              int is_bf16, int threads) {
+              int is_bf16, int kv_is_int8, int threads) {
     const int64_t element = is_bf16 ? 2 : 4;
-    const bool bf16 = is_bf16 != 0;
+    const bool bf16 = is_bf16 != 0, int8 = kv_is_int8 != 0;
     bool ok = true;
     const auto step = [&](Team& team) {
         for (int i = 0; i < count && ok; ++i) {
@@ -295,12 +295,12 @@ int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layer
             product(layer.qkv, normed, qkv, false);
             rope_store(team, *level,
                        {qkv, cos, sin, layer.head_norm, layer.k, layer.v, new_slots, num_slots,
-                        heads, kv_heads, head_dim, head_eps, bf16},
+                        heads, kv_heads, head_dim, head_eps, bf16, int8},
                        tokens);
             attend(team, *level, *plan,
                    of_plan(*plan, {qkv, layer.k, layer.v, attended, nullptr, nullptr, nullptr,
                                    nullptr, int64_t(heads + 2 * kv_heads) * head_dim, num_slots,
-                                   layer.window, heads, kv_heads, head_dim, bf16, false}),
+                                   layer.window, heads, kv_heads, head_dim, bf16, int8, false}),
                    3);
             product(layer.out, attended, x, true);
             rms_norm(team, *level, tokens, hidden, x, layer.post_norm, normed, eps, bf16);

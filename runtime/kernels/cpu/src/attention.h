@@ -112,7 +112,8 @@ inline void put_rows(const Attend& a, const Item& item, int kv_head, int num_row
 // What scores are multiplied with: softmax is in base 2.
 inline float score_factor(int dim) { return 1.4426950408889634f / __builtin_sqrtf(float(dim)); }
 
-template <class T>
+// T: of queries and results, KV: of keys and values.
+template <class T, class KV>
 inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
     const int dim = a.head_dim, padded = round_up(dim), group = a.heads / a.kv_heads;
     const int num_rows = item.count * group, stride = round_up(num_rows);
@@ -132,9 +133,9 @@ inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
         }
     }
     float most[kMaxRows], total[kMaxRows];
-    const int64_t head = kv_head * a.num_slots * dim;
-    const T* k = static_cast<const T*>(a.k) + head;
-    const T* v = static_cast<const T*>(a.v) + head;
+    const int64_t head = kv_head * a.num_slots * row_stride<KV>(dim);
+    const KV* k = static_cast<const KV*>(a.k) + head;
+    const KV* v = static_cast<const KV*>(a.v) + head;
     const Sight sight = sight_of(a, item, num_rows, group);
     Rows rows;
     const auto attend_keys = [&](int begin, int end) {

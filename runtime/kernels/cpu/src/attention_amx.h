@@ -28,6 +28,8 @@ struct TileScratch {
     // Products, [pairs of tiles][pairs of tiles][2][2][16][16]: scores of keys and rows, then sums of
     // rows and dims. Whole blocks are made first, as a stored tile can be read only after some time.
     float* products = nullptr;
+    // Keys, then values of one block that are stored as int8.
+    bf16* unrounded = nullptr;
     int dim = 0;
 
     void reserve(int head_dim) {
@@ -36,8 +38,10 @@ struct TileScratch {
         const int steps = (head_dim + 31) / 32, columns = (head_dim + 15) / 16;
         const int tiles = (kRowTiles + kKeyTiles) * steps + columns * kKeySteps +
                           kRowTiles * kKeySteps + kRowTiles * std::max(kKeyTiles, columns + 1);
-        q = static_cast<char*>(std::aligned_alloc(64, size_t(tiles) * kTileBytes));
+        const size_t rows = 2 * kTileBlock * sizeof(bf16) * size_t(head_dim);
+        q = static_cast<char*>(std::aligned_alloc(64, size_t(tiles) * kTileBytes + rows));
         if (q == nullptr) throw std::bad_alloc();
+        unrounded = reinterpret_cast<bf16*>(q + size_t(tiles) * kTileBytes);
         dim = head_dim;
         keys = q + kRowTiles * steps * kTileBytes;
         values = keys + kKeyTiles * steps * kTileBytes;
@@ -139,6 +143,27 @@ inline void pack_values(const bf16* v, const int64_t* slots, int keys, int dim, 
             std::memcpy(to + d / 16 * key_steps * kTileBytes, &words, sizeof words);
         }
     }
+}
+
+struct InOrder {
+    int64_t slots[kTileBlock];
+    constexpr InOrder() : slots() {
+        for (int n = 0; n < kTileBlock; ++n) slots[n] = n;
+    }
+};
+constexpr InOrder kInOrder;
+
+// The keys and values of a block, kTileBlock rows of each; head: of its first slot, in rows.
+inline const bf16* unround_block(const Attend& a, int64_t head, const int64_t* slots, int keys) {
+    const int64_t stride = row_stride<i8>(a.head_dim);
+    const i8* k = static_cast<const i8*>(a.k) + head * stride;
+    const i8* v = static_cast<const i8*>(a.v) + head * stride;
+    for (int n = 0; n < keys; ++n) {
+        bf16* to = tile_scratch.unrounded + n * a.head_dim;
+        unround_row(k + slots[n] * stride, to, a.head_dim);
+        unround_row(v + slots[n] * stride, to + kTileBlock * a.head_dim, a.head_dim);
+    }
+    return tile_scratch.unrounded;
 }
 
 // x tiles times w tiles, `steps` of them in a row, into the scratch's products.
@@ -247,9 +272,9 @@ inline void attend_rows_amx(const Attend& a, const Item& item, int kv_head) {
     const Tiles tiles(16);
     pack_queries(a, item, kv_head, num_rows, group);
     float most[kMaxRows], total[kMaxRows], shrink[kMaxRows];
-    const int64_t head = kv_head * a.num_slots * dim;
-    const bf16* k = static_cast<const bf16*>(a.k) + head;
-    const bf16* v = static_cast<const bf16*>(a.v) + head;
+    const int64_t head = kv_head * a.num_slots;
+    const bf16* k = static_cast<const bf16*>(a.k) + head * dim;
+    const bf16* v = static_cast<const bf16*>(a.v) + head * dim;
     const Sight sight = sight_of(a, item, num_rows, group);
     const auto attend_keys = [&](int begin, int end) {
         std::memset(scratch.out, 0, sizeof(float) * padded * row_tiles * 16);
@@ -258,8 +283,14 @@ inline void attend_rows_amx(const Attend& a, const Item& item, int kv_head) {
             const int keys = std::min(kTileBlock, end - at), key_steps = (keys + 31) / 32;
             int first[kMaxRows], last[kMaxRows];
             const bool masked = look_at(sight, at, keys, num_rows, first, last) || keys % 32 != 0;
-            pack_keys(k, item.slots + at, keys, dim, key_steps);
-            pack_values(v, item.slots + at, keys, dim, key_steps);
+            if (a.kv_is_int8) {
+                const bf16* rows = unround_block(a, head, item.slots + at, keys);
+                pack_keys(rows, kInOrder.slots, keys, dim, key_steps);
+                pack_values(rows + kTileBlock * dim, kInOrder.slots, keys, dim, key_steps);
+            } else {
+                pack_keys(k, item.slots + at, keys, dim, key_steps);
+                pack_values(v, item.slots + at, keys, dim, key_steps);
+            }
             multiply_all(tile_scratch.keys, key_steps * 2, tile_scratch.q, row_tiles,
                          (dim + 31) / 32);
             weigh(key_steps, row_tiles, first, last, masked, score_factor(dim), most, total,

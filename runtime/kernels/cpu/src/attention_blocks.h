@@ -9,7 +9,7 @@
 #include <new>
 
 #include "kernels.h"
-#include "vec.h"
+#include "rounding.h"
 
 namespace {
 
@@ -62,12 +62,17 @@ inline void convert(const float* from, float* to, int dim) {
     for (; d + W <= dim; d += W) store(to + d, load(from + d));
     if (d < dim) store(to + d, load_part(from + d, dim - d));
 }
+inline void convert(const i8* from, float* to, int dim) {
+    unround_row(from, to, dim);
+    for (int d = dim; d < round_up(dim); ++d) to[d] = 0.f;
+}
 
 template <class T>
 inline void find_rows(
     const T* k, const T* v, const int64_t* slots, int count, int dim, int padded, Rows& rows
 ) {
     constexpr bool is_float = sizeof(T) == 4;
+    const int64_t stride = row_stride<T>(dim);
     if (is_float && dim == padded) {
         for (int n = 0; n < count; ++n) {
             rows.k[n] = reinterpret_cast<const float*>(k + slots[n] * dim);
@@ -75,8 +80,8 @@ inline void find_rows(
         }
     } else {
         for (int n = 0; n < count; ++n) {
-            convert(k + slots[n] * dim, scratch.keys + n * padded, dim);
-            convert(v + slots[n] * dim, scratch.values + n * padded, dim);
+            convert(k + slots[n] * stride, scratch.keys + n * padded, dim);
+            convert(v + slots[n] * stride, scratch.values + n * padded, dim);
             rows.k[n] = scratch.keys + n * padded;
             rows.v[n] = scratch.values + n * padded;
         }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels.h"
-#include "vec.h"
+#include "rounding.h"
 
 namespace {
 
@@ -58,6 +58,12 @@ inline void rotate_head(const T* x, const T* cos, const T* sin, T* to, int dim) 
     }
 }
 
+// The row of a slot's key or value in the pool.
+template <class T>
+inline T* row_of_slot(const RopeStore& a, void* pool, int kv_head, int64_t slot) {
+    return static_cast<T*>(pool) + (kv_head * a.num_slots + slot) * row_stride<T>(a.head_dim);
+}
+
 template <class T>
 inline void rope_store_token(const RopeStore& a, int64_t token) {
     const int dim = a.head_dim;
@@ -69,14 +75,18 @@ inline void rope_store_token(const RopeStore& a, int64_t token) {
     for (int head = 0; head < a.heads + a.kv_heads; ++head) {
         T* x = row + head * dim;
         if (norm != nullptr) rms_norm_row(x, norm + head * dim, x, dim, a.eps);
-        T* to = x;
-        if (head >= a.heads)
-            to = static_cast<T*>(a.k) + ((head - a.heads) * a.num_slots + slot) * dim;
-        rotate_head(x, cos, sin, to, dim);
+        const bool is_key = head >= a.heads;
+        const bool in_place = !is_key || a.kv_is_int8;
+        rotate_head(x, cos, sin, in_place ? x : row_of_slot<T>(a, a.k, head - a.heads, slot), dim);
+        if (is_key && a.kv_is_int8) round_to_row(x, row_of_slot<i8>(a, a.k, head - a.heads, slot), dim);
     }
-    for (int head = 0; head < a.kv_heads; ++head)
-        std::memcpy(static_cast<T*>(a.v) + (head * a.num_slots + slot) * dim,
-                    row + (a.heads + a.kv_heads + head) * dim, sizeof(T) * dim);
+    for (int head = 0; head < a.kv_heads; ++head) {
+        const T* value = row + (a.heads + a.kv_heads + head) * dim;
+        if (a.kv_is_int8)
+            round_to_row(value, row_of_slot<i8>(a, a.v, head, slot), dim);
+        else
+            std::memcpy(row_of_slot<T>(a, a.v, head, slot), value, sizeof(T) * dim);
+    }
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ struct Item {
     bool is_decode;
 };
 
-// One layer's attention. Element type: float, or bf16 where is_bf16.
+// One layer's attention. Element type: float, or bf16 where is_bf16; of keys and values the same, or
+// rows of rounding.h where kv_is_int8.
 struct Attend {
     const void* q;           // [tokens, heads, head_dim], tokens q_stride elements apart
     const void *k, *v;       // [kv_heads, num_slots, head_dim]
@@ -34,7 +35,7 @@ struct Attend {
     int64_t q_stride, num_slots;
     int64_t window;          // positions seen, INT64_MAX for all
     int32_t heads, kv_heads, head_dim;
-    bool is_bf16;
+    bool is_bf16, kv_is_int8;
     bool is_fixed;           // the deterministic mode: items begin at multiples of kRun
 };
 
@@ -48,7 +49,7 @@ struct RopeStore {
     int64_t num_slots;
     int32_t heads, kv_heads, head_dim;
     float eps;
-    bool is_bf16;
+    bool is_bf16, kv_is_int8;
 };
 
 // How a weight is stored: blocks of 16 outputs, in them words of 32 bits, one per output, that hold

@@ -14,10 +14,14 @@ namespace {
 void attend(const Attend& a, const Item& item, int kv_head) {
 #ifdef BL_AMX
     const bool few = !a.is_fixed && item.count * (a.heads / a.kv_heads) <= kPairRows;
-    if (a.is_bf16)
-        return few ? attend_few_bf16(a, item, kv_head) : attend_rows_amx(a, item, kv_head);
+    if (a.is_bf16 && !few) return attend_rows_amx(a, item, kv_head);
+    if (a.is_bf16 && !a.kv_is_int8) return attend_few_bf16(a, item, kv_head);
 #endif
-    a.is_bf16 ? attend_rows<bf16>(a, item, kv_head) : attend_rows<float>(a, item, kv_head);
+    if (a.kv_is_int8)
+        a.is_bf16 ? attend_rows<bf16, i8>(a, item, kv_head) : attend_rows<float, i8>(a, item, kv_head);
+    else
+        a.is_bf16 ? attend_rows<bf16, bf16>(a, item, kv_head)
+                  : attend_rows<float, float>(a, item, kv_head);
 }
 
 void merge(const Attend& a, int token, const int32_t* partials, int count, int head) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels.h"
-#include "vec.h"
+#include "rounding.h"
 
 namespace {
 
@@ -11,24 +11,6 @@ namespace {
 constexpr bool is_rounded(int storage) { return storage == kInt8 || storage == kInt4; }
 
 // --- x in int8 ---------------------------------------------------------------------------------
-
-// What n values are multiples of: their largest magnitude over 127. Not finite where a value is not,
-// so that this shows in the results.
-template <class T>
-inline float scale_of(const T* x, int n) {
-    vf most = {}, poison = {};
-    for (int i = 0; i < n; i += W) {
-        const vf part = load_up_to(x + i, n - i);
-        most = vmax(most, (vf)((vu)part & 0x7fffffffu));
-        poison += part * 0.f;
-    }
-    return largest(most) / 127.f + sum(poison);
-}
-
-inline float inverse_of_scale(float scale) { return scale > 1e-30f ? 1.f / scale : 0.f; }
-
-// To the nearest integer, for |x| < 2^22: the low bits of the sum with 1.5 * 2^23.
-inline vi to_integers(vf x) { return (vi)(x + 12582912.f) - 0x4B400000; }
 
 // A row of x in int8: sets its scales, and hands on whole vectors of integers with where they begin,
 // up to the padded end.

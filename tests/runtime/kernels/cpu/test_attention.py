@@ -62,6 +62,32 @@ def test_mixed_steps_match_the_definition(
         assert_same(attend(kernels, step, window), steps.naive(step, window))
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_keys_and_values_in_int8_are_attended_to_as_they_are_stored(
+    steps: Any, kernels: CpuKernels, dtype: torch.dtype, shape: tuple[int, int, int]
+) -> None:
+    heads, kv_heads, head_dim = shape
+    rng = random.Random(head_dim)
+    trunk, *own = steps.contexts(rng, [150, 1, 30, 1, 1, 70])
+    step = steps.make(
+        [1, 30, 1, 1, 7],
+        [trunk + slots for slots in own],
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        dtype=dtype,
+        kv_dtype=torch.int8,
+    )
+    for window in (None, 33):
+        assert_same(attend(kernels, step, window), steps.naive(step, window))
+        reference = TorchAttention(heads, kv_heads, head_dim)
+        torchs = reference.attend(
+            step.q, step.k, step.v, step.layer_kv, reference.plan(step.batch), window
+        )
+        assert_same(torchs, steps.naive(step, window))
+
+
 def tree_of_contexts(steps: Any, rng: random.Random, branches: int) -> list[list[int]]:
     """Sequences over a trunk, some over a second trunk on it, some with nothing in common, some
     that go on where another one ends."""

@@ -12,6 +12,7 @@ from branchline.runtime.kernels.base import Attention
 from branchline.runtime.kernels.cpu.attention import CpuAttention
 from branchline.runtime.kernels.cpu.library import CpuKernels
 from branchline.runtime.kernels.torch_attention import TorchAttention
+from branchline.runtime.memory.int8_rows import unrounded
 
 # Relative to the values: half a bit of the last place of bfloat16 is 4e-3.
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 8e-3}
@@ -86,6 +87,29 @@ def test_rotate_store_and_attend_is_what_torch_does(
     tolerance = {torch.float32: 1e-5, torch.bfloat16: 6e-2}[dtype]
     for a, b in zip(ours, expected, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_keys_and_values_are_stored_in_int8_as_torch_stores_them(
+    steps: Any, kernels: CpuKernels, dtype: torch.dtype
+) -> None:
+    """Within one step of the rounding, as the kernels rotate in float32."""
+    qkv = randn(6, 14 + 2 * 2, 20, dtype=dtype)
+    angles = randn(6, 1, 10, dtype=torch.float32) * 9
+    cos = torch.cat((angles.cos(), angles.cos()), -1).to(dtype)
+    sin = torch.cat((-angles.sin(), angles.sin()), -1).to(dtype)
+
+    def stored(attention: Attention[Any]) -> torch.Tensor:
+        shape = {"heads": 14, "kv_heads": 2, "head_dim": 20, "num_slots": 64}
+        contexts = [[5, 6, 9, 60, 2], [11, 10], [7]]
+        step = steps.make([3, 2, 1], contexts, dtype=dtype, kv_dtype=torch.int8, **shape)
+        plan = attention.plan(step.batch)
+        attention.attend_qkv(qkv.clone(), cos, sin, step.layer_kv, plan, None)
+        return unrounded(step.layer_kv.heads[:, step.batch.new_slots], torch.float64)
+
+    expected = stored(TorchAttention(14, 2, 20))
+    tolerance = expected.abs().amax(-1, keepdim=True) * (1.01 / 127 + 2**-7)
+    assert ((stored(CpuAttention(kernels, 14, 2, 20)) - expected).abs() <= tolerance).all()
 
 
 def test_dtypes_without_a_kernel_are_refused(kernels: CpuKernels) -> None:

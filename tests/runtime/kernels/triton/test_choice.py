@@ -61,9 +61,9 @@ def test_a_gpu_gets_triton(gpu: CudaDevice, backend: str) -> None:
 def test_a_gpu_that_has_no_float8_takes_none_for_keys_and_values(
     gpu: CudaDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert gpu.kernels("auto", "none", torch.bfloat16).has_float8_kv
+    assert torch.float8_e4m3fn in gpu.kernels("auto", "none", torch.bfloat16).kv_dtypes
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    assert not gpu.kernels("auto", "none", torch.bfloat16).has_float8_kv
+    assert not gpu.kernels("auto", "none", torch.bfloat16).kv_dtypes
 
 
 def test_in_the_deterministic_mode_a_gpu_gets_triton_that_divides_in_one_way(
@@ -132,7 +132,7 @@ class InterpretedDevice(CpuDevice):
             return TritonAttention(machine, soft_cap)
 
         ops = TritonOps(quantization, deterministic=split is not None)
-        return Kernels("Triton", attention, ops, has_float8_kv=True)
+        return Kernels("Triton", attention, ops, frozenset({torch.float8_e4m3fn}))
 
 
 SHAPE: dict[str, Any] = {
