@@ -7,14 +7,18 @@ as much traffic, nothing lives for ever, and where all is worth the same the ord
 Only leaves can go, since what is below a node needs it. Each domain has a heap of its unprotected
 leaves, in which an entry is void once its node was used again. A use notes the level on each node
 of the path and scores the leaf; evicting takes the logarithm of the number of leaves.
+
+What a sequence that waits is going to use is no matter of chance: it goes after all else but pins,
+and what is needed last goes first, as Belady's order has it. A leaf is asked about when its turn to
+go has come.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from .chances import Chances
 from .node import Domain, Node
@@ -23,17 +27,32 @@ from .node import Domain, Node
 _WORTH_OF_KEPT: Final = 64.0
 # The level of what is given up: below that of all else.
 _GIVEN_UP: Final = -1e300
+# The score of what is needed for certain, give or take how soon.
+_NEEDED: Final = 1e15
+# So many leaves are asked about before one goes as it stands.
+_MOST_ASKED: Final = 32
 # Void entries of a heap before it is made anew, beside as many as are valid.
 _MOST_VOID: Final = 64
+
+
+class Need(NamedTuple):
+    """What waiting sequences will use of a leaf: the first so many of its tokens. urgency: of those
+    behind the first `num_sooner`; greater for what is needed sooner, below 10^12."""
+
+    num_tokens: int
+    num_sooner: int
+    urgency: float
 
 
 class EvictionOrder:
     """quotas: tokens per namespace that other namespaces can never evict.
     half_attention: at this position attention is half of what a token costs to compute.
+    foresight: what is going to be used of a leaf, if anything is.
     """
 
     def __init__(self, quotas: Mapping[str, int], half_attention: float) -> None:
         self.quotas = quotas
+        self.foresight: Callable[[Node], Need | None] = lambda leaf: None
         self.common = Domain(0)
         self.chances = Chances()
         self._own = {name: Domain(quota) for name, quota in quotas.items()}
@@ -101,8 +120,25 @@ class EvictionOrder:
         if node.place and not node.children:
             self._push(node)
 
-    def first(self, own: Domain | None) -> Node | None:
-        """The leaf that goes next on behalf of the domain `own`; None when there is none."""
+    def first(self, own: Domain | None) -> tuple[Node, int] | None:
+        """The leaf that goes next on behalf of the domain `own`, and how many of its tokens stay
+        all the same; None when there is none."""
+        for _ in range(_MOST_ASKED):
+            leaf = self._least(own)
+            need = None if leaf is None else self.foresight(leaf)
+            if leaf is None or need is None:
+                break
+            if need.num_tokens < len(leaf.slots):
+                return leaf, need.num_tokens
+            score = _NEEDED + need.urgency
+            if leaf.score >= score:
+                return leaf, need.num_sooner
+            leaf.score = score
+            self._list(leaf)
+        leaf = self._least(own)
+        return None if leaf is None else (leaf, 0)
+
+    def _least(self, own: Domain | None) -> Node | None:
         best: tuple[float, int, Node] | None = None
         for domain in self.domains:
             if domain is not own and not domain.num_for_others:
@@ -117,7 +153,7 @@ class EvictionOrder:
     def note_eviction(self, node: Node, num_tokens: int) -> None:
         """So many tokens of it go now."""
         self.chances.note(node, num_tokens, returned=False)
-        if self._level < node.score < math.inf:
+        if self._level < node.score < _NEEDED / 2:
             self._level = node.score
 
     def _place(self, node: Node, level: float) -> None:
@@ -127,12 +163,15 @@ class EvictionOrder:
             self._push(node)
 
     def _push(self, node: Node) -> None:
+        node.score = node.level + self.worth(node)
+        self._list(node)
+
+    def _list(self, node: Node) -> None:
         domain = node.domain
         if len(domain.leaves) >= domain.most_entries:
             domain.leaves = [entry for entry in domain.leaves if is_valid(entry)]
             heapq.heapify(domain.leaves)
             domain.most_entries = _MOST_VOID + 2 * len(domain.leaves)
-        node.score = node.level + self.worth(node)
         heapq.heappush(domain.leaves, (node.score, node.place, node))
 
 

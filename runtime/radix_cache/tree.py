@@ -212,12 +212,13 @@ class RadixCache:
         freed: list[SlotIds] = []
         wanted = n
         own = None if namespace is None else self.order.domain_of(namespace)
-        while wanted > 0 and (node := self.order.first(own)) is not None:
+        while wanted > 0 and (first := self.order.first(own)) is not None:
+            node, num_needed = first
             size = len(node.slots)
             for_others = node.domain.num_for_others
             most = wanted if node.domain is own else min(wanted, for_others)
             most = max(most, min(wanted + spare, for_others))
-            kept = max(0, size - most)
+            kept = max(num_needed, size - most)
             self.order.note_eviction(node, size - kept)
             if self.listeners or self.spill is not None:
                 name, path = path_of(node)

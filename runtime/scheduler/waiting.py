@@ -11,7 +11,8 @@ import heapq
 from bisect import bisect_left
 from operator import attrgetter
 
-from ..radix_cache.node import TOKEN_BYTES
+from ..radix_cache.node import TOKEN_BYTES, Node, path_of
+from ..radix_cache.order import Need
 from ..radix_cache.tree import RadixCache
 from .config import SchedulerConfig
 from .dfs_weight import dfs_order
@@ -19,6 +20,8 @@ from .sequence import Sequence
 from .wait_index import WaitIndex, num_shared
 
 _arrival = attrgetter("arrival")
+# Of more who need the same the first ones stand for all.
+_MOST_CONCERNED = 64
 
 
 class WaitingQueue:
@@ -53,11 +56,13 @@ class WaitingQueue:
         self._programs: dict[int, set[Sequence]] = {}
         self._parked: dict[int, list[tuple[int, int, Sequence]]] = {}
         self._plan: list[Sequence] = []
+        self._places: dict[int, int] = {}  # in the plan, the next one last
         self._num_unplanned = 0
         self._num_parked = 0
         self._num_calls_after = 0
         self._has_deadlines = config.policy in ("lpm", "dfs-weight")
         cache.listeners.append(self)
+        cache.order.foresight = self.need_of
 
     def __len__(self) -> int:
         return len(self._by_age)
@@ -204,6 +209,7 @@ class WaitingQueue:
             self._plan.clear()
         if not self._plan and len(self._by_age) > self._num_parked + len(self._set_aside):
             self._plan = dfs_order(self._cache, self._index)[::-1]
+            self._places = {seq.sid: place for place, seq in enumerate(self._plan)}
             self._num_unplanned = 0
         while self._plan:
             seq = self._plan[-1]
@@ -212,7 +218,35 @@ class WaitingQueue:
             self._plan.pop()
         return None
 
-    # --- what the tree tells ----------------------------------------------------------------
+    # --- what the tree asks and tells -------------------------------------------------------
+
+    def need_of(self, leaf: Node) -> Need | None:
+        """What those who wait are going to use of a leaf, and how soon, as the policy has it."""
+        if not self._by_age:
+            return None
+        namespace, path = path_of(leaf)
+        concerned = self._index.with_prefix(namespace, path[: (leaf.start + 1) * TOKEN_BYTES])
+        if not concerned:
+            return None
+        uses: dict[int, float] = {}  # by how many tokens of the leaf
+        for seq in concerned[:_MOST_CONCERNED]:
+            end = min(num_shared(seq.prefix_bytes, path), seq.max_match)
+            urgency = self._urgency(seq)
+            uses[end] = max(urgency, uses.get(end, urgency))
+        end, *others = sorted(uses, reverse=True)
+        if end <= leaf.start:
+            return None
+        sooner = max(others, default=0)
+        return Need(end - leaf.start, max(0, sooner - leaf.start), uses[end])
+
+    def _urgency(self, seq: Sequence) -> float:
+        match self._config.policy:
+            case "lpm":
+                return seq.hit_estimate
+            case "dfs-weight":
+                return self._places.get(seq.sid, 0)
+            case _:
+                return -seq.arrival
 
     def stored(self, namespace: str, tokens: bytes, start: int) -> None:
         """The tree holds all of `tokens` now, before it did the first `start`."""
