@@ -5,12 +5,13 @@ to the runtime whole. Made by function.py; plan_runner.py sends it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from . import ir
+from .calls import Asked
 from .cells import Cell
 from .executor import StreamExecutor
 from .function import Function
@@ -40,6 +41,8 @@ class CompiledProgram(Function[Any]):
         self.program = program
         self.traced = traced
         self.reason = reason
+        # What the calls of the last run asked for, and of whom: its nodes are those of the next.
+        self._asked: tuple[object, dict[ir.Gen, Asked]] = (None, {})
 
     def graph(self) -> str:
         """The program's nodes, one per line, in the order of the trace."""
@@ -64,6 +67,13 @@ class CompiledProgram(Function[Any]):
             return super()._executor(options)
         return partial(HeldExecutor, runner=options.plans or PlanRunner(options.backend))
 
+    def _asked_under(self, options: RunOptions) -> dict[ir.Gen, Asked]:
+        backend = options.backend
+        asker = backend, backend.chat_template.stop_str, options.sampling
+        if self._asked[0] != asker:
+            self._asked = asker, {}
+        return self._asked[1]
+
     def _require_traced(self) -> TracedState:
         if self.traced is None:
             raise TraceError.because(self.reason)
@@ -75,13 +85,56 @@ class CompiledProgram(Function[Any]):
 
 @dataclass(eq=False)
 class _Replay:
-    """One run of a trace: the states that stand for the traced ones."""
+    """One run of a trace: the states that stand for the traced ones. What one state got without a
+    break is appended at once: a state looks at itself for each time that something comes."""
 
     arguments: Mapping[str, Any]
     states: dict[TracedState, ProgramState]
     cells: dict[tuple[int, str], tuple[Cell, StreamExecutor]] = field(default_factory=dict)
+    # For the state `pending_of`: nodes, each with the number of the traced one that it stands for.
+    pending: list[tuple[ir.Expr, int]] = field(default_factory=list)
+    pending_of: TracedState | None = None
+    declared: dict[tuple[TracedState, str], Cell] = field(default_factory=dict)
 
-    def do(self, step: Step) -> None:
+    def do_all(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            if step.state is not self.pending_of or not self._gather(step):
+                self._append_pending()
+                self.pending_of = step.state
+                if not self._gather(step):
+                    self._do(step)
+        self._append_pending()
+
+    def _gather(self, step: Step) -> bool:
+        """Keep what a step appends, until it is appended with others; False where it does more."""
+        if step.mode is not None or step.children or step.node is None:
+            return False
+        expr: Any = step.node.expr
+        if isinstance(expr, Variable):
+            return False
+        if isinstance(expr, Argument):
+            expr = self.arguments[expr.name]
+            if not isinstance(expr, ir.Expr | str):
+                return False
+        self.pending += [(node, step.node.node_id) for node in ir.flatten(expr)]
+        return True
+
+    def _append_pending(self) -> None:
+        if not self.pending or self.pending_of is None:
+            return
+        pending, self.pending = self.pending, []
+        executor = self.states[self.pending_of].stream_executor
+        ops = executor.submit(ir.ExprList(tuple(node for node, _ in pending)))
+        for op, (_, node_id) in zip(ops, pending, strict=True):
+            for cell in op.cells:
+                self.cells[node_id, cell.name] = cell, executor
+                # A scope's variable is declared where it begins, and read from where it ends.
+                self.declared[self.pending_of, cell.name] = cell
+            if isinstance(op.node, ir.VarScopeEnd):
+                scope = self.declared[self.pending_of, op.node.name]
+                self.cells[node_id, op.node.name] = scope, executor
+
+    def _do(self, step: Step) -> None:
         state = self.states[step.state]
         if step.mode is not None:
             ProgramStateGroup([self.states[child] for child in step.children], state).join(
@@ -90,24 +143,13 @@ class _Replay:
         elif step.children:
             group = state.fork(len(step.children))
             self.states.update(zip(step.children, group, strict=True))
-        elif step.node is not None:
-            self._append(state, step.node.node_id, step.node.expr)
-        elif step.name is not None:
-            state[step.name] = self.value(step.value)
-
-    def _append(self, state: ProgramState, node_id: int, node: ir.Expr) -> None:
-        executor = state.stream_executor
-        if isinstance(node, Argument):
-            state += self.arguments[node.name]
-        elif isinstance(node, Variable):
-            executor.submit(CopyText(*self._cell(node)))
-        else:
-            executor.submit(node)
-        if isinstance(node, ir.Gen | ir.Select | ir.VarScopeEnd):
-            names = [node.name, node.reasoning_name] if isinstance(node, ir.Gen) else [node.name]
-            for name in names:
-                if name is not None and name in executor.cells:
-                    self.cells[node_id, name] = executor.cells[name], executor
+        elif step.node is None:
+            if step.name is not None:
+                state[step.name] = self.value(step.value)
+        elif isinstance(step.node.expr, Variable):
+            state.stream_executor.submit(CopyText(*self._cell(step.node.expr)))
+        elif isinstance(step.node.expr, Argument):
+            state += self.arguments[step.node.expr.name]
 
     def value(self, value: Any) -> Any:
         """What the body returned, with symbols replaced by what they stand for. Waits for it."""
@@ -138,8 +180,7 @@ def _replaying(program: Function[Any], traced: TracedState) -> Any:
         bound = signature.bind(s, *args, **kwargs)
         bound.apply_defaults()
         run = _Replay(bound.arguments, {traced: s})
-        for step in traced.steps:
-            run.do(step)
+        run.do_all(traced.steps)
         return run.value(traced.ret_value)
 
     replay.__signature__ = signature  # type: ignore[attr-defined]

@@ -79,8 +79,8 @@ class StreamExecutor(Readings):
         """No more will be appended."""
         self.finish()
 
-    def submit(self, expr: Expr | str) -> None:
-        """Queue an expression. Its variables are declared when this returns."""
+    def submit(self, expr: Expr | str) -> list[Op]:
+        """Queue an expression, and tell its ops. Its variables are declared when this returns."""
         source = caller_source()
         nodes = [node.for_backend(self.backend) for node in ir.flatten(expr)]
         ops = [self._op(node, source) for node in nodes]
@@ -88,6 +88,7 @@ class StreamExecutor(Readings):
             self.enqueue(ops)
             if self.inline:
                 self.sync()
+        return ops
 
     def fork(self, size: int) -> list[StreamExecutor]:
         """`size` executors that go on from here, each on its own.

@@ -17,7 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from . import ir
 from .body import Body, current_program
+from .calls import Asked
 from .declaration import Declaration, Instance, Return
 from .executor import StreamExecutor
 from .held import HeldExecutor
@@ -253,11 +255,15 @@ class Function(Declaration[Return]):
             parent=current_program(),
             retry=options.retry,
             num_api_spec_tokens=self.num_api_spec_tokens,
-            asked=options.asked,
+            asked=self._asked_under(options),
         )
         if options.timeout_s is not None:
             executor.limit_time(options.timeout_s)
         return ProgramState(executor)
+
+    def _asked_under(self, options: RunOptions) -> dict[ir.Gen, Asked]:
+        """What is known of what calls ask for, by their nodes."""
+        return options.asked
 
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         """What makes an instance's executor."""

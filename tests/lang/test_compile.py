@@ -72,6 +72,25 @@ def test_a_failed_output_fails_who_appends_it(planner: ScriptedPlans) -> None:
     assert isinstance(state.error(), bl.GenerationError)
 
 
+@bl.function
+def rewriting(s: bl.ProgramState, word: str) -> tuple[str, str]:
+    """Uses names again, and what they stood for before."""
+    with s.var_scope("part"):
+        s += word + bl.gen("a", max_tokens=2)
+    first, of_first = s["part"], s["a"]
+    with s.var_scope("part"):
+        s += "more" + bl.gen("a", max_tokens=3)
+    s += first + of_first + s["part"] + s["a"] + bl.gen("end")
+    return first, s["part"]
+
+
+def test_a_name_that_is_used_again_stands_for_what_it_did(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    compiled = rewriting.compile().run("one", backend=planner)
+    assert seen(compiled) == seen(rewriting.run("one", backend=model))
+
+
 def test_a_compiled_program_runs_on_a_backend_without_plans(model: Scripted) -> None:
     compiled = quoting.compile().run("one", backend=model)
     assert seen(compiled) == seen(quoting.run("one", backend=Scripted()))
