@@ -72,25 +72,25 @@ def machine_tables(root: Node) -> MachineTables:
     order = [root]
     items: list[int] = []
     data: list[bytes] = []
-    costs: list[npt.NDArray[np.int32]] = []
-    words: list[npt.NDArray[np.int64]] = []
+    costs: list[int] = []
+    words: list[int] = []
     starts: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)]
     bounds: list[tuple[int, int]] = []
+    num_bytes = 0
     for node in order:
         for item in node.items:
-            if id(item) not in places:
-                places[id(item)] = len(order)
+            place = places.get(id(item))
+            if place is None:
+                place = places[id(item)] = len(order)
                 order.append(item)
-            items.append(places[id(item)])
-        text, own, begins, (low, high) = _parts(node)
+            items.append(place)
+        text, own, begins, low, high = _parts(node)
         data.append(text)
-        costs.append(own)
-        words.append(begins)
+        num_bytes += len(text)
+        costs += own
+        words += begins
         bounds.append((low, high))
-        before = starts[-1]
-        starts.append(
-            (len(items), before[1] + len(text), before[2] + len(own), before[3] + len(begins))
-        )
+        starts.append((len(items), num_bytes, len(costs), len(words)))
     columns = np.array(starts, dtype=np.int64).T.copy()
     limits = np.array(bounds, dtype=np.int32).T.copy()
     return MachineTables(
@@ -103,29 +103,25 @@ def machine_tables(root: Node) -> MachineTables:
         data_start=columns[1],
         data=np.frombuffer(b"".join(data), dtype=np.uint8),
         cost_start=columns[2],
-        costs=np.concatenate(costs),
+        costs=np.array(costs, dtype=np.int32),
         word_start=columns[3],
-        words=np.concatenate(words),
+        words=np.array(words, dtype=np.int64),
     )
 
 
-_NO_COSTS: Final = np.empty(0, dtype=np.int32)
-_NO_WORDS: Final = np.empty(0, dtype=np.int64)
+_NOTHING: Final[list[int]] = []
 
 
-def _parts(
-    node: Node,
-) -> tuple[bytes, npt.NDArray[np.int32], npt.NDArray[np.int64], tuple[int, int]]:
+def _parts(node: Node) -> tuple[bytes, list[int], list[int], int, int]:
     """The text of a node, what it costs from each place, where its words begin, its bounds."""
-    if node.words is not None:
-        bounds = (0, node.words.count)
-        return node.words.data, node.words.costs.astype(np.int32), node.words.starts, bounds
     if node.kind == "bytes":
-        return node.data, np.array(node.suffix_costs, dtype=np.int32), _NO_WORDS, (0, 0)
+        return node.data, node.suffix_costs, _NOTHING, 0, 0
     if node.kind == "set":
-        return b"", _NO_COSTS, _NO_WORDS, (node.data[0], node.data[-1])
+        return b"", _NOTHING, _NOTHING, node.data[0], node.data[-1]
+    if node.words is not None:
+        words = node.words
+        return words.data, words.costs.tolist(), words.starts.tolist(), 0, words.count
     if node.kind == "distinct":
         assert node.high is not None
-        return node.data, np.array(node.suffix_costs, np.int32), _NO_WORDS, (node.low, node.high)
-    high = -1 if node.high is None else node.high
-    return b"", _NO_COSTS, _NO_WORDS, (node.low, high)
+        return node.data, node.suffix_costs, _NOTHING, node.low, node.high
+    return b"", _NOTHING, _NOTHING, node.low, -1 if node.high is None else node.high

@@ -224,21 +224,29 @@ class NodeGraph:
                         pending.append(parent)
 
     def _cost(self, node: Node) -> int:
-        if node.kind == "bytes":
+        kind = node.kind
+        if kind == "seq":
+            cost = 0
+            for item in node.items:
+                cost += item.cost
+            return cost
+        if kind == "alt":
+            cost = INFINITE
+            for item in node.items:
+                if item.cost < cost:
+                    cost = item.cost
+            return cost
+        if kind == "bytes":
             return node.suffix_costs[0]
-        if node.kind == "set":
+        if kind == "set":
             single = any(self._vocabulary.has_byte(byte) for byte in node.data)
             return 1 if single else INFINITE - 1
-        if node.kind == "words":
+        if kind == "words":
             return node.cost
-        if node.kind == "seq":
-            return sum(item.cost for item in node.items)
-        if node.kind == "alt":
-            return min((item.cost for item in node.items), default=INFINITE)
-        if node.kind == "distinct":
-            item, between = node.items
-            more = between.cost + max(node.suffix_costs[0], item.cost)
-            return item.cost + ((node.low - 1) * more if node.low > 1 else 0)
+        if kind == "distinct":
+            first, between = node.items
+            more = between.cost + max(node.suffix_costs[0], first.cost)
+            return first.cost + ((node.low - 1) * more if node.low > 1 else 0)
         return node.low * node.items[0].cost
 
     def _most(self) -> int:

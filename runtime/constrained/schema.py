@@ -29,7 +29,7 @@ from .schema_check import load, refuse, refuse_malformed
 from .schema_document import Document
 from .schema_facts import KINDS, Facts
 from .schema_numbers import number_expr
-from .schema_objects import object_expr
+from .schema_objects import Keys, object_expr
 from .schema_report import Report
 from .schema_single import NotSingleError, Single
 from .schema_strings import pattern_automaton, string_automaton, string_expr
@@ -85,6 +85,7 @@ class SchemaBuilder:
         self.single: Single | None = None
         self._done: dict[tuple[Goal, Single | None], Expr] = {}
         self._open: dict[tuple[Goal, Single | None], str | None] = {}
+        self.classes_of_names: dict[object, list[Keys]] = {}
         self._names = 0
         self._optional_pairs = 0
 

@@ -9,7 +9,7 @@ so that a goal becomes alternatives (`Branch`) without any of them being merged 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import schema_joins as joins
 from . import schema_plain as plain
@@ -26,6 +26,7 @@ from .schema_branch import (
 )
 from .schema_check import (
     BY_TYPE,
+    TYPES,
     refuse,
 )
 from .schema_conditions import noted
@@ -56,6 +57,8 @@ class Facts:
         self._branches: dict[tuple[Goal, str], list[Branch]] = {}
         self._clauses: dict[tuple[Literal, str], list[Alternatives]] = {}
         self._parents: dict[int, int | None] = {}
+        self._said: dict[int, _Said] = {}
+        self._named_kinds: dict[int, frozenset[str] | None] = {}
         self._disjoint: dict[tuple[int, int, str], bool] = {}
         self._opened: set[Goal] = set()
         self.loose = False
@@ -83,12 +86,39 @@ class Facts:
         """The alternatives of a goal for values of a kind; none where no value can satisfy it."""
         key = (goal, kind)
         if key not in self._branches:
+            if self._excluded(goal, kind):
+                self._branches[key] = []
+                return []
             try:
                 self._branches[key] = list(self._expanded(goal, kind))
             except _TooManyError as error:
                 self.report.superset(error.pointer, error.message)
                 self._branches[key] = self._loosely(goal, kind)
         return self._branches[key]
+
+    def _excluded(self, goal: Goal, kind: str) -> bool:
+        """Whether one of the schemas names types, and not this one, as it is for most of them: seen
+        without taking it apart."""
+        for number, holds, _ in goal:
+            if holds:
+                if number not in self._named_kinds:
+                    self._named_kinds[number] = self._kinds_of(self.document.places[number])
+                kinds = self._named_kinds[number]
+                if kinds is not None and kind not in kinds:
+                    return True
+        return False
+
+    def _kinds_of(self, place: Place) -> frozenset[str] | None:
+        """The types that a schema names; None where it names none, or it takes more to tell."""
+        schema = place.schema
+        if not isinstance(schema, dict) or ("$ref" in schema and not place.siblings):
+            return None
+        names = schema.get("type")
+        known: list[Any] = names if isinstance(names, list) else [names]
+        if not all(isinstance(name, str) and name in TYPES for name in known):
+            return None
+        self.report.visit(place.pointer, schema)
+        return frozenset("number" if name == "integer" else name for name in known)
 
     def _loosely(self, goal: Goal, kind: str) -> list[Branch]:
         """The alternatives when oneOf is taken for anyOf, and where that does not help when
@@ -229,17 +259,18 @@ class Facts:
         if "$ref" in schema and not at.place.siblings:
             yield [[self.target(at, "$ref")]]
             return
-        self.report.visit(at.place.pointer, schema)
+        said = self._said.get(number)
+        if said is None:
+            # Asked for each type of value, told once.
+            self.report.visit(at.place.pointer, schema)
+            said = self._said[number] = _said_by(schema)
         if "unevaluatedProperties" in schema or "unevaluatedItems" in schema:
             self._parents.setdefault(number, at.owner)
             at = At(schema, at.place, number, at.kind)
-        typed = bool({"type", "enum", "const", "disallow"} & schema.keys())
-        implied = {name for name, words in BY_TYPE.items() if words & schema.keys()}
-        if typed or implied:
-            yield [[noted(typed, implied)]]
-        for keyword, rule in _POSITIVE.items():
-            if keyword in schema:
-                yield from rule(self, at)
+        if said.typed or said.implied:
+            yield [[noted(said.typed, said.implied)]]
+        for rule in said.rules:
+            yield from rule(self, at)
 
     def target(self, at: At, keyword: str, holds: bool = True) -> Literal:
         """What a reference names, following references that are nothing else."""
@@ -297,6 +328,23 @@ class Facts:
             if others is not None and matching is not None and not members.covers(name, known):
                 goal.add(others)
         return frozenset(goal)
+
+
+class _Said(NamedTuple):
+    """What the keywords of one schema come to."""
+
+    typed: bool
+    implied: set[str]
+    rules: list[Callable[[Facts, At], Iterator[Alternatives]]]
+
+
+def _said_by(schema: dict[str, Any]) -> _Said:
+    typed = not _TYPING.isdisjoint(schema)
+    implied = {name for name, words in BY_TYPE.items() if not words.isdisjoint(schema)}
+    return _Said(typed, implied, [rule for word, rule in _POSITIVE.items() if word in schema])
+
+
+_TYPING = frozenset({"type", "enum", "const", "disallow"})
 
 
 def _once(rule: Callable[..., Iterator[Alternatives]], *words: str) -> dict[str, Any]:

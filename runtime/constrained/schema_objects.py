@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from . import automaton
 from . import json_text as text
 from .automaton import Automaton
+from .automaton_parts import divided
 from .expr import NEVER, Expr, alt, lit, seq
 from .schema_branch import Branch, Goal, Members, Present
 from .schema_check import refuse
@@ -186,31 +187,34 @@ def _other_keys(builder: SchemaBuilder, branch: Branch, taken: list[str]) -> lis
     closed = builder.closed and _closed(branch)
     if not patterns and not branch.names:
         return [] if closed else [Keys(None, frozenset())]
+    # Schemas with many choices ask for the same names again and again.
+    asked = (frozenset(taken), frozenset(branch.names), tuple(patterns))
+    classes = builder.classes_of_names.get(asked)
+    if classes is None:
+        classes = builder.classes_of_names[asked] = _classes(builder, branch, taken, patterns)
+    return [keys for keys in classes if keys.matching] if closed else classes
+
+
+def _classes(
+    builder: SchemaBuilder, branch: Branch, taken: list[str], patterns: dict[str, str]
+) -> list[Keys]:
+    """The names that are not taken, by the patterns that match them."""
     machine = automaton.ANYTHING
     if taken:
         machine = automaton.without(machine, automaton.words(taken))
     for literal, pointer in sorted(branch.names, key=str):
         machine = automaton.both(machine, builder.names(frozenset({literal}), pointer))
-    classes = [Keys(machine, frozenset())]
-    for pattern, pointer in patterns.items():
-        found = builder.pattern(pattern, pointer)
-        parts = [
-            part
-            for keys in classes
-            if keys.machine is not None
-            for part in (
-                Keys(automaton.both(keys.machine, found), keys.matching | {pattern}),
-                Keys(automaton.without(keys.machine, found), keys.matching),
-            )
-            if part.machine is not None and not part.machine.empty
-        ]
-        if len(parts) <= _MAX_CLASSES:
-            classes = parts
-        else:
-            builder.report.superset(pointer, "too many combinations of patterns match one name")
-    if closed:
-        classes = [keys for keys in classes if keys.matching]
-    return [keys for keys in classes if keys.machine is not None and not keys.machine.empty]
+    if machine.empty:
+        return []
+    sources = list(patterns)
+    found = [builder.pattern(source, pointer) for source, pointer in patterns.items()]
+    parts = divided(machine, found, _MAX_CLASSES)
+    for index in sorted({*range(len(sources))} - {i for matching, _ in parts for i in matching}):
+        # Nothing has it: either because it matches no name, or because it was left out.
+        if not automaton.both(machine, found[index]).empty:
+            what = "too many combinations of patterns match one name"
+            builder.report.superset(patterns[sources[index]], what)
+    return [Keys(one, frozenset(sources[i] for i in matching)) for matching, one in parts]
 
 
 def _closed(branch: Branch) -> bool:

@@ -85,7 +85,8 @@ def _served(job: Job, known: dict[int, _Known]) -> Reply:
     except RecursionError:
         return Reply(error=("grammar", "the constraint nests too deeply", "/constraint"))
     except Exception as error:
-        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+        # Where there is no memory for the MemoryError itself, CPython raises a SystemError.
+        if isinstance(error, MemoryError | SystemError) or "bad_alloc" in str(error):
             return Reply(error=(MEMORY, "", None))
         traceback.print_exc()
         return Reply(error=("internal", f"{type(error).__name__}: {error}", None))

@@ -26,17 +26,11 @@ inline int32_t beyond_ascii(Machine &machine, int32_t state) {
         std::vector<int32_t> here{state}, reached;
         for (int i = 0; i < 8 && sequence[i]; i += 2) {
             reached.clear();
-            for (int32_t one : here) {
-                const int32_t *row = machine.row_of(one);
-                if (!row) return kAmbiguous;
-                for (int byte = sequence[i]; byte <= sequence[i + 1]; byte++) {
-                    if (row[byte] == kDead) return kDead;
-                    if (reached.empty() || reached.back() != row[byte]) reached.push_back(row[byte]);
-                }
-            }
+            for (int32_t one : here)
+                if (!machine.reached(one, sequence[i], sequence[i + 1], reached)) return kAmbiguous;
             std::sort(reached.begin(), reached.end());
             reached.erase(std::unique(reached.begin(), reached.end()), reached.end());
-            if (reached.size() > 8) return kDead;
+            if (reached.size() > 8 || reached[0] == kDead) return kDead; // kDead is the least
             here = reached;
         }
         if (here.size() != 1 || (found != kDead && here[0] != found)) return kDead;

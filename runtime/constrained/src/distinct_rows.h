@@ -97,7 +97,7 @@ inline void Machine::ranges(int32_t state, std::vector<std::pair<int32_t, int32_
             continue;
         }
         arrivals_.clear();
-        leave(leaf);
+        leave(leaf, 0, 255);
         for (const Arrival &a : arrivals_) found.emplace_back(a.low, a.high);
     }
 }

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <bitset>
 #include <map>
 #include <utility>
 
@@ -12,7 +13,9 @@
 
 namespace branchline {
 
-constexpr size_t kMaxSuspects = 16384; // tokens that are walked one by one
+constexpr size_t kMaxOutside = 4096;   // and where a walk along the trie would be short, too
+constexpr int kMinCircle = 8;       // bytes that are worth it
+constexpr int64_t kClassWork = 200; // what it costs to look for tokens by their bytes
 constexpr size_t kMaxJobs = 16;     // masks that were begun; whoever wanted the oldest is gone
 constexpr int32_t kNodesPerWork = 8; // steps along the trie that cost as much as a frame
 constexpr int32_t kNodesPerLook = 256;
@@ -42,6 +45,7 @@ class Masks {
     void forget() {
         jobs_.clear();
         plain_.clear();
+        free_.clear();
         machine.forget();
     }
 
@@ -158,139 +162,18 @@ class Masks {
         return true;
     }
 
-    bool begin(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job) {
-        job.row.assign(size_t(vocabulary.num_words), 0);
-        int32_t chain[kChain + 1] = {state};
-        int32_t length = 0, text_length = 0;
-        bool is_text = true, ends = false;
-        for (; length < kChain; length++) {
-            const int32_t *row = machine.row_of(chain[length]);
-            if (!row) return false;
-            int32_t next = row[' '];
-            bool alike = true;
-            for (int byte = 0x20; byte < 0x7F; byte++)
-                alike = alike && (!is_plain(byte) || row[byte] == next);
-            alike = alike && !machine.compares(next);
-            if (!alike || next == kDead) {
-                ends = alike;
-                break;
-            }
-            if (is_text) {
-                int32_t beyond = length && next == chain[length] && chain[length - 1] == next
-                                     ? next
-                                     : beyond_ascii(machine, chain[length]);
-                if (beyond == kAmbiguous) return false;
-                is_text = beyond == next;
-                text_length += is_text;
-            }
-            chain[length + 1] = next;
-        }
-        // What is longer than the chain must lead nowhere, or it would have to be walked.
-        if (length && (length == kChain || ends)) {
-            bool whole = text_length == length &&
-                         (length == kChain || !leads_beyond_ascii(chain[length]));
-            int kind = whole ? kTextShortcut : kPlainShortcut;
-            take(vocabulary, kind, chain, length, budget, job);
-            job.pieces.push_back({kind, 0, int32_t(vocabulary.tries[kind].nodes.size()) - 1});
-        } else {
-            int begun = begin_but_for(vocabulary, state, budget, job);
-            if (begun == kAmbiguous) return false;
-            if (!begun && !begin_by_bytes(vocabulary, state, budget, job)) return false;
-        }
-        job.path.assign(size_t(vocabulary.tries[kNoShortcut].max_depth) + 1, kDead);
-        job.path[0] = state;
-        return true;
-    }
-
-    // Where all text but for some characters leads to one state and stays there, as before an "@",
-    // only tokens that hold one of those need a walk. 0 where it is not so.
-    int begin_but_for(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job) {
-        const int32_t *row = machine.row_of(state); // there: it was asked for
-        std::map<int32_t, int> counts;
-        for (int byte = 0x20; byte < 0x7F; byte++) counts[row[byte]] += is_plain(byte);
-        int32_t target = kDead;
-        int most = 0;
-        for (auto [one, count] : counts)
-            if (count > most) target = one, most = count;
-        if (target == kDead || machine.compares(target)) return 0;
-        const int32_t *after = machine.row_of(target);
-        if (!after) return kAmbiguous;
-        int32_t beyond[2] = {beyond_ascii(machine, state), beyond_ascii(machine, target)};
-        if (beyond[0] == kAmbiguous || beyond[1] == kAmbiguous) return kAmbiguous;
-        int kind = beyond[0] == target && beyond[1] == target ? kTextShortcut : kPlainShortcut;
-        std::vector<int32_t> suspects;
-        for (int byte = 0x20; byte < 0x7F; byte++) {
-            if (!is_plain(byte) || (row[byte] == target && after[byte] == target)) continue;
-            const std::vector<int32_t> &some = vocabulary.with_byte[byte];
-            suspects.insert(suspects.end(), some.begin(), some.end());
-            if (suspects.size() > kMaxSuspects) return 0;
-        }
-        if (machine.cost(target) < kInfinite) {
-            job.most = machine.cost(target);
-            if (job.most <= budget) join(job.row, vocabulary.up_to[kind][kChain]);
-        }
-        for (int32_t id : suspects) job.row[size_t(id) / 32] &= ~(1u << (id % 32));
-        job.suspects = std::move(suspects);
-        job.pieces.push_back({kind, 0, int32_t(vocabulary.tries[kind].nodes.size()) - 1});
-        return 1;
-    }
-
-    // Where a first character leads into free text, as most do in a name that must not be one of
-    // some others, the texts that begin with it need no walk.
-    bool begin_by_bytes(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job) {
-        std::map<int32_t, bool> free_text{{kDead, false}};
-        auto is_free = [&](int32_t target) {
-            auto known = free_text.find(target);
-            if (known != free_text.end()) return int(known->second);
-            if (machine.compares(target)) return 0;
-            const int32_t *row = machine.row_of(target);
-            if (!row) return -1;
-            bool loops = true;
-            for (int byte = 0x20; byte < 0x7F; byte++)
-                loops = loops && (!is_plain(byte) || row[byte] == target);
-            int32_t beyond = loops ? beyond_ascii(machine, target) : kDead;
-            if (beyond == kAmbiguous) return -1;
-            return int(free_text[target] = loops && beyond == target);
-        };
-        const int32_t *row = machine.row_of(state); // there: it was asked for
-        int32_t beyond = beyond_ascii(machine, state);
-        for (int byte = 0; byte < 256; byte++) {
-            if (row[byte] == kDead) continue;
-            int32_t target = byte >= 0x80 ? beyond : is_plain(byte) ? row[byte] : kDead;
-            int free = target == kAmbiguous ? -1 : is_free(target);
-            if (free < 0) return false;
-            int kind = free ? kTextShortcut : kNoShortcut;
-            const std::vector<int32_t> &texts = vocabulary.text_of_first[byte];
-            int32_t cost = machine.cost(target);
-            if (free && !texts.empty() && cost < kInfinite) {
-                job.most = std::max(job.most, cost);
-                if (cost <= budget)
-                    for (int32_t id : texts) job.row[size_t(id) / 32] |= 1u << (id % 32);
-            }
-            int32_t from = vocabulary.tries[kind].of_first[size_t(byte)];
-            if (from != kNone)
-                job.pieces.push_back({kind, from, vocabulary.tries[kind].nodes[size_t(from)].end});
-        }
-        return true;
-    }
-
-    bool leads_beyond_ascii(int32_t state) {
-        const int32_t *row = machine.row_of(state); // there: it was asked for
-        return std::any_of(row + 0x80, row + 0x100, [](int32_t next) { return next != kDead; });
-    }
-
+    // How a mask begins, with what needs no walk: beginnings.h.
+    bool begin(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
+    int begin_but_for(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
+    int begin_in_circle(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
+    bool suspect(const Bits &tokens, size_t most, Job &job);
+    bool begin_by_bytes(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
+    bool leads_beyond_ascii(int32_t state);
+    int is_free(int32_t state, bool may_expand);
+    void take_text(const Vocabulary &vocabulary, int32_t first, int32_t last, int32_t cost,
+                   int32_t budget, Job &job);
     void take(const Vocabulary &vocabulary, int kind, const int32_t *chain, int32_t length,
-              int32_t budget, Job &job) {
-        int32_t whole = 0;
-        while (whole < length && machine.cost(chain[whole + 1]) <= budget) whole++;
-        if (whole) join(job.row, vocabulary.up_to[kind][size_t(whole)]);
-        for (int32_t n = 1; n <= length; n++) {
-            int32_t cost = machine.cost(chain[n]);
-            if (n > whole && cost <= budget) join(job.row, vocabulary.exactly[kind][size_t(n)]);
-            if (vocabulary.lengths[kind] >> n & 1 && cost < kInfinite)
-                job.most = std::max(job.most, cost);
-        }
-    }
+              int32_t budget, Job &job);
 
     static void join(std::vector<uint32_t> &row, const std::vector<uint32_t> &other) {
         for (size_t i = 0; i < row.size(); i++) row[i] |= other[i];
@@ -298,7 +181,7 @@ class Masks {
 
     int go_on(const Vocabulary &vocabulary, int32_t budget, int64_t limit, Job &job) {
         for (; !job.pieces.empty(); job.pieces.pop_back()) {
-            int done = walk(vocabulary.tries[job.pieces.back().kind], budget, limit, job);
+            int done = walk(vocabulary, budget, limit, job);
             if (done != 1) return done;
         }
         for (; !job.suspects.empty(); job.suspects.pop_back()) {
@@ -324,35 +207,59 @@ class Masks {
         if (cost <= budget) job.row[size_t(token) / 32] |= 1u << (token % 32);
     }
 
-    int walk(const Trie &trie, int32_t budget, int64_t limit, Job &job) {
+    int walk(const Vocabulary &vocabulary, int32_t budget, int64_t limit, Job &job) {
         Piece &piece = job.pieces.back();
-        int32_t looked_at = 0;
-        while (piece.from < piece.end) {
+        const Trie &trie = vocabulary.tries[piece.kind];
+        const Trie::Node *const nodes = trie.nodes.data();
+        const int32_t *const tokens = trie.tokens.data();
+        int32_t *const path = job.path.data();
+        // Of each state on the path its successors, where they are known: rows stay where they are.
+        std::vector<const int32_t *> rows(job.path.size(), nullptr);
+        int32_t known = kDead, cost = kInfinite; // a state that was just met, as most are
+        int32_t at = piece.from, looked_at = 0;
+        while (at < piece.end) {
             if (++looked_at == kNodesPerLook) {
                 machine.work += kNodesPerLook / kNodesPerWork;
                 looked_at = 0;
             }
-            if (machine.work > limit) return 0;
-            const Trie::Node &node = trie.nodes[size_t(piece.from)];
-            int32_t next = machine.step(job.path[node.depth], node.byte);
-            if (next == kAmbiguous) return kAmbiguous;
-            if (next == kDead) {
-                piece.from = node.end;
+            if (machine.work > limit) {
+                piece.from = at;
+                return 0;
+            }
+            const Trie::Node &node = nodes[at];
+            const int32_t *row = rows[node.depth];
+            if (!row) row = rows[node.depth] = machine.row_if_there(path[node.depth]);
+            const int32_t next = row ? row[node.byte] : machine.step(path[node.depth], node.byte);
+            if (next <= kDead) {
+                if (next == kAmbiguous) return kAmbiguous;
+                at = node.end;
                 continue;
             }
-            if (machine.anew(next)) {
-                const int32_t last = trie.nodes[size_t(node.end)].first_token;
+            if (next != known) {
+                if (machine.anew(next)) {
+                    const int32_t last = nodes[node.end].first_token;
+                    job.crossing.insert(job.crossing.end(), tokens + node.first_token, tokens + last);
+                    at = node.end;
+                    continue;
+                }
+                if (piece.kind == kNoShortcut && is_plain(node.byte) && is_free(next, false) > 0) {
+                    const int32_t last = nodes[node.end].first_token;
+                    take_text(vocabulary, node.first_token, last, machine.cost(next), budget, job);
+                    at = node.end;
+                    continue;
+                }
+                known = next;
+                cost = machine.cost(next);
+            }
+            path[node.depth + 1] = next;
+            rows[size_t(node.depth) + 1] = next == path[node.depth] ? row : nullptr;
+            const int32_t last = nodes[++at].first_token;
+            if (node.first_token < last && cost < kInfinite) job.most = std::max(job.most, cost);
+            if (cost <= budget)
                 for (int32_t i = node.first_token; i < last; i++)
-                    job.crossing.push_back(trie.tokens[size_t(i)]);
-                piece.from = node.end;
-                continue;
-            }
-            job.path[size_t(node.depth) + 1] = next;
-            piece.from++;
-            int32_t last = trie.nodes[size_t(piece.from)].first_token;
-            for (int32_t i = node.first_token; i < last; i++)
-                allow(trie.tokens[size_t(i)], machine.cost(next), budget, job);
+                    job.row[size_t(tokens[i]) / 32] |= 1u << (tokens[i] % 32);
         }
+        piece.from = at;
         return 1;
     }
 
@@ -365,7 +272,10 @@ class Masks {
 
     std::map<std::pair<int32_t, int32_t>, Job> jobs_;
     std::map<std::pair<int32_t, int32_t>, Job> plain_; // masks of states that do not compare
+    std::vector<int8_t> free_; // by state, as far as it was asked for: free text, or kNotYet
     int64_t num_begun_ = 0;
 };
 
 } // namespace branchline
+
+#include "beginnings.h"

@@ -28,7 +28,7 @@ _NAME: Final = "kernels.so"
 _TIMEOUT_S: Final = 900.0
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
 _FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden")
-_FOLDER_FLAGS: Final = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden")
+_FOLDER_FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden")
 # Floating point traps and errno are not looked at; the order of sums stays as written.
 _LEVEL_FLAGS: Final = ("-fno-math-errno", "-fno-trapping-math")
 _AVX512: Final = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")
