@@ -55,5 +55,6 @@ class Report:
     def superset(self, pointer: str, reason: str) -> None:
         """Raises RequestError("grammar") unless lenient."""
         if not self.lenient:
-            refuse(pointer, f"{reason}; change the schema")
+            remedy = 'change the schema, or check finished values with on_unsupported="validate"'
+            refuse(pointer, f"{reason}; {remedy}")
         self._entries[pointer] = Entry(pointer, "superset", reason)

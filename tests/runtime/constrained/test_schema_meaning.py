@@ -184,6 +184,7 @@ def test_what_is_not_enforced_is_taken_as_a_superset_only_if_asked_for(schema, p
     with pytest.raises(RequestError) as caught:
         walker_of(schema)
     assert caught.value.pointer == pointer
+    assert 'on_unsupported="validate"' in caught.value.message
     report = schema_language(json.dumps(schema), GrammarLimits(), Reading(lenient=True)).report
     assert [entry.pointer for entry in report if entry.state == "superset"] == [pointer]
 
