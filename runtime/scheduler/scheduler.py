@@ -45,7 +45,8 @@ class Scheduler:
     what a sequence may generate. When they run out, the youngest running sequence (of the lowest
     priority) is retracted: its KV stays in the tree as evictable cache and it waits again. The
     oldest is never retracted, so something always gets done, and after each retraction admission
-    looks twice as far ahead, so that retractions die out.
+    looks twice as far ahead, so that retractions die out. For one that was retracted often it looks
+    ahead to the end of all, so that it is never retracted again.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Scheduler:
         self._max_logit_rows = max_logit_rows
         self._rows_left = max_logit_rows
         self._lookahead = config.lookahead
+        self._is_careful = False
         self._history = EvictionHistory(cache.clock)
         cache.listeners.append(self._history)
         self._stalled = False
@@ -94,6 +96,7 @@ class Scheduler:
     def schedule(self) -> list[Chunk]:
         """Decide the next step and give its tokens slots. Empty when nothing can run."""
         self._rows_left = self._max_logit_rows
+        self._is_careful = any(map(self._was_retracted_often, self.running))
         if self.config.policy == "priority":
             self._preempt()
         decoding = self._grant_decodes()
@@ -159,8 +162,8 @@ class Scheduler:
         # A guessed stop was computed, too, and another token comes in its place.
         if (differs := seq.ids[:num_kept] != heir.ids[:num_kept]).any():
             num_kept = int(differs.argmax())
-        if num_kept < seq.num_leased:
-            # The tree owns what would have to be given back: the heir leases what it can use.
+        if num_kept < seq.num_leased or (self._is_careful and not self._has_room_after(seq, heir)):
+            # The tree owns what would have to be given back, or others were promised what it adds.
             self.finish(seq)
             self.submit(heir)
             return
@@ -275,6 +278,9 @@ class Scheduler:
             if budget <= 0 or len(self.running) >= self.config.max_running:
                 break
             num_tried += 1
+            if not self._is_careful and self._was_retracted_often(seq):
+                self._is_careful = True
+                promised = self._promised()
             # Who is due does not wait for others, lest its bound depend on their prompts.
             due = self.waiting.someone_is_due
             if in_flight and not due and (other := self._who_computes_for(seq, in_flight)):
@@ -300,10 +306,10 @@ class Scheduler:
         """Lease its cached prefix and make it run, if its slots and the promised ones are there."""
         if self.running:
             need = seq.num_tokens + self._growth(seq) + promised
-            if need - seq.max_match > self.kv.num_available(seq.namespace):
+            if need - seq.max_match > self._num_free_for(seq):
                 return False
             self.kv.lease(seq)
-            if need - seq.num_leased > self.kv.num_available(seq.namespace):
+            if need - seq.num_leased > self._num_free_for(seq):
                 self.kv.release(seq, keep=True)
                 return False
         else:
@@ -319,12 +325,25 @@ class Scheduler:
         self.running.append(seq)
         return True
 
-    def _growth(self, seq: Sequence) -> int:
-        return min(seq.num_remaining, self._lookahead)
+    def _was_retracted_often(self, seq: Sequence) -> bool:
+        return seq.retractions >= self.config.max_retractions
 
-    def _promised(self) -> int:
+    def _num_free_for(self, seq: Sequence) -> int:
+        """Slots that it can count on; of its own quota none where others' growth counts, too."""
+        num = self.kv.num_available(seq.namespace)
+        return min(num, self.kv.num_available(None)) if self._is_careful else num
+
+    def _growth(self, seq: Sequence) -> int:
+        return seq.num_remaining if self._is_careful else min(seq.num_remaining, self._lookahead)
+
+    def _promised(self, without: Sequence | None = None) -> int:
         """Slots that those already running are going to need."""
-        return sum(seq.num_tokens - seq.num_slots + self._growth(seq) for seq in self.running)
+        running = (seq for seq in self.running if seq is not without)
+        return sum(seq.num_tokens - seq.num_slots + self._growth(seq) for seq in running)
+
+    def _has_room_after(self, seq: Sequence, heir: Sequence) -> bool:
+        need = heir.num_tokens - seq.num_slots + self._growth(heir) + self._promised(without=seq)
+        return need <= self._num_free_for(heir)
 
     def _who_computes_for(self, seq: Sequence, in_flight: list[Sequence]) -> Sequence | None:
         """The sequence that is just computing the next uncached tokens of this one, if one is."""
@@ -355,7 +374,7 @@ class Scheduler:
         if len(self.running) >= self.config.max_running:
             return False
         need = seq.num_tokens + self._growth(seq) + self._promised()
-        return need - seq.hit_estimate <= self.kv.num_available(seq.namespace)
+        return need - seq.hit_estimate <= self._num_free_for(seq)
 
     def _retract_last(self) -> Sequence:
         """Slots ran out: of the lowest priority, the youngest gives back its own."""

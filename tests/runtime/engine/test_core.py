@@ -295,48 +295,6 @@ class TestRefusal:
         world.assert_right(heard)
 
 
-class TestRetraction:
-    def test_a_full_pool_retracts_and_every_output_is_still_exact(self) -> None:
-        world = World(120, max_running=8)
-        all_heard = [world.submit([i + 1, 5, 6], 100, ignore_eos=True) for i in range(8)]
-        world.run()
-        assert world.core.stats()["retractions"] > 0
-        for heard in all_heard:
-            world.assert_right(heard)
-        world.assert_idle()
-
-    def test_the_oldest_sequence_is_never_retracted(self) -> None:
-        world = World(120, max_running=8)
-        oldest = world.submit(PROMPT, 100, ignore_eos=True)
-        for i in range(8):
-            world.submit([i + 1, 5, 6], 100, ignore_eos=True)
-        for _ in range(100):
-            world.step()
-        assert oldest.finish == "length"
-
-    def test_retractions_die_out(self) -> None:
-        world = World(300, max_running=40)
-        for i in range(30):
-            world.submit([1 + i, 5, 6], 200, ignore_eos=True)
-        most = 0
-        while world.core.has_work:
-            world.step()
-            scheduler = world.core.scheduler
-            most = max([most, *(seq.retractions for seq in scheduler.running)])
-        assert most <= 8
-        assert world.core.stats()["retractions"] <= 60
-
-    def test_what_was_computed_before_comes_back_from_the_cache(self) -> None:
-        world = World(130, max_running=2, chunk_tokens=64)
-        for i in range(2):
-            world.submit([i + 1] * 30, 60, ignore_eos=True)
-        world.run()
-        stats = world.core.stats()
-        assert stats["retractions"] == 1
-        # The young one lost at most what the old one still needed of its slots.
-        assert world.runner.num_tokens_computed < 2 * 90 + 60
-
-
 def test_the_counters_add_up() -> None:
     world = World()
     world.submit(PROMPT, 5, ignore_eos=True)
