@@ -67,14 +67,11 @@ def _record_of(message: Inspect, history: History) -> Record:
         raise RequestError(
             "invalid_request",
             f"request {message.query.request} is not remembered; only the newest ones are",
-            pointer="/query/request",
         )
     if record.cached_tokens is None:
-        raise RequestError(
-            "invalid_request",
-            f"request {message.query.request} has not begun, or never did",
-            pointer="/query/request",
-        )
+        ended = f"ended before it began: {record.outcome}"
+        state = "has not begun" if record.outcome is None else ended
+        raise RequestError("invalid_request", f"request {message.query.request} {state}")
     return record
 
 

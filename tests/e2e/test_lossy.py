@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from asking import generate, request, run
 from lossy_proxy import LossyProxy
+from msgspec.structs import replace
 
 from branchline.lang import connection as connection_module
 from branchline.lang.client import ZmqConnection
 from branchline.lang.errors import GenerationError
 from branchline.lang.launch import RuntimeProcess
-from branchline.runtime.protocol import Chunk, Done
+from branchline.runtime.protocol import Chunk, Done, FrontMessage
 
 PROMPTS = [f"the {word} fox" for word in ("quick", "brown", "lazy", "old", "red", "sly", "shy")]
 
@@ -89,3 +90,28 @@ def test_over_a_line_that_harms_frames_each_request_ends_once_and_right(
     proxy.close()
     stats = run(connection.info()).stats
     assert stats["failed"] == failed_before
+
+
+def test_a_client_that_does_not_count_its_pieces_would_be_seen(
+    runtime: RuntimeProcess,
+    connection: ZmqConnection,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted: it takes every piece for the next one, and any end for the end of all."""
+    dispatch = ZmqConnection._dispatch
+
+    def careless(line: ZmqConnection, message: FrontMessage) -> None:
+        call = line._calls.get(message.rid or "") if isinstance(message, Chunk) else None
+        if isinstance(message, Chunk) and call is not None:
+            message = replace(message, seq=call.next_seq)
+        elif isinstance(message, Done):
+            message = replace(message, num_chunks=0)
+        dispatch(line, message)
+
+    monkeypatch.setattr(ZmqConnection, "_dispatch", careless)
+    with pytest.raises(ExceptionGroup) as caught:
+        test_over_a_line_that_harms_frames_each_request_ends_once_and_right(
+            runtime, connection, temporary, monkeypatch, 600, 0.05
+        )
+    assert caught.group_contains(AssertionError)

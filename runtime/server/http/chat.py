@@ -14,7 +14,6 @@ from .answer import EventStream, complete
 from .chat_answer import ChatCompletion, ChatWriter, chat_completion
 from .conversation import conversation_parts, held_to_tools
 from .errors import refuse
-from .formats import constraint_of
 from .link import Link
 from .messages import Message, turns_of
 from .metrics import Metrics
@@ -29,7 +28,13 @@ from .schema import describe, json_response
 from .tool_fields import FunctionTool, ToolChoice, tool_use_of
 
 NAMES: Final = {"prompt": "messages"}
+_FIXED_TEMPLATE: Final = (
+    "the model's own template renders conversations, without arguments of a request; for another "
+    "one render the prompt yourself and send it to /v1/completions with markup: true"
+)
 _UNSUPPORTED: Final = {
+    "chat_template": _FIXED_TEMPLATE,
+    "chat_template_kwargs": _FIXED_TEMPLATE,
     "functions": "this older kind of tools is not supported; use tools",
     "function_call": "this older kind of tools is not supported; use tool_choice",
     "audio": "the model reads and writes text",
@@ -61,6 +66,8 @@ class ChatRequest(CommonRequest, kw_only=True, forbid_unknown_fields=True):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
 
+    chat_template: Any = None
+    chat_template_kwargs: Any = None
     functions: Any = None
     function_call: Any = None
     audio: Any = None
@@ -104,7 +111,7 @@ def generate_of(body: ChatRequest, model: ModelInfo, namespace: str) -> tuple[Ge
     most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     tools = tool_use_of(body.tools, body.tool_choice, body.parallel_tool_calls)
     sampling = sampling_of(body, most)
-    form = constraint_of(body.response_format)
+    form = body.constraint()
     constraint, sampling = held_to_tools(tools, model, form, sampling)
     prompt = conversation_parts(
         turns_of(body.messages), model, tools, constrained=constraint is not None

@@ -15,7 +15,6 @@ from ...tokenizer import Tokenizer
 from . import body as bodies
 from .answer import EventStream, complete, event
 from .errors import refuse
-from .formats import constraint_of
 from .link import Arrival, Link
 from .metrics import Metrics
 from .openai_fields import (
@@ -128,7 +127,7 @@ def generate_of(body: CompletionRequest, prompt: list[Part], namespace: str) -> 
         rid="-",
         prompt=prompt,
         sampling=sampling_of(body, most),
-        constraint=constraint_of(body.response_format),
+        constraint=body.constraint(),
         logprobs=logprobs,
         stream=bool(body.stream),
         namespace=namespace,

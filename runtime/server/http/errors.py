@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from ...errors import RequestError
@@ -123,12 +124,14 @@ class ApiError(Exception):
             return msgspec.json.encode(AnthropicErrorBody(detail))
         if path.startswith("/api/"):
             return msgspec.json.encode(OllamaErrorBody(self._with_param()))
-        return msgspec.json.encode(ErrorBody(self.detail))
+        return msgspec.json.encode(ErrorBody(replace(self.detail, message=self._with_param())))
 
     def _with_param(self) -> str:
-        """The message, for APIs whose errors have no field for the name."""
+        """The message with the field's name, which is all that many clients show."""
         message, param = self.detail.message, self.detail.param
-        return message if param is None or param in message else f"{param}: {message}"
+        if param is None or re.search(rf"(?<!\w){re.escape(param)}(?!\w)", message):
+            return message
+        return f"{param}: {message}"
 
 
 def refuse(message: str, param: str | None = None) -> ApiError:
@@ -159,7 +162,7 @@ def _param(error: RequestError, names: dict[str, str]) -> str | None:
         # A place inside the schema, which the client knows as such.
         if (tag := _TAG.match(error.pointer)) is not None:
             return "tools" + error.pointer[tag.end() :]
-        return f"response_format{error.pointer}"
+        return names["constraint"] + error.pointer
     parts = [part for part in re.split("[/.]", error.pointer) if part not in _GROUPS]
     if not parts:
         return None

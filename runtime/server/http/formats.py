@@ -1,5 +1,5 @@
 """The forms that an answer may be held to (`response_format`), and what they become on the wire.
-Used by openai_fields.py and native_fields.py."""
+Used by guided.py, responses_fields.py and native_fields.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ...protocol import (
 from .errors import refuse
 
 # Any JSON object; the grammar layer bounds its depth.
-_ANY_OBJECT: Final = '{"type":"object"}'
+ANY_OBJECT: Final = '{"type":"object"}'
 
 
 class TextFormat(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -150,7 +150,7 @@ def constraint_of(response_format: ResponseFormat | None) -> Constraint | None:
     """What the output must be."""
     match response_format:
         case JsonObjectFormat():
-            return JsonSchema(_ANY_OBJECT)
+            return JsonSchema(ANY_OBJECT)
         case JsonSchemaFormat(json_schema=spec):
             return spec.constraint()
         case RegexFormat(pattern=pattern, backend=backend):

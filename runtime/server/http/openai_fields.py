@@ -19,7 +19,7 @@ from ...protocol import (
 )
 from ...tokenizer import Tokenizer
 from .errors import ApiError, refuse
-from .formats import ResponseFormat
+from .guided import HeldRequest
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -29,7 +29,7 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None
 
 
-class CommonRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+class CommonRequest(HeldRequest, kw_only=True, forbid_unknown_fields=True):
     """Bounds are those of the wire (protocol.SamplingParams). The second block is ours, not
     OpenAI's; the third is taken and has no effect."""
 
@@ -45,7 +45,6 @@ class CommonRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     stop: str | list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
 
     top_k: int | None = None
     min_p: float | None = None

@@ -12,7 +12,8 @@ HOOKS = Path(__file__).parent / "faults"
 
 class Fault:
     """The next step of the engine does `kind`: loop, sleep, native (a native call that holds the
-    interpreter's lock), exit or raise."""
+    interpreter's lock), exit or raise. A front that starts while one is planted ("litter") leaves
+    its private folder."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._flag = folder / "fault"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from asking import generate, num_running, request, spawn
+from faulty import Fault
 from processes import children, runs
 from stopwatch import Stopwatch, seconds_until
 
@@ -24,27 +25,41 @@ pytestmark = pytest.mark.timeout(7_200)
 Start = Callable[..., RuntimeProcess]
 
 
+def start_and_end(start: Start, temporary: Path) -> float:
+    """How long the end took, in seconds."""
+    process = start(http="127.0.0.1:0")
+    [engine] = children(process.pid)
+    connection = ZmqConnection(process.address)
+    assert generate(connection, num_tokens=2).outputs
+    connection.close()
+    begun_s = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+    seconds_until(lambda: not process.alive, 60)
+    taken_s = time.monotonic() - begun_s
+    assert process.exit_status == 0
+    assert not runs(engine)
+    assert list(temporary.iterdir()) == []
+    return taken_s
+
+
 @pytest.mark.nightly
 def test_two_hundred_starts_and_ends_leave_nothing(start: Start, temporary: Path) -> None:
     """R26."""
     ends_s: list[float] = []
     for _ in range(200):
-        process = start(http="127.0.0.1:0")
-        [engine] = children(process.pid)
-        connection = ZmqConnection(process.address)
-        assert generate(connection, num_tokens=2).outputs
-        connection.close()
-        begun_s = time.monotonic()
-        os.kill(process.pid, signal.SIGTERM)
-        seconds_until(lambda process=process: not process.alive, 60)
-        ends_s.append(time.monotonic() - begun_s)
-        assert process.exit_status == 0
-        assert not runs(engine)
-        assert list(temporary.iterdir()) == []
+        ends_s.append(start_and_end(start, temporary))
         if len(ends_s) % 20 == 0:  # it may be cut off
             print(f"{len(ends_s)} times")
     print(f"ended after {statistics.median(ends_s):.2f} s, at most {max(ends_s):.2f} s")
     assert max(ends_s) <= 2.0
+
+
+@pytest.mark.nightly
+def test_a_socket_that_is_left_would_be_seen(start: Start, temporary: Path, fault: Fault) -> None:
+    """Planted: the front does not remove its folder."""
+    fault.plant("litter")
+    with pytest.raises(AssertionError, match="branchline-"):
+        start_and_end(start, temporary)
 
 
 @pytest.mark.nightly

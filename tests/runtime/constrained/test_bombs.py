@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,6 +91,38 @@ def test_each_is_compiled_or_refused_within_its_bounds(
     assert connections == []
     # And after all of them a good one is served, by a process that is there or comes anew.
     assert compiler.compile(Regex("[a-z]{100}x")).min_tokens is not None
+
+
+@pytest.mark.parametrize("fault", ["connects", "computes here", "another error"])
+def test_a_compiler_with_such_a_fault_would_be_seen(
+    tokenizer: Tokenizer,
+    workers: Workers,
+    connections: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    """Planted, in one of all that are compiled."""
+    numbers = itertools.count()
+
+    def compile_one(compiler: GrammarCompiler, constraint: Constraint) -> object:
+        number = next(numbers)
+        if number == 100 and fault == "connects":
+            with socket.socket() as closed:
+                closed.connect_ex(("127.0.0.1", 1))
+        elif number == 100 and fault == "computes here":
+            end_s = time.thread_time() + 1.2 * OWN_S
+            while time.thread_time() < end_s:
+                pass
+        elif number == 100:
+            raise RequestError("internal", "planted")
+        if number % 2:
+            raise RequestError("grammar", "no")
+        return SimpleNamespace(min_tokens=1)
+
+    monkeypatch.setattr(GrammarCompiler, "warm", lambda compiler: None)
+    monkeypatch.setattr(GrammarCompiler, "compile", compile_one)
+    with pytest.raises(AssertionError):
+        test_each_is_compiled_or_refused_within_its_bounds(tokenizer, workers, connections)
 
 
 def test_a_process_that_cannot_be_started_is_no_fault_of_the_constraint(

@@ -9,6 +9,9 @@ from hash_runner import HashRunner
 from world import Heard, World
 
 from branchline.runtime.protocol import LogprobParams, NextCall, SamplingParams
+from branchline.runtime.radix_cache.check import InvariantError
+from branchline.runtime.scheduler.kv import KVLedger
+from branchline.runtime.scheduler.sequence import Sequence
 
 # Small engines reach the corners, large ones the numbers: together a good 100,000 tokens.
 SMALL = [(seed, False, 1_000) for seed in range(16)]
@@ -147,3 +150,16 @@ def test_a_pool_hardly_larger_than_one_sequence_still_serves_many() -> None:
     for heard in all_heard:
         world.assert_right(heard)
     world.assert_idle()
+
+
+def test_a_slot_that_every_sequence_loses_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted."""
+    release = KVLedger.release
+
+    def leaky(ledger: KVLedger, seq: Sequence, *, keep: bool) -> None:
+        release(ledger, seq, keep=keep)
+        ledger.allocator.allocate(1)
+
+    monkeypatch.setattr(KVLedger, "release", leaky)
+    with pytest.raises((AssertionError, InvariantError)):
+        test_a_pool_hardly_larger_than_one_sequence_still_serves_many()

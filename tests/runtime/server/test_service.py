@@ -31,6 +31,7 @@ from branchline.runtime.protocol import (
     Welcome,
 )
 from branchline.runtime.server.flight import Limits
+from branchline.runtime.server.flights import Flights
 from branchline.runtime.tokenizer import Tokenizer
 
 LONG = "the " * 10_000
@@ -265,6 +266,15 @@ def test_a_deadline_ends_a_request(desk: Desk) -> None:
     error = only_error(desk.tick(0.2))
     assert (error.code, error.message) == ("timeout", "no result within 2 s")
     assert len(desk.dropped()) == 1
+
+
+def test_deadlines_that_are_not_kept_would_be_seen(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: nobody looks at them."""
+    monkeypatch.setattr(Flights, "expire", lambda flights, now_s: None)
+    with pytest.raises(ValueError, match="not enough values"):
+        test_a_deadline_ends_a_request(desk)
 
 
 def test_a_request_without_a_deadline_gets_the_default(tokenizer: Tokenizer) -> None:

@@ -54,3 +54,10 @@ def test_a_full_room_says_that_it_is_full_whatever_time_there_is() -> None:
     room = busy_room(num_waiting=1_000)
     with pytest.raises(RequestError, match="at most 1000 may"):
         room.enter(1, within_s=0.001)
+
+
+def test_a_room_without_a_bound_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted."""
+    monkeypatch.setattr(WaitingRoom, "refusal", lambda room, num_sequences=1: None)
+    with pytest.raises(AssertionError):
+        test_a_full_room_says_that_it_is_full_whatever_time_there_is()

@@ -1,5 +1,5 @@
 """Imported by Python itself in every process of a runtime that a test starts with this folder on
-PYTHONPATH: plants a fault in the engine's loop. See ../faulty.py.
+PYTHONPATH: plants a fault in the engine's loop, or in the end of the front. See ../faulty.py.
 """
 
 from __future__ import annotations
@@ -39,5 +39,13 @@ def _plant() -> None:
     EngineCore.step = faulty  # type: ignore[method-assign]
 
 
+def _litter() -> None:
+    from branchline.runtime.server.endpoint import PrivateDirectory
+
+    PrivateDirectory.remove = lambda directory: None  # type: ignore[method-assign]
+
+
+if FLAG and "branchline.runtime.server" in sys.orig_argv and os.path.exists(FLAG):
+    _litter()
 if FLAG and "branchline.runtime.engine.process" in sys.orig_argv:
     _plant()

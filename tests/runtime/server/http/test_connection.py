@@ -46,6 +46,20 @@ def test_a_second_head_has_a_deadline_too(impatient: Asker) -> None:
         assert connection.recv(1) == b""
 
 
+def test_a_head_without_a_deadline_would_be_seen(
+    own_front: PlayedFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: nobody watches, so that the client waits in vain, here until it gives up itself."""
+    monkeypatch.setattr(BoundedConnection, "_watch_head", lambda connection: None)
+    monkeypatch.setattr("branchline.runtime.server.http.connection.HEAD_S", 0.01)
+    asker = Asker(own_front.listen())
+    with connect(asker) as connection:
+        connection.settimeout(1.0)
+        connection.sendall(HEAD)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+
+
 def test_a_client_that_never_ends_its_refused_body_is_cut_off(
     own_front: PlayedFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:

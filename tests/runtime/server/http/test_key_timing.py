@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from branchline.runtime.server.http import gate as gate_module
+from branchline.runtime.server.http.door import Door
 from branchline.runtime.server.http.gate import Gate
+from branchline.runtime.server.http.metrics import Metrics
 from branchline.runtime.server.http.settings import parse_http
 
 KEY = "k" * 64
@@ -60,18 +65,58 @@ def trimmed(samples: list[int]) -> list[int]:
     return sorted(samples)[: len(samples) * 19 // 20]
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(600)
-def test_a_key_that_is_wrong_at_its_end_takes_no_longer_than_one_wrong_at_once() -> None:
-    gate = Gate(nothing, parse_http("127.0.0.1:0", [KEY], []))
+def t_of(num_samples: int) -> float:
+    """Of the times of a key that is wrong at once and one that is wrong at its end."""
+    gate = Gate(nothing, parse_http("127.0.0.1:0", [KEY], []), Door(Metrics()))
     early, late = "x" + KEY[1:], KEY[:-1] + "x"
     times: dict[str, list[int]] = {early: [], late: []}
     for key in (early, late):
-        for _ in range(1_000):
+        for _ in range(num_samples // 20):
             time_of(gate, key)
-    for index in range(NUM_SAMPLES):
+    for index in range(num_samples):
         for key in (early, late) if index % 2 else (late, early):
             times[key].append(time_of(gate, key))
-    t = welch_t(trimmed(times[early]), trimmed(times[late]))
+    return welch_t(trimmed(times[early]), trimmed(times[late]))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_a_key_that_is_wrong_at_its_end_takes_no_longer_than_one_wrong_at_once() -> None:
+    t = t_of(NUM_SAMPLES)
     print(f"Welch's t of {NUM_SAMPLES} samples each: {t:.2f}")
     assert abs(t) < 4.5
+
+
+def test_a_comparison_that_stops_at_the_first_difference_would_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted: the keys themselves, byte by byte, at 20 ns each of a clock that jitters by 200."""
+    now_ns = 0
+    jitter = random.Random(7)
+
+    def compare(first: bytes, second: bytes) -> bool:
+        nonlocal now_ns
+        for one, other in zip(first, second, strict=True):
+            now_ns += 20
+            if one != other:
+                return False
+        return True
+
+    def clock() -> int:
+        return now_ns + jitter.randrange(200)
+
+    assert abs(t_of_played(monkeypatch, compare, clock)) > 4.5
+    assert abs(t_of_played(monkeypatch, lambda first, second: first == second, clock)) < 4.5
+
+
+def t_of_played(
+    monkeypatch: pytest.MonkeyPatch,
+    compare: Callable[[bytes, bytes], bool],
+    clock: Callable[[], int],
+) -> float:
+    with monkeypatch.context() as patch:
+        patch.setattr("branchline.runtime.server.http.settings.digest", lambda key: key)
+        patch.setattr(gate_module, "digest", lambda key: key)
+        patch.setattr(gate_module.hmac, "compare_digest", compare)
+        patch.setattr(time, "perf_counter_ns", clock)
+        return t_of(500)

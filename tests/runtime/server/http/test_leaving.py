@@ -139,6 +139,15 @@ def test_what_gathered_for_a_slow_reader_is_written_in_turn_with_other_work() ->
     assert turns > num_messages / 4
 
 
+def test_a_slow_reader_who_keeps_others_waiting_would_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted: all that gathered is written at once."""
+    monkeypatch.setattr("branchline.runtime.server.http.answer._AT_ONCE", 1_000)
+    with pytest.raises(AssertionError):
+        test_what_gathered_for_a_slow_reader_is_written_in_turn_with_other_work()
+
+
 class Silent:
     """Writes the same event for everything."""
 

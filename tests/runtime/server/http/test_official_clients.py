@@ -14,6 +14,7 @@ from played_front import Asker, PlayedFront
 
 from branchline.runtime.protocol import ErrorCode, Failed, Submit
 from branchline.runtime.server.flight import Limits
+from branchline.runtime.server.http import errors
 from branchline.runtime.server.http.quota import Quota
 from branchline.runtime.tokenizer import Tokenizer
 
@@ -80,6 +81,15 @@ def test_what_goes_wrong_in_the_engine_has_its_class(
     with pytest.raises(ollama.ResponseError, match="the engine says so") as answer:
         clients.ollama_chat()
     assert answer.value.status_code == status
+
+
+def test_an_error_with_another_status_would_be_seen(
+    front: PlayedFront, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted."""
+    monkeypatch.setitem(errors._BY_CODE, "session_lost", (500, "server_error", None))
+    with pytest.raises(openai.InternalServerError):
+        test_what_goes_wrong_in_the_engine_has_its_class(front, clients, "session_lost")
 
 
 @pytest.mark.parametrize("code", CLASSES)

@@ -197,6 +197,14 @@ def test_a_request_that_never_was_is_not_explained(asker: Asker) -> None:
     assert asker.get("/ui/api/requests/99999/cache").status == 400
 
 
+def test_a_request_that_ended_before_it_began_says_so(front: PlayedFront, asker: Asker) -> None:
+    front.fail = lambda submit: Failed(submit.sid, "grammar", "no such schema")
+    assert asker.chat().status == 400
+    number = asker.get("/ui/api/now").json["view"]["ended"][0]["number"]
+    answer = asker.get(f"/ui/api/requests/{number}/cache")
+    assert answer.error["message"] == f"request {number} ended before it began: grammar"
+
+
 def test_another_keys_request_is_as_one_that_never_was(
     locked: Asker, locked_front: PlayedFront
 ) -> None:
