@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,9 +18,9 @@ NAMESPACES = st.sampled_from(["", "", "a"])
 
 
 class Engine(RuleBasedStateMachine):
-    """Programs come, fork, go, expire and are retracted; after each rule every slot has one owner,
-    no tenant ever lost to another what its quota holds, and at the end every output is what the
-    model says when nothing else runs."""
+    """Programs come, fork, go, expire and are retracted, over tiers of host memory and disk; after
+    each rule every slot has one owner, no tenant ever lost to another what its quota holds, and at
+    the end every output is what the model says when nothing else runs."""
 
     @initialize(
         num_slots=st.sampled_from([40, 70, 200]),
@@ -27,16 +28,28 @@ class Engine(RuleBasedStateMachine):
         max_running=st.integers(1, 6),
         chunk_tokens=st.sampled_from([4, 16, 64]),
         quota=st.sampled_from([0, 10, "240B"]),
+        host_tokens=st.sampled_from([0, 30, 200]),
+        has_disk=st.booleans(),
     )
     def start(
-        self, num_slots: int, policy: str, max_running: int, chunk_tokens: int, quota: int | str
+        self,
+        num_slots: int,
+        policy: str,
+        max_running: int,
+        chunk_tokens: int,
+        quota: int | str,
+        host_tokens: int,
+        has_disk: bool,
     ) -> None:
+        self.folder = TemporaryDirectory(ignore_cleanup_errors=True)
         self.world = World(
             num_slots,
             policy=policy,
             max_running=max_running,
             chunk_tokens=chunk_tokens,
             namespace_quotas={"a": quota},
+            host_cache_tokens=host_tokens,
+            disk_cache=self.folder.name if has_disk else None,
         )
         self.now_s = 0.0
         self.world.core.cache.clock = lambda: self.now_s
@@ -158,6 +171,7 @@ class Engine(RuleBasedStateMachine):
             stats = self.world.core.stats()
             assert (stats["sessions"], stats["pinned_tokens"]) == (0, 0)
             assert len(self.world.core.leases.programs) == 0
+            self.folder.cleanup()
 
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -50,6 +50,21 @@ def test_a_lease_survives_a_later_split_of_its_node() -> None:
     check(cache, leases=[])
 
 
+def test_a_lease_below_a_leased_path_counts_at_no_node_above_where_they_part() -> None:
+    trunk = [7] * 300
+    sides = [tokens(*trunk[:depth], 1) for depth in range(1, 300)]
+    cache = cached(1_000, *sides, tokens(*trunk, 2), tokens(*trunk, 3))
+    assert cache.num_nodes > 2 * len(sides)
+    cache.lock(cache.match_prefix("", tokens(*trunk, 2)).node)
+    node = cache.match_prefix("", tokens(*trunk, 3)).node
+    parent = node.parent
+    assert parent is not None
+    above = parent.parent
+    assert above is not None
+    cache.lock(node)
+    assert (node.refs, parent.refs, above.refs) == (1, 2, 1)
+
+
 def test_the_least_recently_used_branch_goes_first_and_the_trunk_last() -> None:
     cache = cached(9, tokens(1, 2, 3), tokens(1, 2, 3, 10, 11), tokens(1, 2, 3, 20, 21))
     cache.match_prefix("", tokens(1, 2, 3, 10, 11))
