@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
+from unittest.mock import patch
 
 import torch
 
@@ -126,17 +127,21 @@ class OpenVino:
 
 
 class LlamaCpp:
-    """llama.cpp through llama-cpp-python, one prompt after the other."""
+    """llama.cpp through llama-cpp-python, one prompt after the other. Its weights stay as in the
+    file: 0.3.36 crashes on processors with AMX where it may pack them for that."""
 
     keeps_prefixes = False
 
     def __init__(self, file: Path, quantized: str, threads: int) -> None:
-        from llama_cpp import Llama
+        from llama_cpp import Llama, llama_cpp
 
         self.name = f"llama.cpp {quantized}"
-        self.model: Any = Llama(
-            str(file), n_ctx=4096, n_threads=threads, n_threads_batch=threads, verbose=False
-        )
+        settings = llama_cpp.llama_model_default_params()
+        settings.use_extra_bufts = False
+        with patch.object(llama_cpp, "llama_model_default_params", lambda: settings):
+            self.model: Any = Llama(
+                str(file), n_ctx=4096, n_threads=threads, n_threads_batch=threads, verbose=False
+            )
 
     def generate(self, prompts: Prompts, new_tokens: int) -> Prompts:
         return [self._one(prompt, new_tokens) for prompt in prompts]

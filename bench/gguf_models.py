@@ -38,8 +38,7 @@ def write_gguf(path: Path, quantized: str) -> Path:
     writer.add_head_count_kv(num_kv_heads)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-    writer.add_tokenizer_model("no_vocab")
-    writer.add_vocab_size(config["vocab_size"])
+    _add_vocabulary(writer, config["vocab_size"])
     names = gguf.get_tensor_name_map(arch, num_layers)
     kind = gguf.GGMLQuantizationType[quantized.upper()]
     for name, weight in load_file(path / "model.safetensors").items():
@@ -57,6 +56,18 @@ def write_gguf(path: Path, quantized: str) -> Path:
     writer.close()
     unfinished.rename(target)
     return target
+
+
+def _add_vocabulary(writer: Any, size: int) -> None:
+    """SentencePiece's 256 bytes, and names."""
+    import gguf
+
+    writer.add_vocab_size(size)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([f"<0x{i:02X}>" if i < 256 else f"<{i}>" for i in range(size)])
+    writer.add_token_scores([0.0] * size)
+    kinds = gguf.TokenType
+    writer.add_token_types([kinds.BYTE if i < 256 else kinds.NORMAL for i in range(size)])
 
 
 def _interleaved(weight: torch.Tensor, num_heads: int) -> torch.Tensor:
