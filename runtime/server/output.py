@@ -29,6 +29,7 @@ class OutputText:
     def __init__(self, tokenizer: Tokenizer, sampling: SamplingParams, *, stream: bool) -> None:
         self._tokenizer = tokenizer
         self._stop = sampling.stop
+        self._longest_held = max(map(len, sampling.stop), default=1) - 1
         self._stop_regex = sampling.stop_regex
         self._skip_special_tokens = sampling.skip_special_tokens
         self._stream = stream
@@ -98,7 +99,7 @@ class OutputText:
         for token_id in token_ids:
             if decoder.waits:
                 self._cut_off(self._tokenizer.bytes_of([token_id], self._skip_special_tokens))
-            pieces.append(decoder.push([token_id]))
+            pieces.append(decoder.push_one(token_id))
             num_chars += len(pieces[-1])
             self._marks.append(num_chars)
             self._open.append(decoder.waits)
@@ -126,7 +127,7 @@ class OutputText:
     def _num_held_chars(self) -> int:
         """The longest end of the text that could be the beginning of a stop string."""
         text = self._text
-        for length in range(max(map(len, self._stop), default=1) - 1, 0, -1):
+        for length in range(self._longest_held, 0, -1):
             if any(len(stop) > length and text.endswith(stop[:length]) for stop in self._stop):
                 return min(length, len(text))
         return 0

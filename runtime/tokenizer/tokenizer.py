@@ -67,6 +67,9 @@ class Tokenizer:
         self.vocab_size = len(self.token_bytes)
         unk = (spec.get("model") or {}).get("unk_token")
         self._unk_id = vocab.get(unk) if isinstance(unk, str) else None
+        # By whether control tokens are skipped: what streams have met of tokens that are whole
+        # characters.
+        self.whole_texts: dict[bool, dict[int, str]] = {True: {}, False: {}}
         self._texts = {index: contents[index].encode() for index in self.special_ids}
         if eos_token is not None and eos_token in vocab:
             eos_ids = (*eos_ids, vocab[eos_token])
