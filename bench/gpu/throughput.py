@@ -271,8 +271,9 @@ def _transformers(
         eos_token_id=-1,
         pad_token_id=0,
     )
+    # Its thread knows no inference mode of this one, and may not write to tensors made in it.
     with (
-        torch.inference_mode(),
+        torch.no_grad(),
         model.continuous_batching_context_manager(generation_config=settings) as manager,
     ):
         warm_up = [(prompt[:64], 8) for prompt, _ in requests]
@@ -296,6 +297,8 @@ def _serve(manager: Any, requests: Requests, end: float) -> bool:
             return False
         result = manager.get_result(timeout=1)
         if result is not None and result.is_finished():
+            if result.error:
+                raise RuntimeError(f"continuous batching failed a request: {result.error}")
             finished += 1
             made += len(result.generated_tokens)
         elif result is None and not manager.is_running():

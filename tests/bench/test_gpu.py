@@ -280,6 +280,22 @@ def test_all_requests_are_answered_to_their_lengths() -> None:
     assert report.rows[0].value > 0
 
 
+@pytest.mark.nightly
+def test_transformers_answers_the_same_requests_beside_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.generation.continuous_batching import cache
+
+    # It sizes its cache by a GPU's memory.
+    sizes = "infer_max_batch_tokens_and_num_blocks"
+    (handler,) = (each for each in vars(cache).values() if hasattr(each, sizes))
+    monkeypatch.setattr(handler, sizes, lambda self: (256, 64))
+    config = replace(QWEN3_06B, vocab_size=400, hidden_size=32, intermediate_size=48, num_layers=2)
+    config = replace(config, num_heads=4, num_kv_heads=2, head_dim=8, layer_windows=(None,) * 2)
+    report = Report("gpu")
+    requests = make_requests(config, 5, 3, 20)
+    offline(CpuDevice(), config, report, requests, goal=None, peer_s=120.0)
+    assert [row.unit for row in report.rows] == ["output tokens/s", "x continuous batching"]
+
+
 class Forgetful(TorchAttention):
     """Attention that leaves out what a step stored."""
 
