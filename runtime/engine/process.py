@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 import zmq
@@ -157,11 +157,9 @@ def run(core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambd
         beat()
         if not core.has_work:
             channel.poll()
-        while True:
-            try:
-                frame = channel.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                break
+        # Between most steps nothing has come: asking costs a fifth of an exception.
+        while cast(int, channel.get(zmq.EVENTS)) & zmq.POLLIN:
+            frame = channel.recv(zmq.NOBLOCK)
             beat()
             command = engine_commands.decode(frame)
             if isinstance(command, EngineStop):
