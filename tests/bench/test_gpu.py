@@ -284,9 +284,9 @@ def test_all_requests_are_answered_to_their_lengths() -> None:
 def test_transformers_answers_the_same_requests_beside_us(monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers.generation.continuous_batching import cache
 
-    # It sizes its cache by a GPU's memory.
-    sizes = "infer_max_batch_tokens_and_num_blocks"
-    (handler,) = (each for each in vars(cache).values() if hasattr(each, sizes))
+    # It sizes its cache by a GPU's memory, in units that releases name differently.
+    handler = cache.PagedAttentionMemoryHandler
+    (sizes,) = (name for name in vars(handler) if name.startswith("infer_max_batch_tokens"))
     monkeypatch.setattr(handler, sizes, lambda self: (256, 64))
     config = replace(QWEN3_06B, vocab_size=400, hidden_size=32, intermediate_size=48, num_layers=2)
     config = replace(config, num_heads=4, num_kv_heads=2, head_dim=8, layer_windows=(None,) * 2)

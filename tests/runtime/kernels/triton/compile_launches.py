@@ -19,11 +19,12 @@ from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
 from branchline.runtime.engine.batch import ForwardBatch
+from branchline.runtime.kernels.float8 import float8_weight
 from branchline.runtime.kernels.triton.activation import gelu_mul, silu_mul
 from branchline.runtime.kernels.triton.attention import TritonAttention
 from branchline.runtime.kernels.triton.norm import add_rms_norm, rms_norm
 from branchline.runtime.kernels.triton.ops import TritonOps
-from branchline.runtime.kernels.triton.packing import Storage, as_it_is, quantize
+from branchline.runtime.kernels.triton.packing import Storage, as_it_is, from_float8, quantize
 from branchline.runtime.kernels.triton.quantized import QuantizedLinear
 from branchline.runtime.kernels.triton.rope import rope_store
 from branchline.runtime.kernels.triton.sampler import DeviceSampler
@@ -147,6 +148,11 @@ def quantized() -> None:
             linear(zeros(rows, 1024))
             linear.add_to(zeros(rows, 256), zeros(rows, 1024), zeros(256))
         linear.rows(zeros(2, dtype=torch.int64), torch.bfloat16)
+    codes = zeros(256, 1024, dtype=torch.float8_e4m3fn)
+    for scales in (zeros(256, 1), zeros(2, 8), zeros(1)):
+        stored = from_float8(float8_weight(codes, scales))
+        for rows in (1, 100):
+            QuantizedLinear(stored)(zeros(rows, 1024))
     for dtype in (torch.bfloat16, torch.float32):
         fixed = QuantizedLinear(as_it_is(zeros(256, 1024, dtype=dtype)), fixed=True)
         fixed(zeros(100, 1024, dtype=dtype))
