@@ -265,10 +265,10 @@ class Calls:
         """sid: the sequence that has gone on with it. Raises RequestError."""
         flight = follower.flight
         message, part_of = self._based(flight.client_id, follower.message)
-        self._check(message)
         if sid is not None and isinstance(message, Generate):
-            self._take_over(follower, message, leads, sid)
+            self._take_over(follower, message, leads, sid)  # its tokens are in the engine already
             return
+        self._check(message)
         request = self._request_of(message)
         self._following.forget_told(follower.promise)
         self.waiting.enter(request.num_sequences)
