@@ -78,9 +78,9 @@ class LoopThread:
             self._thread.join(timeout_s)
 
     def _call_all(self) -> None:
-        # Before the first: what comes from now on tells again, or is seen here.
+        # Before counting: what comes from now on tells again. A turn ends, however much comes.
         self._is_told = False
-        while self._called:
+        for _ in range(len(self._called)):
             function, args = self._called.popleft()
             try:
                 function(*args)

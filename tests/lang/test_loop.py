@@ -68,3 +68,24 @@ def test_stopping_cancels_what_still_runs(loop: LoopThread) -> None:
     loop.stop()
     assert cancelled.is_set()
     assert not loop.alive
+
+
+def test_calls_from_a_thread_are_made_in_order_and_a_failing_one_harms_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop, made, done = LoopThread("test-calls"), [], threading.Event()
+
+    def call(number: int) -> None:
+        if number == 3:
+            raise LookupError("call 3")
+        made.append(number)
+
+    try:
+        for number in range(200):
+            loop.call(call, number)
+        loop.call(done.set)
+        assert done.wait(60)
+    finally:
+        loop.stop()
+    assert made == [number for number in range(200) if number != 3]
+    assert "call 3" in caplog.text
