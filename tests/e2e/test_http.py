@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -168,6 +169,50 @@ def test_any_json_object_and_a_regex_hold(client: openai.OpenAI, model: str) -> 
         model=model, messages=ask(), extra_body={"response_format": regex}
     )
     assert re.fullmatch(regex["pattern"], answer.choices[0].message.content or "")
+
+
+# What an operator looks at, and where it stands.
+METRICS = (
+    "time_to_first_token_seconds_count",
+    "inter_token_latency_seconds_count",
+    "queue_time_seconds_count",
+    "runtime_waiting",
+    "runtime_running",
+    "runtime_hit_tokens",
+    "runtime_prompt_tokens",
+    "runtime_evicted_tokens",
+    "runtime_grammar_compile_seconds",
+    "runtime_mask_seconds",
+    "runtime_retractions",
+    "runtime_front_requests_overloaded",
+    'request_tokens_total{kind="generated",namespace="',
+)
+
+
+def test_metrics_tell_all_that_an_operator_looks_at(
+    served: RuntimeProcess, client: openai.OpenAI, model: str
+) -> None:
+    regex = {"type": "regex", "pattern": "[a-c]{3}-[0-9]{2}"}
+    pieces = client.chat.completions.create(
+        model=model, messages=ask(), stream=True, extra_body={"response_format": regex}
+    )
+    assert list(pieces)
+
+    def told() -> dict[str, str]:
+        asked = urllib.request.Request(
+            f"{served.http_url}/metrics", headers={"Authorization": f"Bearer {KEY}"}
+        )
+        with urllib.request.urlopen(asked) as answer:
+            lines = answer.read().decode().splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+    # The engine's own counters come with its next sign of life.
+    seconds_until(lambda: float(told()["branchline_runtime_mask_seconds"]) > 0, 60)
+    names = told()
+    missing = [
+        name for name in METRICS if not any(n.startswith(f"branchline_{name}") for n in names)
+    ]
+    assert missing == []
 
 
 def test_a_completion_echoes_with_log_probabilities(client: openai.OpenAI, model: str) -> None:
