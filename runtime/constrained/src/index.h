@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <cstdlib>
+#include <memory>
+#include <new>
 
 namespace branchline {
 
@@ -15,50 +17,83 @@ inline uint64_t mixed(uint64_t hash, uint64_t value) {
     return hash ^ (hash >> 29);
 }
 
-// Numbers by hash; who asks compares what they stand for.
+// Numbers by hash; who asks compares what they stand for. A table that has become too small moves
+// into one of twice its size a few numbers at a time: to move half a million at once took 3 ms, for
+// which no token can wait.
 class Index {
   public:
     template <typename Same> int32_t find(uint64_t hash, Same same) const {
-        for (size_t at = hash & mask_; slots_[at].number >= 0; at = (at + 1) & mask_)
-            if (slots_[at].hash == hash && same(slots_[at].number)) return slots_[at].number;
-        return kNone;
+        int32_t found = within(now_, hash, same);
+        return found == kNone && before_.slots ? within(before_, hash, same) : found;
     }
 
     void insert(uint64_t hash, int32_t number) {
-        if (2 * ++size_ > slots_.size()) grow();
-        put({hash, number});
+        if (2 * ++size_ > now_.size) grow();
+        put({hash, number + 1});
+        move(kMoved);
     }
 
     void clear() {
-        slots_.assign(64, {0, kNone});
-        mask_ = 63;
-        size_ = 0;
+        before_ = Table();
+        now_ = Table(kLeast);
+        size_ = moved_ = 0;
     }
 
-    int64_t num_bytes() const { return int64_t(slots_.size() * sizeof(Slot)); }
+    int64_t num_bytes() const { return int64_t((now_.size + before_.size) * sizeof(Slot)); }
 
   private:
+    static constexpr size_t kLeast = 64, kMoved = 4;
+
     struct Slot {
         uint64_t hash;
-        int32_t number;
+        int32_t number; // and one; 0 where there is none
     };
 
+    // Memory that the kernel hands out, and clears, page by page as it is used.
+    struct Table {
+        Table() = default;
+        explicit Table(size_t count)
+            : slots(static_cast<Slot *>(std::calloc(count, sizeof(Slot)))), size(count) {
+            if (!slots) throw std::bad_alloc();
+        }
+        struct Free {
+            void operator()(Slot *slots) const { std::free(slots); }
+        };
+        std::unique_ptr<Slot[], Free> slots;
+        size_t size = 0;
+    };
+
+    template <typename Same> static int32_t within(const Table &table, uint64_t hash, Same same) {
+        const size_t mask = table.size - 1;
+        for (size_t at = hash & mask; table.slots[at].number; at = (at + 1) & mask)
+            if (table.slots[at].hash == hash && same(table.slots[at].number - 1))
+                return table.slots[at].number - 1;
+        return kNone;
+    }
+
     void put(Slot slot) {
-        size_t at = slot.hash & mask_;
-        while (slots_[at].number >= 0) at = (at + 1) & mask_;
-        slots_[at] = slot;
+        const size_t mask = now_.size - 1;
+        size_t at = slot.hash & mask;
+        while (now_.slots[at].number) at = (at + 1) & mask;
+        now_.slots[at] = slot;
     }
 
     void grow() {
-        std::vector<Slot> old(2 * slots_.size(), {0, kNone});
-        old.swap(slots_);
-        mask_ = slots_.size() - 1;
-        for (const Slot &slot : old)
-            if (slot.number >= 0) put(slot);
+        move(before_.size); // done long since: a table is full when as many came as it moved
+        before_ = std::move(now_);
+        now_ = Table(2 * before_.size);
+        moved_ = 0;
     }
 
-    std::vector<Slot> slots_;
-    size_t mask_ = 0, size_ = 0;
+    // What was moved stays where it was, too, so that chains of others do not break.
+    void move(size_t count) {
+        for (; count && moved_ < before_.size; count--, moved_++)
+            if (before_.slots[moved_].number) put(before_.slots[moved_]);
+        if (before_.slots && moved_ == before_.size) before_ = Table();
+    }
+
+    Table now_, before_;
+    size_t size_ = 0, moved_ = 0;
 };
 
 } // namespace branchline

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "chunked.h"
 #include "distinct.h"
 #include "index.h"
 #include "nodes.h"
@@ -26,6 +27,7 @@ constexpr int32_t kAmbiguous = -1; // instead of a state: too many places at onc
 constexpr int32_t kNotYet = -2;
 constexpr int32_t kSeveral = -1; // instead of a node: `others_` follow
 constexpr int kVisits = 6;
+constexpr size_t kRowsAtOnce = 16;
 
 // depth: of words, the place in them; of distinct items the number of a Writing; of kSeveral of the
 // list of frames that it stands for.
@@ -58,6 +60,7 @@ class Machine {
         states_.clear();
         state_index_.clear();
         rows_.clear();
+        num_rows_ = 0;
         seen_.clear();
         alone_.clear();
         steps_.clear();
@@ -70,7 +73,7 @@ class Machine {
         beginnings_.clear();
         plain_.clear();
         generation++;
-        states_.emplace_back(); // kDead
+        states_.push_back(State()); // kDead
         states_[kDead].row = new_row();
         int32_t root = frame_of(0, kNone);
         start = closed(&root, 1);
@@ -95,7 +98,7 @@ class Machine {
             if (a.low <= byte && byte <= a.high) arrived.push_back(a.frame);
         int32_t target = target_of(arrived);
         step_index_.insert(key, int32_t(steps_.size()));
-        steps_.emplace_back(wanted, target);
+        steps_.push_back({wanted, target});
         return target;
     }
 
@@ -130,7 +133,7 @@ class Machine {
     void ahead(int32_t state, std::vector<uint8_t> &found) const;
 
     int64_t num_bytes() const {
-        return int64_t(frames_.size() * (sizeof(Frame) + 12) + rows_.size() * 1024 +
+        return int64_t(frames_.size() * (sizeof(Frame) + 12) + num_rows_ * 1024 +
                        places_.size() * 4 + states_.size() * sizeof(State) +
                        steps_.size() * sizeof(steps_[0])) +
                frame_index_.num_bytes() + state_index_.num_bytes() + step_index_.num_bytes() +
@@ -167,9 +170,10 @@ class Machine {
         return alone_[frame];
     }
 
+    // Rows are made many at a time, and let go likewise.
     int32_t *new_row() {
-        rows_.emplace_back(new int32_t[256]());
-        return rows_.back().get();
+        if (num_rows_ % kRowsAtOnce == 0) rows_.emplace_back(new int32_t[kRowsAtOnce * 256]());
+        return rows_.back().get() + 256 * (num_rows_++ % kRowsAtOnce);
     }
 
     int32_t target_of(const std::vector<int32_t> &arrived) {
@@ -213,9 +217,9 @@ class Machine {
 
     const Nodes nodes_;
     const int32_t max_frames_;
-    std::vector<Frame> frames_;
+    Chunked<Frame> frames_;
     Index frame_index_, state_index_, step_index_;
-    std::vector<std::pair<uint64_t, int32_t>> steps_; // of states without a row
+    Chunked<std::pair<uint64_t, int32_t>> steps_; // of states without a row
     std::vector<std::vector<int32_t>> others_;        // of frames that stand for several
     Index others_index_;
     Texts texts_; // of items of rows of distinct ones
@@ -223,10 +227,11 @@ class Machine {
     Writings writings_;
     std::map<int32_t, int32_t> beginnings_, plain_;
     std::vector<int32_t> places_, leaves_, pending_;
-    std::vector<State> states_;
-    std::vector<std::unique_ptr<int32_t[]>> rows_;
-    std::vector<int64_t> seen_;  // by frame: the last round that met it
-    std::vector<int32_t> alone_; // by frame: the state of it alone
+    Chunked<State> states_;
+    std::vector<std::unique_ptr<int32_t[]>> rows_; // each of several
+    size_t num_rows_ = 0;
+    Chunked<int64_t> seen_;  // by frame: the last round that met it
+    Chunked<int32_t> alone_; // by frame: the state of it alone
     std::vector<Arrival> arrivals_;
     std::vector<int32_t> arrived_[257]; // by segment
     int64_t round_ = 0;

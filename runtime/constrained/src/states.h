@@ -203,7 +203,7 @@ inline bool Machine::expand(int32_t state) {
     for (int32_t s = 0; s < num_segments; s++) {
         int32_t target = target_of(arrived_[s]);
         if (target == kAmbiguous) {
-            rows_.pop_back();
+            num_rows_--;
             return false;
         }
         int32_t end = s + 1 < num_segments ? starts[s + 1] : 256;
