@@ -54,9 +54,11 @@ class HostTier:
         """Keep `path` from token `start` on; its KV lies in `slots`, which are freed next."""
         if len(slots) > self._pieces.max_size and self.below is None:
             return
-        key = _key(namespace, path, start)
         kv = {name: tensor.clone() for name, tensor in self._read_kv(slots).items()}
-        piece = Piece(path[start * TOKEN_BYTES :], kv)
+        self._put(namespace, path, start, Piece(path[start * TOKEN_BYTES :], kv))
+
+    def _put(self, namespace: str, path: bytes, start: int, piece: Piece) -> None:
+        key = _key(namespace, path, start)
         for (owner, digest), old in self._pieces.put(namespace, key, piece, piece.num_tokens):
             if self.below is not None:
                 self.below.put(owner, digest, old)
@@ -88,10 +90,13 @@ class HostTier:
                 return False
         self._write_kv(slots, {name: kv[:, : len(slots)] for name, kv in piece.kv.items()})
         self.num_restored += len(slots)
-        if len(slots) == piece.num_tokens:
-            self._pieces.pop(key)
-        else:
-            self._pieces.use(key)
+        if self._pieces.pop(key) is not None and len(slots) < piece.num_tokens:
+            # What is left is found where the part that is back in the pool ends.
+            count = len(slots)
+            kv = {name: tensor[:, count:].clone() for name, tensor in piece.kv.items()}
+            path = tokens[:start].tobytes() + piece.tokens
+            rest = Piece(piece.tokens[count * TOKEN_BYTES :], kv)
+            self._put(namespace, path, start + count, rest)
         return True
 
     def clear(self) -> None:

@@ -128,3 +128,15 @@ def test_what_was_computed_before_comes_back_from_the_cache() -> None:
     assert stats["retractions"] == 1
     # The young one lost at most what the old one still needed of its slots.
     assert world.runner.num_tokens_computed < 2 * 90 + 60
+
+
+def test_over_the_hosts_memory_nothing_at_all_is_computed_twice() -> None:
+    world = World(130, max_running=2, chunk_tokens=64, host_cache_tokens=1_000, speculation="off")
+    for i in range(2):
+        world.submit([i + 1] * 30, 60, ignore_eos=True)
+    world.run()
+    stats = world.core.stats()
+    assert stats["retractions"] == 1
+    assert stats["restored_tokens"] > 0
+    # Of the last token of an output nothing is ever computed.
+    assert world.runner.num_tokens_computed == 2 * (30 + 60 - 1)
