@@ -14,7 +14,7 @@ from ..scheduler.sequence import Sequence
 from .turn import Turn
 
 STEP_ALLOWANCE = 3_000
-"""Places in grammars that the masks of one step may look at: about 1 ms, and 1.8 on a machine that has
+"""Places in grammars that the masks of one step may look at: about 1 ms, and 1.8 where a machine has
 five times as much to do as it has cores."""
 
 
