@@ -109,6 +109,45 @@ def test_a_fork_of_fifty_branches_survives_the_engine(start: Start) -> None:
         assert endpoint.get_server_info()["front_engine_restarts"] == 1
 
 
+def test_plans_lost_with_the_engine_are_run_again_unnoticed(start: Start) -> None:
+    @bl.function
+    def program(s: bl.ProgramState, topic: str) -> None:
+        s += topic + bl.gen("a", max_tokens=800, temperature=0.0, ignore_eos=True)
+        s += " and " + bl.gen("b", max_tokens=20, temperature=0.0, ignore_eos=True)
+
+    items = [{"topic": f"the quick brown fox {number}"} for number in range(4)]
+    process = start()
+    with bl.RuntimeEndpoint(process.address) as endpoint, ThreadPoolExecutor(1) as thread:
+        want = [state.text() for state in program.run_batch(items, backend=endpoint)]
+        future = thread.submit(program.run_batch, items, backend=endpoint)
+        seconds_until(lambda: num_busy(endpoint) == 4, 60)
+        [engine] = children(process.pid)
+        os.kill(engine, signal.SIGKILL)
+        assert [state.text() for state in future.result(60)] == want
+        assert endpoint.get_server_info()["front_engine_restarts"] == 1
+
+
+def test_a_state_goes_on_with_the_runtime_that_took_the_place_of_its_own(
+    start: Start, temporary: Path
+) -> None:
+    """What the first one held is gone: the state's log is sent, to the token."""
+    address = f"ipc://{temporary}/here"
+    first = start(bind=address)
+    with bl.RuntimeEndpoint(address) as endpoint:
+        state = ramble.run("the quick brown fox", 8, backend=endpoint)
+        begun = state.text()
+        os.kill(first.pid, signal.SIGKILL)
+        first.close()
+        second = start(bind=address)
+        state += " and " + bl.gen("more", max_tokens=8, temperature=0.0, ignore_eos=True)
+        assert state.text().startswith(begun + " and ")
+        assert state.error() is None
+        whole = ramble.run("the quick brown fox", 8, backend=endpoint)
+        whole += " and " + bl.gen("more", max_tokens=8, temperature=0.0, ignore_eos=True)
+        assert state["more"] == whole["more"]
+    second.close()
+
+
 def test_a_stream_lost_with_the_engine_is_an_error_with_its_place(start: Start) -> None:
     process = start()
     with bl.RuntimeEndpoint(process.address) as endpoint:
