@@ -8,6 +8,7 @@ what changed are touched. So the order is right with ten thousand waiting as it 
 from __future__ import annotations
 
 import heapq
+import itertools
 from bisect import bisect_left
 from operator import attrgetter
 
@@ -50,11 +51,14 @@ class WaitingQueue:
         self._by_age: list[Sequence] = []
         self._index = WaitIndex()
         # Heaps whose entries may be out of date: valid is the one with the sequence's ticket.
-        self._order: list[tuple[tuple[int, ...], int, Sequence]] = []
-        self._deadlines: list[tuple[int, int, Sequence]] = []
+        # Sequences have no order, so a number stands before each: one that has gone on with another
+        # call has the arrival of the one before it, whose entries may still be there.
+        self._numbers = itertools.count()
+        self._order: list[tuple[tuple[int, ...], int, int, Sequence]] = []
+        self._deadlines: list[tuple[int, int, int, Sequence]] = []
         self._set_aside: list[Sequence] = []
         self._programs: dict[int, set[Sequence]] = {}
-        self._parked: dict[int, list[tuple[int, int, Sequence]]] = {}
+        self._parked: dict[int, list[tuple[int, int, int, Sequence]]] = {}
         self._plan: list[Sequence] = []
         self._places: dict[int, int] = {}  # in the plan, the next one last
         self._num_unplanned = 0
@@ -76,7 +80,8 @@ class WaitingQueue:
             if seq.due_at is None:
                 num_before = len(self) + self._num_calls_after
                 seq.due_at = self.num_admitted + 2 * num_before + self._config.max_overtakes
-            heapq.heappush(self._deadlines, (seq.due_at, seq.arrival, seq))
+            entry = seq.due_at, seq.arrival, next(self._numbers), seq
+            heapq.heappush(self._deadlines, entry)
         if self._by_age and self._by_age[-1].arrival > seq.arrival:
             self._by_age.insert(bisect_left(self._by_age, seq.arrival, key=_arrival), seq)
         else:
@@ -115,14 +120,14 @@ class WaitingQueue:
             return self._by_age[0]
         if self._config.policy == "dfs-weight":
             return self._next_planned()
-        while self._order and self._order[0][1] != self._order[0][2].ticket:
+        while self._order and self._order[0][1] != self._order[0][-1].ticket:
             heapq.heappop(self._order)
-        return self._order[0][2] if self._order else None
+        return self._order[0][-1] if self._order else None
 
     @property
     def someone_is_due(self) -> bool:
         """True when nobody may go before the oldest."""
-        while self._deadlines and not self._deadlines[0][2].is_waiting:
+        while self._deadlines and not self._deadlines[0][-1].is_waiting:
             heapq.heappop(self._deadlines)
         return bool(self._deadlines) and self._deadlines[0][0] <= self.num_admitted
 
@@ -149,7 +154,8 @@ class WaitingQueue:
         self._num_parked += 1
         shared = num_shared(seq.prefix_bytes, other.prefix_bytes)
         length = min(shared, seq.max_match, other.num_tokens)
-        heapq.heappush(self._parked.setdefault(other.sid, []), (length, seq.arrival, seq))
+        entry = length, seq.arrival, next(self._numbers), seq
+        heapq.heappush(self._parked.setdefault(other.sid, []), entry)
 
     def wake(self, other: Sequence, *, gone: bool = False) -> bool:
         """Bring back those for whom `other` has computed enough, all of them when it is `gone`."""
@@ -158,7 +164,7 @@ class WaitingQueue:
             return False
         woken = False
         while heap and (gone or heap[0][0] <= other.num_computed):
-            seq = heapq.heappop(heap)[2]
+            seq = heapq.heappop(heap)[-1]
             if seq.parked_on is other:
                 seq.parked_on = None
                 self._num_parked -= 1
@@ -187,9 +193,9 @@ class WaitingQueue:
     def _enter(self, seq: Sequence) -> None:
         self._num_unplanned += 1
         seq.ticket += 1
-        heapq.heappush(self._order, (self._rank(seq), seq.ticket, seq))
+        heapq.heappush(self._order, (self._rank(seq), seq.ticket, next(self._numbers), seq))
         if len(self._order) > 64 + 4 * len(self._by_age):
-            self._order = [entry for entry in self._order if entry[1] == entry[2].ticket]
+            self._order = [entry for entry in self._order if entry[1] == entry[-1].ticket]
             heapq.heapify(self._order)
 
     def _rank(self, seq: Sequence) -> tuple[int, ...]:

@@ -312,3 +312,17 @@ class TestPrograms:
                 break
             overtaken += 1
         assert overtaken <= 8
+
+
+@pytest.mark.parametrize("policy", ["lpm", "dfs-weight", "fcfs", "priority"])
+def test_one_that_has_gone_on_waits_beside_what_is_left_of_the_one_before_it(policy: str) -> None:
+    """It has its arrival, and may be due when that one was."""
+    yard = Yard(policy=policy)
+    waiting = yard.scheduler.waiting
+    before, heir = (yard.make([1, 2, 3], 1, None, 0) for _ in range(2))
+    heir.arrival = before.arrival
+    waiting.add(before)
+    waiting.admit(before)
+    waiting.num_admitted = 0
+    waiting.add(heir)
+    assert admit_next(yard) is heir
