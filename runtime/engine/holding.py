@@ -14,8 +14,8 @@ from ..scheduler.sequence import Sequence
 from .turn import Turn
 
 STEP_ALLOWANCE = 3_000
-"""Places in grammars that the masks of one step may look at: about 1 ms, and 1.8 where a machine has
-five times as much to do as it has cores."""
+"""Places in grammars that the masks of one step may look at: about 1 ms, 1.8 on a machine with five
+times as much to do as it has cores."""
 
 
 class Held:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from bench.grammar_costs import num_forced
 from bench.grammar_data import Case
+from bench.grammar_forced import num_forceable
 from bench.grammar_judging import Verdicts, judge
 from bench.grammar_order import SchemaOrder
+from branchline.runtime.constrained.compiler import GrammarCompiler
+from branchline.runtime.models.resolve import resolve_model
+from branchline.runtime.protocol import JsonSchema
+from branchline.runtime.tokenizer import Tokenizer
 
 SCHEMA = {
     "definitions": {
@@ -19,6 +27,12 @@ SCHEMA = {
     },
     "oneOf": [{"$ref": "#/definitions/box"}, {"$ref": "#/definitions/bag"}],
 }
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Tokenizer:
+    """The embedded model's."""
+    return Tokenizer.load(resolve_model("embedded"))
 
 
 def test_members_come_in_the_order_of_the_parts_that_speak_of_them():
@@ -63,3 +77,15 @@ def test_a_schema_over_the_time_limit_is_late(tmp_path):
     verdicts.close()
     assert found.kind == "late"
     assert "0.05 s" in found.why
+
+
+def test_no_more_is_forced_than_any_engine_could_and_no_choice_counts(tokens):
+    compiler = GrammarCompiler(tokens, tokens.vocab_size)
+    record = {"type": "object", "properties": {"name": {"enum": ["x", "y"]}}, "required": ["name"]}
+    grammar = compiler.compile(JsonSchema(json.dumps(record)))
+    ids = tokens.encode_text('{"name":"x"}')
+    most = num_forceable(tokens, grammar, ids)
+    assert num_forced(grammar, ids) <= most < len(ids)  # the value is a choice
+    only = compiler.compile(JsonSchema(json.dumps({"const": "only this"})))
+    ids = tokens.encode_text('"only this"')
+    assert num_forceable(tokens, only, ids) == num_forced(only, ids) == len(ids)
