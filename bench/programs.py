@@ -170,11 +170,29 @@ def overhead(
             detail=f"which takes {own_ms:.3f} ms call by call, {going_on_ms:.3f} ms going on: "
             "what client and front take from the cores that steps compute on is in it",
         )
+    hand_over_ms = question_ms(endpoint)
+    report.add(
+        "hand-overs alone, per call of a program of 20",
+        hand_over_ms / NUM_GENS,
+        "ms",
+        detail=f"a question to the engine and its answer, {hand_over_ms:.3f} ms, go through the "
+        "threads that a compiled program goes through, and do nothing there",
+    )
     report.add(
         "compiled over interpreted, 20 short gens",
         contest.median_ms("interpreted") / contest.median_ms("compiled"),
         "x",
     )
+
+
+def question_ms(endpoint: bl.RuntimeEndpoint) -> float:
+    """From the caller's thread to the engine's loop and back, median."""
+    taken: list[float] = []
+    for _ in range(40):
+        start = time.perf_counter()
+        endpoint.get_server_info()
+        taken.append((time.perf_counter() - start) * 1000)
+    return statistics.median(taken)
 
 
 def bound(report: Report, contest: Contest) -> None:
