@@ -147,3 +147,21 @@ def test_a_schema_that_is_no_type_of_json_says_what_is(kind):
         bl.gen("x", schema=kind)
     assert "\n" not in str(caught.value)
     assert "or a JSON schema as a dict" in str(caught.value)
+
+
+def test_equal_calls_may_share_a_node():
+    assert bl.gen("x", max_tokens=3) is bl.gen("x", max_tokens=3)
+    assert bl.gen("x", temperature=1) is not bl.gen("x", temperature=1.0)
+    assert bl.gen("x", stop=["a"]) is not bl.gen("x", stop=["a"])
+    # A type may be completed after it was first used.
+    assert bl.gen("x", schema=int) is not bl.gen("x", schema=int)
+
+
+def test_the_same_call_asks_for_what_each_run_says(model):
+    @bl.function
+    def program(s):
+        s += bl.gen("x", max_tokens=3)
+
+    for temperature in (0.0, 0.5):
+        program.run(temperature=temperature, backend=model).sync()
+    assert [call.sampling.temperature for call in model.calls] == [0.0, 0.5]

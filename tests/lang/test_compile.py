@@ -192,3 +192,17 @@ def test_texts_in_a_drawing_cannot_end_their_label() -> None:
         s += 'say "hi" <now>\n#1'
 
     assert '["say #quot;hi#quot; #lt;now#gt;↵#35;1"]' in program.compile().to_mermaid()
+
+
+def test_each_run_asks_by_its_own_template_and_defaults(planner: ScriptedPlans) -> None:
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        s += bl.gen("a", max_tokens=3) + bl.gen("b", max_tokens=3)
+
+    compiled = program.compile()
+    compiled.run(backend=planner, temperature=0.0).sync()
+    planner.chat_template = bl.get_chat_template("chatml")
+    compiled.run(backend=planner, temperature=0.0).sync()
+    compiled.run(backend=planner, temperature=0.5).sync()
+    asked = [(call.sampling.temperature, call.sampling.stop) for call in planner.calls[::2]]
+    assert asked == [(0.0, []), (0.0, ["<|im_end|>"]), (0.5, ["<|im_end|>"])]
