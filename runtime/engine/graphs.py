@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # More sequences than this keep a device busy while the host asks for each operator.
 MAX_SEQUENCES: Final = 512
 _MIN_KEYS: Final = 512
-# A capture keeps its plan and its kernels' arguments: about 20 MB at 256 sequences of 8 k tokens.
+# A capture keeps its plan, its inputs, and what its graph takes beside the memory that all share.
 _MOST_CAPTURES: Final = 64
 
 Compute = Callable[[ForwardBatch, Any], torch.Tensor]
@@ -94,7 +94,8 @@ class DecodeGraphs:
         if self._is_off or count > MAX_SEQUENCES or not _is_decode(batch):
             return None
         longest = max(map(len, batch.host_slots or batch.context_slots))
-        bucket = (sequence_bucket(count), key_bucket(longest), _shares(batch))
+        shares = self._attention.reads_shared(batch, self._windows)
+        bucket = (sequence_bucket(count), key_bucket(longest), shares)
         captured = self._captured.get(bucket) or self._capture(*bucket)
         if captured is None:
             return None
@@ -154,9 +155,3 @@ def _is_decode(batch: ForwardBatch) -> bool:
     order, so as many rows as sequences are all of them."""
     count = len(batch.query_lens)
     return len(batch.token_ids) == count == len(batch.logit_rows)
-
-
-def _shares(batch: ForwardBatch) -> bool:
-    """Whether sequences have slots in common, as far as the host knows."""
-    slots = batch.host_slots
-    return slots is not None and len({own.item(0) for own in slots}) < len(slots)

@@ -162,6 +162,11 @@ class Attention(ABC, Generic[Plan]):
         """
         return None
 
+    def reads_shared(self, batch: ForwardBatch, windows: Sequence[int | None]) -> bool:
+        """Whether a plan of `fixed_plan` with that room would read anything of a step once for
+        several sequences: the room costs a launch per layer."""
+        return False
+
     def refill(self, plan: Plan, batch: ForwardBatch) -> None:
         """Put a step into a plan of `fixed_plan`, without waiting for the device. The step may
         have fewer sequences than the plan's batch; what the rows behind them become is nobody's

@@ -17,7 +17,7 @@ from ..base import Attention, HeadNorm
 from ..torch_attention import merge
 from .merge import launch_merges
 from .plan import TritonPlan
-from .room import DecodeRoom
+from .room import DecodeRoom, Works
 from .rope import rope_store
 from .tiles import launch_tiles
 from .work import DeviceWork, Machine, Partials, new_partials
@@ -37,6 +37,8 @@ class TritonAttention(Attention[TritonPlan]):
         self.machine = machine
         self.soft_cap = soft_cap
         self._partials: Partials | None = None
+        # Of the step that is to be put into a fixed plan next.
+        self._works: tuple[ForwardBatch, Works] | None = None
 
     def plan(self, batch: ForwardBatch) -> TritonPlan:
         return TritonPlan(batch, self.machine)
@@ -44,12 +46,27 @@ class TritonAttention(Attention[TritonPlan]):
     def fixed_plan(
         self, batch: ForwardBatch, keys: int, windows: Sequence[int | None], *, shares: bool
     ) -> DecodeRoom:
-        return DecodeRoom(batch, self.machine, keys, windows, shares=shares)
+        device = batch.positions.device
+        return DecodeRoom(
+            batch,
+            self.machine,
+            keys,
+            windows,
+            shares=shares,
+            partials=lambda rows: self._room(rows, device),
+        )
+
+    def reads_shared(self, batch: ForwardBatch, windows: Sequence[int | None]) -> bool:
+        plan = TritonPlan(batch, self.machine)
+        works = {window: plan.make_decode(window) for window in windows}
+        self._works = batch, works
+        return any(len(work.launches) > 1 for work in works.values())
 
     def refill(self, plan: TritonPlan, batch: ForwardBatch) -> None:
         if not isinstance(plan, DecodeRoom):
             raise TypeError(f"a {type(plan).__name__} has no room for another step")
-        plan.load(batch)
+        known, self._works = self._works, None
+        plan.load(batch, known[1] if known is not None and known[0] is batch else None)
 
     def store_kv(
         self, k: torch.Tensor, v: torch.Tensor, layer_kv: LayerKV, plan: TritonPlan
@@ -138,7 +155,8 @@ class TritonAttention(Attention[TritonPlan]):
             launch_merges(work.merges, partials, out)
 
     def _room(self, rows: int, device: torch.device) -> Partials:
-        """Room for partial results, the same for all layers, because they run one after another."""
+        """Room for partial results, the same for all layers and steps, because they run one after
+        another. Where more is needed, what has the room before keeps it."""
         if self._partials is None or len(self._partials[0]) < rows:
             self._partials = new_partials(max(rows, 1), self.machine, device)
         return self._partials

@@ -6,7 +6,7 @@ room is zeros, which the kernels leave at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import torch
@@ -14,17 +14,23 @@ import torch
 from ...engine.batch import ForwardBatch
 from .decode import most_pieces
 from .plan import TritonPlan
-from .work import DeviceWork, Machine, Work, launches_of, new_partials, num_entries, split_tables
+from .work import DeviceWork, Machine, Partials, Work, launches_of, num_entries, split_tables
 
-# Parts of a sequence that reads with others, on average over all; a step with more shares nothing.
+# Parts of a sequence that reads with others, on average over all, beside what keeps the machine
+# busy with a single tile; a step with more shares nothing.
 _PARTS: Final = 8
+
+
+Works = dict[int | None, Work]
 
 
 class DecodeRoom(TritonPlan):
     """Room for steps of up to as many sequences as `batch` has, with one new token each.
 
-    Its arguments are those of `Attention.fixed_plan`. shares: costs a launch in every layer; where
-    what a step shares does not fit, or without that room, every sequence reads for itself.
+    Its arguments are those of `Attention.fixed_plan`. partials: room for so many partial rows,
+    which other rooms may have, too: their steps run one after another. shares: costs a launch in
+    every layer; where what a step shares does not fit, or without that room, every sequence reads
+    for itself.
     """
 
     def __init__(
@@ -35,30 +41,33 @@ class DecodeRoom(TritonPlan):
         windows: Iterable[int | None],
         *,
         shares: bool,
+        partials: Callable[[int], Partials],
     ) -> None:
         super().__init__(batch, machine)
         most = len(batch.new_slots)
         pieces = most_pieces(most, keys, machine)
-        self._rows = [pieces, _PARTS * most] * shares + [pieces, most, most]
-        self._num_partials = pieces + _PARTS * most * shares
+        listed = _PARTS * most + machine.shared_block_m // machine.group * machine.places
+        self._rows = [pieces, listed] * shares + [pieces, most, most]
+        self._num_partials = pieces + listed * shares
         block_ms = [machine.shared_block_m] * shares + [machine.block_m(1)]
         device = batch.positions.device
-        partials = new_partials(self._num_partials, machine, device)
+        rows = partials(self._num_partials)
         self._flat: dict[int | None, torch.Tensor] = {}
         for window in windows:
             flat = torch.zeros(num_entries(self._rows), dtype=torch.int64, device=device)
             tables = split_tables(flat, self._rows)
             launches = launches_of(tables, block_ms)
             self._flat[window] = flat
-            self._decode[window] = DeviceWork(launches, tables[-1], self._num_partials, partials)
+            self._decode[window] = DeviceWork(launches, tables[-1], self._num_partials, rows)
         self._loaded = batch
 
     def decode(self, window: int | None) -> DeviceWork:
         return self._decode[window]
 
-    def load(self, batch: ForwardBatch) -> None:
+    def load(self, batch: ForwardBatch, works: Works | None = None) -> None:
         """Put in the work of a step, without waiting for the device. Its `context_slots` are read
-        where they are; what else it holds is the caller's to copy."""
+        where they are; what else it holds is the caller's to copy. works: by window, where they
+        are made already."""
         most = len(self.batch.new_slots)
         if max(batch.query_lens) > 1 or len(batch.query_lens) > most:
             raise ValueError(
@@ -67,7 +76,7 @@ class DecodeRoom(TritonPlan):
             )
         plan = TritonPlan(batch, self.machine)
         for window, flat in self._flat.items():
-            work = plan.make_decode(window)
+            work = plan.make_decode(window) if works is None else works[window]
             if not self._fits(work):
                 work = plan.make_decode(window, shares=False)
             host = torch.zeros(flat.shape, dtype=torch.int64, pin_memory=flat.is_cuda)

@@ -46,6 +46,12 @@ def finish(core: EngineCore) -> dict[int, list[int]]:
     return made
 
 
+def compile_all(core: EngineCore) -> None:
+    """No sequence runs before the others' grammars are there."""
+    while core.stats()["compiling"]:
+        core._receive_grammars()
+
+
 PROMPTS = [[5 + i, 9, 30 + i, 7] for i in range(4)]
 
 
@@ -62,6 +68,47 @@ def test_the_next_step_is_queued_before_the_tokens_are_read(model_dir: str) -> N
         core.step()
     assert device.events == ["replay", "wait", "fetch"] * 3
     assert Machine.waits == []
+
+
+def test_nothing_but_token_ids_comes_back_to_the_host(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, fetched = SecondDevice(), []
+    fetch = device.fetch
+
+    def noted(tensor: torch.Tensor) -> object:
+        fetched.append((tensor.dtype, tuple(tensor.shape)))
+        return fetch(tensor)
+
+    core = engine(model_dir, device)
+    for sid, prompt in enumerate(PROMPTS):
+        sampling = SamplingParams(max_new_tokens=12, seed=sid, top_p=0.9, repetition_penalty=1.2)
+        core.submit(Submit(sid, prompt, sampling, Regex("[a-z]{3,}") if sid % 2 else None))
+    compile_all(core)
+    for _ in range(4):
+        core.step()
+    monkeypatch.setattr(device, "fetch", noted)
+    Machine.waits.clear()
+    for _ in range(3):
+        core.step()
+    assert fetched == [(torch.int64, (4,))] * 3
+    assert Machine.waits == []
+
+
+def test_steps_under_grammars_are_replayed_as_those_without(model_dir: str) -> None:
+    device = SecondDevice()
+    core = engine(model_dir, device)
+    for sid, prompt in enumerate(PROMPTS):
+        core.submit(greedy(sid, prompt, 14, Regex("[a-m]{3,}" if sid % 2 else "[n-z]{3,}")))
+    compile_all(core)
+    for _ in range(4):
+        core.step()
+    device.events.clear()
+    captures = device.num_captures
+    for _ in range(4):
+        core.step()
+    assert device.events == ["replay", "wait", "fetch"] * 4
+    assert device.num_captures == captures
 
 
 def test_sequences_of_different_lengths_end_as_they_do_on_the_cpu(model_dir: str) -> None:

@@ -6,9 +6,11 @@ import dataclasses
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.kernels.torch_attention import TorchAttention
 from branchline.runtime.kernels.triton import tree_decode
 from branchline.runtime.kernels.triton.attention import TritonAttention
@@ -133,6 +135,42 @@ def test_a_fixed_plan_serves_one_step_after_another(
         assert len(room.decode(window).launches) == 1 + shares
         close(out[:count].flatten(1).cpu(), steps.naive(step, window), atol=1e-5)
         assert not out[count:].any()
+
+
+def decoding(slots: list[Any]) -> ForwardBatch:
+    where = torch.arange(len(slots))
+    contexts = [torch.from_numpy(own) for own in slots]
+    return ForwardBatch(where, where, where, [1] * len(slots), contexts, where, slots)
+
+
+@pytest.mark.parametrize(("shared", "pays"), [(0, False), (60, False), (4000, True)])
+def test_a_step_asks_for_the_room_of_a_tree_only_where_one_is_read(shared: int, pays: bool) -> None:
+    attention = TritonAttention(Machine(32, 8, 128, processors=132))
+    host = [np.r_[:shared, 5000 + 90 * i : 5090 + 90 * i] for i in range(6)]
+    assert attention.reads_shared(decoding(host), [None, 50]) == pays
+
+
+def test_another_tree_is_another_input_of_a_fixed_plan_in_the_same_place() -> None:
+    """So a captured step need not be left for another tree: it is read where the graph looks."""
+    attention = TritonAttention(Machine(32, 8, 128, processors=132))
+    # Two trees: a trunk of all, and two of three sequences each.
+    lone, pairs = np.arange(4000), (np.arange(4000), np.arange(5000, 9000))
+    trees = [[lone] * 6, [pairs[i // 3] for i in range(6)]]
+    host = [[np.append(trunk, 10_000 + i) for i, trunk in enumerate(tree)] for tree in trees]
+    room: Any = attention.fixed_plan(decoding(host[0]), 8192, [None], shares=True)
+
+    def places() -> list[int]:
+        work = room.decode(None)
+        tables = [table for launch in work.launches for table in (launch.items, launch.queries)]
+        return [table.data_ptr() for table in (*tables, work.merges, *work.partials)]
+
+    before, members = places(), []
+    for slots in host:
+        attention.refill(room, decoding(slots))
+        items = room.decode(None).launches[0].items
+        members.append(sorted(set(items[items[:, 2] > 0][:, 4].tolist())))
+        assert places() == before
+    assert members == [[6], [3]]
 
 
 def test_a_fixed_plan_refuses_steps_that_extend(steps: Any) -> None:

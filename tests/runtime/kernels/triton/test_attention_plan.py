@@ -124,6 +124,47 @@ def test_what_saves_little_is_left_to_plain_decoding(lens: list[int], shared: in
     assert len(plan(slots).launches) == 1
 
 
+def random_tree(rng: random.Random) -> list[Int64]:
+    """Slots of sequences that begin on prefixes of each other."""
+    paths: list[Int64] = [np.empty(0, np.int64)]
+    free = 0
+    for _ in range(rng.randint(2, 40)):
+        base = paths[rng.randrange(len(paths))]
+        kept = base[: rng.randint(0, len(base))] if rng.random() < 0.7 else base
+        length = int(10 ** rng.uniform(0.5, 4.3))
+        paths.append(np.concatenate((kept, np.arange(free, free + length))))
+        free += length
+    return [np.append(path, free + i) for i, path in enumerate(paths)]
+
+
+def cost(work: Work, slots: list[Int64], again: float, machine: Machine = H200) -> float:
+    """In reads of a KV head's key and value. again: of a key that another item of plain decoding
+    reads, too, and may find in the cache."""
+    *shared, plain = work.launches
+    ranges = [slots[owner][begin:end] for owner, begin, end, *_ in plain.items.tolist()]
+    reads = np.unique(np.concatenate(ranges), return_counts=True)[1]
+    keys = float((1 + again * (reads - 1)).sum())
+    keys += sum(float((each.items[:, 2] - each.items[:, 1]).sum()) for each in shared)
+    # A partial result is float32, written and read; a key is two times 16 bits.
+    partials = work.num_partials * machine.group * 2.0
+    launch_us, key_bytes = 4.0, 2 * 2 * machine.head_dim * machine.kv_heads
+    return keys + partials + len(work.launches) * launch_us * 4.2e6 / key_bytes
+
+
+@pytest.mark.parametrize("again", [0.4, 0.25])
+def test_sharing_never_costs_more_than_plain_decoding_by_two_percent(again: float) -> None:
+    shared = 0
+    for seed in range(60):
+        slots = random_tree(random.Random(seed))
+        count, lens = len(slots), np.array([len(own) for own in slots])
+        first = np.zeros(count, np.int64)
+        alone = decode_work(Decoding(np.arange(count), np.arange(count), lens, first), H200)
+        ours = plan(slots)
+        shared += len(ours.launches) > 1
+        assert cost(ours, slots, again) <= 1.02 * cost(alone, slots, again), seed
+    assert 10 < shared < 60
+
+
 def test_one_long_sequence_keeps_the_machine_busy() -> None:
     items = plan(sequences([8192], 0)).launches[0].items
     assert len(items) * H200.kv_heads >= H200.processors

@@ -4,12 +4,14 @@ and rounded."""
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from stored_weights import weight_of
 
+from branchline.runtime.kernels.triton import moe
 from branchline.runtime.kernels.triton.experts import TritonExperts
 from branchline.runtime.kernels.triton.ops import TritonOps
 from branchline.runtime.kernels.triton.packing import Quantized
@@ -108,6 +110,49 @@ def whole(experts: Quantized) -> torch.Tensor:
     return torch.stack(
         [weight_of(dataclasses.replace(experts, codes=c, scales=s)) for c, s in each]
     )
+
+
+def test_pairs_are_sorted_by_expert_and_each_block_is_of_one(device: torch.device) -> None:
+    ids, _ = choose(50, 7, 3)
+    block_m, most_blocks = 16, 150 // 16 + 7
+    sorted_pairs = moe._sort(ids.flatten().to(device), 7, block_m, most_blocks)
+    experts_of, ends, blocks, starts, counts, order = (each.cpu() for each in sorted_pairs)
+    assert sorted(order.tolist()) == list(range(150))
+    assert ids.flatten()[order].diff().ge(0).all()
+    places = []
+    for block, expert in enumerate(experts_of.tolist()):
+        if expert == 7:
+            continue
+        first = int(starts[expert]) + (block - int(ends[expert] - blocks[expert])) * block_m
+        last = min(first + block_m, int(starts[expert] + counts[expert]))
+        assert set(ids.flatten()[order[first:last]].tolist()) == {expert}
+        places += range(first, last)
+    assert sorted(places) == list(range(150))
+
+
+@pytest.mark.parametrize("experts", [2, 12])
+def test_all_experts_of_a_layer_are_three_launches(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, experts: int
+) -> None:
+    launched = []
+
+    class Noted:
+        def __init__(self, name: str) -> None:
+            self.name, self.kernel = name, getattr(moe, name)
+
+        def __getitem__(self, grid: object) -> Any:
+            launched.append(self.name)
+            return self.kernel[grid]
+
+    for name in ("_gate_up", "_down", "_add_choices"):
+        monkeypatch.setattr(moe, name, Noted(name))
+    x, gate_up, down = (
+        randn(9, 16, seed=1),
+        randn(experts, 24, 16, seed=2),
+        randn(experts, 16, 12, seed=3),
+    )
+    run(device, experts_of(device, gate_up, down), x, *choose(9, experts, 2))
+    assert launched == ["_gate_up", "_down", "_add_choices"]
 
 
 def test_all_tokens_may_choose_the_same_expert(device: torch.device) -> None:
