@@ -13,6 +13,7 @@ from typing import Any
 from . import ir
 from .calls import Asked
 from .cells import Cell
+from .config import global_config
 from .executor import StreamExecutor
 from .function import Function
 from .group import ProgramStateGroup
@@ -69,10 +70,12 @@ class CompiledProgram(Function[Any]):
 
     def _asked_under(self, options: RunOptions) -> dict[ir.Gen, Asked]:
         backend = options.backend
-        asker = backend, backend.chat_template.stop_str, options.sampling
-        if self._asked[0] != asker:
-            self._asked = asker, {}
-        return self._asked[1]
+        skips_special = global_config.skip_special_tokens_in_output
+        asker = backend, backend.chat_template.stop_str, options.sampling, skips_special
+        asked = self._asked
+        if asked[0] != asker:
+            asked = self._asked = asker, {}
+        return asked[1]
 
     def _require_traced(self) -> TracedState:
         if self.traced is None:

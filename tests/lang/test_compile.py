@@ -194,7 +194,9 @@ def test_texts_in_a_drawing_cannot_end_their_label() -> None:
     assert '["say #quot;hi#quot; #lt;now#gt;↵#35;1"]' in program.compile().to_mermaid()
 
 
-def test_each_run_asks_by_its_own_template_and_defaults(planner: ScriptedPlans) -> None:
+def test_each_run_asks_by_its_own_template_defaults_and_settings(
+    planner: ScriptedPlans, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @bl.function
     def program(s: bl.ProgramState) -> None:
         s += bl.gen("a", max_tokens=3) + bl.gen("b", max_tokens=3)
@@ -204,5 +206,9 @@ def test_each_run_asks_by_its_own_template_and_defaults(planner: ScriptedPlans) 
     planner.chat_template = bl.get_chat_template("chatml")
     compiled.run(backend=planner, temperature=0.0).sync()
     compiled.run(backend=planner, temperature=0.5).sync()
-    asked = [(call.sampling.temperature, call.sampling.stop) for call in planner.calls[::2]]
-    assert asked == [(0.0, []), (0.0, ["<|im_end|>"]), (0.5, ["<|im_end|>"])]
+    monkeypatch.setattr(bl.global_config, "skip_special_tokens_in_output", False)
+    compiled.run(backend=planner, temperature=0.5).sync()
+    asked = [call.sampling for call in planner.calls[::2]]
+    assert [one.temperature for one in asked] == [0.0, 0.0, 0.5, 0.5]
+    assert [one.stop for one in asked] == [[], *[["<|im_end|>"]] * 3]
+    assert [one.skip_special_tokens for one in asked] == [True, True, True, False]
