@@ -118,7 +118,7 @@ class Instance:
         return self._is_private(branch.ops[branch.place], number, len(branch.outputs))
 
     def _is_private(self, op: PlanOp, number: int, call: int) -> bool:
-        # A call's own time runs from when the one before it is known to have ended.
+        # A call that has ended in its own time must not seem late.
         hurries = isinstance(op, PlanGenerate) and op.timeout_s is not None
         return not hurries and (number, call) not in self._wanted
 
