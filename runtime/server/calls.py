@@ -22,11 +22,9 @@ from ..protocol import (
     FrontMessage,
     Generate,
     NextCall,
-    Part,
     Progress,
     Score,
     Submit,
-    Tokens,
 )
 from ..tokenizer import Tokenizer
 from . import validate
@@ -171,7 +169,7 @@ class Calls:
                 return defect(error)
 
         num_encodings = len(message.choices) if isinstance(message, Score) else 1
-        is_short = _size(message.prompt) * num_encodings <= _INLINE_CHARS
+        is_short = validate.size_of(message.prompt) * num_encodings <= _INLINE_CHARS
         run = run_inline if is_short else self._offload
         run(prepare, lambda specs: self._within(call, lambda: self._submit(call, specs)))
 
@@ -400,8 +398,3 @@ class Calls:
             self._following.give_up(call.promise)
         if call.own_lease and call.sids:
             self.leases.end([call.part_of.lease])
-
-
-def _size(prompt: list[Part]) -> int:
-    """What tokenizing it costs, in characters."""
-    return sum(len(part.ids) if isinstance(part, Tokens) else len(part.text) for part in prompt)

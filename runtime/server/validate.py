@@ -139,3 +139,8 @@ def _check_token_ids(ids: Iterable[int], vocab_size: int, pointer: str) -> None:
             f"token id {highest} is not in the vocabulary of {vocab_size} tokens",
             pointer=pointer,
         )
+
+
+def size_of(prompt: list[Part]) -> int:
+    """What tokenizing a prompt costs, in characters."""
+    return sum(len(part.ids) if isinstance(part, Tokens) else len(part.text) for part in prompt)
