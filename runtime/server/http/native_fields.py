@@ -77,7 +77,9 @@ class NativeRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     or are lists with one entry for each.
 
     text: the whole prompt; control tokens in it are recognised unless `markup` is false.
-    logprob_start_len: from which prompt token on log probabilities are returned; -1: none.
+    logprob_start_len: from which prompt token on log probabilities are returned; -1: none. Where it
+    is not given, the prompt's are returned if nothing else is asked for: no new token and no
+    likeliest next ones, as SGLang's frontend asks to weigh choices by their own likelihood.
     """
 
     text: str | list[str] | None = None
@@ -124,22 +126,29 @@ def calls_of(body: NativeRequest, namespace: str) -> list[NativeCall]:
     count = len(prompts)
     samplings = _spread(body.sampling_params or NativeSampling(), count, "sampling_params")
     wanted = _spread(body.return_logprob or False, count, "return_logprob")
-    starts = _spread(
-        -1 if body.logprob_start_len is None else body.logprob_start_len, count, "logprob_start_len"
-    )
+    starts: list[int | None] = [None] * count
+    if body.logprob_start_len is not None:
+        starts = [*_spread(body.logprob_start_len, count, "logprob_start_len")]
     tops = _spread(body.top_logprobs_num or 0, count, "top_logprobs_num")
     return [
         _call(
             body,
             prompt,
             sampling,
-            LogprobParams(top, start if start >= 0 else None) if wants else None,
+            LogprobParams(top, _start(start, sampling, top)) if wants else None,
             namespace,
         )
         for prompt, sampling, wants, start, top in zip(
             prompts, samplings, wanted, starts, tops, strict=True
         )
     ]
+
+
+def _start(given: int | None, sampling: NativeSampling, num_top: int) -> int | None:
+    """The first prompt token of which log probabilities are told."""
+    if given is None:
+        return 0 if sampling.max_new_tokens == 0 and not num_top else None
+    return given if given >= 0 else None
 
 
 def _call(

@@ -94,6 +94,21 @@ def test_no_new_tokens_computes_the_prompt_only(front: PlayedFront, asker: Asker
     assert "".join(text for _, _, text in told) == front.tokenizer.decode(tokens[1:])
 
 
+def test_no_new_tokens_and_no_start_tell_of_the_whole_prompt(
+    front: PlayedFront, asker: Asker
+) -> None:
+    """As SGLang's frontend asks for the likelihood of choices by themselves."""
+    answers = asker.post(
+        "/generate",
+        input_ids=[[5, 6, 7], [8, 9]],
+        sampling_params={"max_new_tokens": 0},
+        return_logprob=True,
+    ).json
+    told = [answer["meta_info"]["input_token_logprobs"] for answer in answers]
+    assert [[token_id for _, token_id, _ in tokens] for tokens in told] == [[5, 6, 7], [8, 9]]
+    assert [tokens[0][0] for tokens in told] == [None, None]
+
+
 def test_no_new_tokens_with_alternatives_tells_the_likeliest_next_ones(asker: Asker) -> None:
     answer = asker.post(
         "/generate",
