@@ -33,11 +33,12 @@ class LoopThread:
     @property
     def alive(self) -> bool:
         """False after `stop`, and in a forked child (threads do not survive a fork)."""
-        return self._pid == os.getpid() and self._thread.is_alive() and not self._loop.is_closed()
+        # The thread closes its loop when it ends, however that comes.
+        return not self._loop.is_closed() and self._pid == os.getpid()
 
     def is_current(self) -> bool:
         """Whether the caller runs in the loop's own thread."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._thread.ident
 
     def spawn(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
         """Start a coroutine on the loop from any thread; cancelling the future cancels it."""
@@ -117,6 +118,9 @@ def tool_loop() -> LoopThread:
 
 
 def _named(name: str) -> LoopThread:
+    loop = _shared.get(name)
+    if loop is not None and loop.alive:
+        return loop
     with _lock:
         loop = _shared.get(name)
         if loop is None or not loop.alive:
