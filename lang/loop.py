@@ -10,6 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -21,7 +22,8 @@ class LoopThread:
     def __init__(self, name: str = "branchline-loop") -> None:
         self._loop = asyncio.new_event_loop()
         self._pid = os.getpid()
-        self._called: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        # With the context variables of who called.
+        self._called: deque[tuple[Context, Callable[..., object], tuple[object, ...]]] = deque()
         self._is_told = False
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
@@ -65,7 +67,7 @@ class LoopThread:
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Call a function on the loop soon, from any thread; its result is not waited for. The
         loop is woken once for all that are to be called: each time costs more than most calls."""
-        self._called.append((function, args))
+        self._called.append((copy_context(), function, args))
         if not self._is_told or self._loop.is_closed():
             self._is_told = True
             self._loop.call_soon_threadsafe(self._call_all)
@@ -82,9 +84,9 @@ class LoopThread:
         # Before counting: what comes from now on tells again. A turn ends, however much comes.
         self._is_told = False
         for _ in range(len(self._called)):
-            function, args = self._called.popleft()
+            context, function, args = self._called.popleft()
             try:
-                function(*args)
+                context.run(function, *args)
             except Exception as error:
                 told = {"message": f"Exception in {function!r}", "exception": error}
                 self._loop.call_exception_handler(told)

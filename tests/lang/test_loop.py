@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 
 from branchline.lang.loop import LoopThread, shared_loop
+
+NUMBER: ContextVar[int] = ContextVar("number")
 
 
 @pytest.fixture
@@ -89,3 +92,16 @@ def test_calls_from_a_thread_are_made_in_order_and_a_failing_one_harms_no_other(
         loop.stop()
     assert made == [number for number in range(200) if number != 3]
     assert "call 3" in caplog.text
+
+
+def test_context_variables_of_who_called_hold_in_each_call() -> None:
+    loop, seen, done = LoopThread("test-calls"), [], threading.Event()
+    try:
+        for number in range(20):
+            NUMBER.set(number)
+            loop.call(lambda: seen.append(NUMBER.get()))
+        loop.call(done.set)
+        assert done.wait(60)
+    finally:
+        loop.stop()
+    assert seen == list(range(20))
