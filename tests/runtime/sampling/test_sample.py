@@ -12,7 +12,7 @@ import torch
 from branchline.runtime.protocol import LogprobParams, SamplingParams
 from branchline.runtime.sampling import SamplingState, sample
 from branchline.runtime.sampling.logits import apply_penalties, unpack_masks
-from branchline.runtime.sampling.sample import invert
+from branchline.runtime.sampling.sample import best, invert
 
 VOCAB = 70
 
@@ -98,6 +98,17 @@ def test_of_equal_logits_the_first_allowed_token_is_greedy_alone_and_in_a_batch(
     states = [make_state(temperature=0.0) for _ in masks]
     assert sample(logits.clone(), states, masks).token_ids == [7, 0, 9]
     assert sample(logits[2:].clone(), states[2:], masks[2:]).token_ids == [9]
+
+
+def test_the_highest_of_each_row_are_those_that_torch_finds() -> None:
+    scores = random_logits(40).round()  # many are equal
+    scores[3, 5] = math.nan
+    scores[4] = -math.inf
+    scores[5, 7] = math.inf
+    expected = scores.max(-1)
+    token_ids, highest = best(scores)
+    assert token_ids == expected.indices.tolist()
+    np.testing.assert_array_equal(highest, expected.values.tolist())
 
 
 def test_masked_tokens_are_never_drawn() -> None:
