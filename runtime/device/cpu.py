@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy.typing as npt
 import torch
@@ -14,6 +14,10 @@ from ..kernels.torch_attention import TorchAttention
 from ..memory.available import available_bytes
 from ..models.errors import ModelLoadError
 from .base import Device, Kernels, Replay
+
+if TYPE_CHECKING:
+    from ..kernels.cpu.library import CpuKernels
+    from ..sampling import RowSampler
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +35,8 @@ class CpuDevice(Device):
     """Its tensors are the host's own memory: putting and fetching copy nothing."""
 
     torch_device = torch.device("cpu")
+
+    _sampler: RowSampler | None = None  # of the kernels that were chosen last
 
     def default_dtype(self, num_parameters: int) -> torch.dtype:
         big = num_parameters > _FLOAT32_PARAMETERS
@@ -50,6 +56,7 @@ class CpuDevice(Device):
     def _kernels(
         self, backend: str, quantization: str, dtype: torch.dtype, *, deterministic: bool
     ) -> Kernels:
+        self._sampler = None
         needed_by = _needs_cpp(backend, quantization, deterministic=deterministic)
         if backend == "torch":
             if needed_by is not None:
@@ -73,7 +80,17 @@ class CpuDevice(Device):
                 f"{needed_by} is for float32 and bfloat16 on a CPU, not for {dtype} on "
                 f"{self.torch_device}; leave it at its default"
             )
-        return _cpp(quantization, needed_by, deterministic=deterministic)
+        library = _load(quantization, needed_by, deterministic=deterministic)
+        if library is None:
+            return TORCH_KERNELS
+        # Not at the top, as in `_load`.
+        from ..kernels.cpu.sampler import CpuSampler
+
+        self._sampler = CpuSampler(library)
+        return _kernels_of(library)
+
+    def sampler(self, max_rows: int, vocab_size: int) -> RowSampler | None:
+        return self._sampler
 
     def put(self, arrays: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
         return [torch.from_numpy(array) for array in arrays]
@@ -92,37 +109,41 @@ _KV_DTYPES: Final = frozenset({torch.int8})
 TORCH_KERNELS: Final = Kernels("torch", TorchAttention, kv_dtypes=_KV_DTYPES)
 
 
-def _cpp(quantization: str, needed_by: str | None, *, deterministic: bool) -> Kernels:
+def _load(quantization: str, needed_by: str | None, *, deterministic: bool) -> CpuKernels | None:
+    """The C++ kernels; None, with a warning, where they cannot be built and nothing needs them."""
     # Not at the top: they need msgspec and a compiler, which a machine with a GPU may lack.
     from ..engine.config import Quantization
-    from ..kernels.cpu.attention import CpuAttention
     from ..kernels.cpu.build import KernelBuildError
     from ..kernels.cpu.library import load_kernels
 
     try:
-        library = load_kernels(
+        return load_kernels(
             quantization=cast(Quantization, quantization), deterministic=deterministic
         )
     except (KernelBuildError, OSError) as error:
         if needed_by is not None:
             raise ModelLoadError(f"{needed_by} is not available: {error}") from None
         _log.warning("the CPU kernels are not available; torch serves, slower: %s", error)
-        return TORCH_KERNELS
-    description = f"C++ ({library.level}{', deterministic' if deterministic else ''})"
+        return None
+
+
+def _kernels_of(library: CpuKernels) -> Kernels:
+    from ..kernels.cpu.attention import CpuAttention
 
     def attention(
         heads: int, kv_heads: int, head_dim: int, soft_cap: float | None
     ) -> Attention[Any]:
         if soft_cap is None:
             return CpuAttention(library, heads, kv_heads, head_dim)
-        if deterministic:
+        if library.deterministic:
             raise ModelLoadError(
                 "the deterministic mode on a CPU has no soft caps, which this model has; leave it "
                 "off"
             )
         return TorchAttention(heads, kv_heads, head_dim, soft_cap)
 
-    return Kernels(description, attention, library, _KV_DTYPES)
+    mode = ", deterministic" if library.deterministic else ""
+    return Kernels(f"C++ ({library.level}{mode})", attention, library, _KV_DTYPES)
 
 
 def _needs_cpp(backend: str, quantization: str, *, deterministic: bool) -> str | None:

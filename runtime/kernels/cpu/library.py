@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from ctypes import c_int, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,7 @@ _SIGNATURES: Final = {
     "bl_rms_norm": (None, "plipppfii"),
     "bl_silu_mul": (None, "plippii"),
     "bl_interleave": (None, "pllpi"),
+    "bl_draw": (c_int, "plpipi"),
     "bl_linear_rows": (c_int64, "p"),
     "bl_linear": (c_int, "pliiiipppppiiii"),
     "bl_layers": (c_int, "pplpipppppliiiffiii"),
@@ -218,6 +219,18 @@ class CpuKernels:
             is_int8,
             torch.get_num_threads(),
         )
+
+    def draw(self, draws: ctypes.Array[Any], vocab: int, tokens: torch.Tensor) -> None:
+        """A token for each of `draws` (`sampler.py`), from logits over `vocab` tokens."""
+        if self.library.bl_draw(
+            self.level_address,
+            len(draws),
+            draws,
+            vocab,
+            tokens.data_ptr(),
+            torch.get_num_threads(),
+        ):
+            raise MemoryError(f"no memory to draw from {len(draws)} rows of {vocab} logits")
 
     def attend(
         self,

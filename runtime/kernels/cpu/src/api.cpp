@@ -1,6 +1,7 @@
 // The functions that Python calls (library.py). No function throws; those that can fail return an
 // error.
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -248,6 +249,23 @@ void bl_interleave(const int32_t* from, int64_t rows, int64_t words, int32_t* to
                         to[(block * words + w) * 16 + lane] = from[(block * 16 + lane) * words + w];
         });
     });
+}
+
+// tokens[i]: of draws[i], as Level's draw. 0, or 1 when memory ran out.
+int bl_draw(const Level* level, int64_t rows, const Draw* draws, int vocab, int64_t* tokens,
+            int threads) {
+    std::atomic<bool> ok{true};
+    const int64_t work = rows * vocab * 4;
+    with_team(threads_for(work, threads), [&](Team& team) {
+        team.run(rows, work, [&](int64_t i) {
+            try {
+                tokens[i] = level->draw(draws[i], vocab);
+            } catch (const std::exception&) {
+                ok = false;
+            }
+        });
+    });
+    return ok ? 0 : 1;
 }
 
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }

@@ -98,6 +98,18 @@ struct Layer {
     int64_t window;
 };
 
+// How to choose one token from a row of logits; sampler.py has the same.
+struct Draw {
+    const float* logits;   // [vocab]
+    const uint32_t* mask;  // a bit per token, the lowest first, or null where all are allowed
+    double drawn;          // in [0, 1)
+    float temperature;     // 0 for the likeliest token
+    float top_p, min_p;    // 1 and 0 where they are off
+    int32_t top_k;         // 0 where it is off
+};
+
+constexpr int64_t kNothingAllowed = -1, kNotFinite = -2;
+
 struct Level {
     const char* name;
     void (*attend)(const Attend&, const Item&, int kv_head);
@@ -109,6 +121,7 @@ struct Level {
     int64_t (*linear_bytes)(const Linear&);
     void (*pack_inputs)(const Linear&, int64_t block);
     void (*linear)(const Linear&, int begin, int end);
+    int64_t (*draw)(const Draw&, int vocab);
     int64_t linear_rows;  // more are better left to another library
 };
 

@@ -3,6 +3,7 @@
 #include "attention.h"
 #include "fused.h"
 #include "linear.h"
+#include "sampling.h"
 #ifdef BL_AMX
 #include "amx.h"
 #include "attention_amx.h"
@@ -52,6 +53,8 @@ void silu_mul_as(const void* gate_up, void* out, int n) {
 void silu_mul(const void* gate_up, void* out, int n, bool is_bf16) {
     is_bf16 ? silu_mul_as<bf16>(gate_up, out, n) : silu_mul_as<float>(gate_up, out, n);
 }
+
+int64_t draw(const Draw& a, int vocab) { return draw_token(a, vocab); }
 
 #ifdef BL_AMX
 int64_t linear_bytes(const Linear& a) {
@@ -104,5 +107,5 @@ constexpr int64_t kLinearRows = 64;
 extern const Level BL_JOIN(level_, BL_LEVEL);
 const Level BL_JOIN(level_, BL_LEVEL) = {
     BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
-    linear_bytes, pack_inputs, linear, kLinearRows,
+    linear_bytes, pack_inputs, linear, draw, kLinearRows,
 };

@@ -24,7 +24,7 @@ from branchline.runtime.kernels.triton.sampler import (
 )
 from branchline.runtime.protocol import MAX_LOGIT_BIAS, SamplingParams
 from branchline.runtime.sampling import SamplingState, sample, sample_by
-from branchline.runtime.sampling.sample import _changed
+from branchline.runtime.sampling.sample import changed
 from branchline.runtime.sampling.truncation import thresholds
 
 VOCAB = 75
@@ -55,7 +55,7 @@ def allowed_weights(
     logits: torch.Tensor, state: SamplingState, mask: Mask | None
 ) -> npt.NDArray[np.float64]:
     """The probabilities, [vocab], among which the reference chooses; not normalised."""
-    scores = _changed(logits.unsqueeze(0), [state], [mask])
+    scores = changed(logits.unsqueeze(0), [state], [mask])
     probabilities = (scores / state.params.temperature).softmax(1)
     top_k = state.params.top_k if state.params.top_k > 0 else len(logits)
     limit = thresholds(
