@@ -176,12 +176,13 @@ class _Lowering:
             raise NotPlannable(f"the text of {cell.name!r} is no single output", op.origin.source)
 
     def _generate(self, executor: HeldExecutor, node: ir.Gen, op: Op) -> PlanGenerate:
-        if node.reasoning is not None:
-            raise NotPlannable("thinking is cut out by the client", op.origin.source)
         sampling, logprobs, peek = executor.asked(node)
         if sampling.token_healing:
             raise NotPlannable("token healing changes the prompt", op.origin.source)
-        return PlanGenerate(sampling, node.constraint, logprobs, node.timeout_s, keep=not peek)
+        reasoning = None if node.reasoning is None else node.reasoning.model_type
+        return PlanGenerate(
+            sampling, node.constraint, logprobs, node.timeout_s, not peek, reasoning
+        )
 
     def _fork(
         self, children: Sequence[HeldExecutor], ops: list[PlanOp], so_far: Transcript
@@ -193,8 +194,8 @@ class _Lowering:
             self.branch(child, so_far.branch())
 
     def _note(self, op: Op, branch: int, call: int) -> None:
-        """Which call writes a variable."""
-        for cell in op.cells:
+        """Which call writes a variable: its first, for thinking is no text of the plan's."""
+        for cell in op.cells[:1]:
             self._written[cell] = PlanOutput(branch, call)
 
     def _refuse_folding(self, op: Op) -> None:

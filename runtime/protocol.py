@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from .views import EngineQuery, EngineView, Query, View
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 MAX_PROMPT_PARTS: Final = 65_536
@@ -383,13 +383,15 @@ class PlanOutput(_Message, tag="output", frozen=True):
 
 
 class PlanGenerate(_Message, tag="plan_generate", frozen=True):
-    """One generation call; its first output is appended, unless `keep` is False."""
+    """One generation call; its first output is appended, unless `keep` is False. reasoning: a type
+    of model (reasoning.py) whose thinking is left out of what is appended."""
 
     sampling: SamplingParams
     constraint: Constraint | None = None
     logprobs: LogprobParams | None = None
     timeout_s: Annotated[float, Meta(gt=0.0, le=86_400.0)] | None = None
     keep: bool = True
+    reasoning: Annotated[str, Meta(max_length=32)] | None = None
 
 
 class PlanSelect(_Message, tag="plan_select", frozen=True):

@@ -46,7 +46,7 @@ def calls_ahead(
     """
     calls: list[NextCall] = []
     stretch: list[Text] = []
-    leads_on = isinstance(made, PlanGenerate) and is_plain(made) and made.keep
+    leads_on = isinstance(made, PlanGenerate) and is_plain(made) and _is_kept(made)
     for op in ops:
         if not leads_on or len(calls) == _MAX_CALLS:
             break
@@ -61,7 +61,7 @@ def calls_ahead(
                 private = is_private(op, len(calls) + 1)
                 calls.append(replace(call, private=private) if private else call)
                 stretch = []
-                leads_on = op.keep
+                leads_on = _is_kept(op)
             case PlanFork(branches=[_, _, *_]) if any(text.text for text in stretch):
                 # What the branches share is computed before they start.
                 call = next_call(COMPUTE_ONLY, stretch, speller)
@@ -69,6 +69,11 @@ def calls_ahead(
             case _:
                 break
     return calls
+
+
+def _is_kept(op: PlanGenerate) -> bool:
+    """Whether the branch goes on with the tokens that are generated."""
+    return op.keep and op.reasoning is None
 
 
 def next_call(

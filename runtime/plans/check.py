@@ -12,6 +12,7 @@ from ..protocol import (
     PlanJoin,
     PlanOutput,
 )
+from ..reasoning import reasoning_format
 
 
 def check_plan(plan: Plan) -> int:
@@ -39,6 +40,11 @@ def check_plan(plan: Plan) -> int:
                         raise _wrong(f"branch {number} did not start branch {branch}", pointer)
             elif isinstance(op, PlanOutput) and op.branch >= len(plan.branches):
                 raise _wrong(f"there is no branch {op.branch}", pointer)
+            elif isinstance(op, PlanGenerate) and op.reasoning is not None:
+                try:
+                    reasoning_format(op.reasoning)
+                except ValueError as error:
+                    raise _wrong(str(error), f"{pointer}/reasoning") from None
     return num_texts
 
 

@@ -27,6 +27,7 @@ from ..protocol import (
     Text,
     Tokens,
 )
+from ..reasoning import reasoning_format
 from .ahead import COMPUTE_ONLY, calls_ahead
 from .check import num_new_tokens
 from .choices import decide
@@ -207,7 +208,11 @@ class Instance:
         elif isinstance(op, PlanGenerate) and isinstance(reply, Done) and op.keep:
             output = reply.outputs[0]
             text = output.text
-            branch.prompt.append(Tokens(output.token_ids) if output.token_ids else Text(text))
+            if op.reasoning is not None:
+                _, text = reasoning_format(op.reasoning).split(text)
+                branch.prompt.append(Text(text))
+            else:
+                branch.prompt.append(Tokens(output.token_ids) if output.token_ids else Text(text))
         branch.outputs.append(text)
         branch.place += 1
         # Somebody may be waiting for this text.

@@ -196,6 +196,48 @@ class First(ChoicesSamplingMethod):
         return ChoicesDecision(choices[0])
 
 
+def thinking(prompt: str) -> str:
+    return "<think>hm " + prompt[-2:] + "</think>" + default_reply(prompt)[:3]
+
+
+def test_thinking_is_left_out_of_what_a_plan_goes_on_with(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    planner.reply = model.reply = thinking
+
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> None:
+        s += word + bl.separate_reasoning(bl.gen("a") + " then " + bl.gen("b"), "qwen3")
+        branches = s.fork(2)
+        branches += bl.separate_reasoning(bl.gen("c"), "qwen3") + "."
+        branches.join("concate_and_append")
+        s += " so " + s["a"]
+
+    compiled = program.run_batch(WORDS, backend=planner)
+    interpreted = program.run_batch(WORDS, backend=model)
+    assert [seen(state) for state in compiled] == [seen(state) for state in interpreted]
+    assert "hm" not in compiled[0].text()
+    assert compiled[0]["a_reasoning_content"] == "hm ne"
+    assert len(planner.plans) > 0
+
+
+def test_an_output_without_its_thinking_can_be_copied_and_the_thinking_is_left_to_the_client(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    planner.reply = model.reply = thinking
+
+    @bl.function
+    def copies(s: bl.ProgramState, name: str) -> None:
+        s += "x" + bl.separate_reasoning(bl.gen("a"), "qwen3") + bl.gen("b")
+        s += "; " + s[name] + bl.gen("end")
+
+    for name in ("a", "a_reasoning_content"):
+        program = copies.bind(name=name)
+        state = program.compile().run(backend=planner)
+        assert seen(state) == seen(program.run(backend=model))
+    assert len(planner.plans) == 1
+
+
 def test_a_rule_of_the_users_is_interpreted(planner: ScriptedPlans) -> None:
     @bl.function
     def program(s: bl.ProgramState, word: str) -> None:

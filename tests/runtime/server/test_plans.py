@@ -163,8 +163,9 @@ def test_instances_wait_for_room_instead_of_being_refused(tokenizer: Tokenizer) 
         [[PlanFork([1, 1])], [text("b")]],
         [[PlanFork([0])]],
         [[PlanJoin([1])], [text("b")]],
+        [[text("a"), PlanGenerate(SamplingParams(), reasoning="nobody's")]],
     ],
-    ids=["never started", "started twice", "starts itself", "joined, not started"],
+    ids=["never started", "started twice", "starts itself", "joined, not started", "thinking"],
 )
 def test_an_unsound_plan_is_refused_for_every_instance(
     desk: Desk, branches: list[list[PlanOp]]

@@ -99,8 +99,9 @@ def test_nothing_is_told_ahead_of_what_needs_something_else_first(desk: Desk, op
         PlanGenerate(SamplingParams(), keep=False),
         PlanGenerate(SamplingParams(), JsonSchema("{}", on_unsupported="validate")),
         PlanGenerate(SamplingParams(n=2)),
+        PlanGenerate(SamplingParams(), reasoning="qwen3"),
     ],
-    ids=["thrown away", "judged", "several"],
+    ids=["thrown away", "judged", "several", "thinking"],
 )
 def test_nothing_is_told_ahead_where_the_output_is_not_what_is_generated(
     desk: Desk, op: PlanGenerate
