@@ -22,7 +22,7 @@ from .wait_index import WaitIndex, num_shared
 
 _arrival = attrgetter("arrival")
 # Of more who need the same the first ones stand for all.
-_MOST_CONCERNED = 64
+_MOST_CONCERNED = 32
 
 
 class WaitingQueue:
