@@ -18,7 +18,6 @@ from branchline.runtime.device.base import Device, Kernels
 from branchline.runtime.device.cpu import TORCH_KERNELS
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.kernels.base import Attention
-from branchline.runtime.kernels.torch_attention import partial_attention
 from branchline.runtime.memory.kv_pool import KVPool, LayerKV
 
 from .shapes import TINY, build
@@ -88,10 +87,16 @@ class _Checks:
                 )
         checks += [
             ("attention, fixed plan refilled", self.allowed, self.fixed_plan),
+            ("attention, soft cap", self.allowed, self.soft_cap),
             ("RMSNorm", self.allowed, self.norm),
-            ("SiLU-mul", self.allowed, self.gate),
+            ("SiLU-mul", self.allowed, lambda: self.gate("silu")),
+            ("GELU-mul", self.allowed, lambda: self.gate("gelu")),
+            ("experts", self.allowed, self.experts),
+            ("deterministic attention and products, bits that differ", 0.0, self.deterministic),
             ("model, whole step", 5 * self.allowed, self.model),
         ]
+        if torch.float8_e4m3fn in self.kernels.kv_dtypes:
+            checks.append(("attention, float8 keys and values", 5 * self.allowed, self.float8))
         if self.device.captures:
             checks.append(("model, captured steps", 5 * self.allowed, self.captured))
         # Of the same weight before rounding; int4 keeps 15 steps of each group's range.
@@ -132,6 +137,65 @@ class _Checks:
         out = attention.attend(q, k, v, pool, plan, None)[:4]
         return _error(out, expected_attention(q[:4], stored, batch, None))
 
+    def soft_cap(self) -> float:
+        heads = (4, 2, 16) if self.small else (16, 8, 256)
+        attention: Attention[Any] = self.kernels.attention(*heads, 2.0)
+        slots = separate(3, 90)
+        batch = decode_batch(self.device, slots)
+        pool, q, k, v = self._filled(heads, slots, 3)
+        stored = _stored(pool, k, v, batch)
+        out = attention.attend(q, k, v, pool, attention.plan(batch), None)
+        return _error(out, expected_attention(q, stored, batch, None, soft_cap=2.0))
+
+    def float8(self) -> float:
+        heads = (32, 8, 128)
+        attention: Attention[Any] = self.kernels.attention(*heads, None)
+        slots = separate(5, 300)
+        batch = decode_batch(self.device, slots)
+        pool, q, k, v = self._filled(heads, slots, 5)
+        rounded = LayerKV(pool.heads.to(torch.float8_e4m3fn))
+        out = attention.attend(q, k, v, rounded, attention.plan(batch), None)
+        # What was stored is rounded, too: the check is of reading it.
+        return _error(out, expected_attention(q, LayerKV(rounded.heads.to(q.dtype)), batch, None))
+
+    def deterministic(self) -> float:
+        """How many numbers are others when a sequence, or a row, is computed beside others."""
+        if self.small:
+            from branchline.runtime.kernels.triton.attention import TritonAttention
+            from branchline.runtime.kernels.triton.ops import TritonOps
+            from branchline.runtime.kernels.triton.work import machine_for
+
+            attention: Any = TritonAttention(machine_for(8, 4, 2, 16, deterministic=True))
+            ops: Any = TritonOps(deterministic=True)
+        else:
+            kernels = self.device.deterministic_kernels("auto", "none", self.dtype)
+            attention, ops = kernels.attention(4, 2, 16, None), kernels.ops
+        slots = separate(3, 70)
+        pool, q, k, v = self._filled((4, 2, 16), slots, 3)
+        together, alone = decode_batch(self.device, slots), decode_batch(self.device, slots[:1])
+        several = attention.attend(q, k, v, pool, attention.plan(together), None)
+        one = attention.attend(q[:1], k[:1], v[:1], pool, attention.plan(alone), None)
+        product, x = ops.pack_linear(self._randn(130, 256)), self._randn(70, 256)
+        differ = (several[:1] != one).sum() + (product(x)[:2] != product(x[:2])).sum()
+        return float(differ)
+
+    def experts(self) -> float:
+        if self.kernels.ops is None:
+            raise RuntimeError("these kernels have no fused operators")
+        weights = [(self._randn(2 * 40, 64) / 8, self._randn(64, 40) / 6) for _ in range(5)]
+        experts = self.kernels.ops.pack_experts(weights)
+        if experts is None:
+            raise RuntimeError("these kernels compute every expert by itself")
+        x, shares = self._randn(20, 64), self._randn(20, 5).float().softmax(-1)
+        shares, ids = shares.topk(2, -1)
+        ours = experts.add_to(torch.zeros_like(x), x, ids, shares)
+        expected = torch.zeros(x.shape, dtype=torch.float64, device=self.where)
+        for number, (gate_up, down) in enumerate(weights):
+            share = torch.where(ids == number, shares, 0).sum(1, keepdim=True).double()
+            gate, up = (x.double() @ gate_up.double().mT).chunk(2, -1)
+            expected += share * ((F.silu(gate) * up) @ down.double().mT)
+        return _error(ours, expected)
+
     def norm(self) -> float:
         if self.kernels.ops is None:
             raise RuntimeError("these kernels have no fused operators")
@@ -141,12 +205,14 @@ class _Checks:
         root = (wide.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
         return _error(ours, wide / root * weight.double())
 
-    def gate(self) -> float:
+    def gate(self, kind: str) -> float:
         if self.kernels.ops is None:
             raise RuntimeError("these kernels have no fused operators")
         x = self._randn(5, 600)
         gate, up = x.double().chunk(2, -1)
-        return _error(self.kernels.ops.silu_mul(x), F.silu(gate) * up)
+        if kind == "silu":
+            return _error(self.kernels.ops.silu_mul(x), F.silu(gate) * up)
+        return _error(self.kernels.ops.gelu_mul(x), F.gelu(gate, approximate="tanh") * up)
 
     def linear(self, name: str) -> float:
         ops: Any = self.device.kernels("auto", name, self.dtype).ops if not self.small else None
@@ -208,7 +274,11 @@ def _stored(layer_kv: LayerKV, k: torch.Tensor, v: torch.Tensor, batch: ForwardB
 
 
 def expected_attention(
-    q: torch.Tensor, layer_kv: LayerKV, batch: ForwardBatch, window: int | None
+    q: torch.Tensor,
+    layer_kv: LayerKV,
+    batch: ForwardBatch,
+    window: int | None,
+    soft_cap: float | None = None,
 ) -> torch.Tensor:
     """[tokens, heads * head_dim] in float64 from what is stored, sequence by sequence."""
     outs, row = [], 0
@@ -220,7 +290,12 @@ def expected_attention(
         allowed = keys <= queries
         if window is not None:
             allowed &= keys > queries - window
-        outs.append(partial_attention(q[row : row + new].double(), k, v, allowed)[0])
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+        scores = torch.einsum("thd,khd->thk", q[row : row + new].double(), k) * q.shape[2] ** -0.5
+        if soft_cap is not None:
+            scores = soft_cap * (scores / soft_cap).tanh()
+        weights = scores.masked_fill(~allowed.unsqueeze(1), -torch.inf).softmax(-1)
+        outs.append(torch.einsum("thk,khd->thd", weights, v))
         row += new
     return torch.cat(outs).flatten(1)
 

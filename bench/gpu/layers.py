@@ -96,8 +96,12 @@ def sampling(device: Device, report: Report, rows: int = 256, vocab: int = 151_9
     states = [SamplingState(params, [], vocab) for _ in range(rows)]
     sampler = DeviceSampler(rows, vocab, device.torch_device)
     mask = np.full(-(-vocab // 32), 0x55555555, np.int32)
-    sampler.load(states, [mask if row % 2 else None for row in range(rows)])
     logits = torch.randn(rows, vocab, device=device.torch_device)
+    greedy = [SamplingState(SamplingParams(temperature=0.0), [], vocab) for _ in range(rows)]
+    sampler.load(greedy, None)
+    if not torch.equal(sampler.launch(logits), logits.argmax(-1)):
+        raise RuntimeError("at temperature 0 the sampler draws others than the likeliest tokens")
+    sampler.load(states, [mask if row % 2 else None for row in range(rows)])
     seconds = median_s(device, lambda: sampler.launch(logits))
     report.add(
         f"sampling, {rows} x {vocab}",
