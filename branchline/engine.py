@@ -260,6 +260,7 @@ class InProcessConnection(RequestTable):
             self._fault = f"the engine failed: {type(error).__name__}: {error}"
             self._service.on_engine_lost(self._fault)
         self._flush()
+        self._service.close()
         if self._fault is None:
             save_cache(self._core, self._cache_file)
 

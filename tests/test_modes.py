@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+UNRAISABLE = "error::pytest.PytestUnraisableExceptionWarning"
 FOLDERS = ["tests/lang", "tests/runtime", "tests/branchline", "tests/e2e"]
 
 
@@ -17,13 +18,17 @@ FOLDERS = ["tests/lang", "tests/runtime", "tests/branchline", "tests/e2e"]
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize(
-    "options",
-    [["-O"], ["-X", "dev", "-W", "error::ResourceWarning"]],
+    ("options", "more"),
+    [
+        (["-O"], []),
+        # What is left open is seen when it is collected, where an error is but another warning.
+        (["-X", "dev", "-W", "error::ResourceWarning"], ["-W", UNRAISABLE]),
+    ],
     ids=["optimized", "development"],
 )
-def test_everything_passes_in_this_mode(options: list[str], folder: str) -> None:
+def test_everything_passes_in_this_mode(options: list[str], more: list[str], folder: str) -> None:
     done = subprocess.run(
-        [sys.executable, *options, "-m", "pytest", "-q", "-x", folder],
+        [sys.executable, *options, "-m", "pytest", "-q", "-x", *more, folder],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -31,3 +36,13 @@ def test_everything_passes_in_this_mode(options: list[str], folder: str) -> None
     )
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
     print(done.stdout.splitlines()[-1])
+
+
+def test_a_file_that_is_left_open_would_be_seen(tmp_path: Path) -> None:
+    """Planted."""
+    planted = tmp_path / "test_planted.py"
+    planted.write_text("def test_planted():\n    open(__file__)\n")
+    with pytest.raises(AssertionError, match="unclosed file"):
+        test_everything_passes_in_this_mode(
+            ["-X", "dev", "-W", "error::ResourceWarning"], ["-W", UNRAISABLE], str(planted)
+        )

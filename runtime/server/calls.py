@@ -94,6 +94,10 @@ class Calls:
     def num_sequences(self) -> int:
         return len(self._sequences)
 
+    def close(self) -> None:
+        """End the processes that judge finished values."""
+        self._judges.close()
+
     def start(
         self,
         client_id: bytes,

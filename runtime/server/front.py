@@ -170,6 +170,8 @@ class Front:
     def _close(self) -> None:
         """Leave nothing behind: no process, no socket, no file."""
         self._reception.flush()
+        if self._service is not None:
+            self._service.close()
         self._keeper.stop(
             saves=self._options.engine.cache_file is not None,
             hurry=lambda: self._num_signals > 1,

@@ -275,6 +275,10 @@ class Service:
         """End every request in flight with `unavailable`."""
         self._flights.abort_all(RequestError("unavailable", reason))
 
+    def close(self) -> None:
+        """End what works for it; nothing is asked of it any more."""
+        self._calls.close()
+
     # --- requests ---
 
     def _greet(self, client_id: bytes, hello: Hello) -> None:

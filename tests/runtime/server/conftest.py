@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,9 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture
-def desk(tokenizer: Tokenizer) -> Desk:
+def desk(tokenizer: Tokenizer) -> Iterator[Desk]:
     """A service that knows client b"c"."""
     desk = Desk(tokenizer)
     desk.greet()
-    return desk
+    yield desk
+    desk.service.close()
