@@ -93,7 +93,9 @@ class Pace:
 
 
 class StepCost:
-    """What one more token costs a step: a line through the durations of late steps."""
+    """What one more token costs a step: a line through the durations of late steps, as steep as it
+    may well be where they scatter. A busy machine makes some steps many times as long, and tokens
+    that seem to cost nothing would be guessed for nothing."""
 
     _MEMORY: Final = 0.99
     # Until steps of different lengths were seen: one more token costs a third of an empty step.
@@ -102,6 +104,7 @@ class StepCost:
 
     def __init__(self) -> None:
         self._weight = self._tokens = self._seconds = self._squares = self._products = 0.0
+        self._squared_seconds = 0.0
 
     def note(self, num_tokens: int, seconds: float) -> None:
         memory = self._MEMORY
@@ -110,6 +113,7 @@ class StepCost:
         self._seconds = memory * self._seconds + seconds
         self._squares = memory * self._squares + num_tokens * num_tokens
         self._products = memory * self._products + num_tokens * seconds
+        self._squared_seconds = memory * self._squared_seconds + seconds * seconds
 
     def share(self, num_tokens: int) -> float:
         """Of a step of that many tokens, the share of its time that grows with their number."""
@@ -119,8 +123,11 @@ class StepCost:
             variance = self._squares / self._weight - mean * mean
         if variance < self._LEAST_VARIANCE:
             return num_tokens / (num_tokens + self._EMPTY_STEP_TOKENS)
-        slope = (self._products - mean * self._seconds) / self._weight / variance
-        whole = self._seconds / self._weight + slope * (num_tokens - mean)
+        mean_s = self._seconds / self._weight
+        slope = (self._products / self._weight - mean * mean_s) / variance
+        whole = mean_s + slope * (num_tokens - mean)
         if whole <= 0.0:
             return 1.0
+        scatter = self._squared_seconds / self._weight - mean_s * mean_s - slope * slope * variance
+        slope += math.sqrt(max(scatter, 0.0) / (self._weight * variance))  # one standard error
         return min(max(slope * num_tokens / whole, 0.02), 1.0)

@@ -171,6 +171,9 @@ class Engine(RuleBasedStateMachine):
             stats = self.world.core.stats()
             assert (stats["sessions"], stats["pinned_tokens"]) == (0, 0)
             assert len(self.world.core.leases.programs) == 0
+            tier = self.world.core.tier
+            if tier is not None and tier.below is not None:
+                tier.below.wait()
             self.folder.cleanup()
 
 

@@ -106,6 +106,21 @@ def test_the_cost_of_a_token_is_read_off_the_steps(empty_s: float, token_s: floa
     assert cost.share(4) == pytest.approx(expected, rel=0.05)
 
 
+def test_on_a_busy_machine_tokens_are_hardly_ever_taken_for_much_cheaper_than_they_are() -> None:
+    empty_s, token_s = 0.010, 0.001
+    right = token_s * 8 / (empty_s + token_s * 8)
+    num_too_cheap = 0
+    for seed in range(100):
+        rng = random.Random(seed)
+        cost = StepCost()
+        for _ in range(200):
+            num_tokens = rng.choice([8, 8, 8, 16, 24, 40, 72])
+            seconds = (empty_s + token_s * num_tokens) * rng.lognormvariate(0, 1.0)
+            cost.note(num_tokens, seconds)
+        num_too_cheap += cost.share(8) < 0.6 * right
+    assert num_too_cheap <= 5
+
+
 def test_without_experience_of_other_lengths_the_cost_is_assumed() -> None:
     cost = StepCost()
     for _ in range(50):
