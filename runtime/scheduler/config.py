@@ -21,8 +21,8 @@ class SchedulerConfig:
     max_calls_after: of what is to come after a waiting call, so many calls count there at most.
     max_tries: sequences that admission looks at in one step; bounds the work per step.
     max_preemptions: how often one sequence gives way to higher priorities; then it stays.
-    max_retractions: how often slots may run out for one sequence; then it is admitted only with room
-        for all that it and those beside it may generate, and nobody is who would not leave it that.
+    max_retractions: how often slots may run out for one sequence; then it is admitted only with
+        room for all that it and those beside it may generate, and nobody who would not leave it.
     min_shared_tokens: a sequence waits for another that is just computing at least so many tokens
         of its own prefix. Below, waiting a step costs more than computing them twice.
     lookahead: tokens that each running sequence is expected to generate before another one ends.
