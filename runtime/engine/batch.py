@@ -22,7 +22,8 @@ class ForwardBatch:
     query_lens: number of new tokens per sequence; their sum is `tokens`.
     context_slots: per sequence, the slots of all its tokens so far in order, the new ones last:
         [context_len].
-    logit_rows: [rows], the indices into `tokens` for which logits (or last states) are wanted.
+    logit_rows: [rows], the indices into `tokens` for which logits (or last states) are wanted,
+        ascending.
     host_slots: `context_slots` once more, for the host; None where nobody has them.
     """
 

@@ -108,11 +108,12 @@ class LayerStack(Protocol):
         plan: object,
         cos: torch.Tensor,
         sin: torch.Tensor,
+        positions: torch.Tensor,
         /,
     ) -> bool:
         """Take `x: [tokens, hidden]` through the layers in place, storing keys and values; False
-        where this step is not one for it, and then nothing is done. cos, sin: as in
-        `Attention.attend_qkv`."""
+        where this step is not one for it, and then nothing is done. cos, sin: a RotaryTable's, of
+        which the tokens' are the rows `positions: [tokens]`."""
 
 
 class LayerOps(Protocol):

@@ -21,12 +21,13 @@ from .loader import Weights
 class StepContext:
     """What every layer of one forward step shares: rotary rows and the attention plan."""
 
-    __slots__ = ("attention", "cos", "plan", "sin")
+    __slots__ = ("_cos_sin", "_positions", "_rotary", "attention", "plan")
 
     def __init__(
         self, rotary: RotaryTable, batch: ForwardBatch, attention: Attention[Any], plan: object
     ) -> None:
-        self.cos, self.sin = rotary.rows(batch.positions)
+        self._rotary, self._positions = rotary, batch.positions
+        self._cos_sin: tuple[torch.Tensor, torch.Tensor] | None = None
         self.attention = attention
         self.plan = attention.plan(batch) if plan is None else plan
 
@@ -38,9 +39,10 @@ class StepContext:
         head_norm: HeadNorm | None = None,
     ) -> torch.Tensor:
         """`Attention.attend_qkv` of this step: [tokens, heads * head_dim]."""
-        return self.attention.attend_qkv(
-            qkv, self.cos, self.sin, layer_kv, self.plan, window, head_norm
-        )
+        if self._cos_sin is None:
+            self._cos_sin = self._rotary.rows(self._positions)
+        cos, sin = self._cos_sin
+        return self.attention.attend_qkv(qkv, cos, sin, layer_kv, self.plan, window, head_norm)
 
 
 class AttentionBlock(ABC):
@@ -168,7 +170,10 @@ class CausalLM:
         """What the logits are made of, [rows, hidden] behind the last norm; stores as forward."""
         step = StepContext(self.rotary, batch, attention, plan)
         x = self.embed(batch.token_ids)
-        if self.stack is None or not self.stack(x, kv_pool.layers, step.plan, step.cos, step.sin):
+        tables = self.rotary.cos, self.rotary.sin, batch.positions
+        if self.stack is None or not self.stack(x, kv_pool.layers, step.plan, *tables):
             for layer, layer_kv in zip(self.layers, kv_pool.layers, strict=True):
                 x = layer(x, layer_kv, step)
-        return self.norm(x.index_select(0, batch.logit_rows))
+        if len(batch.logit_rows) < len(x):
+            x = x.index_select(0, batch.logit_rows)
+        return self.norm(x)

@@ -50,9 +50,10 @@ _SIGNATURES: Final = {
     "bl_silu_mul": (None, "plippii"),
     "bl_interleave": (None, "pllpi"),
     "bl_draw": (c_int, "plpipi"),
+    "bl_rows": (c_int, "lplplpiipi"),
     "bl_linear_rows": (c_int64, "p"),
     "bl_linear": (c_int, "pliiiipppppiiii"),
-    "bl_layers": (c_int, "pplpipppppliiiffiii"),
+    "bl_layers": (c_int, "pplpippppplpliiiffiii"),
     "bl_layers_bytes": (c_int64, "lpi"),
 }
 
@@ -151,6 +152,26 @@ class CpuKernels:
     def stack(self, layers: Sequence[LayerParts]) -> CpuStack | None:
         """The layers in one call, where all their products are packed."""
         return CpuStack(self, layers) if layers and all(map(is_packed, layers)) else None
+
+    def rows(self, weight: PackedLinear, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """`Packed.unpack`, which is the slow reference, of a weight that is not in int4."""
+        out = torch.empty(len(ids), weight.inputs, dtype=dtype)
+        storage, _ = weight.storage
+        words, scales = weight.pointers
+        if dtype not in DTYPES or self.library.bl_rows(
+            len(ids),
+            ids.data_ptr(),
+            weight.outputs,
+            words,
+            weight.packed.words.shape[1],
+            scales,
+            storage,
+            weight.inputs,
+            out.data_ptr(),
+            dtype is torch.bfloat16,
+        ):
+            raise IndexError(f"a row of {weight} is asked for that there is not, or as {dtype}")
+        return out
 
     def linear(
         self,

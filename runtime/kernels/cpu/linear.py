@@ -58,4 +58,6 @@ class PackedLinear:
 
     def rows(self, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """The weight's rows `ids: [tokens]` as [tokens, in]: an embedding."""
-        return self.packed.unpack(ids, dtype)
+        if self.packed.storage == "int4":
+            return self.packed.unpack(ids, dtype)
+        return self._kernels.rows(self, ids, dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import c_int32, c_int64, c_void_p
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -20,6 +20,9 @@ from .plan import EVERYTHING, CpuPlan
 
 if TYPE_CHECKING:
     from .library import CpuKernels
+
+
+_NO_MEMORY: Final = 1  # of what bl_layers returns
 
 
 class _Projection(ctypes.Structure):
@@ -73,6 +76,7 @@ class CpuStack:
         plan: object,
         cos: torch.Tensor,
         sin: torch.Tensor,
+        positions: torch.Tensor,
     ) -> bool:
         tokens = x.shape[0]
         if not isinstance(plan, CpuPlan) or tokens > self._kernels.linear_rows:
@@ -93,7 +97,7 @@ class CpuStack:
         size = library.bl_layers_bytes(tokens, self._layers, is_bf16)
         if self._buffer.numel() < size:
             self._buffer = torch.empty(size, dtype=torch.uint8)
-        if library.bl_layers(
+        failed = library.bl_layers(
             self._kernels.level_address,
             plan.handle,
             tokens,
@@ -103,6 +107,8 @@ class CpuStack:
             self._buffer.data_ptr(),
             cos.data_ptr(),
             sin.data_ptr(),
+            positions.data_ptr(),
+            len(cos),
             plan.batch.new_slots.data_ptr(),
             num_slots,
             heads,
@@ -113,8 +119,11 @@ class CpuStack:
             is_bf16,
             kv_is_int8,
             torch.get_num_threads(),
-        ):
+        )
+        if failed == _NO_MEMORY:
             raise MemoryError(f"no memory for the inputs of a linear layer of {tokens} rows")
+        if failed:
+            raise IndexError(f"a position is not below {len(cos)}")
         return True
 
     def _point_to(self, layers_kv: Sequence[LayerKV]) -> None:

@@ -57,23 +57,24 @@ def test_steps_that_torch_multiplies_faster_go_layer_by_layer(
         pytest.skip("no C++ kernels here")
     model = driver.runner.model
     x = torch.zeros(65, 64, dtype=torch.bfloat16)
-    assert not model.stack(x, driver.runner.kv_pool.layers, None, x, x)
+    assert not model.stack(x, driver.runner.kv_pool.layers, None, x, x, x)
 
 
 def test_weights_that_stay_with_torch_are_not_stacked(make_pair: Any) -> None:
     assert make_pair("llama").driver(dtype="float32").runner.model.stack is None
 
 
-def test_a_step_of_another_type_is_refused(make_pair: Any) -> None:
+def test_a_step_of_another_type_or_beyond_all_positions_is_refused(make_pair: Any) -> None:
     driver = make_pair("llama").driver(dtype="bfloat16")
     model = driver.runner.model
     if model.stack is None:
         pytest.skip("no C++ kernels here")
     seen: list[Any] = []
     stack = model.stack
-    model.stack = lambda x, kv, plan, cos, sin: (
-        seen.append((kv, plan, cos, sin)) or stack(x, kv, plan, cos, sin)
-    )
+    model.stack = lambda x, *rest: seen.append(rest) or stack(x, *rest)
     driver.step(("a", [1]))
     with pytest.raises(ValueError, match=r"torch\.bfloat16, x in torch\.float32"):
         stack(torch.zeros(1, 64), *seen[0])
+    *others, positions = seen[0]
+    with pytest.raises(IndexError, match="a position is not below"):
+        stack(torch.zeros(1, 64, dtype=torch.bfloat16), *others, positions + 2**20)

@@ -59,6 +59,14 @@ char* linear_buffer(size_t size) {
     return buffer.bytes;
 }
 
+// To the nearest, ties to even.
+uint16_t to_bf16(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    if (value != value) return uint16_t(bits >> 16 | 0x40u);
+    return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 // A whole number of cache lines.
 int64_t part_bytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -217,7 +225,7 @@ void bl_rope_store(const Level* level, int64_t tokens, void* qkv, const void* co
                    const void* norm, float eps, void* k, void* v, const int64_t* new_slots,
                    int64_t num_slots, int heads, int kv_heads, int head_dim, int is_bf16,
                    int kv_is_int8, int threads) {
-    const RopeStore a{qkv, cos, sin, norm, k, v, new_slots, num_slots,
+    const RopeStore a{qkv, cos, sin, nullptr, norm, k, v, new_slots, num_slots,
                       heads, kv_heads, head_dim, eps, is_bf16 != 0, kv_is_int8 != 0};
     with_team(threads_for(rope_store_work(a, tokens), threads),
               [&](Team& team) { rope_store(team, *level, a, tokens); });
@@ -268,6 +276,33 @@ int bl_draw(const Level* level, int64_t rows, const Draw* draws, int vocab, int6
     return ok ? 0 : 1;
 }
 
+// Rows `ids` of a weight as linear layers store it, but not kInt4; out: [count, inputs]. words: in
+// each row. 0, or 1 for a row that there is not.
+int bl_rows(int64_t count, const int64_t* ids, int64_t outputs, const uint32_t* weight, int64_t words,
+            const float* scales, int storage, int inputs, void* out, int is_bf16) {
+    for (int64_t i = 0; i < count; ++i)
+        if (ids[i] < 0 || ids[i] >= outputs) return 1;
+    const int per_word = storage == kFloat ? 1 : storage == kBf16 ? 2 : 4;
+    for (int64_t i = 0; i < count; ++i) {
+        const uint32_t* word = weight + ids[i] / 16 * words * 16 + ids[i] % 16;
+        for (int n = 0; n < inputs; ++n) {
+            const uint32_t bits = word[n / per_word * 16];
+            float value;
+            if (storage == kInt8) {
+                value = float(int8_t(bits >> (n % 4 * 8))) * scales[ids[i]];
+            } else {
+                const uint32_t whole = storage == kFloat ? bits : n % 2 ? bits & 0xffff0000u : bits << 16;
+                std::memcpy(&value, &whole, sizeof value);
+            }
+            if (is_bf16)
+                static_cast<uint16_t*>(out)[i * inputs + n] = to_bf16(value);
+            else
+                static_cast<float*>(out)[i * inputs + n] = value;
+        }
+    }
+    return 0;
+}
+
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
 
 // 0, or 1 when memory ran out. x: [rows, inputs], out: [rows, outputs], both contiguous.
@@ -282,12 +317,15 @@ int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int sto
     return ok ? 0 : 1;
 }
 
-// All layers of a step, x: [tokens, hidden] in place. buffer: at least bl_layers_bytes. The other
-// arguments are as above. 0, or 1 when memory ran out.
+// All layers of a step, x: [tokens, hidden] in place. buffer: at least bl_layers_bytes. cos, sin: of
+// all positions below num_positions. The other arguments are as above. 0, 1 when memory ran out, or 2
+// for a position that there is not.
 int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layers, int count,
-              void* x, void* buffer, const void* cos, const void* sin, const int64_t* new_slots,
-              int64_t num_slots, int heads, int kv_heads, int head_dim, float eps, float head_eps,
+              void* x, void* buffer, const void* cos, const void* sin, const int64_t* positions,
+              int64_t num_positions, const int64_t* new_slots, int64_t num_slots, int heads, int kv_heads, int head_dim, float eps, float head_eps,
               int is_bf16, int kv_is_int8, int threads) {
+    for (int64_t i = 0; i < tokens; ++i)
+        if (positions[i] < 0 || positions[i] >= num_positions) return 2;
     const int64_t element = is_bf16 ? 2 : 4;
     const bool bf16 = is_bf16 != 0, int8 = kv_is_int8 != 0;
     bool ok = true;
@@ -312,7 +350,7 @@ int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layer
             rms_norm(team, *level, tokens, hidden, x, layer.input_norm, normed, eps, bf16);
             product(layer.qkv, normed, qkv, false);
             rope_store(team, *level,
-                       {qkv, cos, sin, layer.head_norm, layer.k, layer.v, new_slots, num_slots,
+                       {qkv, cos, sin, positions, layer.head_norm, layer.k, layer.v, new_slots, num_slots,
                         heads, kv_heads, head_dim, head_eps, bf16, int8},
                        tokens);
             attend(team, *level, *plan,

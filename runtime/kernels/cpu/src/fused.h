@@ -68,8 +68,9 @@ template <class T>
 inline void rope_store_token(const RopeStore& a, int64_t token) {
     const int dim = a.head_dim;
     T* row = static_cast<T*>(a.qkv) + token * (a.heads + 2 * a.kv_heads) * dim;
-    const T* cos = static_cast<const T*>(a.cos) + token * dim;
-    const T* sin = static_cast<const T*>(a.sin) + token * dim;
+    const int64_t position = a.positions ? a.positions[token] : token;
+    const T* cos = static_cast<const T*>(a.cos) + position * dim;
+    const T* sin = static_cast<const T*>(a.sin) + position * dim;
     const T* norm = static_cast<const T*>(a.norm);
     const int64_t slot = a.new_slots[token];
     for (int head = 0; head < a.heads + a.kv_heads; ++head) {

@@ -42,7 +42,8 @@ struct Attend {
 // Rotation of q and k by position, in place for q; k and v go to their slots.
 struct RopeStore {
     void* qkv;               // [tokens, heads + 2 kv_heads, head_dim], contiguous
-    const void *cos, *sin;   // [tokens, head_dim], sin with its sign
+    const void *cos, *sin;   // [rows, head_dim], sin with its sign
+    const int64_t* positions;  // of each token its row of these; null: the token's own number
     const void* norm;        // [heads + kv_heads, head_dim] or null: RMS norm before the rotation
     void *k, *v;             // [kv_heads, num_slots, head_dim]
     const int64_t* new_slots;

@@ -70,6 +70,12 @@ def test_rows_of_the_weight_are_those_that_were_packed(
     assert torch.equal(pack(kernels, weight).rows(ids, dtype), weight[ids])
 
 
+@pytest.mark.parametrize("row", [-1, 37])
+def test_a_row_that_there_is_not_is_refused(kernels: CpuKernels, row: int) -> None:
+    with pytest.raises(IndexError, match="there is not"):
+        pack(kernels, randn(37, 64, dtype=torch.bfloat16)).rows(torch.tensor([row]), torch.bfloat16)
+
+
 def test_a_float32_weight_that_bfloat16_would_change_is_left_to_torch(
     kernels: CpuKernels,
 ) -> None:

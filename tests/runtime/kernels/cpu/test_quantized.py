@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from branchline.runtime.engine.config import Quantization
 from branchline.runtime.kernels.cpu.library import CpuKernels, load_kernels
 from branchline.runtime.kernels.cpu.linear import PackedLinear
 from branchline.runtime.kernels.cpu.packing import Packed, Storage, pack, storage_of
@@ -182,3 +183,16 @@ def test_kernels_quantize_what_they_pack() -> None:
     assert head is not None
     assert (linear.packed.storage, linear.packed.group) == ("int4", 64)
     assert head.packed.storage == "int8"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("quantization", ["int8", "int4"])
+def test_rows_of_an_embedding_are_unpacked_to_the_bit(
+    kernels: CpuKernels, quantization: Quantization, dtype: torch.dtype
+) -> None:
+    own = CpuKernels(kernels.library, kernels.level, quantization)
+    linear = own.pack_linear(torch.randn(70, 100), "vocabulary")
+    assert linear is not None
+    assert linear.packed.storage == "int8"
+    ids = torch.tensor([69, 0, 33, 33])
+    assert torch.equal(linear.rows(ids, dtype), linear.packed.unpack(ids, dtype))
