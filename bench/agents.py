@@ -7,7 +7,7 @@ any machine.
 
 - `blind`: told nothing of programs. Calls go in the order in which they come, as servers do it by
   default, or with the longest cached prefix first, as ours does, with its bound on waiting or
-  without one; LRU evicts.
+  without one; LRU evicts what no waiting call needs.
 - `aware`: each agent is a program with a session that is released at its end. How many calls
   follow is guessed from the other agents.
 - `plans`: as before, and each call says what follows, as those of compiled plans do.
