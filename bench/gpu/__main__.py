@@ -180,7 +180,11 @@ def _goal(row: Row) -> str:
 
 
 def _without_gpu(options: argparse.Namespace) -> int:
-    _need_msgspec()
+    try:
+        _need_msgspec()
+    except RuntimeError as error:
+        print(f"bench.gpu: {error}")
+        return 1
     from .bounds import bounds
     from .host import host_steps
     from .shapes import QWEN3_06B

@@ -115,6 +115,14 @@ def test_the_parts_that_need_msgspec_say_how_to_get_it(monkeypatch: pytest.Monke
             command.PARTS[name][0](run)
 
 
+def test_the_host_alone_is_not_timed_without_msgspec(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    assert ran(monkeypatch, "--host") == 1
+    assert capsys.readouterr().out.startswith("bench.gpu: msgspec is not installed")
+
+
 def test_the_least_time_of_many_requests_is_that_of_reading_and_multiplying() -> None:
     config = replace(QWEN3_06B, tie_word_embeddings=True)
     limits = Limits(bytes_per_s=1e9, flops_per_s=1e12)
