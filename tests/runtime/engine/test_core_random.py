@@ -16,17 +16,21 @@ from branchline.runtime.scheduler.sequence import Sequence
 # Small engines reach the corners, large ones the numbers: together a good 100,000 tokens.
 SMALL = [(seed, False, 1_000) for seed in range(16)]
 LARGE = [(seed, True, 22_000) for seed in range(100, 104)]
+# With these a million in all are computed and read again.
+LONG = range(200, 204)
+LONGEST = 70
 
 
-def random_prompt(rng: random.Random, known: list[list[int]]) -> list[int]:
-    """Often a prefix of an earlier prompt or conversation, with something new behind it."""
+def random_prompt(rng: random.Random, known: list[list[int]], times: int = 1) -> list[int]:
+    """Often a prefix of an earlier prompt or conversation, with something new behind it. times: as
+    long as usual."""
     base: list[int] = []
     if known and rng.random() < 0.8:
         base = rng.choice(known)
         if rng.random() < 0.5:
             base = base[: rng.randint(0, len(base))]
-    new = [rng.randint(1, 60) for _ in range(rng.randint(0 if base else 1, 25))]
-    return (base + new)[:70]
+    new = [rng.randint(1, 60) for _ in range(rng.randint(0 if base else 1, 25 * times))]
+    return (base + new)[: LONGEST * times]
 
 
 def random_wishes(rng: random.Random, prompt_len: int) -> dict[str, object]:
@@ -58,13 +62,14 @@ def random_call(rng: random.Random) -> NextCall:
 class Traffic:
     """Sequences come, go, are dropped; the cache is flushed; the pool is too small for all."""
 
-    def __init__(self, seed: int, large: bool, **settings: object) -> None:
+    def __init__(self, seed: int, large: bool, times: int = 1, **settings: object) -> None:
         self.rng = rng = random.Random(seed)
         self.large = large
+        self.times = times
         self.world = World(
-            rng.choice([3_000, 6_000] if large else [280, 400, 800]),
+            times * rng.choice([3_000, 6_000] if large else [280, 400, 800]),
             max_running=60 if large else rng.choice([4, 16, 40]),
-            chunk_tokens=rng.choice([128, 512] if large else [7, 32, 128]),
+            chunk_tokens=times * rng.choice([128, 512] if large else [7, 32, 128]),
             policy=rng.choice(["lpm", "fcfs", "dfs-weight", "priority"]),
             namespace_quotas={"a": 30} if rng.random() < 0.5 else {},
             **settings,
@@ -74,7 +79,7 @@ class Traffic:
         self.num_gone_on = 0
 
     def arrive(self) -> None:
-        prompt = random_prompt(self.rng, self.known)
+        prompt = random_prompt(self.rng, self.known, self.times)
         if not prompt:
             return
         wishes = random_wishes(self.rng, len(prompt))
@@ -100,11 +105,12 @@ class Traffic:
                 if heard.heir is not None:
                     self.live.append(heard.heir)
                     self.num_gone_on += 1
-                self.known.append((heard.submit.input_ids + heard.token_ids)[:70])
+                ids = heard.submit.input_ids + heard.token_ids
+                self.known.append(ids[: LONGEST * self.times])
 
-    def run(self, num_tokens: int) -> None:
+    def run(self, num_tokens: int, counted: str = "generated_tokens") -> None:
         stats = self.world.core.stats
-        while stats()["generated_tokens"] < num_tokens:
+        while stats()[counted] < num_tokens:
             dice = self.rng.random()
             if len(self.live) < (100 if self.large else 60) and dice < 0.4:
                 for _ in range(self.rng.choice([1, 1, 2, 12])):
@@ -124,6 +130,15 @@ def test_random_traffic_is_exact_and_leaks_nothing(seed: int, large: bool, num_t
     traffic.run(num_tokens)
     assert not traffic.live
     traffic.world.assert_idle()
+
+
+@pytest.mark.parametrize("seed", LONG)
+def test_long_prompts_are_exact_and_leak_nothing(seed: int) -> None:
+    traffic = Traffic(seed, large=True, times=20)
+    traffic.run(250_000, "computed_tokens")
+    assert not traffic.live
+    traffic.world.assert_idle()
+    assert traffic.world.core.stats()["retractions"] + traffic.world.core.stats()["evicted_tokens"]
 
 
 def test_the_random_traffic_reaches_retraction_eviction_and_hits() -> None:
