@@ -31,5 +31,7 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 
 def unrounded(rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Rows [..., head_dim + 4] of int8 as numbers [..., head_dim]."""
-    scale = rows[..., -SCALE_BYTES:].contiguous().view(torch.float32)
-    return (rows[..., :-SCALE_BYTES] * scale).to(dtype)
+    # A copy begins at an address that floats may have; a slice need not.
+    scale = rows[..., -SCALE_BYTES:].clone(memory_format=torch.contiguous_format)
+    numbers = rows[..., :-SCALE_BYTES] * scale.view(torch.float32)
+    return numbers.to(dtype)

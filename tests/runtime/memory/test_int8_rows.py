@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from branchline.runtime.memory.int8_rows import rounded, row_size, unrounded
 from branchline.runtime.memory.kv_pool import KVPool
 
-ROWS = arrays(np.float32, (2, 5), elements=st.floats(-1e30, 1e30, width=32))
+ROWS = arrays(np.float32, (2, 5), elements=st.floats(-(2.0**100), 2.0**100, width=32))
 
 
 @given(ROWS)

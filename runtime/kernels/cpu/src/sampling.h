@@ -170,7 +170,7 @@ inline int64_t draw_token(const Draw& a, int vocab) {
     const float limit = least_kept(a, vocab, weights, total);
     const auto kept_of = [&](int word) {
         vf kept = {};
-        for (int at = word * kWord; at < (word + 1) * kWord; at += W) {
+        for (int at = word * kWord; at < (word + 1) * kWord && at < vocab; at += W) {
             const vf weight = load(weights + at);
             kept += weight >= limit ? weight : vf{};
         }

@@ -79,6 +79,16 @@ def test_tokens_are_those_of_the_reference(kernels: CpuKernels, vocab: int) -> N
     assert ours_differ <= 2
 
 
+def test_what_a_larger_vocabulary_left_behind_is_nobodys_weight(kernels: CpuKernels) -> None:
+    larger = torch.zeros(1, 5000)
+    sample_by(CpuSampler(kernels), larger, states_of(5000, [{}], 0))
+    for vocab in (33, 70, 1000):
+        logits = torch.zeros(50, vocab)
+        expected = sample(logits, states_of(vocab, [{}] * 50, 0))
+        found = sample_by(CpuSampler(kernels), logits, states_of(vocab, [{}] * 50, 0))
+        assert found.token_ids == expected.token_ids
+
+
 @pytest.mark.parametrize("vocab", [50, 64, 1000])
 def test_the_first_of_equal_logits_is_the_likeliest(kernels: CpuKernels, vocab: int) -> None:
     logits = torch.zeros(2, vocab)
