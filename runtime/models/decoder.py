@@ -154,11 +154,15 @@ class CausalLM:
     ) -> torch.Tensor:
         """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`. plan: of
         `attention` for this step, where the caller has made it."""
-        return self.vocabulary.logits(self.last_states(batch, kv_pool, attention, plan))
+        return self.logits(self.last_states(batch, kv_pool, attention, plan))
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
         """What the first layer is given, [tokens, hidden], which the layers overwrite."""
         return self.vocabulary.embed(token_ids)
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """[rows, vocab] of what `last_states` gave."""
+        return self.vocabulary.logits(states)
 
     def last_states(
         self,

@@ -6,14 +6,10 @@ Made by the registry. The rest of the model is `decoder.py`; the windows are `Mo
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from ..engine.batch import ForwardBatch
-from ..kernels.base import Attention
 from ..kernels.torch_attention import cap_softly
-from ..memory.kv_pool import KVPool, LayerKV
+from ..memory.kv_pool import LayerKV
 from .config import CapsConfig, ModelConfig
 from .decoder import CausalLM, FeedForward, StepContext
 from .layers import Linear, OffsetRMSNorm, gelu_mul
@@ -80,14 +76,8 @@ class Gemma2ForCausalLM(CausalLM):
         # Rounded to the model's type, as it was in training.
         return x.mul_(float(torch.tensor(self.config.hidden_size**0.5, dtype=x.dtype)))
 
-    def forward(
-        self,
-        batch: ForwardBatch,
-        kv_pool: KVPool,
-        attention: Attention[Any],
-        plan: object = None,
-    ) -> torch.Tensor:
-        logits = super().forward(batch, kv_pool, attention, plan)
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        logits = super().logits(states)
         cap = caps_of(self.config).logits
         return logits if cap is None else cap_softly(logits.float(), cap)
 
