@@ -95,6 +95,10 @@ def test_the_first_of_equal_logits_is_the_likeliest(kernels: CpuKernels, vocab: 
     logits[1, [7, 40, vocab - 1]] = 3.0
     states = states_of(vocab, [{"temperature": 0.0}] * 2, 0)
     assert sample_by(CpuSampler(kernels), logits, states).token_ids == [0, 7]
+    # Beside one that draws, where the kernel finds it.
+    beside = states_of(vocab, [{"temperature": 0.0}] * 2 + [{}], 0)
+    logits = torch.cat((logits, logits[:1]))
+    assert sample_by(CpuSampler(kernels), logits, beside).token_ids[:2] == [0, 7]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -110,6 +114,9 @@ def test_a_row_that_is_not_finite_fails_alone_and_not_where_it_is_masked(
     assert set(found.failures) == {0}
     assert "not finite" in found.failures[0]
     assert 0 <= found.token_ids[2] < 32
+    found = sample_by(CpuSampler(kernels), logits, states)
+    assert set(found.failures) == {0, 2}
+    assert 0 <= found.token_ids[1] < 40
 
 
 def test_a_row_without_an_allowed_token_fails_alone(kernels: CpuKernels) -> None:
