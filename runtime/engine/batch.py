@@ -25,6 +25,7 @@ class ForwardBatch:
     logit_rows: [rows], the indices into `tokens` for which logits (or last states) are wanted,
         ascending.
     host_slots: `context_slots` once more, for the host; None where nobody has them.
+    is_ahead: `token_ids` may still be on their way; the step is to be queued behind them.
     """
 
     token_ids: torch.Tensor
@@ -34,3 +35,4 @@ class ForwardBatch:
     context_slots: list[torch.Tensor]
     logit_rows: torch.Tensor
     host_slots: list[npt.NDArray[np.int64]] | None = None
+    is_ahead: bool = False

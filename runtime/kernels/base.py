@@ -116,6 +116,30 @@ class LayerStack(Protocol):
         which the tokens' are the rows `positions: [tokens]`."""
 
 
+@dataclass(frozen=True, slots=True)
+class WholeParts:
+    """A model from token ids to logits: embedding, layers, RMS norm, head. cos, sin: a
+    RotaryTable's."""
+
+    stack: LayerStack
+    embedding: torch.Tensor | LinearOp
+    norm: torch.Tensor
+    eps: float
+    head: torch.Tensor | LinearOp
+    cos: torch.Tensor
+    sin: torch.Tensor
+
+
+class WholePass(Protocol):
+    """A model's decode step in one call."""
+
+    def __call__(
+        self, batch: ForwardBatch, layers_kv: Sequence[LayerKV], plan: object, /
+    ) -> torch.Tensor | None:
+        """Logits, float32 [tokens, vocab], storing keys and values; None where this step is not one
+        for it, and then nothing is done."""
+
+
 class LayerOps(Protocol):
     """Operators of a layer that a backend has fused; where there are none, layers use torch."""
 
@@ -142,6 +166,9 @@ class LayerOps(Protocol):
 
     def stack(self, layers: Sequence[LayerParts], /) -> LayerStack | None:
         """The layers in one call, where a backend has that for such layers."""
+
+    def whole(self, parts: WholeParts, /) -> WholePass | None:
+        """A decode step in one call, where a backend has that for such a model."""
 
 
 class Attention(ABC, Generic[Plan]):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from ..engine.batch import ForwardBatch
-from ..kernels.base import Attention, HeadNorm, LayerParts
+from ..kernels.base import Attention, HeadNorm, LayerOps, LayerParts, WholeParts, WholePass
 from ..memory.kv_pool import KVPool, LayerKV
 from .config import ModelConfig
 from .layers import GatedMLP, Linear, RMSNorm, RotaryTable, Vocabulary
@@ -144,6 +144,25 @@ class CausalLM:
             self.stack = weights.ops.stack(parts)
         self.norm = self.norm_class(weights, "model.norm", config.hidden_size, config.rms_norm_eps)
         self.rotary = RotaryTable(config.rope, config.head_dim, max_positions, dtype, device)
+        self.whole = self._whole(weights.ops)
+
+    def _whole(self, ops: LayerOps | None) -> WholePass | None:
+        """A decode step in one call, where that is what this family computes."""
+        family = type(self)
+        is_plain = family.embed is CausalLM.embed and family.logits is CausalLM.logits
+        if ops is None or self.stack is None or not is_plain or type(self.norm) is not RMSNorm:
+            return None
+        return ops.whole(
+            WholeParts(
+                stack=self.stack,
+                embedding=self.vocabulary.embedding,
+                norm=self.norm.weight,
+                eps=self.norm.eps,
+                head=self.vocabulary.head,
+                cos=self.rotary.cos,
+                sin=self.rotary.sin,
+            )
+        )
 
     def forward(
         self,
@@ -154,6 +173,10 @@ class CausalLM:
     ) -> torch.Tensor:
         """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`. plan: of
         `attention` for this step, where the caller has made it."""
+        if self.whole is not None:
+            plan = attention.plan(batch) if plan is None else plan
+            if (logits := self.whole(batch, kv_pool.layers, plan)) is not None:
+                return logits
         return self.logits(self.last_states(batch, kv_pool, attention, plan))
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:

@@ -176,7 +176,7 @@ def _units() -> list[_Unit]:
     ]
     common = [("-DBL_X86", on_x86), ("-DBL_AMX", has_amx)]
     flags = tuple(flag for flag, wanted in common if wanted)
-    return [*units, _Unit("plan", "plan.cpp", flags), _Unit("api", "api.cpp", flags)]
+    return [*units, *(_Unit(name, f"{name}.cpp", flags) for name in ("plan", "api", "queue"))]
 
 
 def _compiler() -> str:

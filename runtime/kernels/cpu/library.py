@@ -20,13 +20,15 @@ import torch.nn.functional as F
 
 from ...engine.config import Quantization
 from ...memory.kv_pool import LayerKV
-from ..base import Expert, LayerParts, WeightUse
+from ..base import Expert, LayerParts, WeightUse, WholeParts
 from .build import KernelBuildError, build
 from .linear import PackedLinear
 from .packing import pack, storage_of
 from .plan import EVERYTHING
+from .queue import CpuQueue
 from .signatures import declare
 from .stack import CpuStack, is_packed
+from .whole import CpuWhole, can_run_whole
 
 # Forces a level: for measurements, and for machines whose widest vectors are slow.
 LEVEL_VARIABLE: Final = "BRANCHLINE_CPU_LEVEL"
@@ -55,6 +57,13 @@ _SIGNATURES: Final = {
     "bl_linear": (c_int, "pliiiipppppiiii"),
     "bl_layers": (c_int, "pplpippppplpliiiffiii"),
     "bl_layers_bytes": (c_int64, "lpi"),
+    "bl_pass": (c_int, "pppi"),
+    "bl_queue_new": (c_void_p, ""),
+    "bl_queue_delete": (None, "p"),
+    "bl_queue_wait": (c_int, "pli"),
+    "bl_queue_pick": (c_int64, "ppplp"),
+    "bl_queue_pass": (c_int64, "ppppi"),
+    "bl_queue_draw": (c_int64, "pplpipi"),
 }
 
 
@@ -64,6 +73,7 @@ class CpuKernels:
     quantization: what `pack_linear` makes of weights. deterministic: a row of a result is the same
     bits whatever rows are beside it, so nothing is left to torch, and attention has one way for any
     number of queries. linear_rows: rows of a linear layer beyond which torch is faster.
+    queues: where steps can be computed whole, they can be queued. queue: for these.
     """
 
     def __init__(
@@ -73,8 +83,11 @@ class CpuKernels:
         quantization: Quantization = "none",
         *,
         deterministic: bool = False,
+        queues: bool = False,
     ) -> None:
         self.level = level
+        self.queue: CpuQueue | None = None
+        self._queues = queues
         self.quantization = quantization
         self.deterministic = deterministic
         self.library = library
@@ -152,6 +165,14 @@ class CpuKernels:
     def stack(self, layers: Sequence[LayerParts]) -> CpuStack | None:
         """The layers in one call, where all their products are packed."""
         return CpuStack(self, layers) if layers and all(map(is_packed, layers)) else None
+
+    def whole(self, parts: WholeParts) -> CpuWhole | None:
+        """A step in one call, where all its products are packed."""
+        if not can_run_whole(parts):
+            return None
+        if self._queues and self.queue is None:
+            self.queue = CpuQueue(self.library)
+        return CpuWhole(self, parts)
 
     def rows(self, weight: PackedLinear, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """`Packed.unpack`, which is the slow reference, of a weight that is not in int4."""
@@ -292,6 +313,7 @@ def load_kernels(
     *,
     quantization: Quantization = "none",
     deterministic: bool = False,
+    queues: bool = False,
 ) -> CpuKernels:
     """The kernels at `level`, by default the best that this processor has; built when needed.
 
@@ -300,7 +322,7 @@ def load_kernels(
     library = _load(build(_tell, shlex.split(os.environ.get(FLAGS_VARIABLE, ""))))
     level = level or os.environ.get(LEVEL_VARIABLE) or available_levels(library)[0]
     try:
-        return CpuKernels(library, level, quantization, deterministic=deterministic)
+        return CpuKernels(library, level, quantization, deterministic=deterministic, queues=queues)
     except ValueError as error:
         raise KernelBuildError(f"{error}; this processor has {available_levels(library)}") from None
 

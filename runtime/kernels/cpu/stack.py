@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import c_int32, c_int64, c_void_p
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _NO_MEMORY: Final = 1  # of what bl_layers returns
 
 
-class _Projection(ctypes.Structure):
+class CpuProjection(ctypes.Structure):
     """As in src/kernels.h."""
 
     _fields_ = (
@@ -46,10 +46,10 @@ class _Layer(ctypes.Structure):
         ("input_norm", c_void_p),
         ("post_norm", c_void_p),
         ("head_norm", c_void_p),
-        ("qkv", _Projection),
-        ("out", _Projection),
-        ("gate_up", _Projection),
-        ("down", _Projection),
+        ("qkv", CpuProjection),
+        ("out", CpuProjection),
+        ("gate_up", CpuProjection),
+        ("down", CpuProjection),
         ("k", c_void_p),
         ("v", c_void_p),
         ("window", c_int64),
@@ -126,6 +126,20 @@ class CpuStack:
             raise IndexError(f"a position is not below {len(cos)}")
         return True
 
+    def describe(self, step: Any, layers_kv: Sequence[LayerKV]) -> None:
+        """Fill in what src/pass.h wants to know of a step through these layers, but not of its
+        tokens nor of the RotaryTable."""
+        self._point_to(layers_kv)
+        twice, step.num_slots, _ = layers_kv[0].heads.shape
+        kv_dtype = layers_kv[0].heads.dtype
+        if kv_dtype not in (torch.int8, self._dtype):
+            raise ValueError(f"the layers are in {self._dtype}, keys and values in {kv_dtype}")
+        step.layers = ctypes.addressof(self._layers)
+        step.count, step.kv_heads = len(self._layers), twice // 2
+        step.heads = self._layers[0].out.inputs // step.head_dim
+        step.eps, step.head_eps = self._eps, self._head_eps
+        step.kv_is_int8 = kv_dtype is torch.int8
+
     def _point_to(self, layers_kv: Sequence[LayerKV]) -> None:
         for layer, layer_kv in zip(self._layers, layers_kv, strict=True):
             layer.k, layer.v = layer_kv.addresses
@@ -143,17 +157,18 @@ def _described(layer: LayerParts) -> _Layer:
         layer.input_norm.data_ptr(),
         layer.post_norm.data_ptr(),
         None if layer.head_norm is None else layer.head_norm[0].data_ptr(),
-        *map(_projection, (layer.qkv, layer.out, layer.gate_up, layer.down)),
+        *map(described_projection, (layer.qkv, layer.out, layer.gate_up, layer.down)),
         None,
         None,
         EVERYTHING if layer.window is None else layer.window,
     )
 
 
-def _projection(projection: Projection) -> _Projection:
+def described_projection(projection: Projection) -> CpuProjection:
+    """For the library."""
     weight, bias = projection
     assert isinstance(weight, PackedLinear)
-    return _Projection(
+    return CpuProjection(
         *weight.pointers,
         None if bias is None else bias.data_ptr(),
         weight.inputs,

@@ -8,7 +8,7 @@ from typing import Final, Literal, cast, get_args
 
 import torch
 
-from ..base import Expert, LayerParts, WeightUse
+from ..base import Expert, LayerParts, WeightUse, WholeParts
 from ..cpu.packing import storage_of
 from ..float8 import Float8Weight
 from .activation import gelu_mul, silu_mul
@@ -82,3 +82,6 @@ class TritonOps:
 
     def stack(self, layers: Sequence[LayerParts]) -> None:
         """None: a captured step has nothing between its kernels that a call could save."""
+
+    def whole(self, parts: WholeParts) -> None:
+        """None, for the same reason."""

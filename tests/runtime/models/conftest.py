@@ -160,11 +160,18 @@ class Pair:
     reference: Any
     path: Path
 
-    def driver(self, dtype: Dtype = "float32", kv_dtype: KvDtype = "auto") -> Driver:
-        path = str(self.path)
-        runner = ModelRunner(
-            EngineConfig(path, dtype=dtype, device="cpu", kv_dtype=kv_dtype, kv_slots=NUM_SLOTS)
+    def driver(
+        self, dtype: Dtype = "float32", kv_dtype: KvDtype = "auto", **settings: Any
+    ) -> Driver:
+        config = EngineConfig(
+            str(self.path),
+            dtype=dtype,
+            device="cpu",
+            kv_dtype=kv_dtype,
+            kv_slots=NUM_SLOTS,
+            **settings,
         )
+        runner = ModelRunner(config)
         # Whatever reads an unwritten slot shows it.
         nothing = torch.full((runner.model_config.head_dim,), torch.nan)
         for layer in runner.kv_pool.layers:

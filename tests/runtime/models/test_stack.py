@@ -42,6 +42,7 @@ def assert_same(pair: Any, level: str, kv_dtype: str, monkeypatch: pytest.Monkey
     stack = stacked.runner.model.stack
     stacked.runner.model.stack = lambda *step: taken.append(stack(*step)) or taken[-1]
     plain.runner.model.stack = None
+    stacked.runner.model.whole = plain.runner.model.whole = None
     for parts in STEPS:
         for ours, expected in zip(stacked.step(*parts), plain.step(*parts), strict=True):
             torch.testing.assert_close(ours, expected, rtol=0, atol=0)
@@ -72,6 +73,7 @@ def test_a_step_of_another_type_or_beyond_all_positions_is_refused(make_pair: An
     seen: list[Any] = []
     stack = model.stack
     model.stack = lambda x, *rest: seen.append(rest) or stack(x, *rest)
+    model.whole = None
     driver.step(("a", [1]))
     with pytest.raises(ValueError, match=r"torch\.bfloat16, x in torch\.float32"):
         stack(torch.zeros(1, 64), *seen[0])

@@ -3,7 +3,8 @@
 // The threads are torch's: OpenMP's pool belongs to the process, and this library is linked to the
 // OpenMP runtime that torch has loaded. A team is formed once for all kernels of a step. Between two
 // kernels nobody waits for a thread, only for calls that have begun: where another process holds a
-// core, the threads that run do all the work, which barriers of OpenMP would forbid.
+// core, the threads that run do all the work, which barriers of OpenMP would forbid. So threads may also
+// come and go while a team is at work, as in queue.cpp.
 #pragma once
 
 #include <omp.h>
@@ -62,6 +63,9 @@ public:
 
     int threads() const { return threads_; }
 
+    // Into how many threads' parts kernels are cut from now on. Of the thread that leads.
+    void resize(int threads) { threads_ = threads; }
+
     // call(0) ... call(count - 1), in any order; `work` in multiply-adds (or elements, times 16). Of
     // the thread that leads.
     template <class Call>
@@ -88,20 +92,18 @@ public:
         run(parts, work, [&](int64_t i) { call(count * i / parts, count * (i + 1) / parts); });
     }
 
-    // Takes part until the leader closes.
-    void serve() {
+    // Takes part until over(), which is asked again after every kernel and every `tell`.
+    template <class Over>
+    void serve(const Over& over) {
         for (;;) {
             const uint32_t seen = news_.now();
-            if (closed_.load(std::memory_order_acquire)) return;
+            if (over()) return;
             take_calls();
             news_.await_other_than(seen);
         }
     }
 
-    void close() {
-        closed_.store(true, std::memory_order_release);
-        news_.add(1);
-    }
+    void tell() { news_.add(1); }
 
     // Below this other threads cost more than they save.
     static constexpr int64_t kMinWork = 400'000;
@@ -117,14 +119,13 @@ private:
         }
     }
 
-    const int threads_;
+    int threads_;
     void (*call_)(const void* context, int64_t i) = nullptr;
     const void* context_ = nullptr;
     // The number of calls, and in the lower half of them those taken.
     alignas(64) std::atomic<uint64_t> open_{0};
     Watched done_;  // calls, of all kernels
-    Watched news_;  // kernels, and the end
-    std::atomic<bool> closed_{false};
+    Watched news_;  // kernels, and what `tell` tells of
 };
 
 // lead(team), with the other threads at its service.
@@ -135,13 +136,15 @@ void with_team(int threads, const Lead& lead) {
         lead(team);
         return;
     }
+    std::atomic<bool> closed{false};
 #pragma omp parallel num_threads(threads)
     {
         if (omp_get_thread_num() == 0) {
             lead(team);
-            team.close();
+            closed.store(true, std::memory_order_release);
+            team.tell();
         } else {
-            team.serve();
+            team.serve([&] { return closed.load(std::memory_order_acquire); });
         }
     }
 }

@@ -1,0 +1,165 @@
+// A step through a model, shared by a team: its layers, or all from token ids to logits; for api.cpp and
+// queue.cpp.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "by_team.h"
+
+constexpr int kDone = 0, kNoMemory = 1, kOutside = 2;  // 2: a position or a token that there is not
+
+// The layers of a step, x: [tokens, hidden] in place. cos, sin: of all positions below num_positions.
+struct Step {
+    const Layer* layers;
+    void* x;
+    const void *cos, *sin;
+    const int64_t *positions, *new_slots;
+    int64_t tokens, num_positions, num_slots;
+    int32_t count, heads, kv_heads, head_dim;
+    float eps, head_eps;
+    int32_t is_bf16, kv_is_int8;
+};
+
+// From token ids to logits; pass.py has the same. embedding: as a linear layer stores it (kernels.h,
+// Storage; not kInt4), or with storage < 0 [vocab, hidden] in the element type. words: of its rows.
+struct Pass {
+    Step step;
+    const void *embedding, *scales;
+    int64_t vocab, words;
+    int32_t storage;
+    float norm_eps;
+    const void* norm;
+    Projection head;
+    const int64_t* token_ids;  // negative ones count as 0
+    float* logits;             // [tokens, head.outputs]
+};
+
+// To the nearest, ties to even.
+inline uint16_t to_bf16(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    if (value != value) return uint16_t(bits >> 16 | 0x40u);
+    return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+// Row `id` of a weight of `words` per row as linear layers store it, but not kInt4; out: [inputs].
+inline void take_row(int64_t id, const uint32_t* weight, int64_t words, const float* scales,
+                     int storage, int inputs, void* out, bool is_bf16) {
+    const int per_word = storage == kFloat ? 1 : storage == kBf16 ? 2 : 4;
+    const uint32_t* word = weight + id / 16 * words * 16 + id % 16;
+    for (int n = 0; n < inputs; ++n) {
+        const uint32_t bits = word[n / per_word * 16];
+        float value;
+        if (storage == kInt8) {
+            value = float(int8_t(bits >> (n % 4 * 8))) * scales[id];
+        } else {
+            const uint32_t whole = storage == kFloat ? bits : n % 2 ? bits & 0xffff0000u : bits << 16;
+            std::memcpy(&value, &whole, sizeof value);
+        }
+        if (is_bf16)
+            static_cast<uint16_t*>(out)[n] = to_bf16(value);
+        else
+            static_cast<float*>(out)[n] = value;
+    }
+}
+
+// What run_layers wants beside x.
+inline int64_t layers_bytes(int64_t tokens, const Layer& layer, bool is_bf16) {
+    int64_t bytes = 0;
+    for (const int columns : {layer.qkv.inputs, layer.qkv.outputs, layer.out.inputs,
+                              layer.gate_up.outputs, layer.down.inputs})
+        bytes += part_bytes(tokens * columns * (is_bf16 ? 2 : 4));
+    return bytes;
+}
+
+// Of the heaviest kernel of a step: decides whether a team is worth it.
+inline int64_t layers_work(const Step& a, const Plan& plan) {
+    const Projection& widest = a.layers->gate_up;
+    return std::max(linear_work(a.tokens, widest.inputs, widest.outputs),
+                    attend_work(plan, a.heads, a.head_dim));
+}
+
+inline bool has_positions(const Step& a) {
+    return std::all_of(a.positions, a.positions + a.tokens,
+                       [&](int64_t p) { return p >= 0 && p < a.num_positions; });
+}
+
+// Whether there was memory. buffer: layers_bytes of it.
+inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a, char* buffer) {
+    const int64_t tokens = a.tokens, element = a.is_bf16 ? 2 : 4;
+    const bool bf16 = a.is_bf16 != 0, int8 = a.kv_is_int8 != 0;
+    bool ok = true;
+    for (int i = 0; i < a.count && ok; ++i) {
+        const Layer& layer = a.layers[i];
+        const int hidden = layer.qkv.inputs, inner = layer.down.inputs;
+        char* at = buffer;
+        const auto part = [&](int64_t columns) {
+            char* begin = at;
+            at += part_bytes(tokens * columns * element);
+            return begin;
+        };
+        char *normed = part(hidden), *qkv = part(layer.qkv.outputs);
+        char *attended = part(layer.out.inputs);
+        char *gate_up = part(layer.gate_up.outputs), *gated = part(inner);
+        const auto product = [&](const Projection& p, const void* from, void* to, bool adds) {
+            ok = ok && multiply(team, level,
+                                {from, p.weight, p.scales, p.bias, to, nullptr, nullptr, tokens,
+                                 p.inputs, p.outputs, p.storage, p.group, bf16, adds, false});
+        };
+        rms_norm(team, level, tokens, hidden, a.x, layer.input_norm, normed, a.eps, bf16);
+        product(layer.qkv, normed, qkv, false);
+        rope_store(team, level,
+                   {qkv, a.cos, a.sin, a.positions, layer.head_norm, layer.k, layer.v, a.new_slots,
+                    a.num_slots, a.heads, a.kv_heads, a.head_dim, a.head_eps, bf16, int8},
+                   tokens);
+        attend(team, level, plan,
+               of_plan(plan, {qkv, layer.k, layer.v, attended, nullptr, nullptr, nullptr, nullptr,
+                              int64_t(a.heads + 2 * a.kv_heads) * a.head_dim, a.num_slots,
+                              layer.window, a.heads, a.kv_heads, a.head_dim, bf16, int8, false}),
+               3);
+        product(layer.out, attended, a.x, true);
+        rms_norm(team, level, tokens, hidden, a.x, layer.post_norm, normed, a.eps, bf16);
+        product(layer.gate_up, normed, gate_up, false);
+        silu_mul(team, level, tokens, inner, gate_up, gated, bf16);
+        product(layer.down, gated, a.x, true);
+    }
+    return ok;
+}
+
+inline int64_t pass_work(const Pass& a, const Plan& plan) {
+    return std::max(layers_work(a.step, plan),
+                    linear_work(a.step.tokens, a.head.inputs, a.head.outputs));
+}
+
+inline int run_pass(Team& team, const Level& level, Plan& plan, const Pass& a) {
+    Step step = a.step;
+    const int64_t tokens = step.tokens, hidden = a.head.inputs;
+    const bool bf16 = step.is_bf16 != 0;
+    const int64_t row_bytes = hidden * (bf16 ? 2 : 4), x_bytes = part_bytes(tokens * row_bytes);
+    if (!has_positions(step)) return kOutside;
+    thread_local Buffer states;
+    char* x = states.of(x_bytes + layers_bytes(tokens, *step.layers, bf16));
+    if (x == nullptr) return kNoMemory;
+    char* buffer = x + x_bytes;
+    step.x = x;
+    for (int64_t i = 0; i < tokens; ++i) {
+        const int64_t id = std::max<int64_t>(a.token_ids[i], 0);
+        if (id >= a.vocab) return kOutside;
+        if (a.storage < 0)
+            std::memcpy(x + i * row_bytes, static_cast<const char*>(a.embedding) + id * row_bytes,
+                        size_t(row_bytes));
+        else
+            take_row(id, static_cast<const uint32_t*>(a.embedding), a.words,
+                     static_cast<const float*>(a.scales), a.storage, int(hidden), x + i * row_bytes,
+                     bf16);
+    }
+    if (!run_layers(team, level, plan, step, buffer)) return kNoMemory;
+    rms_norm(team, level, tokens, int(hidden), x, a.norm, buffer, a.norm_eps, bf16);
+    const Projection& p = a.head;
+    const bool ok = multiply(team, level,
+                             {buffer, p.weight, p.scales, p.bias, a.logits, nullptr, nullptr, tokens,
+                              p.inputs, p.outputs, p.storage, p.group, bf16, false, bf16});
+    return ok ? kDone : kNoMemory;
+}
