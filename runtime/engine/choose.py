@@ -33,6 +33,13 @@ _log = logging.getLogger(__name__)
 _Mask = npt.NDArray[np.int32]
 
 
+class ChosenAhead(NamedTuple):
+    """A token that was sampled, with its log probability if that was asked for."""
+
+    token_id: int
+    logprob: TokenLogprob | None
+
+
 class Choice(NamedTuple):
     """A token that was sampled for a sequence, with its log probability if that was asked for.
     None: its mask needs another step."""
@@ -60,12 +67,18 @@ class Chooser:
     num_real_tokens: of the tokenizer. num_columns: of the logits; checkpoints pad them, and a
     padding column must never be sampled.
     allowance: what the masks of a step may cost; None for as much as they take.
-    sampler: draws where the logits are; None where the device has none.
+    sampler: draws where the logits are; None where the device has none. most_rows: that it draws
+    from at once.
     """
 
     def __init__(
-        self, num_real_tokens: int, num_columns: int, blame: Callable[[Sequence, Exception], None]
+        self,
+        num_real_tokens: int,
+        num_columns: int,
+        blame: Callable[[Sequence, Exception], None],
+        most_rows: int,
     ) -> None:
+        self.most_rows = most_rows
         self._blame = blame
         self._num_words = -(-num_columns // 32)
         self.allowance: Allowance | None = None
@@ -99,6 +112,21 @@ class Chooser:
             _log.exception("sampling %d sequences failed; trying them one by one", len(seqs))
             return unfinished + self._choose_singly(seqs, masks, logits)
         return unfinished + self._choices(seqs, sampled)
+
+    def choose_ahead(
+        self, seqs: list[Sequence], ahead: list[int], logits: torch.Tensor
+    ) -> list[ChosenAhead | None]:
+        """The token of each row as if as many tokens as `ahead` tells had joined its sequence,
+        whose logits are used as they are and which may stand here several times. None for rows that
+        fail; nobody is blamed. logits: [rows, columns]."""
+        masks: list[_Mask | None] = [self._real] * len(seqs)
+        try:
+            sampled = self._sample(logits, [seq.sampling_state for seq in seqs], masks, ahead)
+        except Exception:
+            _log.exception("sampling %d rows failed; trying them step by step", len(seqs))
+            return [None] * len(seqs)
+        found = map(ChosenAhead, sampled.token_ids, sampled.logprobs)
+        return [None if i in sampled.failures else row for i, row in enumerate(found)]
 
     def draw(self, seqs: list[Sequence], logits: torch.Tensor, device: Device) -> Drawn | None:
         """`choose` as far as the host need not wait; `finish` does the rest. None where nothing is
@@ -185,11 +213,15 @@ class Chooser:
         return choices
 
     def _sample(
-        self, logits: torch.Tensor, states: list[SamplingState], masks: list[_Mask | None]
+        self,
+        logits: torch.Tensor,
+        states: list[SamplingState],
+        masks: list[_Mask | None],
+        ahead: list[int] | None = None,
     ) -> Sampled:
         if self.sampler is None:
-            return sample(logits, states, masks)
-        return sample_by(self.sampler, logits, states, masks)
+            return sample(logits, states, masks, ahead)
+        return sample_by(self.sampler, logits, states, masks, ahead)
 
     def _choices(self, seqs: list[Sequence], sampled: Sampled) -> list[Choice]:
         choices = []

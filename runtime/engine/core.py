@@ -112,7 +112,7 @@ class EngineCore:
         # What went wrong besides a sequence's own work; the bookkeeping may be half done.
         self._trouble: Exception | None = None
         self._chooser = Chooser(
-            num_real_tokens=vocab_size, num_columns=self.runner.vocab_size, blame=self._blame
+            vocab_size, self.runner.vocab_size, self._blame, most_rows=config.max_running
         )
         self._taker = Taker(self._chooser, self._blame, jump_forward=config.jump_forward)
         self._chooser.sampler = self.runner.device.sampler(
@@ -132,7 +132,7 @@ class EngineCore:
         self._speculator = Speculator(
             drafter or PromptLookup(), config.speculation, config.draft_tokens
         )
-        self._passes = Passes(self.runner, self.scheduler, self._speculator, self._blame)
+        self._passes = Passes(self.runner, self.scheduler, self._blame)
         self._counts: dict[str, float] = dict.fromkeys(_COUNTED, 0)
         self.profiler = Profiler(config.profile_dir)
 
@@ -300,7 +300,10 @@ class EngineCore:
         scheduled = self.scheduler.schedule()
         if not scheduled and not self._taker.held:
             return
-        self._count_step(sum(chunk.end - chunk.start for chunk in scheduled))
+        num_tokens = sum(chunk.end - chunk.start for chunk in scheduled)
+        self._count_step(num_tokens)
+        only_decodes = all(chunk.start == chunk.seq.num_tokens - 1 for chunk in scheduled)
+        begun_s = time.perf_counter()
         for seq in self._passes.embed(scheduled):
             self._report(seq, [], None, Finish("length"))
         turns, rows = self._passes.forward(scheduled)
@@ -312,6 +315,8 @@ class EngineCore:
         finally:  # what was taken is told even where the step fails
             for turn in turns:
                 self._conclude(turn, len(turns))
+        if scheduled and only_decodes:
+            self._speculator.note_step(num_tokens, time.perf_counter() - begun_s)
 
     def _count_step(self, num_tokens: int) -> None:
         self._counts["steps"] += 1

@@ -3,7 +3,6 @@ engine core."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -13,7 +12,6 @@ from ..scheduler.sequence import Sequence
 from .embedding import pool, state_positions
 from .forward import Runner, compute, split_rows
 from .inputs import logit_positions
-from .speculating import Speculator
 from .turn import Turn
 
 
@@ -24,12 +22,10 @@ class Passes:
         self,
         runner: Runner,
         scheduler: Scheduler,
-        speculator: Speculator,
         blame: Callable[[Sequence, Exception], None],
     ) -> None:
         self._runner = runner
         self._scheduler = scheduler
-        self._speculator = speculator
         self._blame = blame
 
     def embed(self, chunks: list[Chunk]) -> list[Sequence]:
@@ -50,13 +46,8 @@ class Passes:
         if not chunks:
             return [], torch.empty(0, 0)
         positions = [logit_positions(chunk) for chunk in chunks]
-        is_decode = all(chunk.start == chunk.seq.num_tokens - 1 for chunk in chunks)
-        started_s = time.perf_counter()
         device = self._runner.device
         computed = compute(self._runner.forward, device, chunks, positions, self._blame)
-        if is_decode:
-            num_tokens = sum(chunk.end - chunk.start for chunk in chunks)
-            self._speculator.note_step(num_tokens, time.perf_counter() - started_s)
         for chunk in computed.chunks:
             self._scheduler.settle(chunk)
         return split_rows(computed), computed.rows

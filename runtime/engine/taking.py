@@ -4,7 +4,8 @@ ones as long as they agree with what was computed ahead. Used by the engine core
 A sequence may have staged tokens: its step computed what the grammar forces next and what is
 guessed to follow. Each token is sampled as it would have been without them, from the same row of
 logits under the same mask, penalties and random number; the first that differs from the staged one
-is taken, too, and ends the turn. So what is taken does not depend on what was guessed.
+is taken, too, and ends the turn. So what is taken does not depend on what was guessed. Where no
+mask or penalty depends on the tokens before, all are sampled at once.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Taker:
         self.held.keep(turns, logits, self._chooser.allowance)
 
     def _take(self, turns: list[Turn], logits: torch.Tensor) -> None:
+        self._take_ahead(turns, logits)
         while True:
             for turn in turns:
                 if turn.seq.num_forced and turn.is_open:
@@ -80,6 +82,22 @@ class Taker:
             rows = [turn.next_row for turn in waiting]
             choices = self._chooser.choose([turn.seq for turn in waiting], _select(logits, rows))
             self._take_chosen(waiting, choices, logits)
+
+    def _take_ahead(self, turns: list[Turn], logits: torch.Tensor) -> None:
+        """Let those whose logits are used as they are take their staged tokens. What cannot be
+        sampled, or goes beyond what is sampled at once, is left to be taken one by one."""
+        free = [turn for turn in turns if turn.is_open and _is_free(turn.seq)]
+        if not any(turn.staged for turn in free):
+            return
+        asked = [(turn, place) for turn in free for place in range(len(turn.staged) + 1)]
+        del asked[self._chooser.most_rows :]
+        rows = [turn.row + place for turn, place in asked]
+        choices = self._chooser.choose_ahead(
+            [turn.seq for turn, _ in asked], [place for _, place in asked], _select(logits, rows)
+        )
+        for (turn, _), row, choice in zip(asked, rows, choices, strict=True):
+            if choice is not None and turn.is_open and turn.next_row == row:
+                self._take_sampled(turn, choice.token_id, choice.logprob, logits)
 
     def _take_chosen(self, turns: list[Turn], choices: list[Choice], logits: torch.Tensor) -> None:
         chosen = {choice.seq.sid: choice for choice in choices}
@@ -111,7 +129,7 @@ class Taker:
                     sampled_id, token_id = token_id, _jump(seq, matcher, token_id)
                     if token_id != sampled_id and logprob is not None:
                         logprob = _logprob(seq, token_id, logits, turn.next_row)
-            self._add(turn, token_id, logprob, sampled=True)
+            self._add(turn, token_id, logprob)
         except Exception as error:
             self._fail(turn, error)
         else:
@@ -131,17 +149,15 @@ class Taker:
                 if seq.logprobs is not None:
                     logprob = _logprob(seq, token_id, logits, turn.next_row, forced=True)
                 turn.num_forced += 1
-                self._add(turn, token_id, logprob, sampled=False)
+                self._add(turn, token_id, logprob)
         except Exception as error:
             self._fail(turn, error)
 
-    def _add(
-        self, turn: Turn, token_id: int, logprob: TokenLogprob | None, *, sampled: bool
-    ) -> None:
+    def _add(self, turn: Turn, token_id: int, logprob: TokenLogprob | None) -> None:
         """A token joins its sequence, and perhaps ends it."""
         seq = turn.seq
         seq.append(token_id)
-        seq.sampling_state.append(token_id, sampled=sampled)
+        seq.sampling_state.append(token_id)
         finish = seq.stop.push(token_id)
         if seq.matcher is not None and seq.matcher.finished and not _is_stop(finish):
             finish = Finish("stop")
@@ -174,6 +190,11 @@ def _accept(seq: Sequence, token_id: int) -> None:
 
 def _is_stop(finish: Finish | None) -> bool:
     return finish is not None and finish.reason == "stop"
+
+
+def _is_free(seq: Sequence) -> bool:
+    """Whether what is sampled depends on earlier tokens by the logits alone."""
+    return seq.matcher is None and seq.sampling_state.plain
 
 
 def _select(logits: torch.Tensor, rows: list[int]) -> torch.Tensor:

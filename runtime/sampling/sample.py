@@ -42,6 +42,7 @@ def sample(
     logits: torch.Tensor,
     states: Sequence[SamplingState],
     masks: Sequence[TokenMask | None] | None = None,
+    ahead: Sequence[int] | None = None,
 ) -> Sampled:
     """Choose a token for each row of `logits: float32 [rows, vocab]`, which stay unchanged.
 
@@ -49,6 +50,8 @@ def sample(
     allowed. A row without an allowed token, or with NaN logits, is a failure of that row alone.
     Random numbers come from each state's own stream, so a row's token does not depend on the
     other rows. The caller appends the token to the state when it accepts it.
+    ahead: how many tokens will have joined each row's state before the token that is chosen; 0
+    unless told. More only for a state that is `plain`.
     """
     scores = changed(logits, states, masks)
     token_ids, highest = best(scores)
@@ -58,7 +61,9 @@ def sample(
 
     random_rows = [i for i, s in enumerate(states) if not s.greedy and i not in failures]
     if random_rows:
-        chosen = _draw(scores, [states[i] for i in random_rows], random_rows)
+        places = [0] * len(states) if ahead is None else ahead
+        numbers = [states[i].number(places[i]) for i in random_rows]
+        chosen = _draw(scores, [states[i] for i in random_rows], random_rows, numbers)
         for row, token_id in zip(random_rows, chosen, strict=True):
             token_ids[row] = token_id
     return Sampled(token_ids, _logprobs(logits, states, token_ids), failures)
@@ -68,9 +73,13 @@ class RowSampler(Protocol):
     """Draws on a device, as `runtime/kernels/triton/sampler.py` does."""
 
     def load(
-        self, states: Sequence[SamplingState], masks: Sequence[TokenMask | None] | None = None, /
+        self,
+        states: Sequence[SamplingState],
+        masks: Sequence[TokenMask | None] | None = None,
+        ahead: Sequence[int] | None = None,
+        /,
     ) -> None:
-        """What the rows' next tokens depend on."""
+        """What the rows' next tokens depend on, as for `sample`."""
 
     def launch(self, logits: torch.Tensor, /) -> torch.Tensor:
         """A token per row, int64 [rows]: NOTHING_ALLOWED or NOT_FINITE where there is none."""
@@ -85,10 +94,11 @@ def sample_by(
     logits: torch.Tensor,
     states: Sequence[SamplingState],
     masks: Sequence[TokenMask | None] | None = None,
+    ahead: Sequence[int] | None = None,
 ) -> Sampled:
     """`sample` by a device's own kernels: the same tokens at temperature 0, and the same
     distribution otherwise, from a random stream of its own."""
-    sampler.load(states, masks)
+    sampler.load(states, masks, ahead)
     sampled = of_drawn(sampler.launch(logits).tolist())
     logprobs = _logprobs(logits, states, sampled.token_ids)
     return Sampled(sampled.token_ids, logprobs, sampled.failures)
@@ -147,8 +157,13 @@ def _failures(highest: Sequence[float]) -> dict[int, str]:
     return failures
 
 
-def _draw(scores: torch.Tensor, states: Sequence[SamplingState], rows: Sequence[int]) -> list[int]:
-    """One token per row by inverting the cumulative distribution at the state's next number."""
+def _draw(
+    scores: torch.Tensor,
+    states: Sequence[SamplingState],
+    rows: Sequence[int],
+    numbers: Sequence[float],
+) -> list[int]:
+    """One token per row by inverting the cumulative distribution at its random number."""
     if len(rows) < len(scores):
         scores = scores[torch.tensor(rows, device=scores.device)]
     probabilities = (scores / _column([s.params.temperature for s in states], scores)).softmax(1)
@@ -162,7 +177,7 @@ def _draw(scores: torch.Tensor, states: Sequence[SamplingState], rows: Sequence[
             _column([s.params.min_p for s in states], scores).squeeze(1),
         )
         probabilities.masked_fill_(probabilities < limit.unsqueeze(1), 0.0)
-    drawn = torch.tensor([[s.draw()] for s in states], dtype=torch.float64, device=scores.device)
+    drawn = torch.tensor(numbers, dtype=torch.float64, device=scores.device).unsqueeze(1)
     token_ids: list[int] = invert(probabilities, drawn).tolist()
     return token_ids
 

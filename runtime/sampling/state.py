@@ -6,6 +6,7 @@ Made by the scheduler for each sequence; `append` is called for every token that
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
@@ -61,23 +62,27 @@ class SamplingState:
         # A stream of its own makes a seeded sequence independent of what runs beside it. Starting
         # one takes longer than all else here, and who takes the likeliest token never needs it.
         self._random: random.Random | None = None
+        self._numbers: deque[float] = deque()  # of the next tokens, as far as they were asked for
         # Names the stream where tokens are drawn on a device, which computes its own numbers.
         self.noise_seed = random.getrandbits(63) if params.seed is None else params.seed
 
-    def append(self, token_id: int, *, sampled: bool = True) -> None:
-        """Count one more generated token. One that was not sampled uses up a random number all the
-        same, so that those behind it get the same ones however it came."""
+    def append(self, token_id: int) -> None:
+        """Count one more generated token. Each has a random number, sampled or not, so that those
+        behind it get the same ones however it came."""
         self.num_new_tokens += 1
         if self.penalized:
             self.seen.add(token_id)
-        if not sampled and not self.greedy:
-            self.draw()
+        if not self.greedy:
+            self.number()
+            self._numbers.popleft()
 
-    def draw(self) -> float:
-        """The next number of the sequence's random stream, in [0, 1)."""
+    def number(self, ahead: int = 0) -> float:
+        """The random number, in [0, 1), of the token that comes behind `ahead` more."""
         if self._random is None:
             self._random = random.Random(self.params.seed)
-        return self._random.random()
+        while len(self._numbers) <= ahead:
+            self._numbers.append(self._random.random())
+        return self._numbers[ahead]
 
     @property
     def ends_forbidden(self) -> bool:
@@ -86,7 +91,8 @@ class SamplingState:
 
     @property
     def plain(self) -> bool:
-        """True when the logits are used as they are, but for temperature and truncation."""
+        """True when the logits are used as they are, but for temperature and truncation; then it
+        stays so, whatever is generated."""
         return not (self.penalized or len(self.bias_ids) or self.ends_forbidden)
 
 

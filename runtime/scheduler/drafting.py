@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 TokenIds = npt.NDArray[np.int32]
 
-# Fewer common tokens say too little: most pairs of tokens stand somewhere in a long prompt.
-_SHORTEST: Final = 2
 _LONGEST: Final = 8
 # Searching more takes longer (3 us per 10,000 tokens) than older text is worth.
 _WINDOW: Final = 16_384
@@ -29,25 +27,28 @@ _LONGEST_PAUSE: Final = 512
 
 def look_up(ids: TokenIds, most: int) -> list[int]:
     """What followed the last time that the last tokens of `ids` stood together, up to `most`
-    tokens; nothing where they never did. Text that repeats itself goes on repeating."""
+    tokens; nothing where no two of them did: one says too little. Text that repeats itself goes on
+    repeating."""
     ids = ids[-_WINDOW:]
-    if most <= 0 or len(ids) <= _SHORTEST:
+    if most <= 0 or len(ids) < 3:
         return []
-    last = len(ids) - 1
-    found = np.flatnonzero(ids[:-1] == ids[last])
-    length = 1
-    while length < _LONGEST:
+    # Where what follows begins. Most pairs of tokens that stood before did so once.
+    found = np.flatnonzero((ids[1:-1] == ids[-1]) & (ids[:-2] == ids[-2])) + 2
+    if not len(found):
+        return []
+    length, tail = 2, ids[-_LONGEST:]
+    while len(found) > 1 and length < min(_LONGEST, len(tail)):
+        if np.array_equal(ids[found[-1] - len(tail) : found[-1]], tail):
+            break  # none is longer, none of these later
+        length += 1
         longer = found[found >= length]
-        longer = longer[ids[longer - length] == ids[last - length]]
+        longer = longer[ids[longer - length] == tail[-length]]
         if not len(longer):
             break
         found = longer
-        length += 1
-    if length < _SHORTEST:
-        return []
-    start = int(found[-1]) + 1
-    period = len(ids) - start
-    return [int(ids[start + place % period]) for place in range(most)]
+    start = int(found[-1])
+    followed: list[int] = ids[start : start + most].tolist()
+    return [followed[place % len(followed)] for place in range(most)]
 
 
 @dataclass(slots=True)

@@ -39,14 +39,17 @@ class CpuSampler:
         self._kernels = kernels
         self._states: Sequence[SamplingState] = ()
         self._masks: Sequence[TokenMask | None] = ()
+        self._ahead: Sequence[int] = ()
 
     def load(
         self,
         states: Sequence[SamplingState],
         masks: Sequence[TokenMask | None] | None = None,
+        ahead: Sequence[int] | None = None,
     ) -> None:
         self._states = states
         self._masks = [None] * len(states) if masks is None else masks
+        self._ahead = [0] * len(states) if ahead is None else ahead
 
     def launch(self, logits: torch.Tensor) -> torch.Tensor:
         rows, vocab = logits.shape
@@ -74,7 +77,7 @@ class CpuSampler:
                 draw.mask = mask.ctypes.data
             if state.greedy:
                 continue
-            draw.drawn = state.draw()
+            draw.drawn = state.number(self._ahead[row])
             draw.temperature, draw.top_p, draw.min_p = state.numbers[:3]
             draw.top_k = state.top_k
         tokens = torch.empty(rows, dtype=torch.int64)

@@ -72,10 +72,11 @@ class DeviceSampler:
         self,
         states: Sequence[SamplingState],
         masks: Sequence[TokenMask | None] | None = None,
+        ahead: Sequence[int] | None = None,
     ) -> None:
         """Copy what the rows' next tokens depend on to the device, without waiting for it.
 
-        masks: packed as in `sampling.sample`.
+        masks, ahead: as in `sampling.sample`.
         """
         rows = len(states)
         if rows > len(self.tokens):
@@ -93,6 +94,8 @@ class DeviceSampler:
             columns = integers[:rows].T
             columns[scores.SEED.value] = [state.noise_seed for state in states]
             columns[scores.POSITION.value] = [state.num_new_tokens for state in states]
+            if ahead is not None:
+                columns[scores.POSITION.value] += np.array(ahead, np.int64)
             columns[scores.TOP_K.value] = [state.top_k for state in states]
             columns[scores.SEEN.value] = slots
             columns[scores.MASK.value] = mask_rows

@@ -111,10 +111,10 @@ def test_sampling_that_raises_for_one_sequence_fails_that_one(
 ) -> None:
     real = choose.sample
 
-    def faulty(logits, states, masks=None) -> Sampled:  # type: ignore[no-untyped-def]
+    def faulty(logits, states, *how) -> Sampled:  # type: ignore[no-untyped-def]
         if any(state.params.top_k == 7 for state in states):
             raise RuntimeError("planted: sampling")
-        return real(logits, states, masks)
+        return real(logits, states, *how)
 
     monkeypatch.setattr(choose, "sample", faulty)
     world = World()

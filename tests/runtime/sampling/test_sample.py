@@ -113,7 +113,11 @@ def test_the_highest_of_each_row_are_those_that_torch_finds() -> None:
 
 def test_masked_tokens_are_never_drawn() -> None:
     state, mask = make_state(temperature=100.0, seed=0), pack([0, 31, 32, 69])
-    drawn = {sample(random_logits(1, i), [state], [mask]).token_ids[0] for i in range(200)}
+    drawn = set()
+    for i in range(200):
+        (token,) = sample(random_logits(1, i), [state], [mask]).token_ids
+        state.append(token)
+        drawn.add(token)
     assert drawn == {0, 31, 32, 69}
 
 
@@ -179,7 +183,10 @@ def test_draws_follow_the_distribution(params: dict[str, Any], kept: int) -> Non
     states = [SamplingState(SamplingParams(seed=i, **params), [], 8) for i in range(batch)]
     counts = torch.zeros(8)
     for _ in range(draws // batch):
-        for token in sample(logits.expand(batch, 8), states).token_ids:
+        for state, token in zip(
+            states, sample(logits.expand(batch, 8), states).token_ids, strict=True
+        ):
+            state.append(token)
             counts[token] += 1
     assert counts[kept:].sum() == 0
     expected = probabilities[:kept] * draws
@@ -234,3 +241,16 @@ def test_a_grammar_that_allows_only_the_end_outranks_min_new_tokens() -> None:
 def test_masks_unpack_bit_by_bit() -> None:
     allowed = [0, 1, 31, 32, 63, 64, 69]
     assert np.flatnonzero(unpack_masks(pack(allowed)[None], VOCAB)[0]).tolist() == allowed
+
+
+def test_a_row_ahead_gets_the_token_that_it_will_get_in_its_turn() -> None:
+    logits = random_logits(6)
+    together, singly = (make_state(seed=3, top_p=0.9) for _ in range(2))
+    tokens = sample(logits, [together] * 6, ahead=list(range(6))).token_ids
+    for row, token in enumerate(tokens):
+        assert sample(logits[row : row + 1], [singly]).token_ids == [token]
+        singly.append(token)
+    # Three of them were right; what comes next is as if the others had not been tried.
+    for token in tokens[:3]:
+        together.append(token)
+    assert sample(logits[3:4], [together]).token_ids == [tokens[3]]

@@ -286,8 +286,8 @@ def test_penalties_follow_the_tokens_that_join_sequences_drawn_or_not(
         for state, token in zip(running, tokens, strict=True):
             state.append(token)
             if rng.random() < 0.5:  # a forced token, twice
-                state.append(token, sampled=False)
-                state.append(token, sampled=False)
+                state.append(token)
+                state.append(token)
     assert len(drawn) > 3
 
 
