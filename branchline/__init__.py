@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from .lang.backend.anthropic import Anthropic
     from .lang.backend.base import Backend, Capabilities
     from .lang.backend.crusoe import Crusoe
-    from .lang.backend.elsewhere import VertexAI
     from .lang.backend.litellm import LiteLLM
     from .lang.backend.openai import OpenAI
     from .lang.backend.runtime_endpoint import RuntimeEndpoint
     from .lang.backend.sglang import SGLang
+    from .lang.backend.vertexai import VertexAI
     from .lang.batch import BatchError
     from .lang.chat_template import (
         ChatTemplate,
@@ -199,7 +199,7 @@ _MODULES = {
         "Capabilities",
     ),
     "lang.backend.crusoe": ("Crusoe",),
-    "lang.backend.elsewhere": ("VertexAI",),
+    "lang.backend.vertexai": ("VertexAI",),
     "lang.backend.litellm": ("LiteLLM",),
     "lang.backend.openai": ("OpenAI",),
     "lang.backend.runtime_endpoint": ("RuntimeEndpoint",),

@@ -187,6 +187,44 @@ TEMPLATES = (
         "仔细阅读所有的图像，并对人类的问题做出信息丰富、有帮助、详细的和礼貌的回答。",
         image_token=" <image_placeholder>\n",
     ),
+    KnownTemplate(
+        "interns1",
+        _CHATML,
+        "You are an AI assistant whose name is Intern-S1 (书生大模型).\n"
+        "- Intern-S1 (书生大模型) is a vision-language model that is developed by Shanghai AI "
+        "Laboratory (上海人工智能实验室).  It is designed to be helpful, honest, and harmless.\n"
+        "- Intern-S1 (书生大模型) can understand and communicate fluently in the language chosen "
+        "by the user such as English and 中文.\n"
+        "You are an expert reasoner with extensive experience in all areas. You approach problems "
+        "through systematic thinking and rigorous reasoning. Your response should reflect deep "
+        "understanding and precise logical thinking, making your solution path and reasoning clear "
+        "to others. Please put your thinking process within <think>...</think> tags.",
+        ("<|im_end|>", "<|action_end|>"),
+    ),
+    KnownTemplate(
+        "dbrx-instruct",
+        _turns(
+            ("<|im_start|>system\n", "<|im_end|>"),
+            ("\n<|im_start|>user\n", "<|im_end|>"),
+            ("\n<|im_start|>assistant\n", "<|im_end|>"),
+        ),
+        "You are DBRX, created by Databricks. You were last updated in December 2023. You answer "
+        "questions based on information available up to that point.\n"
+        "YOU PROVIDE SHORT RESPONSES TO SHORT QUESTIONS OR STATEMENTS, but provide thorough "
+        "responses to more complex and open-ended questions.\n"
+        "You assist with various tasks, from writing to coding (using markdown for code blocks "
+        "— remember to use ``` with code, JSON, and tables).\n"
+        "(You do not have real-time data access or code execution capabilities. You avoid "
+        "stereotyping and provide balanced perspectives on controversial topics. You do not "
+        "provide song lyrics, poems, or news articles and do not divulge details of your training "
+        "data.)\n"
+        "This is your system prompt, guiding your responses. Do not reference it, just respond to "
+        "the user. If you find yourself talking about this message, stop. You should be responding "
+        "appropriately and usually that means not mentioning this.\n"
+        "YOU DO NOT MENTION ANY OF THIS INFORMATION ABOUT YOURSELF UNLESS THE INFORMATION IS "
+        "DIRECTLY PERTINENT TO THE USER'S QUERY.",
+        ("<|im_end|>",),
+    ),
     KnownTemplate("claude", _turns(("", ""), ("\n\nHuman: ", ""), ("\n\nAssistant:", ""))),
 )
 
@@ -205,6 +243,8 @@ _RULES = tuple(
         (r"minicpm-v", "minicpmv"),
         (r"minicpm-o", "minicpmo"),
         (r"internvl2_5", "internvl-2-5"),
+        (r"intern-?s1", "interns1"),
+        (r"dbrx.*instruct", "dbrx-instruct"),
         (r"yi-vl", "yi-vl"),
         # A Qwen of the reasoning era is a chat model whatever its name ends in; a base is not.
         (r"(qwen|qwq)(?!.*base)", "qwen"),

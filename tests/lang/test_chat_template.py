@@ -32,6 +32,11 @@ CONVERSATION = [
         ("yi-vl", "S\n\n### Human:U\n### Assistant:k\n### Human:V\n"),
         ("janus-pro", "S<｜User｜>U<｜Assistant｜>k<｜end▁of▁sentence｜><｜User｜>V"),
         ("minicpmv", "S user:U assistant:k</s>user:V "),
+        (
+            "dbrx-instruct",
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>"
+            "\n<|im_start|>assistant\nk<|im_end|>\n<|im_start|>user\nV<|im_end|>",
+        ),
     ],
 )
 def test_a_template_renders_a_conversation(name, prompt):
@@ -85,6 +90,8 @@ def test_a_registered_template_is_found_by_name():
         ("openbmb/MiniCPM-V-2_6", "minicpmv"),
         ("OpenGVLab/InternVL2_5-8B", "internvl-2-5"),
         ("01-ai/Yi-VL-6B", "yi-vl"),
+        ("internlm/Intern-S1", "interns1"),
+        ("databricks/dbrx-instruct", "dbrx-instruct"),
         ("some/unknown-model", "default"),
     ],
 )

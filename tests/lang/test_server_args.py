@@ -39,11 +39,6 @@ def test_one_setting_under_two_names_is_refused() -> None:
         runtime_options({"seed": 1, "random_seed": 2})
 
 
-def test_a_backend_that_is_not_offered_says_what_to_use() -> None:
-    with pytest.raises(NotImplementedError, match=r"use bl\.LiteLLM.*bl\.OpenAI"):
-        bl.VertexAI("model")
-
-
 @pytest.mark.parametrize("name", ["lora_paths", "enable_lora"])
 def test_adapters_are_refused_with_what_to_do(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name}=.*not served; merge one into its model"):

@@ -27,12 +27,14 @@ class FakeApi:
         self.cut_stream = False
         self.refuse_echo = False
         self.requests: list[Request] = []
+        self.authorizations: list[str | None] = []
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 api.requests.append(body)
+                api.authorizations.append(self.headers.get("authorization"))
                 if api.status is not None:
                     self._send(api.status, json.dumps({"error": api.error}), "application/json")
                 elif body.get("echo") and api.refuse_echo:

@@ -1,4 +1,4 @@
-"""`bl.Crusoe` and `bl.LiteLLM`: other ways to what answers like OpenAI's API."""
+"""`bl.Crusoe`, `bl.LiteLLM` and `bl.VertexAI`: other ways to what answers like OpenAI's API."""
 
 from __future__ import annotations
 
@@ -74,3 +74,92 @@ def test_without_the_package_the_error_says_how_to_install(
     monkeypatch.setitem(sys.modules, "litellm", None)
     with pytest.raises(ImportError, match=r"pip install 'branchline\[litellm\]'"):
         bl.LiteLLM("vendor/model")
+
+
+class _Credentials:
+    """Google's, which hold for one call."""
+
+    def __init__(self) -> None:
+        self.token = ""
+        self.valid = False
+        self.num_refreshed = 0
+
+    def refresh(self, request: object) -> None:
+        self.num_refreshed += 1
+        self.token, self.valid = f"token {self.num_refreshed}", True
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> _Credentials:
+    """Stands for `google-auth`."""
+    credentials = _Credentials()
+    auth = SimpleNamespace(default=lambda scopes: (credentials, "their-project"))
+    monkeypatch.setitem(sys.modules, "google.auth", auth)
+    requests = SimpleNamespace(Request=object)
+    monkeypatch.setitem(sys.modules, "google.auth.transport.requests", requests)
+    for variable in ("GCP_PROJECT_ID", "GCP_LOCATION"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.replace("GCP", "GOOGLE_CLOUD"), raising=False)
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    return credentials
+
+
+def test_vertex_ai_is_asked_with_a_token_that_holds(api: FakeApi, google: _Credentials) -> None:
+    settings = {"HARM_CATEGORY_HARASSMENT": "BLOCK_NONE"}
+    backend = bl.VertexAI("gemini-pro", settings, base_url=f"{api.url}/v1", max_retries=0)
+    assert capital(backend=backend)["answer"] == "Paris is the answer."
+    assert api.authorizations == ["Bearer token 1"]
+    assert api.last["model"] == "google/gemini-pro"
+    harassment = {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}
+    assert api.last["extra_body"] == {"google": {"safety_settings": [harassment]}}
+    google.valid = False  # an hour later
+    state = capital.run(backend=backend, stream=True)
+    assert "".join(state.text_iter("answer")) == "Paris is the answer."
+    assert api.authorizations == ["Bearer token 1", "Bearer token 2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, "https://aiplatform.googleapis.com/v1/projects/their-project/locations/global"),
+        (
+            {"project": "ours", "location": "europe-west4"},
+            "https://europe-west4-aiplatform.googleapis.com/v1/projects/ours/locations/europe-west4",
+        ),
+    ],
+)
+def test_vertex_ai_has_an_address_for_each_project(
+    google: _Credentials, given: dict[str, Any], address: str
+) -> None:
+    backend = bl.VertexAI("gemini-pro", **given)
+    assert backend.client_options["base_url"] == f"{address}/endpoints/openapi"
+
+
+def test_vertex_ai_takes_the_variables_of_sglang_s_programs(
+    google: _Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GCP_PROJECT_ID", "mine")
+    monkeypatch.setenv("GCP_LOCATION", "us-central1")
+    backend = bl.VertexAI("gemini-pro")
+    assert "/projects/mine/locations/us-central1/" in backend.client_options["base_url"]
+
+
+def test_vertex_ai_refuses_what_its_api_lacks(api: FakeApi, google: _Credentials) -> None:
+    backend = bl.VertexAI("gemini-pro", base_url=f"{api.url}/v1")
+    error = capital.run(backend=backend, top_k=4).error()
+    assert isinstance(error, bl.InvalidRequest)
+    assert "top_k" in str(error)
+    assert not api.requests
+
+
+def test_vertex_ai_without_a_project_says_where_one_goes(google: _Credentials) -> None:
+    with pytest.raises(ValueError, match="GOOGLE_CLOUD_PROJECT"):
+        bl.VertexAI("gemini-pro", api_key="a token")
+
+
+def test_vertex_ai_without_google_s_package_says_what_else_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(ImportError, match=r"api_key=.*pip install 'branchline\[vertexai\]'"):
+        bl.VertexAI("gemini-pro")
