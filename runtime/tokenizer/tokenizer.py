@@ -181,17 +181,28 @@ class Tokenizer:
         if self.control_ids.isdisjoint(ids) or all(part.markup for part in run):
             return ids
         foreign = _foreign_spans(run)
-        control_ids = self.control_ids
-        for index, (begin, end) in zip(ids, encoding.offsets, strict=True):
-            # The look-up first: almost no token of a prompt is one.
-            if index not in control_ids or not self._is_control(index, text[begin:end]):
-                continue
-            # Some control tokens swallow the white space beside them; that is not their text.
-            end = begin + len(text[begin:end].rstrip())
-            begin = end - len(text[begin:end].lstrip())
-            if any(begin < stop and start < end for start, stop in foreign):
-                return self._spell_apart(run)
+        offsets = encoding.offsets
+        # Most tokens of a prompt are none, and of those that are most stand in markup alone.
+        for place in [place for place, index in enumerate(ids) if index in self.control_ids]:
+            begin, end = offsets[place]
+            for start, stop in foreign:
+                if (
+                    begin < stop
+                    and start < end
+                    and self._covers(ids[place], text, (begin, end), (start, stop))
+                ):
+                    return self._spell_apart(run)
         return ids
+
+    def _covers(
+        self, index: int, text: str, token: tuple[int, int], stretch: tuple[int, int]
+    ) -> bool:
+        """Whether a token is a control token whose own text reaches into a stretch of text."""
+        covered = text[slice(*token)]
+        # Some control tokens swallow the white space beside them; that is not their text.
+        begin = token[0] + len(covered) - len(covered.lstrip())
+        end = token[1] - len(covered) + len(covered.rstrip())
+        return self._is_control(index, covered) and begin < stretch[1] and stretch[0] < end
 
     def _is_control(self, index: int, covered: str) -> bool:
         """Whether a token that covers this text is a control token. The token for unknown
