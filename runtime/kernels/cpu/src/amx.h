@@ -140,21 +140,37 @@ inline void pack_inputs_amx(const Linear& a, int64_t block) {
         else _tile_dpbf16ps(sums, x, w);                                    \
     } while (false)
 
+// What is multiplied next, asked for meanwhile: `lines` cache lines before each tile is loaded, which
+// disturbs the loads less than all lines of a step at once.
+struct Ahead {
+    const char *at = nullptr, *end = nullptr;
+    int lines = 0;
+
+    void ask() {
+        for (int i = 0; i < lines && at < end; ++i, at += 64) _mm_prefetch(at, _MM_HINT_T1);
+    }
+};
+constexpr int kAsksOfStep = 4;
+
 // sums[2 r + c]: 16 x 16 of row block r and output block c. x, w: the first tiles of the first
 // blocks; x_next, w_next: bytes from one block's to the next one's.
 template <bool IS_INT8, int TERMS, int R, int C>
 inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_next, int steps,
-                     float (*sums)[256]) {
+                     float (*sums)[256], Ahead ahead = {}) {
     _tile_zero(0);
     if constexpr (C == 2) _tile_zero(1);
     if constexpr (R == 2) _tile_zero(2);
     if constexpr (R == 2 && C == 2) _tile_zero(3);
     for (int s = 0; s < steps; ++s) {
+        ahead.ask();
         _tile_loadd(4, w + s * kTileBytes, 64);
+        ahead.ask();
         if constexpr (C == 2) _tile_loadd(5, w + w_next + s * kTileBytes, 64);
+        ahead.ask();
         for (int term = 0; term < TERMS; ++term) {
             const char* tile = x + (s * TERMS + term) * kTileBytes;
             _tile_loadd(6, tile, 64);
+            if (term == 0) ahead.ask();
             if constexpr (R == 2) _tile_loadd(7, tile + x_next, 64);
             BL_DOT(0, 6, 4);
             if constexpr (C == 2) BL_DOT(1, 6, 5);
@@ -181,13 +197,14 @@ inline void scale_int8(const Linear& a, float* sums, int rows, int64_t row, int 
 
 // R x C blocks of 16 x 16 results, weights in bfloat16 or int8.
 template <class T, bool IS_INT8, int R, int C>
-inline void product(const Linear& a, int64_t block, int output_block) {
+inline void product(const Linear& a, int64_t block, int output_block, const Ahead& ahead) {
     constexpr int terms = sizeof(T) == 4 && !IS_INT8 ? 3 : 1;
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
     alignas(64) float sums[4][256];
     multiply<IS_INT8, terms, R, C>(
         static_cast<const char*>(a.packed_x) + block * strip * terms, strip * terms,
-        static_cast<const char*>(a.weight) + output_block * strip, strip, tiles_of_row(a), sums);
+        static_cast<const char*>(a.weight) + output_block * strip, strip, tiles_of_row(a), sums,
+        ahead);
     for (int r = 0; r < R; ++r) {
         const int rows = rows_of_block(a, block + r);
         for (int c = 0; c < C; ++c) {
@@ -205,23 +222,35 @@ constexpr int64_t kChunkBytes = 768 * 1024;
 // Weights in bfloat16 or int8. A chunk of rows meets a chunk of outputs, so that both come from L2
 // again and again, and results are written in runs along their rows. (Cutting the inputs, too, so
 // that one side stays in L1, was measured: storing and loading the sums costs more than it saves.)
+// Where all rows are one chunk, one of outputs is a pair of blocks. The next chunk of outputs is asked
+// for while this one is multiplied, a share by each pair of row blocks.
 template <class T, bool IS_INT8>
 inline void linear_in_chunks(const Linear& a, int begin, int end) {
-    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes, row_blocks = (a.rows + 15) / 16;
+    const int steps = tiles_of_row(a);
+    const int64_t strip = int64_t(steps) * kTileBytes, row_blocks = (a.rows + 15) / 16;
     const int64_t many_rows = std::max<int64_t>(1, kChunkBytes / (2 * strip * terms_of<T>(a))) * 2;
-    const int many_pairs = int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
+    const int many_pairs =
+        row_blocks <= many_rows ? 1 : int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
+    const char* weight = static_cast<const char*>(a.weight);
+    const char* weight_end = weight + std::min(2 * end, (a.outputs + 15) / 16) * strip;
     for (int64_t first = 0; first < row_blocks; first += many_rows) {
         const int64_t last = std::min(first + many_rows, row_blocks);
+        // A few rows are done before memory is: the weight comes as a stream by itself.
+        const int asks = kAsksOfStep * int((last - first + 1) / 2);
+        const int lines = row_blocks == 1 ? 0 : (2 * kTileBytes / 64 + asks - 1) / asks;
         for (int pairs = begin; pairs < end; pairs += many_pairs) {
             const int pairs_end = std::min(pairs + many_pairs, end);
             for (int64_t block = first; block < last; block += 2) {
                 const bool two_rows = block + 1 < row_blocks;
+                const int64_t share = (block - first) / 2 * steps * kAsksOfStep * lines * 64;
                 for (int pair = pairs; pair < pairs_end; ++pair) {
                     const bool two = pair * 32 + 16 < a.outputs;
                     const auto run =
                         two_rows ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
                                  : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
-                    run(a, block, 2 * pair);
+                    const char* next = weight + (pair + many_pairs) * 2 * strip;
+                    run(a, block, 2 * pair,
+                        {next + share, std::min(next + 2 * strip, weight_end), lines});
                 }
             }
         }

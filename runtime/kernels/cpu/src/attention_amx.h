@@ -176,7 +176,7 @@ inline void multiply_all(const char* x, int x_tiles, const char* w, int w_tiles,
             const bool two = c + 1 < w_tiles;
             const auto run = two_rows ? (two ? multiply<false, 1, 2, 2> : multiply<false, 1, 2, 1>)
                                       : (two ? multiply<false, 1, 1, 2> : multiply<false, 1, 1, 1>);
-            run(x + r * next, next, w + c * next, next, steps, to);
+            run(x + r * next, next, w + c * next, next, steps, to, {});
         }
     }
 }
