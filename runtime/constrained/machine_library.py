@@ -29,6 +29,8 @@ _SIGNATURES: Final = {
     "bm_bytes": (c_int64, "p"),
     "bm_work": (c_int64, "p"),
     "bm_forget": (None, "p"),
+    "bm_alike": (c_int32, "pio"),
+    "bm_begin_like": (c_int32, "ppiiipi"),
     "bm_fill": (c_int32, "ppiilpo"),
 }
 

@@ -37,6 +37,7 @@ class MachineVocabulary:
         self._read_by_the_trees = data, starts
         order = np.ascontiguousarray(vocabulary.order[lengths[vocabulary.order] > 0])
         self.num_words = -(-len(lengths) // 32)
+        self.max_length = int(lengths.max(initial=0))
         self.address = library.bm_vocabulary_new(
             data.ctypes.data,
             starts.ctypes.data,
@@ -59,7 +60,10 @@ class MachineMasks:
         eos_ids: tuple[int, ...],
         rows: Rows,
         max_state_bytes: int = _MAX_STATE_BYTES,
+        shares: bool = True,
     ) -> None:
+        """shares: take masks from states that are alike for as long as tokens are; without it, the
+        slow reference, each state has a mask of its own."""
         self.library = vocabulary.library
         self.bytes_of = vocabulary.bytes_of
         self.eos_ids = frozenset(eos_ids)
@@ -71,7 +75,9 @@ class MachineMasks:
         self._max_state_bytes = max_state_bytes
         self._scratch = np.zeros(vocabulary.num_words, dtype=np.int32)
         self._eos = np.array(eos_ids, dtype=np.int64)
+        self._shares = shares
         self._most = ctypes.c_int32()
+        self._least = ctypes.c_int32()
         self.address = self.library.bm_masks_new(ctypes.byref(nodes_of(tables)), _MAX_FRAMES)
         weakref.finalize(self, self.library.bm_masks_delete, self.address)
 
@@ -101,10 +107,43 @@ class MachineMasks:
         if found is None or budget is None or budget >= found[1]:
             return None if found is None else (found[0], False)
         key = (self._owner, state, budget)
-        found = self._rows.get(key) or self._found(key, state, budget, allowance)
-        return None if found is None else (found[0], True)
+        within = self._rows.get(key) or self._found(key, state, budget, allowance)
+        if within is None:
+            return None
+        return within[0], within[0] is not found[0] and not np.array_equal(within[0], found[0])
 
     def _found(
+        self, key: tuple[int, ...], state: int, budget: int, allowance: Allowance | None
+    ) -> tuple[Row, int] | None:
+        """The mask of a state, by way of the one that is alike for as long as most tokens are."""
+        library, address = self.library, self.address
+        before = library.bm_work(address)
+        like = (
+            library.bm_alike(address, state, ctypes.byref(self._least)) if self._shares else state
+        )
+        if like == state:
+            return self._filled(key, state, budget, allowance)
+        least = self._least.value
+        if allowance is not None:
+            allowance.spend((library.bm_work(address) - before) // _WORK_PER_PLACE)
+        key_like = (key[0], like, *key[2:])
+        found = self._rows.get(key_like) or self._filled(key_like, like, budget, allowance)
+        if found is None:
+            return None
+        row, most = found
+        if least < self._vocabulary.max_length and library.bm_begin_like(
+            address,
+            self._vocabulary.address,
+            state,
+            budget,
+            least,
+            row.ctypes.data,
+            most,
+        ):
+            return self._filled(key, state, budget, allowance)
+        return self._rows.share(key, key_like) or found
+
+    def _filled(
         self, key: tuple[int, ...], state: int, budget: int, allowance: Allowance | None
     ) -> tuple[Row, int] | None:
         library, address = self.library, self.address

@@ -59,17 +59,34 @@ class Rows:
             if kept is None:
                 kept = np.frombuffer(data, np.int32)
                 self.num_bytes += kept.nbytes
-            self._shared[data] = (kept, users + 1)
-            self._rows[key] = (kept, number)
-            while self._is_full and len(self._rows) > 1:
-                self._drop(self._rows.popitem(last=False)[1][0])
+            self._hold(key, kept, users + 1, number)
             return kept
 
+    def share(self, key: Hashable, other: Hashable) -> tuple[Row, int] | None:
+        """Keep for a key what is kept for another one; None where it no longer is."""
+        with self._lock:
+            found = self._rows.get(other)
+            if found is not None and key not in self._rows:
+                row, number = found
+                self._hold(key, row, self._shared[_data(row)][1] + 1, number)
+            return found
+
+    def _hold(self, key: Hashable, row: Row, users: int, number: int) -> None:
+        self._shared[_data(row)] = (row, users)
+        self._rows[key] = (row, number)
+        while self._is_full and len(self._rows) > 1:
+            self._drop(self._rows.popitem(last=False)[1][0])
+
     def _drop(self, row: Row) -> None:
-        data = row.base  # the very key, which knows its hash: to hash a row takes 10 us
-        assert isinstance(data, bytes)
-        kept, users = self._shared.pop(data)
+        kept, users = self._shared.pop(_data(row))
         if users > 1:
-            self._shared[data] = (kept, users - 1)
+            self._shared[_data(row)] = (kept, users - 1)
         else:
             self.num_bytes -= kept.nbytes
+
+
+def _data(row: Row) -> bytes:
+    """The very key of a row, which knows its hash: to hash a row takes 10 us."""
+    data = row.base
+    assert isinstance(data, bytes)
+    return data

@@ -42,6 +42,16 @@ EXPORTED int64_t bm_work(void *masks) { return static_cast<Masks *>(masks)->mach
 
 EXPORTED void bm_forget(void *masks) { static_cast<Masks *>(masks)->forget(); }
 
+EXPORTED int32_t bm_alike(void *masks, int32_t state, int32_t *least) {
+    return static_cast<Masks *>(masks)->machine.alike(state, *least);
+}
+
+EXPORTED int32_t bm_begin_like(void *masks, const void *vocabulary, int32_t state, int32_t budget,
+                               int32_t least, const uint32_t *like, int32_t most) {
+    return static_cast<Masks *>(masks)->begin_like(*static_cast<const Vocabulary *>(vocabulary), state,
+                                                   budget, least, like, most);
+}
+
 EXPORTED int32_t bm_fill(void *masks, const void *vocabulary, int32_t state, int32_t budget,
                          int64_t allowed, uint32_t *row, int32_t *most) {
     return static_cast<Masks *>(masks)->fill(*static_cast<const Vocabulary *>(vocabulary), state,

@@ -139,6 +139,7 @@ inline int Masks::begin_in_circle(const Vocabulary &vocabulary, int32_t state, i
 inline bool Masks::begin_by_bytes(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job) {
     const int32_t *row = machine.row_of(state); // there: it was asked for
     int32_t beyond = beyond_ascii(machine, state);
+    bool taken[256] = {};
     for (int byte = 0; byte < 256; byte++) {
         if (row[byte] == kDead) continue;
         int32_t target = byte >= 0x80 ? beyond : is_plain(byte) ? row[byte] : kDead;
@@ -149,14 +150,29 @@ inline bool Masks::begin_by_bytes(const Vocabulary &vocabulary, int32_t state, i
         int32_t cost = machine.cost(target);
         if (free && !texts.empty() && cost < kInfinite) {
             job.most = std::max(job.most, cost);
-            if (cost <= budget)
-                for (int32_t id : texts) job.row[size_t(id) / 32] |= 1u << (id % 32);
+            taken[byte] = cost <= budget;
         }
         int32_t from = vocabulary.tries[kind].of_first[size_t(byte)];
         if (from != kNone)
             job.pieces.push_back({kind, from, vocabulary.tries[kind].nodes[size_t(from)].end});
     }
+    take_by_first(vocabulary, taken, job);
     return true;
+}
+
+// The texts that begin with some bytes, or all but for those that begin with the others, whichever
+// are fewer.
+inline void Masks::take_by_first(const Vocabulary &vocabulary, const bool *taken, Job &job) {
+    int64_t balance = 0;
+    for (int byte = 0; byte < 256; byte++) {
+        const int64_t count = int64_t(vocabulary.text_of_first[byte].size());
+        balance += taken[byte] ? count : -count;
+    }
+    const bool most = balance > 0;
+    if (most) join(job.row, vocabulary.up_to[kTextShortcut][kChain]);
+    for (int byte = 0; byte < 256; byte++)
+        if (taken[byte] != most)
+            for (int32_t id : vocabulary.text_of_first[byte]) job.row[size_t(id) / 32] ^= 1u << (id % 32);
 }
 
 // Whether all text leads from a state back to it: 1 or 0, kAmbiguous where that cannot be said, and

@@ -27,12 +27,13 @@ constexpr int32_t kAmbiguous = -1; // instead of a state: too many places at onc
 constexpr int32_t kNotYet = -2;
 constexpr int32_t kSeveral = -1; // instead of a node: `others_` follow
 constexpr int kVisits = 6;
-constexpr size_t kRowsAtOnce = 16;
+constexpr size_t kRowsAtOnce = 4;
 
 // depth: of words, the place in them; of distinct items the number of a Writing; of kSeveral of the
-// list of frames that it stands for.
+// list of frames that it stands for. least, uncounted: counted.h.
 struct Frame {
     int32_t node, following, low, high, depth, cost;
+    int32_t least = kInfinite, uncounted = kNotYet;
 };
 
 struct State {
@@ -125,6 +126,10 @@ class Machine {
     bool compares(int32_t state) const { return states_[state].compares; }
     bool anew(int32_t state) const { return states_[state].anew; }
 
+    // The state that takes the same tokens of up to `least` bytes and leaves as much to do after each:
+    // itself, where `least` is kInfinite, or one that it shares with its neighbours.
+    int32_t alike(int32_t state, int32_t &least);
+
     // A state that compares, with items that are not compared instead: the masks of both are alike
     // but for few tokens.
     int32_t plain(int32_t state);
@@ -133,9 +138,9 @@ class Machine {
     void ahead(int32_t state, std::vector<uint8_t> &found) const;
 
     int64_t num_bytes() const {
-        return int64_t(frames_.size() * (sizeof(Frame) + 12) + num_rows_ * 1024 +
-                       places_.size() * 4 + states_.size() * sizeof(State) +
-                       steps_.size() * sizeof(steps_[0])) +
+        return int64_t(sizeof(*this) + frames_.num_bytes() + seen_.num_bytes() + alone_.num_bytes() +
+                       states_.num_bytes() + steps_.num_bytes() + rows_.size() * kRowsAtOnce * 1024 +
+                       places_.capacity() * 4) +
                frame_index_.num_bytes() + state_index_.num_bytes() + step_index_.num_bytes() +
                texts_.num_bytes() + sets_.num_bytes() + writings_.num_bytes();
     }
@@ -200,6 +205,10 @@ class Machine {
     void join(std::vector<int32_t> &frames);
     int32_t either(const std::vector<int32_t> &frames);
 
+    // Counts that no token exhausts: counted.h.
+    int32_t least_count(int32_t node, int32_t high, int32_t following) const;
+    int32_t uncounted(int32_t frame);
+
     // Rows of items that all differ: distinct_rows.h.
     template <typename Work> int32_t apart(Work work);
     int32_t item_of(int32_t node) const { return nodes_.items[nodes_.item_start[node]]; }
@@ -239,6 +248,7 @@ class Machine {
 
 } // namespace branchline
 
+#include "counted.h"
 #include "distinct_rows.h"
 #include "states.h"
 #include "ways.h"

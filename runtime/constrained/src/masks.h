@@ -14,7 +14,7 @@
 namespace branchline {
 
 constexpr size_t kMaxOutside = 4096;   // and where a walk along the trie would be short, too
-constexpr int kMinCircle = 8;       // bytes that are worth it
+constexpr int kMinCircle = 20; // bytes that are worth it: of fewer, tokens are soon walked
 constexpr int64_t kClassWork = 200; // what it costs to look for tokens by their bytes
 constexpr size_t kMaxJobs = 16;     // masks that were begun; whoever wanted the oldest is gone
 constexpr int32_t kNodesPerWork = 8; // steps along the trie that cost as much as a frame
@@ -26,7 +26,7 @@ class Masks {
 
     // Write the tokens that a state can take and that leave at most `budget` tokens to finish; 1
     // when that is done, 0 where it took over `allowed` work, and is to be asked again, or
-    // kAmbiguous. most: what the dearest token leaves to do, whatever the budget.
+    // kAmbiguous. most: no token leaves more to do, whatever the budget.
     int fill(const Vocabulary &vocabulary, int32_t state, int32_t budget, int64_t allowed,
              uint32_t *row, int32_t *most) {
         const int64_t limit = machine.work + allowed;
@@ -40,6 +40,24 @@ class Masks {
         }
         if (done) jobs_.erase({state, budget});
         return done;
+    }
+
+    // Begin the mask of a state with that of one that takes the same tokens of up to `least` bytes:
+    // only longer ones are walked. False where there are none, so that both masks are the same.
+    bool begin_like(const Vocabulary &vocabulary, int32_t state, int32_t budget, int32_t least,
+                    const uint32_t *like, int32_t most) {
+        if (jobs_.count({state, budget})) return true;
+        Job job;
+        for (int32_t id : vocabulary.long_ones)
+            if (vocabulary.size_of(id) > least && like[id / 32] >> (id % 32) & 1)
+                job.suspects.push_back(id);
+        if (job.suspects.empty()) return false;
+        job.row.assign(like, like + vocabulary.num_words);
+        for (int32_t id : job.suspects) job.row[size_t(id) / 32] &= ~(1u << (id % 32));
+        job.most = most;
+        job.path.assign(1, state);
+        add(state, budget, std::move(job));
+        return true;
     }
 
     void forget() {
@@ -70,17 +88,20 @@ class Masks {
     int find(const Vocabulary &vocabulary, int32_t state, int32_t budget, int64_t limit, Job *&job) {
         auto key = std::make_pair(state, budget);
         auto found = jobs_.find(key);
-        if (found == jobs_.end()) {
-            if (jobs_.size() >= kMaxJobs) drop_oldest();
-            found = jobs_.emplace(key, Job{}).first;
-            if (!begin(vocabulary, state, budget, found->second)) {
-                jobs_.erase(found);
-                return kAmbiguous;
-            }
-            found->second.number = num_begun_++;
+        if (found != jobs_.end()) {
+            job = &found->second;
+        } else {
+            Job begun;
+            if (!begin(vocabulary, state, budget, begun)) return kAmbiguous;
+            job = &add(state, budget, std::move(begun));
         }
-        job = &found->second;
         return go_on(vocabulary, budget, limit, *job);
+    }
+
+    Job &add(int32_t state, int32_t budget, Job &&job) {
+        if (jobs_.size() >= kMaxJobs) drop_oldest();
+        job.number = num_begun_++;
+        return jobs_[{state, budget}] = std::move(job);
     }
 
     // The mask where items are compared: that of the state in which they are not, but for the tokens
@@ -168,6 +189,7 @@ class Masks {
     int begin_in_circle(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
     bool suspect(const Bits &tokens, size_t most, Job &job);
     bool begin_by_bytes(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
+    void take_by_first(const Vocabulary &vocabulary, const bool *taken, Job &job);
     bool leads_beyond_ascii(int32_t state);
     int is_free(int32_t state, bool may_expand);
     void take_text(const Vocabulary &vocabulary, int32_t first, int32_t last, int32_t cost,

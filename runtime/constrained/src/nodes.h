@@ -6,6 +6,8 @@
 
 namespace branchline {
 
+constexpr int32_t kLeastCount = 16; // bytes that hardly a token is longer than
+
 enum Kind : uint8_t { kBytes, kSet, kSeq, kAlt, kRepeat, kWords, kDistinct };
 
 // In arrays that their owner keeps alive.

@@ -28,7 +28,7 @@ inline int32_t Machine::made(int32_t node, int32_t low, int32_t high, int32_t de
     if (following != kNone) own += frames_[following].cost;
     int32_t index = int32_t(frames_.size());
     int32_t cost = int32_t(std::min<int64_t>(own, kInfinite));
-    frames_.push_back({node, following, low, high, depth, cost});
+    frames_.push_back({node, following, low, high, depth, cost, least_count(node, high, following)});
     seen_.push_back(0);
     alone_.push_back(kNotYet);
     frame_index_.insert(key, index);

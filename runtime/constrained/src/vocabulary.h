@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "index.h"
+#include "nodes.h"
 
 namespace branchline {
 
@@ -104,6 +105,8 @@ class Vocabulary {
             }
         }
         for (int kind = 0; kind < 3; kind++) tries[kind].finish(path[kind]);
+        for (int64_t i = 0; i < num_ordered; i++)
+            if (size_of(order[i]) > kLeastCount) long_ones.push_back(int32_t(order[i]));
     }
 
     // The tokens made of nothing but some ASCII bytes, as bits; kept for who asks again. In many
@@ -134,6 +137,7 @@ class Vocabulary {
     int64_t size_of(int32_t token) const { return starts_[token + 1] - starts_[token]; }
 
     const int64_t num_words;
+    std::vector<int32_t> long_ones;                 // tokens of over kLeastCount bytes, in their order
     Trie tries[3];                                  // by shortcut: tokens that are left to walk
     std::vector<std::vector<uint32_t>> exactly[3];  // tokens of so many characters, as bits
     std::vector<std::vector<uint32_t>> up_to[3];    // of so many or fewer

@@ -53,8 +53,11 @@ inline int32_t Machine::either(const std::vector<int32_t> &frames) {
     const bool ends = std::count(flat.begin(), flat.end(), kNone) > 0;
     flat.erase(std::remove(flat.begin(), flat.end(), kNone), flat.end());
     join(flat);
-    int32_t cost = ends ? 0 : kInfinite;
-    for (int32_t part : flat) cost = std::min(cost, frames_[part].cost);
+    int32_t cost = ends ? 0 : kInfinite, least = kInfinite;
+    for (int32_t part : flat) {
+        cost = std::min(cost, frames_[part].cost);
+        least = std::min(least, frames_[part].least);
+    }
     if (ends) flat.push_back(kNone);
     if (flat.size() == 1) return flat[0];
     uint64_t key = 5;
@@ -64,7 +67,7 @@ inline int32_t Machine::either(const std::vector<int32_t> &frames) {
     });
     if (known != kNone) return known;
     const int32_t index = int32_t(frames_.size());
-    frames_.push_back({kSeveral, kNone, 0, 0, int32_t(others_.size()), cost});
+    frames_.push_back({kSeveral, kNone, 0, 0, int32_t(others_.size()), cost, least});
     seen_.push_back(0);
     alone_.push_back(kNotYet);
     others_.push_back(std::move(flat));
