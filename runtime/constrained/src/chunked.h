@@ -17,6 +17,8 @@ template <typename T> class Chunked {
 
     size_t size() const { return size_; }
 
+    size_t num_bytes() const { return chunks_.size() * kSize * sizeof(T); }
+
     void push_back(const T &value) {
         if (size_ == chunks_.size() * kSize) chunks_.emplace_back(new T[kSize]);
         chunks_.back()[size_++ % kSize] = value;
@@ -28,7 +30,8 @@ template <typename T> class Chunked {
     }
 
   private:
-    static constexpr size_t kSize = 1024;
+    // A grammar has five of these and most have few states: chunks of 1,024 took 100 KiB of each.
+    static constexpr size_t kSize = 64;
     std::vector<std::unique_ptr<T[]>> chunks_;
     size_t size_ = 0;
 };
