@@ -1,8 +1,10 @@
-"""The engine loop's heartbeat in shared memory: beaten by process.py, read by server/supervisor.py.
+"""What the engine's loop and its watcher share in memory: the loop's heartbeat, and how many
+commands were sent to it. Beaten by process.py, read and rung by server/supervisor.py.
 
 Messages cannot tell a long step from a hang: the loop answers between steps. So it counts here,
 once per turn and, for models whose steps take long, once per layer. ZeroMQ's own heartbeats would
-not do: its I/O thread answers for a loop that hangs.
+not do: its I/O thread answers for a loop that hangs. And a loop that sees here that nothing was
+sent need not ask its socket, which behind a step costs 10 to 40 microseconds.
 """
 
 from __future__ import annotations
@@ -10,27 +12,31 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 Layer = Callable[..., Any]
 
-_COUNT: Final = struct.Struct("=Q")
+# Two numbers of eight bytes: turns of the loop, commands.
+_SIZE: Final = 16
 
 
 class Heartbeat:
-    """The loop's end: `beat` costs a tenth of a microsecond."""
+    """The loop's end."""
 
     def __init__(self, path: Path) -> None:
-        self._memory = _map(path)
+        self._shared = _map(path)
         self._count = 0
 
     def beat(self) -> None:
         """The loop has got somewhere."""
         self._count += 1
-        _COUNT.pack_into(self._memory, 0, self._count)
+        self._shared[0] = self._count
+
+    def num_sent(self) -> int:
+        """How many commands were sent so far; they arrive in a moment."""
+        return self._shared[1]
 
     def follow(self, layers: list[Layer]) -> None:
         """Beat before each of a model's layers, too."""
@@ -50,24 +56,28 @@ class Pulse:
     def __init__(self, path: Path) -> None:
         self.path = path
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.truncate(fd, _COUNT.size)
+        os.truncate(fd, _SIZE)
         os.close(fd)
-        self._memory = _map(path)
+        self._shared = _map(path)
         self._last = 0
 
     def moved(self) -> bool:
         """Whether the loop has got somewhere since the last look."""
-        (count,) = _COUNT.unpack_from(self._memory, 0)
+        count = self._shared[0]
         moved = count != self._last
         self._last = count
-        return bool(moved)
+        return moved
+
+    def ring(self) -> None:
+        """A command was sent."""
+        self._shared[1] += 1
 
     def close(self) -> None:
-        self._memory.close()
+        self._shared.release()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path) -> memoryview[int]:
     with path.open("r+b") as file:
-        return mmap.mmap(file.fileno(), _COUNT.size)
+        return memoryview(mmap.mmap(file.fileno(), _SIZE)).cast("Q")

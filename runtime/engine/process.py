@@ -64,6 +64,7 @@ _log = logging.getLogger(__name__)
 
 _HIGH_WATER_MARK: Final = 1_000_000
 _PARENT_POLL_S: Final = 0.2
+_TURNS_UNASKED: Final = 16
 
 # How long the loop may stand still before it is taken to hang: on a CPU, on a device for which
 # kernels are compiled at their first use, and where a step's length is not known.
@@ -150,23 +151,38 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
     return None
 
 
-def run(core: Core, channel: zmq.Socket[bytes], beat: Callable[[], None] = lambda: None) -> None:
+def run(
+    core: Core,
+    channel: zmq.Socket[bytes],
+    beat: Callable[[], None] = lambda: None,
+    num_sent: Callable[[], int] = lambda: -1,
+) -> None:
     """Step while there is work, obey what arrives, until EngineStop; `beat` with every turn and
-    every command: a thousand that come at once are no standstill."""
+    every command: a thousand that come at once are no standstill.
+
+    num_sent: how many commands were sent so far. While that is as many as have come, the socket is
+    asked now and then only.
+    """
+    num_heard = num_unasked = 0
     while True:
         beat()
-        if not core.has_work:
+        idle = not core.has_work
+        if idle:
             channel.poll()
-        # Between most steps nothing has come: asking costs a fifth of an exception.
-        while cast(int, channel.get(zmq.EVENTS)) & zmq.POLLIN:
-            frame = channel.recv(zmq.NOBLOCK)
-            beat()
-            command = engine_commands.decode(frame)
-            if isinstance(command, EngineStop):
-                return
-            answer = execute(core, command)
-            if answer is not None:
-                channel.send(encode(answer))
+        num_unasked += 1
+        if idle or num_sent() != num_heard or num_unasked == _TURNS_UNASKED:
+            num_unasked = 0
+            # Asking costs a fifth of the exception that nothing has come.
+            while cast(int, channel.get(zmq.EVENTS)) & zmq.POLLIN:
+                frame = channel.recv(zmq.NOBLOCK)
+                num_heard += 1
+                beat()
+                command = engine_commands.decode(frame)
+                if isinstance(command, EngineStop):
+                    return
+                answer = execute(core, command)
+                if answer is not None:
+                    channel.send(encode(answer))
         if core.has_work:
             events = core.step()
             if events.progress or events.failed:
@@ -206,7 +222,7 @@ def main(argv: list[str]) -> int:
         gc.freeze()
         hang_s = _hang_s(core, heartbeat, config)
         channel.send(encode(msgspec.structs.replace(ready, hang_s=hang_s)))
-        run(core, channel, heartbeat.beat)
+        run(core, channel, heartbeat.beat, heartbeat.num_sent)
         save_cache(core, config.cache_file)
         status = 0
     channel.close()

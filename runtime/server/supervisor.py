@@ -129,6 +129,7 @@ class EngineProcess:
             self.channel.send(encode(command), zmq.NOBLOCK)
         except zmq.Again:
             return False
+        self._pulse.ring()
         return True
 
     def stop(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:

@@ -32,6 +32,15 @@ def test_every_turn_is_seen_once(pulse: Pulse) -> None:
     assert not pulse.moved()
 
 
+def test_the_loop_knows_how_many_commands_were_sent(pulse: Pulse) -> None:
+    heartbeat = Heartbeat(pulse.path)
+    assert heartbeat.num_sent() == 0
+    pulse.ring()
+    heartbeat.beat()
+    pulse.ring()
+    assert heartbeat.num_sent() == 2
+
+
 def test_it_is_seen_from_another_process(pulse: Pulse) -> None:
     code = (
         "import sys; from pathlib import Path\n"

@@ -181,6 +181,31 @@ def test_each_of_many_commands_is_a_beat() -> None:
     assert beats > 50
 
 
+@pytest.mark.parametrize(("is_rung", "most_steps"), [(True, 5), (False, 5 + 16)])
+def test_a_command_is_heard_behind_the_step_in_which_it_is_sent(
+    is_rung: bool, most_steps: int
+) -> None:
+    """And soon, where nobody counts what is sent."""
+
+    class Stopped(CountingCore):
+        num_steps = 0
+
+        def step(self) -> StepEvents:
+            self.num_steps += 1
+            if self.num_steps == 5:
+                channel.send(encode(EngineStop()))
+            return super().step()
+
+    core = Stopped()
+    with zmq.Context() as context, context.socket(zmq.PAIR) as channel:
+        channel.bind("inproc://commands")
+        with context.socket(zmq.PAIR) as inner:
+            inner.connect("inproc://commands")
+            channel.send(encode(submit(1, num_tokens=10**6)))
+            run(core, inner, num_sent=lambda: 1 + (is_rung and core.num_steps >= 5))
+    assert 5 <= core.num_steps <= most_steps
+
+
 def test_a_child_ends_with_its_parent() -> None:
     """A grandchild that watches its parent goes when that parent is killed with -9."""
     grandchild = (
