@@ -1,5 +1,5 @@
-"""S19: the tests pass without assertions in the code (-O), and in Python's development mode with
-files and sockets left open as errors. Nightly: they run everything else once more."""
+"""S19: the tests pass without assertions in the code (-O), in Python's development mode, and with
+files and sockets that are left open as errors. Nightly: they run everything else once more."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-UNRAISABLE = "error::pytest.PytestUnraisableExceptionWarning"
-FOLDERS = ["tests/lang", "tests/runtime", "tests/branchline", "tests/e2e"]
+TESTS = Path(__file__).parent
+MODE = ["-O", "-X", "dev", "-W", "error::ResourceWarning"]
+# What is left open is seen when it is collected, where an error is but another warning.
+UNRAISABLE = ["-W", "error::pytest.PytestUnraisableExceptionWarning"]
+
+
+def parts() -> list[str]:
+    """Every test file is in one of these; none of them takes half an hour."""
+    folders = {path.parent for path in TESTS.rglob("test_*.py")} - {TESTS}
+    return sorted(str(folder.relative_to(TESTS)) for folder in folders)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7_200)
-@pytest.mark.parametrize("folder", FOLDERS)
-@pytest.mark.parametrize(
-    ("options", "more"),
-    [
-        (["-O"], []),
-        # What is left open is seen when it is collected, where an error is but another warning.
-        (["-X", "dev", "-W", "error::ResourceWarning"], ["-W", UNRAISABLE]),
-    ],
-    ids=["optimized", "development"],
-)
-def test_everything_passes_in_this_mode(options: list[str], more: list[str], folder: str) -> None:
+@pytest.mark.parametrize("part", parts())
+def test_everything_passes_in_these_modes(part: str) -> None:
+    passes_in_these_modes(*map(str, sorted((TESTS / part).glob("test_*.py"))))
+
+
+def passes_in_these_modes(*paths: str) -> None:
     done = subprocess.run(
-        [sys.executable, *options, "-m", "pytest", "-q", "-x", *more, folder],
-        cwd=ROOT,
+        [sys.executable, *MODE, "-m", "pytest", "-q", *UNRAISABLE, *paths],
+        cwd=TESTS.parent,
         capture_output=True,
         text=True,
         check=False,
@@ -43,6 +45,4 @@ def test_a_file_that_is_left_open_would_be_seen(tmp_path: Path) -> None:
     planted = tmp_path / "test_planted.py"
     planted.write_text("def test_planted():\n    open(__file__)\n")
     with pytest.raises(AssertionError, match="unclosed file"):
-        test_everything_passes_in_this_mode(
-            ["-X", "dev", "-W", "error::ResourceWarning"], ["-W", UNRAISABLE], str(planted)
-        )
+        passes_in_these_modes(str(planted))
