@@ -20,6 +20,8 @@ from .embedding import embedding_of
 # first ones, by which the front process knows that it runs: a short call is told of once.
 _QUIET_S: Final = 0.05
 _FIRST_S: Final = 0.01
+# How long the ends of calls wait for which only their own program waits.
+_PRIVATE_S: Final = 0.2
 _NEVER: Final = float("inf")
 
 _log = logging.getLogger(__name__)
@@ -77,8 +79,9 @@ def progress_of(
 
 class Outbox:
     """News on their way out, in order. Those of a quiet call whose sequence goes on wait for other
-    news, or as long as those of a first token, and where only its own program waits for it as long
-    as any: each message wakes the front process, which takes a core from the engine."""
+    news, or as long as those of a first token, and longer where only its own program waits for it:
+    each message wakes the front process, which takes a core from the engine. But before a program's
+    last call all is told: what is left to do behind its end, its user waits for."""
 
     def __init__(self) -> None:
         # Each with the time since when it waits, None where it must not.
@@ -89,8 +92,7 @@ class Outbox:
         now_s = monotonic()
         waits = seq.quiet and news.goes_on
         self._news.append((news, now_s if waits else None))
-        patience_s = (_QUIET_S if seq.private else _FIRST_S) if waits else 0.0
-        self._due_s = min(self._due_s, now_s + patience_s)
+        self._due_s = min(self._due_s, now_s + (_patience_s(seq) if waits else 0.0))
 
     def take(self, *, at_once: bool) -> list[Progress]:
         """What is to be told now. at_once: something else is told in any case."""
@@ -105,6 +107,12 @@ class Outbox:
         ]
         self._news, self._due_s = [], _NEVER
         return taken
+
+
+def _patience_s(seq: Sequence) -> float:
+    if not seq.private:
+        return _FIRST_S
+    return _PRIVATE_S if len(seq.then) > 1 else 0.0
 
 
 def failure_of(seq: Sequence, error: Exception) -> Failed:

@@ -122,12 +122,22 @@ def test_a_call_that_goes_on_is_told_of_with_whatever_else_is_told(clock: Clock)
     assert outbox.take(at_once=True) == []
 
 
-@pytest.mark.parametrize(("private", "patience_s"), [(True, 0.05), (False, 0.01)])
+def test_before_a_program_s_last_call_all_is_told(clock: Clock) -> None:
+    """Or it would be left to do behind its end."""
+    world = World()
+    quiet(world, 3, then=calls(1), private=True)
+    [seq] = world.core.sequences
+    outbox = reporting.Outbox()
+    outbox.add(seq, Progress(seq.sid, [7], finish="length", goes_on=True))
+    assert [news.token_ids for news in outbox.take(at_once=False)] == [[7]]
+
+
+@pytest.mark.parametrize(("private", "patience_s"), [(True, 0.2), (False, 0.01)])
 def test_who_waits_for_a_call_decides_how_long_its_end_may_wait(
     clock: Clock, private: bool, patience_s: float
 ) -> None:
     world = World()
-    quiet(world, 3, then=calls(1), private=private)
+    quiet(world, 3, then=calls(2), private=private)
     [seq] = world.core.sequences
     outbox = reporting.Outbox()
     outbox.add(seq, Progress(seq.sid, [7], finish="length", goes_on=True))
