@@ -32,13 +32,14 @@ class Node:
     """A grammar expression over bytes, with the least tokens that it takes."""
 
     __slots__ = (
-        *("cost", "counted", "data", "depth", "high", "items", "kind", "low", "suffix_costs"),
-        *("unread", "words"),
+        *("cost", "counted", "data", "depth", "high", "items", "kind", "low", "place"),
+        *("suffix_costs", "unread", "words"),
     )
 
     def __init__(self, kind: str) -> None:
         # "bytes", "set", "seq", "alt", "repeat", "words" or "distinct" (see distinct.py)
         self.kind = kind
+        self.place = 0  # in the graph
         self.cost = INFINITE
         self.items: tuple[Node, ...] = ()
         self.unread: Callable[[], tuple[Node, ...]] | None = None
@@ -133,8 +134,11 @@ class NodeGraph:
         return msgspec.msgpack.encode((self.most, ends.tobytes(), b"".join(pieces)))
 
     def _node(self, kind: str, *items: Node) -> Node:
-        node = Node(kind)
+        return self._with(Node(kind), items)
+
+    def _with(self, node: Node, items: tuple[Node, ...] = ()) -> Node:
         node.items = items
+        node.place = len(self._nodes)
         self._nodes.append(node)
         return node
 
@@ -142,28 +146,31 @@ class NodeGraph:
         known = self._compiled.get(id(expr))
         if known is not None:
             return known
-        match expr:
-            case Lit(data):
-                node = self._shared.get(data) or self._text(data)
-            case Chars(charset):
-                node = self._shared.get(charset) or self._characters(charset)
-            case Seq(items):
-                node = self._node("seq", *map(self._compile, items))
-            case Alt(items):
-                node = self._alternatives(items)
-            case Ref(name):
-                node = self._rules[name]
-            case Repeat(item, low, high):
-                node = self._node("repeat", self._compile(item))
-                node.low, node.high = low, high
-                node.counted = counted_by_walker(expr)
-            case Distinct(item, between, low, high):
-                node = self._node("distinct", self._compile(item), self._compile(between))
-                node.low, node.high = low, high
-                node.data = bytes(b for b in range(256) if self._vocabulary.has_byte(b))
-                # What each of the items that must still come may take.
-                node.suffix_costs = [0]
+        if isinstance(expr, Seq):
+            node = self._node("seq", *[self._compile(item) for item in expr.items])
+        elif isinstance(expr, Alt):
+            node = self._alternatives(expr.items)
+        elif isinstance(expr, Lit):
+            node = self._shared.get(expr.data) or self._text(expr.data)
+        elif isinstance(expr, Chars):
+            node = self._shared.get(expr.chars) or self._characters(expr.chars)
+        elif isinstance(expr, Ref):
+            node = self._rules[expr.name]
+        else:
+            node = self._repeated(expr)
         self._compiled[id(expr)] = node
+        return node
+
+    def _repeated(self, expr: Repeat | Distinct) -> Node:
+        if isinstance(expr, Repeat):
+            node = self._node("repeat", self._compile(expr.item))
+            node.counted = counted_by_walker(expr)
+        else:
+            node = self._node("distinct", self._compile(expr.item), self._compile(expr.between))
+            node.data = bytes(b for b in range(256) if self._vocabulary.has_byte(b))
+            # What each of the items that must still come may take.
+            node.suffix_costs = [0]
+        node.low, node.high = expr.low, expr.high
         return node
 
     def _alternatives(self, items: tuple[Expr, ...]) -> Node:
@@ -177,8 +184,7 @@ class NodeGraph:
         if words.count < 2:
             return self._node("alt", *map(self._compile, items))
         node = node_of_words(words, 0, 0, words.count)
-        self._nodes.append(node)
-        return self._node("alt", node, *map(self._compile, others))
+        return self._node("alt", self._with(node), *map(self._compile, others))
 
     def _text(self, data: bytes) -> Node:
         node = self._shared[data] = self._node("bytes")
@@ -204,10 +210,10 @@ class NodeGraph:
     def _settle_costs(self) -> None:
         """Least tokens of every node. Rules may refer to each other in circles, so a node is
         computed again whenever something inside it became cheaper."""
-        parents: dict[int, list[int]] = {}
-        for place, node in enumerate(self._nodes):
+        parents: list[list[int]] = [[] for _ in self._nodes]
+        for node in self._nodes:
             for item in node.items:
-                parents.setdefault(id(item), []).append(place)
+                parents[item.place].append(node.place)
         # Each at most once: of ten thousand alternatives, every one would bring its parent along.
         pending = deque(range(len(self._nodes)))
         waits = [True] * len(self._nodes)
@@ -218,7 +224,7 @@ class NodeGraph:
             cost = min(self._cost(node), INFINITE)
             if cost < node.cost:
                 node.cost = cost
-                for parent in parents.get(id(node), []):
+                for parent in parents[place]:
                     if not waits[parent]:
                         waits[parent] = True
                         pending.append(parent)
@@ -252,19 +258,19 @@ class NodeGraph:
     def _most(self) -> int:
         """Most tokens that the rest of a text can need, from any place in it; INFINITE where
         nodes nest without end."""
-        found: dict[int, int] = {}
+        found = [-1] * len(self._nodes)
         pending = [self.root]
         while pending:
             node = pending[-1]
-            if id(node) not in found:
-                found[id(node)] = INFINITE  # what a node that contains itself meets
-                pending += [item for item in node.items if id(item) not in found]
+            if found[node.place] < 0:
+                found[node.place] = INFINITE  # what a node that contains itself meets
+                pending += [item for item in node.items if found[item.place] < 0]
             else:
                 pending.pop()
-                found[id(node)] = self._most_within(node, found)
-        return min(found[id(self.root)], INFINITE)
+                found[node.place] = self._most_within(node, found)
+        return min(found[self.root.place], INFINITE)
 
-    def _most_within(self, node: Node, found: dict[int, int]) -> int:
+    def _most_within(self, node: Node, found: list[int]) -> int:
         if node.kind == "bytes":
             return max(node.suffix_costs)
         if node.words is not None:
@@ -272,15 +278,16 @@ class NodeGraph:
         if node.kind == "seq":
             most = after = 0
             for item in reversed(node.items):
-                most = max(most, found[id(item)] + after)
+                if found[item.place] + after > most:
+                    most = found[item.place] + after
                 after += item.cost
             return most
         alive = [item for item in node.items if item.cost < INFINITE]
         if node.kind == "alt":
-            return max((found[id(item)] for item in alive), default=0)
+            return max([found[item.place] for item in alive], default=0)
         if node.kind == "repeat" and alive:
             item = alive[0]
-            return max(found[id(item)], item.cost) + max(node.low - 1, 0) * item.cost
+            return max(found[item.place], item.cost) + max(node.low - 1, 0) * item.cost
         if node.kind == "distinct":
             return INFINITE  # it is not known before the items are
         return min(node.cost, INFINITE) if node.kind == "set" else 0

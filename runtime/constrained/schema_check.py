@@ -53,8 +53,12 @@ ANNOTATIONS = frozenset(
 
 def pointer_to(pointer: str, *names: str | int) -> str:
     """The JSON pointer of something below `pointer`."""
-    escaped = (str(name).replace("~", "~0").replace("/", "~1") for name in names)
-    return "/".join([pointer, *escaped])
+    for name in names:
+        text = str(name)
+        if "~" in text or "/" in text:
+            text = text.replace("~", "~0").replace("/", "~1")
+        pointer = f"{pointer}/{text}"
+    return pointer
 
 
 def refuse(pointer: str, message: str) -> NoReturn:
