@@ -21,11 +21,14 @@ from .cpu import TORCH_KERNELS
 class Accelerator(Device):
     """Computes by torch's own operators, in the order in which the host asks for them."""
 
-    is_asynchronous = True
     pins = True  # whether the host's side of copies is page-locked memory
 
     def __init__(self, torch_device: torch.device) -> None:
         self.torch_device = torch_device
+
+    @property
+    def is_asynchronous(self) -> bool:
+        return True
 
     def free_bytes(self) -> int:
         """What is free of its memory."""
@@ -75,6 +78,9 @@ class Accelerator(Device):
             return host
 
         return wait
+
+    def catch_up(self) -> None:
+        """Torch's operators are queued as all else."""
 
     def synchronize(self) -> None:
         torch.accelerator.synchronize(self.torch_device)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..sampling import RowSampler
 
 Replay = Callable[[], torch.Tensor]
+FetchAll = Callable[[], list[torch.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,15 @@ class Device(ABC):
     """One device. torch_device: where its tensors live.
 
     captures: a decode step can be captured once and replayed (`capture`).
-    is_asynchronous: work is queued, and the host goes on before it is done.
     """
 
     torch_device: torch.device
     captures: bool = False
-    is_asynchronous: bool = False
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether work is queued, and the host goes on before it is done."""
+        return False
 
     @abstractmethod
     def default_dtype(self, num_parameters: int) -> torch.dtype:
@@ -86,6 +90,25 @@ class Device(ABC):
     def fetch(self, tensor: torch.Tensor) -> Replay:
         """Begin to copy a tensor to the host; the function that is returned waits for that copy,
         and for nothing that was queued behind it, and gives the copy."""
+
+    def fetch_all(self, compute: Callable[[], Sequence[torch.Tensor]]) -> FetchAll:
+        """`fetch` of tensors that torch's operators make of what is queued."""
+        reads = [self.fetch(tensor) for tensor in compute()]
+        return lambda: [read() for read in reads]
+
+    def draw(self, sampler: RowSampler, logits: torch.Tensor) -> torch.Tensor:
+        """Queue the drawing of tokens from logits that may still be on their way."""
+        return sampler.launch(logits)
+
+    def pick(self, drawn: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """drawn[rows], to be fed to a model: queued behind the drawing. A token that could not be
+        drawn is negative; what is computed from another in its place is dropped."""
+        return drawn.index_select(0, rows).clamp(min=0)
+
+    @abstractmethod
+    def catch_up(self) -> None:
+        """Before torch's operators touch what queued work does: wait where they would not come in
+        their turn."""
 
     def capture(self, run: Replay) -> Replay:
         """Run `run` and note the work that it queues; the function that is returned does the same

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy.typing as npt
@@ -13,10 +14,12 @@ from ..kernels.base import Attention
 from ..kernels.torch_attention import TorchAttention
 from ..memory.available import available_bytes
 from ..models.errors import ModelLoadError
-from .base import Device, Kernels, Replay
+from .base import Device, FetchAll, Kernels, Replay
 
 if TYPE_CHECKING:
     from ..kernels.cpu.library import CpuKernels
+    from ..kernels.cpu.queue import CpuQueue
+    from ..kernels.cpu.sampler import CpuSampler
     from ..sampling import RowSampler
 
 _log = logging.getLogger(__name__)
@@ -32,11 +35,27 @@ _DTYPES: Final = (torch.float32, torch.bfloat16)
 
 
 class CpuDevice(Device):
-    """Its tensors are the host's own memory: putting and fetching copy nothing."""
+    """Its tensors are the host's own memory: putting and fetching copy nothing.
+
+    queues: decode steps can be queued, where the C++ kernels compute a model's whole.
+    """
 
     torch_device = torch.device("cpu")
 
-    _sampler: RowSampler | None = None  # of the kernels that were chosen last
+    # Of the kernels that were chosen last.
+    _sampler: CpuSampler | None = None
+    _library: CpuKernels | None = None
+
+    def __init__(self, *, queues: bool = False) -> None:
+        self._queues = queues
+
+    @property
+    def is_asynchronous(self) -> bool:
+        return self._queue is not None
+
+    @property
+    def _queue(self) -> CpuQueue | None:
+        return None if self._library is None else self._library.queue
 
     def default_dtype(self, num_parameters: int) -> torch.dtype:
         big = num_parameters > _FLOAT32_PARAMETERS
@@ -56,7 +75,7 @@ class CpuDevice(Device):
     def _kernels(
         self, backend: str, quantization: str, dtype: torch.dtype, *, deterministic: bool
     ) -> Kernels:
-        self._sampler = None
+        self._sampler = self._library = None
         needed_by = _needs_cpp(backend, quantization, deterministic=deterministic)
         if backend == "torch":
             if needed_by is not None:
@@ -80,12 +99,13 @@ class CpuDevice(Device):
                 f"{needed_by} is for float32 and bfloat16 on a CPU, not for {dtype} on "
                 f"{self.torch_device}; leave it at its default"
             )
-        library = _load(quantization, needed_by, deterministic=deterministic)
+        library = _load(quantization, needed_by, deterministic=deterministic, queues=self._queues)
         if library is None:
             return TORCH_KERNELS
         # Not at the top, as in `_load`.
         from ..kernels.cpu.sampler import CpuSampler
 
+        self._library = library
         self._sampler = CpuSampler(library)
         return _kernels_of(library)
 
@@ -96,10 +116,46 @@ class CpuDevice(Device):
         return [torch.from_numpy(array) for array in arrays]
 
     def fetch(self, tensor: torch.Tensor) -> Replay:
-        return lambda: tensor
+        wait = self._marked()
+
+        def read() -> torch.Tensor:
+            wait()
+            return tensor
+
+        return read
+
+    def fetch_all(self, compute: Callable[[], Sequence[torch.Tensor]]) -> FetchAll:
+        """Torch's operators are not queued: they run when they are waited for."""
+        wait = self._marked()
+
+        def read() -> list[torch.Tensor]:
+            wait()
+            return list(compute())
+
+        return read
+
+    def draw(self, sampler: RowSampler, logits: torch.Tensor) -> torch.Tensor:
+        if self._queue is None or sampler is not self._sampler:
+            return super().draw(sampler, logits)
+        return self._sampler.queue(logits, self._queue)
+
+    def pick(self, drawn: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        queue = self._queue
+        return super().pick(drawn, rows) if queue is None else queue.pick(drawn, rows)
+
+    def catch_up(self) -> None:
+        if self._queue is not None:
+            self._queue.drain()
 
     def synchronize(self) -> None:
-        """Nothing is queued."""
+        self.catch_up()
+
+    def _marked(self) -> Callable[[], None]:
+        """Waits for what is queued so far."""
+        queue = self._queue
+        if queue is None:
+            return _nothing_to_wait_for
+        return partial(queue.wait, queue.mark())
 
     def describe(self) -> str:
         return f"cpu, torch threads: {torch.get_num_threads()}"
@@ -109,7 +165,13 @@ _KV_DTYPES: Final = frozenset({torch.int8})
 TORCH_KERNELS: Final = Kernels("torch", TorchAttention, kv_dtypes=_KV_DTYPES)
 
 
-def _load(quantization: str, needed_by: str | None, *, deterministic: bool) -> CpuKernels | None:
+def _nothing_to_wait_for() -> None:
+    """What is done at once has been done."""
+
+
+def _load(
+    quantization: str, needed_by: str | None, *, deterministic: bool, queues: bool
+) -> CpuKernels | None:
     """The C++ kernels; None, with a warning, where they cannot be built and nothing needs them."""
     # Not at the top: they need msgspec and a compiler, which a machine with a GPU may lack.
     from ..engine.config import Quantization
@@ -118,7 +180,9 @@ def _load(quantization: str, needed_by: str | None, *, deterministic: bool) -> C
 
     try:
         return load_kernels(
-            quantization=cast(Quantization, quantization), deterministic=deterministic
+            quantization=cast(Quantization, quantization),
+            deterministic=deterministic,
+            queues=queues,
         )
     except (KernelBuildError, OSError) as error:
         if needed_by is not None:

@@ -133,11 +133,11 @@ class Chooser:
         left to draw, or the device cannot draw."""
         if self.sampler is None:
             return None
-        seqs, masks, logits, unfinished = self._allowed(seqs, logits)
+        seqs, masks, logits, unfinished = self._allowed(seqs, logits, device)
         if not seqs:
             return None
         self.sampler.load([seq.sampling_state for seq in seqs], masks)
-        token_ids = self.sampler.launch(logits)
+        token_ids = device.draw(self.sampler, logits)
         read_logprobs = _queue_logprobs(seqs, logits, token_ids, device)
         return Drawn(seqs, unfinished, token_ids, device.fetch(token_ids), read_logprobs)
 
@@ -151,10 +151,10 @@ class Chooser:
         return drawn.unfinished + self._choices([seq for _, seq in live], sampled)
 
     def _allowed(
-        self, seqs: list[Sequence], logits: torch.Tensor
+        self, seqs: list[Sequence], logits: torch.Tensor, device: Device | None = None
     ) -> tuple[list[Sequence], list[_Mask | None], torch.Tensor, list[Choice]]:
         """The sequences that may be sampled now with their masks and logits, and those whose masks
-        are not finished; others are blamed."""
+        are not finished; others are blamed. device: on which the logits may be on their way."""
         masks: list[_Mask | None] = [self._real] * len(seqs)
         unfinished: list[Choice] = []
         if any(seq.matcher is not None for seq in seqs):
@@ -162,6 +162,8 @@ class Chooser:
             if len(rows) < len(seqs):
                 seqs = [seqs[row] for row in rows]
                 masks = [masks[row] for row in rows]
+                if device is not None:
+                    device.catch_up()
                 logits = logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
         return seqs, masks, logits, unfinished
 
@@ -241,11 +243,16 @@ def _queue_logprobs(
     tops = {row: seq.logprobs.top for row, seq in enumerate(seqs) if seq.logprobs is not None}
     if not tops:
         return None
-    if len(tops) < len(seqs):
+
+    def compute() -> Scored:
+        if len(tops) == len(seqs):
+            return scored(logits, token_ids, max(tops.values()))
         (rows,) = device.put([np.array(list(tops), np.int64)])
-        logits, token_ids = logits.index_select(0, rows), token_ids.index_select(0, rows)
-    reads = [device.fetch(part) for part in scored(logits, token_ids, max(tops.values()))]
-    return lambda: Scored(*(read() for read in reads))
+        own = logits.index_select(0, rows), token_ids.index_select(0, rows)
+        return scored(*own, max(tops.values()))
+
+    read = device.fetch_all(compute)
+    return lambda: Scored(*read())
 
 
 def _logprobs_of(drawn: Drawn, token_ids: list[int]) -> dict[int, TokenLogprob]:

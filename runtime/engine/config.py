@@ -17,6 +17,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionBackend = Literal["auto", "torch", "cpu", "triton"]
 KvDtype = Literal["auto", "float8", "int8"]
 Speculation = Literal["off", "auto", "always"]
+OverlapMode = Literal["off", "auto", "on"]
 Quantization = Literal["none", "int8", "int4", "int4-64", "int4-128", "fp8"]
 
 DTYPES: Final = get_args(Dtype)
@@ -24,6 +25,7 @@ POLICIES: Final = get_args(Policy)
 ATTENTION_BACKENDS: Final = get_args(AttentionBackend)
 KV_DTYPES: Final = get_args(KvDtype)
 SPECULATIONS: Final = get_args(Speculation)
+OVERLAPS: Final = get_args(OverlapMode)
 QUANTIZATIONS: Final = get_args(Quantization)
 GRAMMAR_BACKENDS: Final = get_args(GrammarBackend)
 
@@ -75,6 +77,8 @@ class EngineConfig:
         the same. "auto" guesses where it pays, by the measured cost of a token and by how many
         guesses came true; "always" is for tests.
     draft_tokens: so many are guessed per step and sequence.
+    overlap: while a decode step is computed, the host takes the tokens of the step before; the
+        output stays the same. "auto" does it on a GPU, and on a CPU where it is measured to pay.
     grammar_timeout_s: how long a request waits for its grammar, by the clock; what compiling it may
         take is `GrammarLimits.max_compile_s` of processor time.
     grammar_backend: which engine makes the masks of constraints that do not say.
@@ -99,6 +103,7 @@ class EngineConfig:
     jump_forward: bool = True
     speculation: Speculation = "auto"
     draft_tokens: int = 8
+    overlap: OverlapMode = "auto"
     grammar_timeout_s: float = 30.0
     grammar_backend: GrammarBackend = "auto"
     namespace_quotas: Mapping[str, CacheQuota] = field(default_factory=dict)
@@ -132,6 +137,8 @@ class EngineConfig:
             raise ValueError(
                 f"speculation must be one of {', '.join(SPECULATIONS)}, not {self.speculation!r}"
             )
+        if self.overlap not in OVERLAPS:
+            raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {self.overlap!r}")
         if not self.device:
             raise ValueError("device is empty; give 'auto', 'cpu' or 'cuda'")
         if self.policy not in POLICIES:

@@ -122,6 +122,7 @@ class EngineCore:
             self.runner,
             self.scheduler,
             self._taker,
+            config.overlap,
             is_live=lambda seq: self._sequences.get(seq.sid) is seq and seq.node is not None,
             conclude=self._conclude,
             count=self._count_step,

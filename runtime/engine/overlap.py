@@ -1,5 +1,5 @@
 """Decode steps that are queued before the host knows the tokens of the step before; used by the
-engine core on devices with a queue of their own.
+engine core on devices with a queue of their own, and on a CPU where another thread computes steps.
 
 The device draws a step's tokens and feeds them to the next one. While it computes that, the host
 reads the tokens, takes them (grammars, stops, streams), and fills the masks for the next drawing:
@@ -15,17 +15,21 @@ another token than was drawn, is dropped.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from ..device.base import Device
 from ..scheduler.scheduler import Chunk, Scheduler
 from ..scheduler.sequence import Sequence
 from .batch import ForwardBatch
 from .choose import Drawn
+from .config import OverlapMode
 from .forward import Runner
+from .pays import Pays
 from .taking import Taker
 from .turn import Turn
 
@@ -56,6 +60,7 @@ class Overlap:
     """At most one step runs ahead. num_ahead: steps that did; num_dropped: rows of theirs that were
     dropped.
 
+    mode: with "auto" steps always run ahead, but on a CPU where that is measured to pay.
     is_live: whether a sequence still runs. conclude: settles and reports what a turn took. count:
     is told how many tokens a step computes.
     """
@@ -65,6 +70,7 @@ class Overlap:
         runner: Runner,
         scheduler: Scheduler,
         taker: Taker,
+        mode: OverlapMode,
         *,
         is_live: Callable[[Sequence], bool],
         conclude: Callable[[Turn, int], None],
@@ -73,6 +79,8 @@ class Overlap:
         self._runner = runner
         self._scheduler = scheduler
         self._taker = taker
+        self._mode = mode
+        self._pays = Pays() if mode == "auto" and _is_host(runner.device) else None
         self._is_live = is_live
         self._conclude = conclude
         self._count = count
@@ -83,9 +91,11 @@ class Overlap:
     def begin(self, turns: list[Turn], logits: torch.Tensor) -> bool:
         """Queue the drawing of a step's tokens, which `advance` takes. False where the turns are
         to be taken at once; those whose sequences were found to fail are taken out of them."""
-        if not self._runner.device.is_asynchronous or not turns or self._taker.held:
+        if not self._may_begin(turns):
+            if self._pays is not None:
+                self._pays.interrupt()
             return False
-        if not all(map(_takes_one, turns)):
+        if self._pays is not None and not self._pays.runs_ahead(len(turns), time.perf_counter()):
             return False
         try:
             drawn = self._taker.draw(turns, logits, self._runner.device)
@@ -97,6 +107,14 @@ class Overlap:
             return not turns
         self._pending = _Pending(turns, logits, drawn)
         return True
+
+    def _may_begin(self, turns: list[Turn]) -> bool:
+        if self._mode == "off" or not self._runner.device.is_asynchronous:
+            return False
+        if not turns or self._taker.held or not all(map(_takes_one, turns)):
+            return False
+        # Elsewhere drawing on the device pays in any case.
+        return not _is_host(self._runner.device) or self._scheduler.is_steady(len(turns))
 
     def advance(self) -> bool:
         """Take what is pending, with the next step queued before where it can be. True when that
@@ -110,6 +128,7 @@ class Overlap:
             return False
         turns = self._settled(ahead, drawn_ids)
         if turns and not self.begin(turns, ahead.logits):
+            self._runner.device.catch_up()
             try:
                 self._taker.take(turns, ahead.logits)
             finally:
@@ -129,6 +148,9 @@ class Overlap:
         rows = [i for i, seq in enumerate(drawn.seqs) if seq.num_remaining > 1]
         seqs = [drawn.seqs[i] for i in rows]
         if not all(map(self._is_live, drawn.seqs)) or not seqs:
+            return None
+        # A captured step has no room for guesses; elsewhere they are worth more than running ahead.
+        if not self._runner.device.captures and any(seq.given for seq in seqs):
             return None
         if not scheduler.grow_ahead(seqs):
             return None
@@ -152,9 +174,8 @@ class Overlap:
         where, into, order, chosen, *slots = self._runner.device.put(
             [positions, new_slots, np.arange(count), np.array(rows, np.int64), *contexts]
         )
-        # A token that could not be drawn is negative; its sequence fails when the host reads it.
-        ids = drawn.index_select(0, chosen).clamp(min=0)
-        return ForwardBatch(ids, where, into, [1] * count, slots, order, contexts)
+        ids = self._runner.device.pick(drawn, chosen)
+        return ForwardBatch(ids, where, into, [1] * count, slots, order, contexts, is_ahead=True)
 
     def _take(self, pending: _Pending) -> dict[int, int]:
         """Take the pending tokens; what was drawn, by sequence."""
@@ -184,6 +205,11 @@ class Overlap:
             self._scheduler.settle(Chunk(seq, start, start + 1))
             turns.append(Turn(seq, row, []))
         return turns
+
+
+def _is_host(device: Device) -> bool:
+    """Whether a device's work takes the cores that the host needs."""
+    return device.torch_device.type == "cpu"
 
 
 def _takes_one(turn: Turn) -> bool:

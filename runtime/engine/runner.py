@@ -47,7 +47,7 @@ class ModelRunner:
             torch.set_num_threads(config.num_threads)
         model_dir = resolve_model(config.model)
         self.model_config = read_config(model_dir)
-        self.device = device or open_device(config.device)
+        self.device = device or open_device(config.device, queues=config.overlap != "off")
         self.dtype = _dtype(config, self.model_config, self.device)
         self.context_length = _context_length(config, self.model_config)
         weight_bytes = sum(path.stat().st_size for path in weight_files(model_dir))
@@ -114,17 +114,21 @@ class ModelRunner:
     @torch.inference_mode()
     def read_kv(self, slots: SlotIds) -> dict[str, torch.Tensor]:
         """The keys and values in `slots`, by layer: [heads, slots, head_dim]."""
+        self.device.catch_up()
         return self.kv_pool.read(slots)
 
     @torch.inference_mode()
     def write_kv(self, slots: SlotIds, kv: Mapping[str, torch.Tensor]) -> None:
         """Put into `slots` what `read_kv` gave for as many."""
+        self.device.catch_up()
         self.kv_pool.write(slots, kv)
 
     @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
         """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV.
-        They hold good until the next call."""
+        They hold good until the next call, and those of a step ahead may still be on their way."""
+        if not batch.is_ahead:
+            self.device.catch_up()
         logits = None if self.graphs is None else self.graphs.forward(batch)
         return self._compute(batch).float() if logits is None else logits
 
@@ -134,6 +138,7 @@ class ModelRunner:
     @torch.inference_mode()
     def embed(self, batch: ForwardBatch) -> torch.Tensor:
         """Last hidden states, float32 [rows, hidden], of `batch.logit_rows`; stores as forward."""
+        self.device.catch_up()
         return self.model.last_states(batch, self.kv_pool, self.attention).float()
 
 

@@ -56,6 +56,8 @@ class Taker:
         forced; `take_drawn` takes them. None where the device cannot draw."""
         self._chooser.allowance = self.held.allowance(turns)
         rows = [turn.next_row for turn in turns]
+        if len(rows) < len(logits):
+            device.catch_up()  # the host picks them
         return self._chooser.draw([turn.seq for turn in turns], _select(logits, rows), device)
 
     def take_drawn(

@@ -14,6 +14,7 @@ from ..engine.config import (
     DTYPES,
     GRAMMAR_BACKENDS,
     KV_DTYPES,
+    OVERLAPS,
     POLICIES,
     QUANTIZATIONS,
     SPECULATIONS,
@@ -202,6 +203,13 @@ def build_parser() -> FlagParser:
     )
     engine.add_argument(
         "--draft-tokens", type=int, default=8, help="guessed per step and sequence at most"
+    )
+    engine.add_argument(
+        "--overlap",
+        choices=OVERLAPS,
+        default="auto",
+        help="take the tokens of a step while the next one is computed; the output stays the same "
+        "(default: on a GPU, and on a CPU where it pays)",
     )
     engine.add_argument("--seed", type=int, default=0, help="for calls that name none")
     engine.add_argument(

@@ -16,6 +16,7 @@ from ...sampling.logits import TokenMask
 from ...sampling.sample import best, changed
 from ...sampling.state import SamplingState
 from .library import CpuKernels
+from .queue import CpuQueue
 
 
 class _Draw(ctypes.Structure):
@@ -63,9 +64,27 @@ class CpuSampler:
             token_ids, highest = best(logits)
             if all(map(math.isfinite, highest)):
                 return torch.tensor(token_ids)
+        draws, _kept = self._described(logits)
+        tokens = torch.empty(rows, dtype=torch.int64)
+        self._kernels.draw(draws, vocab, tokens)
+        return tokens
+
+    def queue(self, logits: torch.Tensor, queue: CpuQueue) -> torch.Tensor:
+        """`launch` behind what is queued, of which the logits may be; at once, when they are there,
+        where penalties or biases are to be added to them."""
+        if not all(state.plain for state in self._states):
+            queue.drain()
+            return self.launch(logits)
+        draws, _ = self._described(logits)
+        level = self._kernels.level_address
+        return queue.draw(level, draws, logits.shape[1], logits, self._masks)
+
+    def _described(self, logits: torch.Tensor) -> tuple[ctypes.Array[_Draw], list[torch.Tensor]]:
+        """The draws, and tensors that they point to."""
+        rows = len(logits)
         draws = (_Draw * rows)()
         first, row_bytes = logits.data_ptr(), 4 * logits.stride(0)
-        kept: list[torch.Tensor] = []  # what the draws point to
+        kept: list[torch.Tensor] = []
         for row, (state, mask) in enumerate(zip(self._states, self._masks, strict=True)):
             draw = draws[row]
             draw.logits = first + row * row_bytes
@@ -80,9 +99,7 @@ class CpuSampler:
             draw.drawn = state.number(self._ahead[row])
             draw.temperature, draw.top_p, draw.min_p = state.numbers[:3]
             draw.top_k = state.top_k
-        tokens = torch.empty(rows, dtype=torch.int64)
-        self._kernels.draw(draws, vocab, tokens)
-        return tokens
+        return draws, kept
 
 
 def _is_likeliest(state: SamplingState, mask: TokenMask | None) -> bool:

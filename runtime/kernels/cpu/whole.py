@@ -101,9 +101,12 @@ class CpuWhole:
         self, batch: ForwardBatch, layers_kv: Sequence[LayerKV], plan: object
     ) -> torch.Tensor | None:
         tokens = len(batch.query_lens)
-        if tokens != len(batch.token_ids) or tokens > self._kernels.linear_rows:
-            return None
-        if len(batch.logit_rows) != tokens or not isinstance(plan, CpuPlan):
+        kernels = self._kernels
+        queue = kernels.queue if batch.is_ahead else None
+        is_decode = tokens == len(batch.token_ids) == len(batch.logit_rows)
+        if not is_decode or tokens > kernels.linear_rows or not isinstance(plan, CpuPlan):
+            if queue is not None:
+                queue.drain()  # who computes this step reads its token ids
             return None
         if self._layers_kv is not layers_kv:
             self._stack.describe(self._pass.step, layers_kv)
@@ -113,10 +116,8 @@ class CpuWhole:
         step.positions, step.new_slots = batch.positions.data_ptr(), batch.new_slots.data_ptr()
         logits = torch.empty(tokens, self._columns)
         self._pass.token_ids, self._pass.logits = batch.token_ids.data_ptr(), logits.data_ptr()
-        kernels = self._kernels
-        if batch.is_ahead and kernels.queue is not None:
-            used = (self, layers_kv, batch, logits)
-            kernels.queue.run(kernels.level_address, plan, self._pass, *used)
+        if queue is not None:
+            queue.run(kernels.level_address, plan, self._pass, self, layers_kv, batch, logits)
             return logits
         failed = kernels.library.bl_pass(
             kernels.level_address, plan.handle, ctypes.byref(self._pass), torch.get_num_threads()

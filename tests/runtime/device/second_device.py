@@ -167,15 +167,19 @@ class SecondSampler:
     """Draws with the reference, on data that the host does not see."""
 
     def __init__(self) -> None:
-        self._states: Sequence[SamplingState] = ()
-        self._masks: Sequence[Any] | None = None
+        self._inputs: tuple[Any, ...] = ()
 
-    def load(self, states: Sequence[SamplingState], masks: Sequence[Any] | None = None, /) -> None:
-        self._states, self._masks = states, masks
+    def load(
+        self,
+        states: Sequence[SamplingState],
+        masks: Sequence[Any] | None = None,
+        ahead: Sequence[int] | None = None,
+        /,
+    ) -> None:
+        self._inputs = states, masks, ahead
 
     def launch(self, logits: torch.Tensor, /) -> torch.Tensor:
-        assert len(self._states) == len(logits)
-        sampled = sample(inside(logits), self._states, self._masks)
+        sampled = sample(inside(logits), *self._inputs)
         codes = [
             token if row not in sampled.failures else -1
             for row, token in enumerate(sampled.token_ids)
