@@ -28,7 +28,6 @@ _SIGNATURES: Final = {
     "bm_accepting": (c_int32, "pi"),
     "bm_bytes": (c_int64, "p"),
     "bm_work": (c_int64, "p"),
-    "bm_forget": (None, "p"),
     "bm_alike": (c_int32, "pio"),
     "bm_begin_like": (c_int32, "ppiiipi"),
     "bm_fill": (c_int32, "ppiilpo"),

@@ -20,7 +20,8 @@ from .vocabulary import INFINITE, Vocabulary
 # What the machine counts per place of an allowance; measured beside the walker.
 _WORK_PER_PLACE: Final = 4
 _UNBOUNDED: Final = 1 << 62
-# States are forgotten beyond this, and found again by the texts that need them.
+# States are forgotten beyond this, and found again by the texts that need them, as a part of what
+# their masks work.
 _MAX_STATE_BYTES: Final = 16 * 1024 * 1024
 _MAX_FRAMES: Final = 25_000
 
@@ -50,8 +51,45 @@ class MachineVocabulary:
         weakref.finalize(self, library.bm_vocabulary_delete, self.address)
 
 
+class Machine:
+    """The states of one language that were met so far, numbers from 1. Not thread-safe."""
+
+    def __init__(self, library: Any, tables: MachineTables, owner: int) -> None:
+        self.owner = owner
+        self.address = library.bm_masks_new(ctypes.byref(nodes_of(tables)), _MAX_FRAMES)
+        self._library = library
+        self._read_in_place = tables
+        weakref.finalize(self, library.bm_masks_delete, self.address)
+
+    @property
+    def num_bytes(self) -> int:
+        return int(self._library.bm_bytes(self.address))
+
+    @property
+    def work(self) -> int:
+        """Frames looked at so far."""
+        return int(self._library.bm_work(self.address))
+
+    @property
+    def start(self) -> int:
+        start = int(self._library.bm_start(self.address))
+        if start < 0:
+            raise _ambiguous()
+        return start
+
+    def walk(self, state: int, data: bytes) -> int:
+        """The state after some bytes; 0 where they are not allowed."""
+        following = int(self._library.bm_walk(self.address, state, data, len(data)))
+        if following < 0:
+            raise _ambiguous()
+        return following
+
+    def is_accepting(self, state: int) -> bool:
+        return bool(self._library.bm_accepting(self.address, state))
+
+
 class MachineMasks:
-    """The machine of one language with the states met so far. Not thread-safe."""
+    """The masks of one language, by the machine that has its states now. Not thread-safe."""
 
     def __init__(
         self,
@@ -64,93 +102,92 @@ class MachineMasks:
     ) -> None:
         """shares: take masks from states that are alike for as long as tokens are; without it, the
         slow reference, each state has a mask of its own."""
-        self.library = vocabulary.library
         self.bytes_of = vocabulary.bytes_of
         self.eos_ids = frozenset(eos_ids)
         self.generation = 0
+        self._library = vocabulary.library
         self._vocabulary = vocabulary
         self._tables = tables
         self._rows = rows
-        self._owner = rows.owner()
         self._max_state_bytes = max_state_bytes
+        self._most_bytes = max_state_bytes
+        self._moving: weakref.WeakSet[MachineHandle] = weakref.WeakSet()
         self._scratch = np.zeros(vocabulary.num_words, dtype=np.int32)
         self._eos = np.array(eos_ids, dtype=np.int64)
         self._shares = shares
         self._most = ctypes.c_int32()
         self._least = ctypes.c_int32()
-        self.address = self.library.bm_masks_new(ctypes.byref(nodes_of(tables)), _MAX_FRAMES)
-        weakref.finalize(self, self.library.bm_masks_delete, self.address)
+        self.machine = self._new_machine()
+
+    def _new_machine(self) -> Machine:
+        return Machine(self._library, self._tables, self._rows.owner())
 
     @property
     def memory_size_bytes(self) -> int:
-        return self._tables.num_bytes + int(self.library.bm_bytes(self.address))
+        return self._tables.num_bytes + self.machine.num_bytes
 
     def handle(self) -> MachineHandle:
-        start = self.library.bm_start(self.address)
-        if start < 0:
-            raise _ambiguous()
-        return MachineHandle(self, [], [start])
+        return MachineHandle(self, self.machine, [], [self.machine.start])
 
     def prepare(self, handle: Handle, allowance: Allowance) -> bool:
         """Find the row of the handle's state, as far as the allowance lasts."""
         assert isinstance(handle, MachineHandle)
-        return self.row(handle.state, None, allowance) is not None
+        if not handle.move(allowance):
+            return False
+        return self.row(handle.machine, handle.state, None, allowance) is not None
 
     def row(
-        self, state: int, budget: int | None, allowance: Allowance | None
+        self, machine: Machine, state: int, budget: int | None, allowance: Allowance | None
     ) -> tuple[Row, bool] | None:
         """Which tokens may follow so that `budget` tokens suffice for the rest: int32
         [ceil(vocab / 32)], not to be written, and whether the budget left out any that could.
         None where the allowance did not last. Raises RequestError where there is none."""
-        key: tuple[int, ...] = (self._owner, state)
-        found = self._rows.get(key) or self._found(key, state, INFINITE - 1, allowance)
+        key: tuple[int, ...] = (machine.owner, state)
+        found = self._rows.get(key) or self._found(machine, key, INFINITE - 1, allowance)
         if found is None or budget is None or budget >= found[1]:
             return None if found is None else (found[0], False)
-        key = (self._owner, state, budget)
-        within = self._rows.get(key) or self._found(key, state, budget, allowance)
+        key = (machine.owner, state, budget)
+        within = self._rows.get(key) or self._found(machine, key, budget, allowance)
         if within is None:
             return None
         return within[0], within[0] is not found[0] and not np.array_equal(within[0], found[0])
 
     def _found(
-        self, key: tuple[int, ...], state: int, budget: int, allowance: Allowance | None
+        self, machine: Machine, key: tuple[int, ...], budget: int, allowance: Allowance | None
     ) -> tuple[Row, int] | None:
         """The mask of a state, by way of the one that is alike for as long as most tokens are."""
-        library, address = self.library, self.address
-        before = library.bm_work(address)
-        like = (
-            library.bm_alike(address, state, ctypes.byref(self._least)) if self._shares else state
-        )
+        if not self._shares:
+            return self._filled(machine, key, budget, allowance)
+        before, state = machine.work, key[1]
+        like = self._library.bm_alike(machine.address, state, ctypes.byref(self._least))
         if like == state:
-            return self._filled(key, state, budget, allowance)
+            return self._filled(machine, key, budget, allowance)
         least = self._least.value
         if allowance is not None:
-            allowance.spend((library.bm_work(address) - before) // _WORK_PER_PLACE)
-        key_like = (key[0], like, *key[2:])
-        found = self._rows.get(key_like) or self._filled(key_like, like, budget, allowance)
+            allowance.spend((machine.work - before) // _WORK_PER_PLACE)
+        key_like = (machine.owner, like, *key[2:])
+        found = self._rows.get(key_like) or self._filled(machine, key_like, budget, allowance)
         if found is None:
             return None
-        row, most = found
-        if least < self._vocabulary.max_length and library.bm_begin_like(
-            address,
+        if least < self._vocabulary.max_length and self._library.bm_begin_like(
+            machine.address,
             self._vocabulary.address,
             state,
             budget,
             least,
-            row.ctypes.data,
-            most,
+            found[0].ctypes.data,
+            found[1],
         ):
-            return self._filled(key, state, budget, allowance)
+            return self._filled(machine, key, budget, allowance)
         return self._rows.share(key, key_like) or found
 
     def _filled(
-        self, key: tuple[int, ...], state: int, budget: int, allowance: Allowance | None
+        self, machine: Machine, key: tuple[int, ...], budget: int, allowance: Allowance | None
     ) -> tuple[Row, int] | None:
-        library, address = self.library, self.address
-        before = library.bm_work(address)
+        before, state = machine.work, key[1]
         allowed = _UNBOUNDED if allowance is None else max(allowance.left, 1) * _WORK_PER_PLACE
-        done = library.bm_fill(
-            address,
+        done = self._library.bm_fill(
+            machine.address,
             self._vocabulary.address,
             state,
             budget,
@@ -159,52 +196,51 @@ class MachineMasks:
             ctypes.byref(self._most),
         )
         if allowance is not None:
-            allowance.spend(1 + (library.bm_work(address) - before) // _WORK_PER_PLACE)
+            allowance.spend(1 + (machine.work - before) // _WORK_PER_PLACE)
         if done < 0:
             raise _ambiguous()
         if not done:
             return None
-        if library.bm_accepting(address, state):
+        if machine.is_accepting(state):
             words, bits = self._eos // 32, np.left_shift(1, self._eos % 32).astype(np.uint32)
             np.bitwise_or.at(self._scratch.view(np.uint32), words, bits)
         if not self._scratch.any():
             raise RequestError("grammar", "no token of the vocabulary continues the output")
         return self._rows.keep(key, self._scratch, self._most.value), self._most.value
 
-    def tidy(self) -> None:
-        """Forget the states where they take too much memory; handles find theirs again. Not while
-        somebody holds a state."""
-        if self.library.bm_bytes(self.address) > self._max_state_bytes:
-            self.library.bm_forget(self.address)
+    def newest(self, handle: MachineHandle) -> Machine:
+        """The machine to go on with: another one where states take too much memory. Handles move
+        there at their next mask, all before it is replaced in turn, and the old one goes with the
+        last of them."""
+        if not self._moving and self.machine.num_bytes > self._most_bytes:
+            self.machine = self._new_machine()
             self.generation += 1
-            self._owner = self._rows.owner()
+        if handle.machine is not self.machine:
+            self._moving.add(handle)
+        return self.machine
 
-    def walk(self, state: int, data: bytes) -> int:
-        """The state after some bytes; 0 where they are not allowed."""
-        following = int(self.library.bm_walk(self.address, state, data, len(data)))
-        if following < 0:
-            raise _ambiguous()
-        return following
+    def moved(self, handle: MachineHandle) -> None:
+        """A handle found its states again. What texts need is not too much: they would be found
+        again for every token."""
+        self._moving.discard(handle)
+        self._most_bytes = max(self._max_state_bytes, 2 * self.machine.num_bytes)
 
 
 class MachineHandle:
     """The states after each token, and its bytes; None for an end token."""
 
-    def __init__(self, masks: MachineMasks, tokens: list[bytes | None], states: list[int]) -> None:
+    def __init__(
+        self, masks: MachineMasks, machine: Machine, tokens: list[bytes | None], states: list[int]
+    ) -> None:
+        self.machine = machine
         self._masks = masks
         self._tokens = tokens
         self._states = states
-        self._generation = masks.generation
+        self._found: list[int] = []  # of the states in the machine that it moves to
         self.is_reduced = False
 
     @property
     def state(self) -> int:
-        if self._generation != self._masks.generation:
-            self._states = [self._masks.library.bm_start(self._masks.address)]
-            for data in self._tokens:
-                last = self._states[-1]
-                self._states.append(last if data is None else self._masks.walk(last, data))
-            self._generation = self._masks.generation
         return self._states[-1]
 
     def fill_next_token_bitmask(self, bitmask: BitMask, index: int = 0, /) -> bool:
@@ -214,7 +250,9 @@ class MachineHandle:
     def fill(self, target: Row, budget: int | None, allowance: Allowance | None) -> bool:
         """As `MachineMasks.row`, into `target`; False where the allowance did not last.
         `is_reduced` then tells whether the budget left something out."""
-        found = self._masks.row(self.state, budget, allowance)
+        if not self.move(allowance):
+            return False
+        found = self._masks.row(self.machine, self.state, budget, allowance)
         if found is None:
             return False
         row, self.is_reduced = found
@@ -222,20 +260,34 @@ class MachineHandle:
         target[row.size :] = 0
         return True
 
+    def move(self, allowance: Allowance | None) -> bool:
+        """Find the states again where they were forgotten, as far as the allowance lasts."""
+        machine = self._masks.newest(self)
+        if machine is self.machine:
+            return True
+        found = self._found = self._found or [machine.start]
+        for data in self._tokens[len(found) - 1 :]:
+            if allowance is not None and allowance.is_spent:
+                return False
+            before = machine.work
+            found.append(found[-1] if data is None else machine.walk(found[-1], data))
+            if allowance is not None:
+                allowance.spend(1 + (machine.work - before) // _WORK_PER_PLACE)
+        self.machine, self._states, self._found = machine, found, []
+        self._masks.moved(self)
+        return True
+
     def accept_token(self, token_id: int, /) -> bool:
-        masks = self._masks
-        masks.tidy()
-        state = self.state
         if self.is_terminated():
             return False
-        if token_id in masks.eos_ids:
-            if not masks.library.bm_accepting(masks.address, state):
+        if token_id in self._masks.eos_ids:
+            if not self.machine.is_accepting(self.state):
                 return False
             self._tokens.append(None)
-            self._states.append(state)
+            self._states.append(self.state)
             return True
-        data = masks.bytes_of(token_id)
-        following = masks.walk(state, data) if data else 0
+        data = self._masks.bytes_of(token_id)
+        following = self.machine.walk(self.state, data) if data else 0
         if following:
             self._tokens.append(data)
             self._states.append(following)
@@ -247,14 +299,13 @@ class MachineHandle:
         if num_tokens:
             del self._tokens[-num_tokens:]
             del self._states[-num_tokens:]
+            del self._found[len(self._states) :]
 
     def is_terminated(self) -> bool:
         return bool(self._tokens) and self._tokens[-1] is None
 
     def fork(self) -> MachineHandle:
-        copy = MachineHandle(self._masks, self._tokens.copy(), self._states.copy())
-        copy._generation = self._generation
-        return copy
+        return MachineHandle(self._masks, self.machine, self._tokens.copy(), self._states.copy())
 
 
 def _ambiguous() -> RequestError:

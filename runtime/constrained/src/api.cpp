@@ -40,8 +40,6 @@ EXPORTED int64_t bm_bytes(void *masks) { return static_cast<Masks *>(masks)->mac
 
 EXPORTED int64_t bm_work(void *masks) { return static_cast<Masks *>(masks)->machine.work; }
 
-EXPORTED void bm_forget(void *masks) { static_cast<Masks *>(masks)->forget(); }
-
 EXPORTED int32_t bm_alike(void *masks, int32_t state, int32_t *least) {
     return static_cast<Masks *>(masks)->machine.alike(state, *least);
 }

@@ -113,11 +113,6 @@ struct Writing {
 
 class Writings {
   public:
-    void clear() {
-        all_.clear();
-        index_.clear();
-    }
-
     int32_t of(const Writing &one) {
         uint64_t hash = mixed(mixed(uint64_t(uint32_t(one.seen)) << 32 | uint32_t(one.text),
                                     uint64_t(uint32_t(one.item)) << 1 | one.done), 4);

@@ -93,7 +93,7 @@ class Index {
         if (before_.slots && moved_ == before_.size) before_ = Table();
     }
 
-    Table now_, before_;
+    Table now_ = Table(kLeast), before_;
     size_t size_ = 0, moved_ = 0;
 };
 

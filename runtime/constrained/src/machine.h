@@ -50,30 +50,6 @@ struct State {
 class Machine {
   public:
     Machine(const Nodes &nodes, int32_t max_frames) : nodes_(nodes), max_frames_(max_frames) {
-        forget();
-    }
-
-    // Drop all states; those that were handed out mean nothing afterwards.
-    void forget() {
-        frames_.clear();
-        frame_index_.clear();
-        places_.clear();
-        states_.clear();
-        state_index_.clear();
-        rows_.clear();
-        num_rows_ = 0;
-        seen_.clear();
-        alone_.clear();
-        steps_.clear();
-        step_index_.clear();
-        others_.clear();
-        others_index_.clear();
-        texts_.clear();
-        sets_.clear();
-        writings_.clear();
-        beginnings_.clear();
-        plain_.clear();
-        generation++;
         states_.push_back(State()); // kDead
         states_[kDead].row = new_row();
         int32_t root = frame_of(0, kNone);
@@ -146,7 +122,6 @@ class Machine {
     }
 
     int32_t start = kDead;
-    int64_t generation = 0;
     int64_t work = 0; // frames looked at so far
 
   private:

@@ -60,13 +60,6 @@ class Masks {
         return true;
     }
 
-    void forget() {
-        jobs_.clear();
-        plain_.clear();
-        free_.clear();
-        machine.forget();
-    }
-
     Machine machine;
 
   private:

@@ -57,9 +57,10 @@ def vocabulary() -> tuple[Vocabulary, MachineVocabulary]:
     return words, MachineVocabulary(machine_library(), words)
 
 
-def is_shared(masks: MachineMasks, handle: MachineHandle) -> bool:
+def is_shared(handle: MachineHandle) -> bool:
     least = ctypes.byref(ctypes.c_int32())
-    return bool(masks.library.bm_alike(masks.address, handle.state, least) != handle.state)
+    alike = machine_library().bm_alike(handle.machine.address, handle.state, least)
+    return bool(alike != handle.state)
 
 
 @pytest.mark.parametrize("constraint", COUNTED, ids=lambda one: str(one)[:50])
@@ -77,11 +78,11 @@ def test_a_shared_mask_is_the_one_that_the_place_has_itself(constraint, vocabula
         for _ in range(16):
             for extra in (None, 0, 1, 5):
                 budget = None if extra is None else state.cost + extra
-                row, is_reduced = own.row(theirs.state, budget, None)
-                found = sharing.row(ours.state, budget, None)
+                row, is_reduced = own.row(theirs.machine, theirs.state, budget, None)
+                found = sharing.row(ours.machine, ours.state, budget, None)
                 assert (found[0] == row).all()
                 assert found[1] == is_reduced
-            num_shared += is_shared(sharing, ours)
+            num_shared += is_shared(ours)
             bits = np.unpackbits(row.view(np.uint8), bitorder="little")
             token = int(rng.choice(np.flatnonzero(bits)))
             if token == 0:

@@ -82,13 +82,14 @@ def test_a_mask_found_in_pieces_is_the_same(compiler):
 
 
 def test_what_it_forgets_it_finds_again(compiler, tokenizer, allowed):
-    """A machine that may remember nothing, beside one that may."""
+    """A machine that may remember next to nothing, beside one that may."""
     schema = JsonSchema(json.dumps({"type": "array", "items": {**STRING, "maxLength": 9}}))
     keeps, forgets = (pair(compiler, schema)[0] for _ in "ab")
-    forgets.compiled._max_state_bytes = 0
+    forgets.compiled._most_bytes = 0
     ours, theirs = forgets.matcher(), keeps.matcher()
     ids = tokenizer.encode_text('["name","é霍","x"]')
     for place, token in enumerate(ids):
+        forgets.compiled._most_bytes = 0
         assert allowed(ours) == allowed(theirs)
         copy = ours.fork()
         assert ours.accept(token)
@@ -98,6 +99,31 @@ def test_what_it_forgets_it_finds_again(compiler, tokenizer, allowed):
     ours.rollback(3)
     theirs.rollback(3)
     assert allowed(ours) == allowed(theirs)
+
+
+def test_to_find_states_again_is_a_part_of_what_a_mask_works(compiler, tokenizer):
+    """Not of the token's that comes before it, and no more at once than is allowed and a token."""
+    grammar = pair(compiler, JsonSchema(json.dumps({**STRING, "maxLength": 5_000})))[0]
+    matcher, row = grammar.matcher(), np.zeros((2, compiler._engine.row_size), np.int32)
+    ids = tokenizer.encode_text('"' + "xyz0" * 300)
+    for token in ids[:-1]:
+        assert matcher.accept(token)
+    matcher.fill_mask(row[0])
+    known = grammar.compiled.machine
+    grammar.compiled._most_bytes = 0
+    assert matcher.accept(ids[-1])
+    assert grammar.compiled.machine is known
+    num_pieces = 0
+    done = False
+    while not done:
+        allowance = Allowance(20)
+        done = matcher.try_mask(row[1], None, allowance)
+        assert allowance.left > -300
+        num_pieces += 1
+        assert grammar.compiled.machine is not known
+    assert num_pieces > 10
+    assert (row[0] == row[1]).all()
+    assert matcher.try_mask(row[1], None, Allowance(1))  # what a text needs is kept
 
 
 def test_an_end_is_taken_once_and_taken_back(compiler, takes_its_end_once):
@@ -117,9 +143,9 @@ def test_what_can_be_read_in_too_many_ways_ends_its_request_alone(monkeypatch):
     monkeypatch.setattr("branchline.runtime.constrained.machine_masks._MAX_FRAMES", 200)
     ways = " | ".join(f'"a" [{chr(0x100 + way)}a]' for way in range(300))
     masks = masks_over_bytes(f'root ::= "x" | "a" ({ways})')
-    start = masks.handle().state
+    machine = masks.machine
     with pytest.raises(RequestError, match="less ambiguous"):
-        masks.walk(start, b"a")
+        machine.walk(machine.start, b"a")
     assert masks.handle().accept_token(ord("x"))
 
 
@@ -127,11 +153,12 @@ def test_ways_that_go_on_alike_are_read_once(monkeypatch):
     """Two ways for each "a", a trillion together; as the walker, whose states are as many."""
     monkeypatch.setattr("branchline.runtime.constrained.machine_masks._MAX_FRAMES", 200)
     masks = masks_over_bytes('root ::= "a" root "b" | "a" root "c" | "x"')
-    state = masks.walk(masks.handle().state, b"a" * 40 + b"x" + b"bc" * 19)
+    machine = masks.machine
+    state = machine.walk(machine.start, b"a" * 40 + b"x" + b"bc" * 19)
     assert state > 0
-    assert not masks.library.bm_accepting(masks.address, state)
-    assert masks.library.bm_accepting(masks.address, masks.walk(state, b"cb"))
-    assert masks.walk(state, b"cbb") == 0
+    assert not machine.is_accepting(state)
+    assert machine.is_accepting(machine.walk(state, b"cb"))
+    assert machine.walk(state, b"cbb") == 0
 
 
 def test_no_token_that_leaves_a_text_unspellable_is_allowed():
