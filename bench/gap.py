@@ -1,13 +1,14 @@
-"""The gap between two forward passes on a CPU: what a decode step does besides its model.
+"""The gap between two forward passes on a CPU: what a decode step does besides its model, and
+whether it pays to do that while the next pass is computed.
 
-In parts: drawing the tokens and making the next step's tensors, which the next pass waits for in
-any case, and the rest (stops, streams, tree, scheduling), which could run beside it. Times are of
-the engine's thread, so that a busy machine matters less; the model computes on one thread.
+First in parts: drawing the tokens and making the next step's tensors, which the next pass waits for
+in any case, and the rest (stops, streams, tree, scheduling). Times are of the engine's thread, so
+that a busy machine matters less; the model computes on one thread.
 
-Then whether it pays to let that rest run beside the pass: the pass in a thread of its own, which
-tells when it has left the interpreter, and as much work of the interpreter as the rest takes,
-against one after the other. Times on the clock, of a machine that has nothing else to do; with one
-thread a core is free for the rest, with as many threads as cores the pass uses both.
+Then whole engines side by side, in turn: `overlap` off, on and auto, with one thread, where a core
+is free for the host, and with as many threads as cores. Steps per second by the median of their
+times on the clock; what is idle between two passes is with "off" what a step takes besides pass and
+drawing, with "on" how long the thread that computes them had nothing to do.
 """
 
 from __future__ import annotations
@@ -16,12 +17,9 @@ import os
 import random
 import statistics
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,32 +27,40 @@ from unittest import mock
 import torch
 
 from branchline.runtime import protocol
-from branchline.runtime.engine.batch import ForwardBatch
-from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.config import EngineConfig, OverlapMode
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.inputs import build_batch
 
 from .random_models import write_model
-from .report import Report, arguments, finish, interleaved
+from .report import Report, arguments, finish
 
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
+MODES: tuple[OverlapMode, ...] = ("off", "on", "auto")
+# Steps in which "auto" has tried both ways (engine/pays.py) and goes on with one.
+SETTLED = 60
 
 
 class Spent:
-    """Seconds of this thread in some functions, by name."""
+    """Seconds in some functions, by name and by `clock`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self.clock = clock
         self.times: Counter[str] = Counter()
 
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
-            start_s = time.thread_time()
+            start_s = self.clock()
             try:
                 return function(*arguments)
             finally:
-                self.times[name] += time.thread_time() - start_s  # type: ignore[assignment]
+                self.times[name] += self.clock() - start_s  # type: ignore[assignment]
 
         return run
+
+    def watch(self, core: EngineCore) -> None:
+        """Around the pass and the drawing of tokens."""
+        core.runner.forward = self.around("model", core.runner.forward)  # type: ignore[method-assign]
+        core._chooser.choose = self.around("tokens", core._chooser.choose)  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -62,29 +68,30 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="folder that keeps the model between runs")
     options = parser.parse_args()
     report = Report("gap")
+    num_tokens, rounds = (24, 5) if options.quick else (96, 9)
     with tempfile.TemporaryDirectory() as scratch:
         of_s = str(write_model("S", options.models or Path(scratch)))
         for words, model in (("embedded", "embedded"), ("S", of_s)):
             for count in (1, 8, 32):
-                step_ms, parts = measure(model, count, 24 if options.quick else 96)
-                rest_ms = step_ms - sum(parts.values())
-                told = ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
-                report.add(
-                    f"{words}, {count} at a time: the rest",
-                    100 * rest_ms / step_ms,
-                    "% of a step",
-                    detail=f"step {step_ms:.2f} ms: {told}, rest {rest_ms:.2f}",
-                )
-                for threads in sorted({1, os.cpu_count() or 1}):
-                    turn_ms, beside_ms = in_turn_and_beside(model, count, threads, rest_ms)
-                    report.add(
-                        f"{words}, {count} at a time, threads {threads}: in turn over beside",
-                        turn_ms / beside_ms,
-                        "x",
-                        detail=f"{turn_ms:.2f} ms and {beside_ms:.2f} ms; "
-                        f"at best {rest_ms / threads:.2f} ms less",
-                    )
+                add_parts(report, f"{words}, {count} at a time", model, count, num_tokens)
+            for threads in sorted({1, os.cpu_count() or 1}):
+                engines = {mode: Engine(model, threads, mode) for mode in MODES}
+                for count in (1, 8, 32):
+                    name = f"{words}, {count} at a time, threads {threads}"
+                    add_modes(report, name, engines, count, num_tokens, rounds)
     finish(report, options, plot)
+
+
+def add_parts(report: Report, name: str, model: str, count: int, num_tokens: int) -> None:
+    step_ms, parts = measure(model, count, num_tokens)
+    rest_ms = step_ms - sum(parts.values())
+    told = ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
+    report.add(
+        f"{name}: the rest",
+        100 * rest_ms / step_ms,
+        "% of a step",
+        detail=f"step {step_ms:.2f} ms: {told}, rest {rest_ms:.2f}",
+    )
 
 
 def measure(model: str, count: int, num_tokens: int) -> tuple[float, dict[str, float]]:
@@ -92,9 +99,8 @@ def measure(model: str, count: int, num_tokens: int) -> tuple[float, dict[str, f
     spent = Spent()
     build = spent.around("tensors", build_batch)
     with mock.patch("branchline.runtime.engine.forward.build_batch", build):
-        core = EngineCore(EngineConfig(model=model, num_threads=1, speculation="off"))
-        core.runner.forward = spent.around("model", core.runner.forward)  # type: ignore[method-assign]
-        core._chooser.choose = spent.around("tokens", core._chooser.choose)  # type: ignore[method-assign]
+        core = EngineCore(_config(model, 1, "off"))
+        spent.watch(core)
         _submit(core, count, num_tokens)
         steps: list[dict[str, float]] = []
         while core.has_work:
@@ -107,6 +113,75 @@ def measure(model: str, count: int, num_tokens: int) -> tuple[float, dict[str, f
     return medians["step"], {name: medians[name] for name in names}
 
 
+class Engine:
+    """A whole engine in one mode; `steps` decodes with it."""
+
+    def __init__(self, model: str, threads: int, mode: OverlapMode) -> None:
+        self.threads = threads
+        self.core = EngineCore(_config(model, threads, mode))
+        self.spent = Spent(time.perf_counter)
+        if mode == "off":
+            self.spent.watch(self.core)
+
+    def steps(self, count: int, num_tokens: int) -> tuple[float, float]:
+        """Seconds of a decode step, the median, and how long nothing was computed in it."""
+        core = self.core
+        torch.set_num_threads(self.threads)
+        _submit(core, count, num_tokens)
+        core.step()  # the prompts
+        core.step()
+        durations, gaps = [], []
+        idle_s = self._idle_s()
+        while core.has_work:
+            self.spent.times.clear()
+            start_s = time.perf_counter()
+            core.step()
+            durations.append(time.perf_counter() - start_s)
+            gaps.append(durations[-1] - sum(self.spent.times.values()))
+        if core.config.overlap == "off":
+            return statistics.median(durations), statistics.median(gaps)
+        return statistics.median(durations), (self._idle_s() - idle_s) / len(durations)
+
+    def _idle_s(self) -> float:
+        queue = getattr(self.core.runner.device, "_queue", None)
+        return 0.0 if queue is None else queue.idle_s
+
+
+def add_modes(
+    report: Report,
+    name: str,
+    engines: dict[OverlapMode, Engine],
+    count: int,
+    tokens: int,
+    rounds: int,
+) -> None:
+    """Both modes against "off", whose order changes from round to round."""
+    for engine in engines.values():
+        engine.steps(count, SETTLED)
+    found: dict[OverlapMode, list[tuple[float, float]]] = {mode: [] for mode in engines}
+    for place in range(rounds):
+        order = list(engines)[:: 1 if place % 2 else -1]
+        for mode in order:
+            found[mode].append(engines[mode].steps(count, tokens))
+    step_s = {mode: statistics.median(s for s, _ in each) for mode, each in found.items()}
+    gap_ms = {mode: 1e3 * statistics.median(g for _, g in each) for mode, each in found.items()}
+    rates = ", ".join(f"{mode} {1 / each:.0f}" for mode, each in step_s.items())
+    for mode in ("on", "auto"):
+        pairs = zip(found["off"], found[mode], strict=True)
+        report.add(
+            f"{name}: {mode} over off",
+            statistics.median(off / this for (off, _), (this, _) in pairs),
+            "x",
+            goal=0.98 if mode == "auto" else None,
+            detail=f"steps per second: {rates}; idle between passes: off {gap_ms['off']:.2f} ms, "
+            f"on {gap_ms['on']:.2f} ms",
+        )
+
+
+def _config(model: str, threads: int, mode: OverlapMode) -> EngineConfig:
+    return EngineConfig(model=model, num_threads=threads, speculation="off", overlap=mode)
+
+
 def _submit(core: EngineCore, count: int, num_tokens: int) -> None:
     rng = random.Random(count)
     params = protocol.SamplingParams(max_new_tokens=num_tokens, temperature=0.0, ignore_eos=True)
@@ -115,77 +190,14 @@ def _submit(core: EngineCore, count: int, num_tokens: int) -> None:
         core.submit(protocol.Submit(sid, ids, params))
 
 
-def in_turn_and_beside(
-    model: str, count: int, threads: int, rest_ms: float, rounds: int = 60
-) -> tuple[float, float]:
-    """Milliseconds of a decode pass and then the rest, and of both at once: medians."""
-    core = EngineCore(EngineConfig(model=model, num_threads=threads, speculation="off"))
-    forward = core.runner.forward
-    batches: list[ForwardBatch] = []
-
-    def noted(batch: ForwardBatch) -> torch.Tensor:
-        batches.append(batch)
-        return forward(batch)
-
-    core.runner.forward = noted  # type: ignore[method-assign]
-    _submit(core, count, 24)
-    while core.has_work:
-        core.step()
-    batch = max(
-        (batch for batch in batches if len(batch.token_ids) == len(batch.query_lens)),
-        key=lambda batch: len(batch.query_lens),
-    )
-    on_its_way = threading.Event()
-
-    def in_turn() -> float:
-        start_s = time.perf_counter()
-        forward(batch)
-        _interpret(rest_ms)
-        return time.perf_counter() - start_s
-
-    def beside() -> float:
-        start_s = time.perf_counter()
-        on_its_way.clear()
-        running = pool.submit(forward, batch)
-        on_its_way.wait()
-        _interpret(rest_ms)
-        running.result()
-        return time.perf_counter() - start_s
-
-    with ThreadPoolExecutor(1) as pool, _told_when_it_leaves(core, on_its_way):
-        medians, _ = interleaved({"turn": in_turn, "beside": beside}, rounds)
-    return 1e3 * medians["turn"], 1e3 * medians["beside"]
-
-
-def _interpret(ms: float) -> None:
-    """Work of the interpreter, which lets no other thread of Python's run meanwhile."""
-    end_ns = time.perf_counter_ns() + int(1e6 * ms)
-    while time.perf_counter_ns() < end_ns:
-        pass
-
-
-@contextmanager
-def _told_when_it_leaves(core: EngineCore, event: threading.Event) -> Iterator[None]:
-    """Set the event where a pass enters the kernels' call that computes all layers."""
-    kernels = core.runner.model.stack._kernels  # type: ignore[attr-defined]
-    library = kernels.library
-    layers = library.bl_layers
-
-    def told(*arguments: Any) -> Any:
-        event.set()
-        return layers(*arguments)
-
-    with mock.patch.object(library, "bl_layers", told):
-        yield
-
-
 def plot(report: Report, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
-    rows = [row for row in report.rows if row.unit == "% of a step"]
+    figure, axes = plt.subplots(figsize=(7, 6), layout="constrained")
+    rows = [row for row in report.rows if row.unit == "x"]
     axes.barh([row.metric for row in rows], [row.value for row in rows])
-    axes.set_xlabel("% of a decode step that could run beside the next one's model")
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set_xlabel("steps per second, over those without overlap")
     figure.savefig(path)
 
 

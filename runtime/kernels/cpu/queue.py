@@ -77,6 +77,11 @@ class CpuQueue:
         if failed:
             raise IndexError("a step that ran ahead met a token or a position that there is not")
 
+    @property
+    def idle_s(self) -> float:
+        """For how long there was nothing to do, in all, without the time that it lasts by now."""
+        return int(self._library.bl_queue_idle_ns(self._handle)) / 1e9
+
     def drain(self) -> None:
         """Until all is done."""
         self.wait(self._last)

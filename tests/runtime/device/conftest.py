@@ -28,7 +28,16 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A random Llama with a byte-level tokenizer."""
-    path = tmp_path_factory.mktemp("model")
+    return write_model(tmp_path_factory.mktemp("model"), 32)
+
+
+@pytest.fixture(scope="session")
+def wide_model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One whose layers are large enough to be shared by threads."""
+    return write_model(tmp_path_factory.mktemp("wide"), 384)
+
+
+def write_model(path: Path, hidden: int) -> str:
     coder = tokenizers.Tokenizer(tokenizers.models.BPE())
     coder.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     coder.decoder = tokenizers.decoders.ByteLevel()
@@ -43,8 +52,8 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     (path / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
     config = LlamaConfig(
         vocab_size=coder.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=48,
+        hidden_size=hidden,
+        intermediate_size=hidden * 3 // 2,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

@@ -97,6 +97,13 @@ def test_calls_are_told_the_same_with_steps_ahead(
     assert ahead.stats()["steps_ahead"] > 0
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_layers_that_threads_share_give_the_same(wide_model_dir: str, threads: int) -> None:
+    calls = [call(sid, 40) for sid in range(4)]
+    ahead = engine(wide_model_dir, "on", num_threads=threads)
+    assert said(ahead, calls) == said(engine(wide_model_dir, "off", num_threads=threads), calls)
+
+
 def test_nearly_all_steps_of_a_steady_batch_run_ahead(model_dir: str) -> None:
     core = engine(model_dir, "on")
     said(core, [call(sid, 40) for sid in range(4)])

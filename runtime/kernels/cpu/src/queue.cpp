@@ -4,6 +4,7 @@
 // the second thread of the team then, and torch's other threads follow it, so that computing takes no
 // more threads than without a queue. Work behind some that failed is not done, until somebody has
 // waited and heard of it.
+#include <chrono>
 #include <deque>
 #include <exception>
 #include <mutex>
@@ -43,6 +44,8 @@ int do_job(Team& team, const Job& job) {
     }
 }
 
+using Clock = std::chrono::steady_clock;
+
 class Queue {
 public:
     Queue() : thread_([this] { work(); }) {}
@@ -69,6 +72,9 @@ public:
         return ++num_added_;
     }
 
+    // Of its thread, in all.
+    int64_t idle_ns() const { return idle_ns_; }
+
     // Until job `number` is done: 0, or what the first that failed returned; then no work is left.
     int wait(int64_t number, int threads) {
         help(number, threads);
@@ -93,7 +99,9 @@ private:
             if (jobs_.empty()) {
                 if (ended_) return;
                 guard.unlock();
+                const auto begun = Clock::now();
                 added_.await_other_than(seen);
+                idle_ns_ += std::chrono::nanoseconds(Clock::now() - begun).count();
                 continue;
             }
             const Job job = jobs_.front();
@@ -114,6 +122,7 @@ private:
     int64_t num_added_ = 0;  // of the host's thread
     std::atomic<int64_t> num_done_{0};
     std::atomic<int> failed_{kDone};
+    std::atomic<int64_t> idle_ns_{0};
     std::thread thread_;  // last: it uses all others
 };
 
@@ -137,6 +146,9 @@ void bl_queue_delete(Queue* queue) { delete queue; }
 // 0, or what the first work that failed since the last call returned: 1 for no memory, 2 for a token or
 // position that there is not.
 int bl_queue_wait(Queue* queue, int64_t number, int threads) { return queue->wait(number, threads); }
+
+// Nanoseconds for which there was nothing to do.
+int64_t bl_queue_idle_ns(const Queue* queue) { return queue->idle_ns(); }
 
 // to[i] = from[which[i]]. This and the following return the number of the work, or 0 for no memory.
 int64_t bl_queue_pick(Queue* queue, const int64_t* from, const int64_t* which, int64_t count,

@@ -1,0 +1,74 @@
+"""Work that a thread of the library does in order, while the caller goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from branchline.runtime.kernels.cpu.library import CpuKernels
+from branchline.runtime.kernels.cpu.queue import CpuQueue
+from branchline.runtime.kernels.cpu.sampler import CpuSampler
+from branchline.runtime.protocol import SamplingParams
+from branchline.runtime.sampling import SamplingState
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_work_is_done_in_the_order_in_which_it_was_added(kernels: CpuKernels, threads: int) -> None:
+    queue = CpuQueue(kernels.library)
+    values = torch.arange(64)
+    turned = torch.arange(64).roll(1)
+    made = [values]
+    for _ in range(500):
+        made.append(queue.pick(made[-1], turned))
+    queue.drain()
+    assert all(torch.equal(each, values.roll(i)) for i, each in enumerate(made))
+
+
+def test_who_waits_for_some_work_does_not_wait_for_what_was_added_since(
+    kernels: CpuKernels,
+) -> None:
+    queue = CpuQueue(kernels.library)
+    zero = torch.zeros(1, dtype=torch.int64)
+    first = queue.pick(torch.tensor([7]), zero)
+    mark = queue.mark()
+    later = [queue.pick(first, zero) for _ in range(100)]
+    queue.wait(mark)
+    assert first.item() == 7
+    queue.drain()
+    queue.wait(mark)  # long since done
+    assert [each.item() for each in later] == [7] * 100
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_queued_drawing_gives_what_drawing_at_once_gives(
+    kernels: CpuKernels, threads: int, temperature: float
+) -> None:
+    # So many that several threads are asked for.
+    logits = torch.randn(24, 20_000, generator=torch.Generator().manual_seed(1))
+    wanted = [SamplingParams(temperature=temperature, top_p=0.9, seed=i) for i in range(24)]
+    states = [SamplingState(params, [], logits.shape[1]) for params in wanted]
+    sampler, queue = CpuSampler(kernels), CpuQueue(kernels.library)
+    sampler.load(states)
+    queued = [sampler.queue(logits, queue) for _ in range(5)]
+    queue.drain()
+    expected = sampler.launch(logits)
+    assert all(torch.equal(each, expected) for each in queued)
+
+
+def test_closing_waits_for_all_that_was_added(kernels: CpuKernels) -> None:
+    queue = CpuQueue(kernels.library)
+    made = torch.tensor([5, 6])
+    swap = torch.tensor([1, 0])
+    for _ in range(301):
+        made = queue.pick(made, swap)
+    queue.close()
+    assert made.tolist() == [6, 5]
