@@ -23,6 +23,8 @@ from .wait_index import WaitIndex, num_shared
 _arrival = attrgetter("arrival")
 # Of more who need the same the first ones stand for all.
 _MOST_CONCERNED = 32
+# Ranks are sorted anew after so many comings and goings, as a share of those who wait.
+_RANKS_SHARE = 32
 
 
 class WaitingQueue:
@@ -64,6 +66,8 @@ class WaitingQueue:
         self._num_unplanned = 0
         self._num_parked = 0
         self._num_calls_after = 0
+        self._ranks: list[tuple[int, ...]] = []
+        self._ranked_at = -1
         self._has_deadlines = config.policy in ("lpm", "dfs-weight")
         cache.listeners.append(self)
         cache.order.foresight = self.need_of
@@ -248,11 +252,22 @@ class WaitingQueue:
     def _urgency(self, seq: Sequence) -> float:
         match self._config.policy:
             case "lpm":
-                return seq.hit_estimate
+                return -self._num_turns_before(seq)
             case "dfs-weight":
                 return self._places.get(seq.sid, 0)
             case _:
                 return -seq.arrival
+
+    def _num_turns_before(self, seq: Sequence) -> int:
+        """After about how many admissions it is a sequence's turn with "lpm": by its rank, where
+        half of the turns are due to age, or by its own age. Who asks is the order of eviction."""
+        now = self.num_admitted + self.num_lookups
+        if self._ranked_at < 0 or now - self._ranked_at > len(self) // _RANKS_SHARE:
+            self._ranks = sorted(map(self._rank, self._by_age))
+            self._ranked_at = now
+        assert seq.due_at is not None  # with this policy
+        by_rank = 2 * bisect_left(self._ranks, self._rank(seq))
+        return min(by_rank, max(0, seq.due_at - self.num_admitted))
 
     def stored(self, namespace: str, tokens: bytes, start: int) -> None:
         """The tree holds all of `tokens` now, before it did the first `start`."""
