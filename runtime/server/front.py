@@ -8,6 +8,7 @@ reception.py (clients), engine_keeper.py (the engine's life), service.py (the re
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
 import secrets
@@ -254,6 +255,9 @@ class Front:
             offload=self._errands.offload,
             on_request_end=journal.request_ended,
         )
+        # What was loaded stays; a collection that looks through it holds the loop up for long.
+        gc.collect()
+        gc.freeze()
         self._reception.serve(self._service, self._tokenizer)
         if ready.num_slots < min(_FEW_SLOTS, ready.context_length):
             self._log.notice(
