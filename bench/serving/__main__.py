@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", choices=["S", "M"], nargs="+", default=["S"], help="those models"
     )
+    parser.add_argument("--rounds", type=int, default=5, help="of throughput, when not --quick")
     options = parser.parse_args()
     quick = options.quick
     report = LiveReport("serving", json_file=options.json)
@@ -54,7 +55,7 @@ def main() -> None:
     if "throughput" in options.only:
         with stage("throughput"), tempfile.TemporaryDirectory() as scratch:
             # All arrive at once: of short answers their arrival is a good part.
-            num_tokens, rounds = (48, 1) if quick else (96, 5)
+            num_tokens, rounds = (48, 1) if quick else (96, options.rounds)
             folder = options.models or Path(scratch)
             for size in options.sizes:
                 throughput.measure(report, folder, size, num_tokens=num_tokens, rounds=rounds)
