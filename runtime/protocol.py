@@ -68,8 +68,11 @@ PlanMethod = Literal[
 SessionId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
-class _Message(Struct, tag_field="type", forbid_unknown_fields=True, frozen=True):
-    """Base of everything that travels: a tagged, immutable, closed struct."""
+class _Message(
+    Struct, tag_field="type", forbid_unknown_fields=True, omit_defaults=True, frozen=True
+):
+    """Base of everything that travels: a tagged, immutable, closed struct. What is as its default
+    says does not travel: most of a call's parameters, and of a step's news of a sequence."""
 
 
 # --- what a request is made of -------------------------------------------------------------
@@ -211,7 +214,7 @@ class Islands(_Message, tag="islands", frozen=True):
 Constraint = Choices | Regex | JsonSchema | Ebnf | Tagged | Islands
 
 
-class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
+class SamplingParams(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """How tokens are chosen, for one generation call.
 
     Penalties follow the usual definitions: `frequency_penalty` and `presence_penalty` act on
@@ -250,7 +253,7 @@ class SamplingParams(Struct, forbid_unknown_fields=True, frozen=True):
     ] = {}
 
 
-class LogprobParams(Struct, forbid_unknown_fields=True, frozen=True):
+class LogprobParams(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """Which log probabilities to return: of the model's own distribution (before temperature,
     penalties and masks), natural logarithm.
 
@@ -263,7 +266,7 @@ class LogprobParams(Struct, forbid_unknown_fields=True, frozen=True):
     with_text: bool = False
 
 
-class EmbedParams(Struct, forbid_unknown_fields=True, frozen=True):
+class EmbedParams(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """What is made of a prompt's last hidden states: their mean, or that of its last token; of it
     the first `dimensions` (None: all), scaled to length 1."""
 
@@ -271,7 +274,7 @@ class EmbedParams(Struct, forbid_unknown_fields=True, frozen=True):
     dimensions: Annotated[int, Meta(ge=1, le=1_048_576)] | None = None
 
 
-class TokenLogprob(Struct, forbid_unknown_fields=True, frozen=True):
+class TokenLogprob(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """One token with its log probability, and the `top` most likely ones at its position as
     `(logprob, token_id, text)`. `logprob` is None for the first token of a prompt; texts are None
     unless asked for. `forced`: the grammar left no choice; it was not sampled."""
@@ -301,7 +304,7 @@ class CacheMiss(Struct, forbid_unknown_fields=True, frozen=True):
     text: str | None = None
 
 
-class Usage(Struct, forbid_unknown_fields=True, frozen=True):
+class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """Token counts and times of one request. `cached_tokens` of the prompt came from the radix
     cache.
 
@@ -323,7 +326,7 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
     cache_miss: CacheMiss | None = None
 
 
-class Output(Struct, forbid_unknown_fields=True, frozen=True):
+class Output(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """One finished sequence. `text` has the stop string and the end token cut off;
     `token_ids` are exactly the tokens that stand for `text` in a continued prompt; with
     `healed_chars` they stand for so many of the prompt's last characters, too. `matched_stop` is
@@ -638,7 +641,7 @@ class Error(_Message, tag="error", frozen=True):
     retry_after_s: float | None = None
 
 
-class PlanCall(Struct, forbid_unknown_fields=True, frozen=True):
+class PlanCall(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """One call of an instance: its answer, and when it was started and answered, in seconds after
     the instance's arrival."""
 
@@ -726,7 +729,7 @@ class Several(_Message, tag="several", frozen=True):
 # --- front process -> engine process -------------------------------------------------------
 
 
-class NextCall(Struct, forbid_unknown_fields=True, frozen=True):
+class NextCall(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """A call that goes on from the one before it: its prompt is that one's, the output without an
     end token, and `input_ids`. private: as in Submit."""
 
@@ -879,7 +882,7 @@ class EngineReady(_Message, tag="engine_ready", frozen=True):
     execution: dict[str, str] = {}
 
 
-class Progress(Struct, forbid_unknown_fields=True, frozen=True):
+class Progress(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """What one step did for sequence `sid`.
 
     `token_ids` are the new tokens, including an end token when one was sampled (front cuts it);
