@@ -37,7 +37,7 @@ from .report import Report, arguments, finish
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
 MODES: tuple[OverlapMode, ...] = ("off", "on", "auto")
 # Steps in which "auto" has tried both ways (engine/pays.py) and goes on with one.
-SETTLED = 60
+SETTLED = 100
 
 
 class Spent:
@@ -156,8 +156,8 @@ def add_modes(
     rounds: int,
 ) -> None:
     """Both modes against "off", whose order changes from round to round."""
-    for engine in engines.values():
-        engine.steps(count, SETTLED)
+    for mode, engine in engines.items():
+        engine.steps(count, SETTLED if mode == "auto" else 10)
     found: dict[OverlapMode, list[tuple[float, float]]] = {mode: [] for mode in engines}
     for place in range(rounds):
         order = list(engines)[:: 1 if place % 2 else -1]
