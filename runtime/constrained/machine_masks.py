@@ -111,6 +111,7 @@ class MachineMasks:
         self._rows = rows
         self._max_state_bytes = max_state_bytes
         self._most_bytes = max_state_bytes
+        self._is_full = False  # as of the last mask that had to be found
         self._moving: weakref.WeakSet[MachineHandle] = weakref.WeakSet()
         self._scratch = np.zeros(vocabulary.num_words, dtype=np.int32)
         self._eos = np.array(eos_ids, dtype=np.int64)
@@ -206,14 +207,16 @@ class MachineMasks:
             np.bitwise_or.at(self._scratch.view(np.uint32), words, bits)
         if not self._scratch.any():
             raise RequestError("grammar", "no token of the vocabulary continues the output")
+        self._is_full = self.machine.num_bytes > self._most_bytes
         return self._rows.keep(key, self._scratch, self._most.value), self._most.value
 
     def newest(self, handle: MachineHandle) -> Machine:
         """The machine to go on with: another one where states take too much memory. Handles move
         there at their next mask, all before it is replaced in turn, and the old one goes with the
         last of them."""
-        if not self._moving and self.machine.num_bytes > self._most_bytes:
+        if self._is_full and not self._moving:
             self.machine = self._new_machine()
+            self._is_full = False
             self.generation += 1
         if handle.machine is not self.machine:
             self._moving.add(handle)

@@ -95,7 +95,7 @@ def test_what_it_forgets_it_finds_again(compiler, tokenizer, allowed):
         assert ours.accept(token)
         assert theirs.accept(token)
         assert allowed(copy) != allowed(ours) or place == 0
-    assert forgets.compiled.generation > len(ids) // 2
+    assert forgets.compiled.generation > len(ids) // 3
     ours.rollback(3)
     theirs.rollback(3)
     assert allowed(ours) == allowed(theirs)
@@ -108,10 +108,10 @@ def test_to_find_states_again_is_a_part_of_what_a_mask_works(compiler, tokenizer
     ids = tokenizer.encode_text('"' + "xyz0" * 300)
     for token in ids[:-1]:
         assert matcher.accept(token)
-    matcher.fill_mask(row[0])
     known = grammar.compiled.machine
     grammar.compiled._most_bytes = 0
     assert matcher.accept(ids[-1])
+    matcher.fill_mask(row[0])
     assert grammar.compiled.machine is known
     num_pieces = 0
     done = False
