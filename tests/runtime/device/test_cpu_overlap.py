@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -49,12 +50,7 @@ def said(core: EngineCore, calls: list[Submit]) -> dict[int, list[Any]]:
         core._receive_grammars()
     told: dict[int, list[Any]] = {}
     while core.has_work:
-        events = core.step()
-        assert not events.failed
-        for progress in events.progress:
-            logprobs = [(each.logprob, each.top) for each in progress.logprobs or []]
-            end = [] if progress.finish is None else [(progress.finish, progress.matched_stop)]
-            told.setdefault(progress.sid, []).extend([*progress.token_ids, *logprobs, *end])
+        hear(core, told)
     core.check()
     assert core.allocator.num_free + core.cache.num_tokens == core.allocator.num_slots
     return told
@@ -147,6 +143,47 @@ def test_a_call_that_is_dropped_changes_nothing_for_the_others(model_dir: str) -
     alone = said(engine(model_dir, "off"), calls)
     assert early + rest[0] == alone[0]
     assert 2 not in rest
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_traffic_is_told_the_same_to_the_bit(model_dir: str, seed: int) -> None:
+    """Calls come at any step, are dropped at any step, wait for places and for slots."""
+    made = []
+    for overlap in ("off", "on"):
+        rng = random.Random(seed)
+        settings = {"max_running": 3, "kv_slots": 90, "chunk_tokens": 16, "deterministic": True}
+        core = engine(model_dir, overlap, speculation=rng.choice(["off", "always"]), **settings)
+        told: dict[int, list[Any]] = {}
+        dropped = set()
+        for sid in range(24):
+            prompt = [rng.randrange(3, 270) for _ in range(rng.randint(1, 30))]
+            wishes = {"temperature": rng.choice([0.0, 1.0]), "seed": sid, "ignore_eos": True}
+            if rng.random() < 0.2:
+                wishes["repetition_penalty"] = 1.2
+            sampling = SamplingParams(max_new_tokens=rng.randint(1, 40), **wishes)
+            logprobs = LogprobParams(top=1) if rng.random() < 0.3 else None
+            core.submit(Submit(sid, prompt, sampling, None, logprobs))
+            for _ in range(rng.randint(0, 12)):
+                hear(core, told)
+            if rng.random() < 0.2:
+                dropped.add(sid)
+                core.drop(sid)
+        while core.has_work:
+            hear(core, told)
+        core.check()
+        made.append({sid: each for sid, each in told.items() if sid not in dropped})
+    assert made[0] == made[1]
+    assert core.stats()["steps_ahead"] > 20
+
+
+def hear(core: EngineCore, told: dict[int, list[Any]]) -> None:
+    """One step; what it tells joins what was told."""
+    events = core.step()
+    assert not events.failed
+    for progress in events.progress:
+        logprobs = [(each.logprob, each.top) for each in progress.logprobs or []]
+        end = [] if progress.finish is None else [(progress.finish, progress.matched_stop)]
+        told.setdefault(progress.sid, []).extend([*progress.token_ids, *logprobs, *end])
 
 
 def test_guesses_are_made_and_taken_all_the_same(model_dir: str) -> None:
