@@ -30,7 +30,7 @@ def test_everything_passes_in_these_modes(part: str) -> None:
 
 def passes_in_these_modes(*paths: str) -> None:
     done = subprocess.run(
-        [sys.executable, *MODE, "-m", "pytest", "-q", *UNRAISABLE, *paths],
+        [sys.executable, *MODE, "-m", "pytest", *UNRAISABLE, *paths],
         cwd=TESTS.parent,
         capture_output=True,
         text=True,
