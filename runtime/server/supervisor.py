@@ -34,10 +34,10 @@ _DUMP_S: Final = 0.1
 TOO_OFTEN: Final = f"more than {_RESTARTS_PER_WINDOW} times in {_RESTART_WINDOW_S:g} s"
 
 
-# libgomp's threads spin about a millisecond for their next piece of work. Where another process
+# libgomp's threads spin some milliseconds for their next piece of work. Where another process
 # wants the core, that costs whole scheduler slices: a decode step of 1.4 ms takes 11 to 650 ms.
 # Spinning some tens of microseconds keeps the speed of a quiet machine and yields on a busy one.
-_SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "20000"}
+_SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "2000"}
 
 
 class EngineProcess:
