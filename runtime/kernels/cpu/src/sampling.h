@@ -132,8 +132,41 @@ inline float least_kept(const Draw& a, int vocab, const float* weights, double t
     return limit;
 }
 
+// The first of the highest logits, or -1 where that is to be looked at more closely: their sum is not
+// finite.
+inline int64_t likeliest(const float* logits, int vocab) {
+    constexpr int kAtOnce = 4, kRow = kAtOnce * W, kRows = 16;  // rows of a block
+    float most = kNegInf;
+    int block = 0, end = 0;  // where the highest so far stands
+    vf total[kAtOnce] = {};
+    int at = 0;
+    for (; at + kRow <= vocab;) {
+        const int begin = at, stop = std::min(vocab - kRow, at + (kRows - 1) * kRow);
+        vf best[kAtOnce] = {splat(kNegInf), splat(kNegInf), splat(kNegInf), splat(kNegInf)};
+        for (; at <= stop; at += kRow)
+            for (int i = 0; i < kAtOnce; ++i) {
+                const vf x = load(logits + at + i * W);
+                best[i] = vmax(x, best[i]);
+                total[i] += x;
+            }
+        const float highest = largest(vmax(vmax(best[0], best[1]), vmax(best[2], best[3])));
+        if (highest > most) most = highest, block = begin, end = at;
+    }
+    float rest = sum(total[0] + total[1] + (total[2] + total[3]));
+    for (; at < vocab; ++at) {
+        rest += logits[at];
+        if (logits[at] > most) most = logits[at], block = at, end = at + 1;
+    }
+    if (!(rest - rest == 0.f)) return -1;
+    for (at = block; at < end; ++at)
+        if (logits[at] == most) return at;
+    return -1;
+}
+
 // The token, kNothingAllowed, or kNotFinite where the largest allowed logit is no number.
 inline int64_t draw_token(const Draw& a, int vocab) {
+    if (a.temperature <= 0.f && a.mask == nullptr)
+        if (const int64_t token = likeliest(a.logits, vocab); token >= 0) return token;
     vf best = splat(kNegInf), poison = {};
     vi where = vi{} + vocab;
     visit_allowed(a, vocab, [&](int at, vf logits) {

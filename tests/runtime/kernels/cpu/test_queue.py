@@ -11,7 +11,7 @@ from branchline.runtime.kernels.cpu.library import CpuKernels
 from branchline.runtime.kernels.cpu.queue import CpuQueue
 from branchline.runtime.kernels.cpu.sampler import CpuSampler
 from branchline.runtime.protocol import SamplingParams
-from branchline.runtime.sampling import SamplingState
+from branchline.runtime.sampling import SamplingState, of_drawn, sample
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -62,6 +62,26 @@ def test_queued_drawing_gives_what_drawing_at_once_gives(
     queue.drain()
     expected = sampler.launch(logits)
     assert all(torch.equal(each, expected) for each in queued)
+
+
+@pytest.mark.parametrize("vocab", [1, 63, 700, 4_099])
+def test_the_first_of_the_likeliest_is_found_whatever_stands_beside_it(
+    kernels: CpuKernels, vocab: int
+) -> None:
+    logits = torch.randn(40, vocab, generator=torch.Generator().manual_seed(vocab))
+    logits[10:30] = logits[10:30].round()  # many are equal
+    logits[30:33, vocab // 2] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    logits[33] = -torch.inf
+    logits[34, : vocab // 2] = -torch.inf
+    logits[35] = -3e38  # their sum overflows
+    states = [SamplingState(SamplingParams(temperature=0.0), [], vocab) for _ in logits]
+    sampler, queue = CpuSampler(kernels), CpuQueue(kernels.library)
+    sampler.load(states)
+    queued = sampler.queue(logits, queue)
+    queue.drain()
+    expected = sample(logits, states)
+    found = of_drawn(queued.tolist())
+    assert (found.token_ids, found.failures) == (expected.token_ids, expected.failures)
 
 
 def test_closing_waits_for_all_that_was_added(kernels: CpuKernels) -> None:
