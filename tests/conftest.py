@@ -19,7 +19,7 @@ pytest.register_assert_rewrite(
 )
 
 # As the runtime sets it for its engine process: spinning threads ruin a shared machine.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 # Triton looks at this when it is first imported, by whichever test that is. TRITON_INTERPRET=0
 # runs tests/runtime/kernels/triton on a GPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
