@@ -3,15 +3,14 @@ begin, cut at the end. Used by requests.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..protocol import FinishReason, Output, SamplingParams, TokenLogprob
 from ..stop_pattern import stop_pattern
 from ..tokenizer import StreamDecoder, Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """What a stream may show next: text that stays, and the tokens that stand for it."""
 
     text: str
