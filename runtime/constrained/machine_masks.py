@@ -125,7 +125,8 @@ class MachineMasks:
 
     @property
     def memory_size_bytes(self) -> int:
-        return self._tables.num_bytes + self.machine.num_bytes
+        own = self._scratch.nbytes + self.machine.num_bytes
+        return self._tables.num_bytes + own
 
     def handle(self) -> MachineHandle:
         return MachineHandle(self, self.machine, [], [self.machine.start])
