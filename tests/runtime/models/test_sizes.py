@@ -56,24 +56,58 @@ def test_greedy_tokens_in_float32_are_those_of_transformers(model: Path, referen
         assert made[sid] == whole[0, len(prompt) :].tolist()
 
 
-def test_log_probabilities_in_bfloat16_are_as_near_as_those_of_transformers_in_it(
+def test_log_probabilities_in_bfloat16_are_nearer_to_float32_than_those_of_transformers_in_it(
     model: Path, reference: Any
 ) -> None:
-    """Of the likeliest tokens, from the same weights in float32. How far off rounding makes them is
-    a matter of the model: with these random weights 0.1 and 0.2 at most in transformers."""
+    """Of the likeliest tokens. How far off rounding makes them is a matter of the model: with S's
+    random weights 0.06 can be had, with M's it cannot (below)."""
     runner = ModelRunner(EngineConfig(str(model), dtype="bfloat16", kv_slots=512, device="cpu"))
     peer = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval()
-    ids = torch.tensor(PROMPTS[-1])
-    places = torch.arange(len(ids))
-    batch = ForwardBatch(ids, places, places, [len(ids)], [places], logit_rows=places)
+    ours, theirs = [], []
+    for prompt in PROMPTS:
+        ids = torch.tensor(prompt)
+        places = torch.arange(len(ids))
+        batch = ForwardBatch(ids, places, places, [len(ids)], [places], logit_rows=places)
+        exact = logits(reference, ids)
+        ours.append(off(exact, runner.forward(batch)))
+        theirs.append(off(exact, logits(peer, ids)))
+    found, expected = torch.cat(ours), torch.cat(theirs)
+    print(f"{model.name}: ours {found.max():.4f}, {found.mean():.4f} in the mean; ", end="")
+    print(f"transformers {expected.max():.4f}, {expected.mean():.4f}")
+    assert found.max() <= (0.06 if model.name == "S" else 0.75 * expected.max())
+    assert found.mean() <= 0.75 * expected.mean()
+
+
+def test_what_rounding_the_inputs_of_products_alone_costs(model: Path, reference: Any) -> None:
+    """A bound: whoever multiplies in bfloat16 rounds the inputs of the layers' products once.
+    Everything else is float32 here, keys, values, logits and all sums included."""
+    exact = [logits(reference, torch.tensor(prompt)) for prompt in PROMPTS]
+
+    def rounded(_module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        return (inputs[0].bfloat16().float(),)
+
+    layers = [m for m in reference.model.modules() if isinstance(m, torch.nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(rounded) for layer in layers]
+    try:
+        least = [
+            off(known, logits(reference, torch.tensor(prompt)))
+            for known, prompt in zip(exact, PROMPTS, strict=True)
+        ]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    most = torch.cat(least).max()
+    print(f"{model.name}: {most:.4f} at least")
+    assert (most > 0.06) == (model.name == "M")
+
+
+def logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        exact = reference(ids[None]).logits[0].log_softmax(-1)
-        theirs = peer(ids[None]).logits[0].float().log_softmax(-1)
+        found: torch.Tensor = model(ids[None]).logits[0].float()
+    return found
+
+
+def off(exact: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """Of the likeliest token's log probability at each position."""
     likeliest = exact.argmax(-1, keepdim=True)
-
-    def off(found: torch.Tensor) -> torch.Tensor:
-        return (found - exact).gather(1, likeliest).abs()
-
-    ours = runner.forward(batch).log_softmax(-1)
-    assert off(ours).mean() <= off(theirs).mean()
-    assert off(ours).max() <= 1.25 * off(theirs).max()
+    return (found.log_softmax(-1) - exact.log_softmax(-1)).gather(1, likeliest).abs()

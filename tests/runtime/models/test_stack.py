@@ -1,7 +1,9 @@
-"""All layers in one call give what layer by layer gives, to the bit."""
+"""All layers in one call give what layer by layer gives; in bfloat16 with less of it rounded."""
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ import torch
 
 from branchline.runtime.kernels.cpu.library import LEVEL_VARIABLE, LEVELS
 
+# Between logits whose deviation is 1, layer by layer rounding more: 0.08 at most was seen.
+ROUNDING = 0.16
 # (sequence, new tokens): a cold prompt beside another, decoding beside an extension, a long one.
 STEPS = [
     [("a", list(range(5, 25))), ("b", [7])],
@@ -22,17 +26,37 @@ STEPS = [
 def test_one_call_gives_what_layer_by_layer_gives(
     pair: Any, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_same(pair, level, "auto", monkeypatch)
+    assert_alike(pair, level, "auto", monkeypatch)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_it_does_with_keys_and_values_in_int8(
     make_pair: Any, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_same(make_pair("llama"), level, "int8", monkeypatch)
+    assert_alike(make_pair("llama"), level, "int8", monkeypatch)
 
 
-def assert_same(pair: Any, level: str, kv_dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variant", ["llama", "qwen3"])
+def test_it_is_nearer_to_float32_than_layer_by_layer(
+    make_pair: Any, variant: str, tmp_path: Path
+) -> None:
+    pair = make_pair(variant)
+    model = copy.deepcopy(pair.reference).bfloat16()
+    model.save_pretrained(tmp_path)
+    rounded = type(pair)(model, tmp_path)
+    exact, stacked, plain = (
+        rounded.driver(dtype=dtype) for dtype in ("float32", "bfloat16", "bfloat16")
+    )
+    if stacked.runner.model.stack is None:
+        pytest.skip("no C++ kernels here")
+    for driver in (exact, plain):
+        driver.runner.model.stack = driver.runner.model.whole = None
+    prompt = ("a", list(range(5, 105)))
+    (wanted,), (ours,), (theirs,) = (driver.step(prompt) for driver in (exact, stacked, plain))
+    assert (ours - wanted).abs().mean() < 0.8 * (theirs - wanted).abs().mean()
+
+
+def assert_alike(pair: Any, level: str, kv_dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LEVEL_VARIABLE, level)
     stacked = pair.driver(dtype="bfloat16", kv_dtype=kv_dtype)
     plain = pair.driver(dtype="bfloat16", kv_dtype=kv_dtype)
@@ -45,7 +69,7 @@ def assert_same(pair: Any, level: str, kv_dtype: str, monkeypatch: pytest.Monkey
     stacked.runner.model.whole = plain.runner.model.whole = None
     for parts in STEPS:
         for ours, expected in zip(stacked.step(*parts), plain.step(*parts), strict=True):
-            torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+            torch.testing.assert_close(ours, expected, rtol=0, atol=ROUNDING)
     assert taken[:3] == [True] * 3
 
 

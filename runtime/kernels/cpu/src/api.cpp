@@ -107,7 +107,7 @@ void bl_rope_store(const Level* level, int64_t tokens, void* qkv, const void* co
                    int64_t num_slots, int heads, int kv_heads, int head_dim, int is_bf16,
                    int kv_is_int8, int threads) {
     const RopeStore a{qkv, cos, sin, nullptr, norm, k, v, new_slots, num_slots,
-                      heads, kv_heads, head_dim, eps, is_bf16 != 0, kv_is_int8 != 0};
+                      heads, kv_heads, head_dim, eps, is_bf16 != 0, kv_is_int8 != 0, false};
     with_team(threads_for(rope_store_work(a, tokens), threads),
               [&](Team& team) { rope_store(team, *level, a, tokens); });
 }

@@ -76,22 +76,22 @@ inline void rope_store(Team& team, const Level& level, const RopeStore& a, int64
 }
 
 inline void rms_norm(Team& team, const Level& level, int64_t rows, int n, const void* x,
-              const void* weight, void* out, float eps, bool is_bf16) {
-    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
+              const void* weight, void* out, float eps, bool is_bf16, bool is_wide = false) {
+    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4), x_bytes = is_wide ? n * 4 : bytes;
     team.run_ranges(rows, rows * n * 16, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
-            level.rms_norm(static_cast<const char*>(x) + i * bytes, weight,
-                           static_cast<char*>(out) + i * bytes, n, eps, is_bf16);
+            level.rms_norm(static_cast<const char*>(x) + i * x_bytes, weight,
+                           static_cast<char*>(out) + i * bytes, n, eps, is_bf16, is_wide);
     });
 }
 
 inline void silu_mul(Team& team, const Level& level, int64_t rows, int n, const void* gate_up, void* out,
-              bool is_bf16) {
-    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4);
+              bool is_bf16, bool is_wide = false) {
+    const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4), x_bytes = is_wide ? n * 4 : bytes;
     team.run_ranges(rows, rows * n * 32, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
-            level.silu_mul(static_cast<const char*>(gate_up) + i * 2 * bytes,
-                           static_cast<char*>(out) + i * bytes, n, is_bf16);
+            level.silu_mul(static_cast<const char*>(gate_up) + i * 2 * x_bytes,
+                           static_cast<char*>(out) + i * bytes, n, is_bf16, is_wide);
     });
 }
 

@@ -21,8 +21,8 @@ inline float inverse_rms(const T* x, int n, float eps) {
     return 1.f / __builtin_sqrtf(sum(squares) / float(n) + eps);
 }
 
-template <class T>
-inline void rms_norm_row(const T* x, const T* weight, T* out, int n, float eps) {
+template <class X, class T, class Out>
+inline void rms_norm_row(const X* x, const T* weight, Out* out, int n, float eps) {
     const float factor = inverse_rms(x, n, eps);
     int i = 0;
     for (; i + W <= n; i += W) store(out + i, load(x + i) * factor * load(weight + i));
@@ -35,8 +35,8 @@ inline vf silu(vf x) {
     return x / (1.f + exp2(power > 126.f ? splat(126.f) : power));
 }
 
-template <class T>
-inline void silu_mul_row(const T* gate, const T* up, T* out, int n) {
+template <class X, class T>
+inline void silu_mul_row(const X* gate, const X* up, T* out, int n) {
     int i = 0;
     for (; i + W <= n; i += W) store(out + i, silu(load(gate + i)) * load(up + i));
     if (i < n)
@@ -44,8 +44,8 @@ inline void silu_mul_row(const T* gate, const T* up, T* out, int n) {
 }
 
 // to = x * cos + (second half, first half) * sin. `to` may be `x`.
-template <class T>
-inline void rotate_head(const T* x, const T* cos, const T* sin, T* to, int dim) {
+template <class X, class T>
+inline void rotate_head(const X* x, const T* cos, const T* sin, X* to, int dim) {
     const int half = dim / 2;
     for (int d = 0; d < half; d += W) {
         const int n = half - d;
@@ -64,30 +64,39 @@ inline T* row_of_slot(const RopeStore& a, void* pool, int kv_head, int64_t slot)
     return static_cast<T*>(pool) + (kv_head * a.num_slots + slot) * row_stride<T>(a.head_dim);
 }
 
-template <class T>
+// `to` may be where x begins.
+template <class X, class T>
+inline void put_head(const X* x, T* to, int dim) {
+    for (int d = 0; d < dim; d += W) store_up_to(to + d, load_up_to(x + d, dim - d), dim - d);
+}
+
+// X: of qkv, T: of all else.
+template <class X, class T>
 inline void rope_store_token(const RopeStore& a, int64_t token) {
     const int dim = a.head_dim;
-    T* row = static_cast<T*>(a.qkv) + token * (a.heads + 2 * a.kv_heads) * dim;
+    X* row = static_cast<X*>(a.qkv) + token * (a.heads + 2 * a.kv_heads) * dim;
     const int64_t position = a.positions ? a.positions[token] : token;
     const T* cos = static_cast<const T*>(a.cos) + position * dim;
     const T* sin = static_cast<const T*>(a.sin) + position * dim;
     const T* norm = static_cast<const T*>(a.norm);
     const int64_t slot = a.new_slots[token];
-    for (int head = 0; head < a.heads + a.kv_heads; ++head) {
-        T* x = row + head * dim;
-        if (norm != nullptr) rms_norm_row(x, norm + head * dim, x, dim, a.eps);
-        const bool is_key = head >= a.heads;
-        const bool in_place = !is_key || a.kv_is_int8;
-        rotate_head(x, cos, sin, in_place ? x : row_of_slot<T>(a, a.k, head - a.heads, slot), dim);
-        if (is_key && a.kv_is_int8) round_to_row(x, row_of_slot<i8>(a, a.k, head - a.heads, slot), dim);
-    }
-    for (int head = 0; head < a.kv_heads; ++head) {
-        const T* value = row + (a.heads + a.kv_heads + head) * dim;
+    const auto store_row = [&](const X* x, void* pool, int kv_head) {
         if (a.kv_is_int8)
-            round_to_row(value, row_of_slot<i8>(a, a.v, head, slot), dim);
+            round_to_row(x, row_of_slot<i8>(a, pool, kv_head, slot), dim);
         else
-            std::memcpy(row_of_slot<T>(a, a.v, head, slot), value, sizeof(T) * dim);
+            put_head(x, row_of_slot<T>(a, pool, kv_head, slot), dim);
+    };
+    for (int head = 0; head < a.heads + a.kv_heads; ++head) {
+        X* x = row + head * dim;
+        if (norm != nullptr) rms_norm_row(x, norm + head * dim, x, dim, a.eps);
+        rotate_head(x, cos, sin, x, dim);
+        if (head >= a.heads)
+            store_row(x, a.k, head - a.heads);
+        else if constexpr (sizeof(X) != sizeof(T))
+            put_head(x, reinterpret_cast<T*>(row) + head * dim, dim);
     }
+    for (int head = 0; head < a.kv_heads; ++head)
+        store_row(row + (a.heads + a.kv_heads + head) * dim, a.v, head);
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ struct RopeStore {
     int32_t heads, kv_heads, head_dim;
     float eps;
     bool is_bf16, kv_is_int8;
+    bool is_wide;            // qkv is float; q comes out in bf16 all the same, at the begin of its row
 };
 
 // How a weight is stored: blocks of 16 outputs, in them words of 32 bits, one per output, that hold
@@ -63,7 +64,7 @@ enum Storage : int32_t {
     kFloat = 3,  // 1 input
 };
 
-// out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out of
+// out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out is
 // float where out_is_float. With quantized weights x is rounded to int8, too: each row with int8, each
 // group of a row with int4, so that the products are sums of integers.
 struct Linear {
@@ -116,8 +117,10 @@ struct Level {
     void (*attend)(const Attend&, const Item&, int kv_head);
     void (*merge)(const Attend&, int token, const int32_t* partials, int count, int head);
     void (*rope_store)(const RopeStore&, int64_t token);
-    void (*rms_norm)(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16);
-    void (*silu_mul)(const void* gate_up, void* out, int n, bool is_bf16);
+    // x and gate_up are float where is_wide, results of the element type.
+    void (*rms_norm)(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16,
+                     bool is_wide);
+    void (*silu_mul)(const void* gate_up, void* out, int n, bool is_bf16, bool is_wide);
     // Linear layers: bytes for the inputs, packing 16 rows of x, and pairs of 16 outputs.
     int64_t (*linear_bytes)(const Linear&);
     void (*pack_inputs)(const Linear&, int64_t block);

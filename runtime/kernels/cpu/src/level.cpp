@@ -31,27 +31,32 @@ void merge(const Attend& a, int token, const int32_t* partials, int count, int h
 }
 
 void rope_store(const RopeStore& a, int64_t token) {
-    a.is_bf16 ? rope_store_token<bf16>(a, token) : rope_store_token<float>(a, token);
+    if (!a.is_bf16) return rope_store_token<float, float>(a, token);
+    a.is_wide ? rope_store_token<float, bf16>(a, token) : rope_store_token<bf16, bf16>(a, token);
 }
 
-template <class T>
+template <class X, class T>
 void rms_norm_as(const void* x, const void* weight, void* out, int n, float eps) {
-    rms_norm_row(static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(out), n,
+    rms_norm_row(static_cast<const X*>(x), static_cast<const T*>(weight), static_cast<T*>(out), n,
                  eps);
 }
 
-void rms_norm(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16) {
-    is_bf16 ? rms_norm_as<bf16>(x, weight, out, n, eps) : rms_norm_as<float>(x, weight, out, n, eps);
+void rms_norm(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16,
+              bool is_wide) {
+    if (!is_bf16) return rms_norm_as<float, float>(x, weight, out, n, eps);
+    is_wide ? rms_norm_as<float, bf16>(x, weight, out, n, eps)
+            : rms_norm_as<bf16, bf16>(x, weight, out, n, eps);
 }
 
-template <class T>
+template <class X, class T>
 void silu_mul_as(const void* gate_up, void* out, int n) {
-    const T* gate = static_cast<const T*>(gate_up);
+    const X* gate = static_cast<const X*>(gate_up);
     silu_mul_row(gate, gate + n, static_cast<T*>(out), n);
 }
 
-void silu_mul(const void* gate_up, void* out, int n, bool is_bf16) {
-    is_bf16 ? silu_mul_as<bf16>(gate_up, out, n) : silu_mul_as<float>(gate_up, out, n);
+void silu_mul(const void* gate_up, void* out, int n, bool is_bf16, bool is_wide) {
+    if (!is_bf16) return silu_mul_as<float, float>(gate_up, out, n);
+    is_wide ? silu_mul_as<float, bf16>(gate_up, out, n) : silu_mul_as<bf16, bf16>(gate_up, out, n);
 }
 
 int64_t draw(const Draw& a, int vocab) { return draw_token(a, vocab); }

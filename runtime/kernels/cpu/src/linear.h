@@ -45,7 +45,9 @@ inline void put_sums(const Linear& a, const float* sums, int rows, int64_t row, 
             if (bias != nullptr) sum += load_up_to(bias + at, n);
             const int64_t to = (row + r) * a.outputs + at;
             if (a.out_is_float) {
-                store_up_to(static_cast<float*>(a.out) + to, sum, n);
+                float* wide = static_cast<float*>(a.out) + to;
+                if (a.adds) sum += load_up_to(wide, n);
+                store_up_to(wide, sum, n);
                 continue;
             }
             T* out = static_cast<T*>(a.out) + to;

@@ -65,13 +65,22 @@ inline void take_row(int64_t id, const uint32_t* weight, int64_t words, const fl
     }
 }
 
-// What run_layers wants beside x.
+// What run_layers wants beside x: in float the sums of layers, qkv, gate and up, in the element type
+// what products are made of.
 inline int64_t layers_bytes(int64_t tokens, const Layer& layer, bool is_bf16) {
     int64_t bytes = 0;
-    for (const int columns : {layer.qkv.inputs, layer.qkv.outputs, layer.out.inputs,
-                              layer.gate_up.outputs, layer.down.inputs})
+    for (const int columns : {layer.qkv.inputs, layer.qkv.outputs, layer.gate_up.outputs})
+        bytes += part_bytes(tokens * columns * 4);
+    for (const int columns : {layer.qkv.inputs, layer.out.inputs, layer.down.inputs})
         bytes += part_bytes(tokens * columns * (is_bf16 ? 2 : 4));
     return bytes;
+}
+
+inline float from_bf16(uint16_t bits) {
+    const uint32_t whole = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &whole, sizeof value);
+    return value;
 }
 
 // Of the heaviest kernel of a step: decides whether a team is worth it.
@@ -86,44 +95,62 @@ inline bool has_positions(const Step& a) {
                        [&](int64_t p) { return p >= 0 && p < a.num_positions; });
 }
 
-// Whether there was memory. buffer: layers_bytes of it.
+// Whether there was memory. buffer: layers_bytes of it. In bfloat16 only what products are made of is
+// rounded, and x at the end: the sums of all layers, and what lies between two kernels, stay float.
 inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a, char* buffer) {
     const int64_t tokens = a.tokens, element = a.is_bf16 ? 2 : 4;
     const bool bf16 = a.is_bf16 != 0, int8 = a.kv_is_int8 != 0;
+    const int64_t numbers = tokens * a.layers->qkv.inputs;
+    float* sums = static_cast<float*>(a.x);
+    if (bf16) {
+        sums = reinterpret_cast<float*>(buffer);
+        buffer += part_bytes(numbers * 4);
+        const auto* x = static_cast<const uint16_t*>(a.x);
+        team.run_ranges(numbers, numbers * 16, [&](int64_t begin, int64_t end) {
+            for (int64_t n = begin; n < end; ++n) sums[n] = from_bf16(x[n]);
+        });
+    }
+    const int64_t q_stride = int64_t(a.heads + 2 * a.kv_heads) * a.head_dim * (bf16 ? 2 : 1);
     bool ok = true;
     for (int i = 0; i < a.count && ok; ++i) {
         const Layer& layer = a.layers[i];
         const int hidden = layer.qkv.inputs, inner = layer.down.inputs;
         char* at = buffer;
-        const auto part = [&](int64_t columns) {
+        const auto part = [&](int64_t columns, int64_t size) {
             char* begin = at;
-            at += part_bytes(tokens * columns * element);
+            at += part_bytes(tokens * columns * size);
             return begin;
         };
-        char *normed = part(hidden), *qkv = part(layer.qkv.outputs);
-        char *attended = part(layer.out.inputs);
-        char *gate_up = part(layer.gate_up.outputs), *gated = part(inner);
+        char *normed = part(hidden, element), *qkv = part(layer.qkv.outputs, 4);
+        char *attended = part(layer.out.inputs, element);
+        char *gate_up = part(layer.gate_up.outputs, 4), *gated = part(inner, element);
         const auto product = [&](const Projection& p, const void* from, void* to, bool adds) {
             ok = ok && multiply(team, level,
                                 {from, p.weight, p.scales, p.bias, to, nullptr, nullptr, tokens,
-                                 p.inputs, p.outputs, p.storage, p.group, bf16, adds, false});
+                                 p.inputs, p.outputs, p.storage, p.group, bf16, adds, bf16});
         };
-        rms_norm(team, level, tokens, hidden, a.x, layer.input_norm, normed, a.eps, bf16);
+        rms_norm(team, level, tokens, hidden, sums, layer.input_norm, normed, a.eps, bf16, bf16);
         product(layer.qkv, normed, qkv, false);
         rope_store(team, level,
                    {qkv, a.cos, a.sin, a.positions, layer.head_norm, layer.k, layer.v, a.new_slots,
-                    a.num_slots, a.heads, a.kv_heads, a.head_dim, a.head_eps, bf16, int8},
+                    a.num_slots, a.heads, a.kv_heads, a.head_dim, a.head_eps, bf16, int8, bf16},
                    tokens);
         attend(team, level, plan,
                of_plan(plan, {qkv, layer.k, layer.v, attended, nullptr, nullptr, nullptr, nullptr,
-                              int64_t(a.heads + 2 * a.kv_heads) * a.head_dim, a.num_slots,
-                              layer.window, a.heads, a.kv_heads, a.head_dim, bf16, int8, false}),
+                              q_stride, a.num_slots, layer.window, a.heads, a.kv_heads,
+                              a.head_dim, bf16, int8, false}),
                3);
-        product(layer.out, attended, a.x, true);
-        rms_norm(team, level, tokens, hidden, a.x, layer.post_norm, normed, a.eps, bf16);
+        product(layer.out, attended, sums, true);
+        rms_norm(team, level, tokens, hidden, sums, layer.post_norm, normed, a.eps, bf16, bf16);
         product(layer.gate_up, normed, gate_up, false);
-        silu_mul(team, level, tokens, inner, gate_up, gated, bf16);
-        product(layer.down, gated, a.x, true);
+        silu_mul(team, level, tokens, inner, gate_up, gated, bf16, bf16);
+        product(layer.down, gated, sums, true);
+    }
+    if (bf16) {
+        auto* x = static_cast<uint16_t*>(a.x);
+        team.run_ranges(numbers, numbers * 16, [&](int64_t begin, int64_t end) {
+            for (int64_t n = begin; n < end; ++n) x[n] = to_bf16(sums[n]);
+        });
     }
     return ok;
 }
