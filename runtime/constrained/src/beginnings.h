@@ -157,7 +157,34 @@ inline bool Masks::begin_by_bytes(const Vocabulary &vocabulary, int32_t state, i
             job.pieces.push_back({kind, from, vocabulary.tries[kind].nodes[size_t(from)].end});
     }
     take_by_first(vocabulary, taken, job);
+    const int circles = take_circle(vocabulary, state, budget, job);
+    if (circles == kAmbiguous) return false;
+    for (Piece &piece : job.pieces) piece.circles = uint8_t(circles);
     return true;
+}
+
+// Where all of the largest set of bytes that tokens are marked for leads to one state and stays there,
+// its tokens need no walk: the set's bit, or 0.
+inline int Masks::take_circle(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job) {
+    const int32_t *row = machine.row_of(state); // there: it was asked for
+    const int32_t target = row['a'];            // in all of the sets
+    if (target == kDead || machine.compares(target) || machine.anew(target)) return 0;
+    const int32_t *after = machine.row_of(target);
+    if (!after) return kAmbiguous;
+    int within = (1 << kNumCircles) - 1;
+    for (int byte = 0; byte < 0x80; byte++)
+        if (row[byte] != target || after[byte] != target) within &= ~circles_of(byte);
+    if (!within) return 0;
+    const int largest = within & -within;
+    std::bitset<128> bytes;
+    for (int byte = 0; byte < 0x80; byte++) bytes[size_t(byte)] = circles_of(byte) & largest;
+    machine.work += kClassWork;
+    const int32_t cost = machine.cost(target);
+    if (cost < kInfinite) {
+        job.most = std::max(job.most, cost);
+        if (cost <= budget) join(job.row, vocabulary.made_of(bytes));
+    }
+    return largest;
 }
 
 // The texts that begin with some bytes, or all but for those that begin with the others, whichever

@@ -66,6 +66,7 @@ class Masks {
     struct Piece {
         int kind;          // which trie
         int32_t from, end; // its nodes
+        uint8_t circles = 0; // those whose tokens were taken together
     };
 
     struct Job {
@@ -180,6 +181,7 @@ class Masks {
     bool begin(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
     int begin_but_for(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
     int begin_in_circle(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
+    int take_circle(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
     bool suspect(const Bits &tokens, size_t most, Job &job);
     bool begin_by_bytes(const Vocabulary &vocabulary, int32_t state, int32_t budget, Job &job);
     void take_by_first(const Vocabulary &vocabulary, const bool *taken, Job &job);
@@ -242,6 +244,10 @@ class Masks {
                 return 0;
             }
             const Trie::Node &node = nodes[at];
+            if (node.circles & piece.circles) {
+                at = node.end;
+                continue;
+            }
             const int32_t *row = rows[node.depth];
             if (!row) row = rows[node.depth] = machine.row_if_there(path[node.depth]);
             const int32_t next = row ? row[node.byte] : machine.step(path[node.depth], node.byte);

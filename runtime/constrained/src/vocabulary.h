@@ -24,6 +24,15 @@ inline bool is_plain(int byte) {
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
+// Sets of bytes that grammars go in circles with, the largest first, as bits: what stands in names,
+// words and labels. 0 of a byte in none of them.
+constexpr int kNumCircles = 4;
+inline uint8_t circles_of(int byte) {
+    const bool lower = 'a' <= byte && byte <= 'z', upper = 'A' <= byte && byte <= 'Z';
+    const bool digit = '0' <= byte && byte <= '9';
+    return uint8_t((lower || upper || digit) | (lower || upper) << 1 | (lower || digit) << 2 | lower << 3);
+}
+
 // Tokens as a tree of bytes, parents before children.
 struct Trie {
     struct Node {
@@ -31,6 +40,7 @@ struct Trie {
         int32_t first_token; // in `tokens`; those of node i end where those of i + 1 begin
         uint16_t depth;
         uint8_t byte;
+        uint8_t circles; // of all bytes of its tokens and of those below it
     };
     std::vector<Node> nodes;
     std::vector<int32_t> tokens;
@@ -51,7 +61,7 @@ struct Trie {
         for (int64_t i = int64_t(shared); i < size; i++) {
             path.push_back(int32_t(nodes.size()));
             if (i == 0) of_first[data[0]] = path[0];
-            nodes.push_back({0, int32_t(tokens.size()), uint16_t(i), data[i]});
+            nodes.push_back({0, int32_t(tokens.size()), uint16_t(i), data[i], circles_of(data[i])});
         }
         max_depth = std::max(max_depth, int32_t(size));
         tokens.push_back(token);
@@ -63,7 +73,15 @@ struct Trie {
 
     void finish(std::vector<int32_t> &path) {
         close(path, 0);
-        nodes.push_back({0, int32_t(tokens.size()), 0, 0});
+        for (size_t at = nodes.size(); at-- > 0;)
+            for (size_t below = at + 1; below < size_t(nodes[at].end); below = size_t(nodes[below].end))
+                nodes[at].circles &= nodes[below].circles;
+        std::vector<uint8_t> before(size_t(max_depth) + 1, 0xFF);
+        for (Node &node : nodes) {
+            before[size_t(node.depth) + 1] = before[node.depth] & circles_of(node.byte);
+            node.circles &= before[node.depth];
+        }
+        nodes.push_back({0, int32_t(tokens.size()), 0, 0, 0});
     }
 };
 
