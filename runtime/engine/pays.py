@@ -9,11 +9,11 @@ behind them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Final
 
-_WINDOW: Final = 12  # steps whose median counts
+_WINDOW: Final = 12  # steps that are timed together
 _CHANGE: Final = 2  # of them, the first, in which one way passes into the other
+_WORST: Final = 1  # of them, the longest: somebody else's burst, most often; more of them count
 _BETTER: Final = 0.98
 # Windows between two trials. Few at first, as a busy machine makes a trial err; soon so many that a
 # way that is 20 % slower costs 0.3 %.
@@ -44,9 +44,9 @@ class Pays:
 
 @dataclass(slots=True, eq=False)
 class _Size:
-    """ahead: the way now. best: the better one so far. before, tried: medians of the last window of
-    the better way and of the other one. pause: windows until that is tried; `next_pause` after a
-    trial that it lost."""
+    """ahead: the way now. best: the better one so far. before, tried: what steps took in the last
+    window of the better way and of the other one. pause: windows until that is tried; `next_pause`
+    after a trial that it lost."""
 
     ahead: bool = False
     best: bool = False
@@ -59,20 +59,20 @@ class _Size:
     def note(self, seconds: float) -> None:
         self.times.append(seconds)
         if len(self.times) == _WINDOW:
-            typical = median(self.times[_CHANGE:])
+            counted = sorted(self.times[_CHANGE:])[:-_WORST]
             self.times.clear()
-            self._end_window(typical)
+            self._end_window(sum(counted) / len(counted))
 
-    def _end_window(self, typical: float) -> None:
+    def _end_window(self, took: float) -> None:
         if self.ahead is not self.best:
-            self.tried, self.ahead = typical, self.best
+            self.tried, self.ahead = took, self.best
             return
         if self.tried is not None:
-            self._judge(self.tried, min(self.before, typical))
+            self._judge(self.tried, min(self.before, took))
             self.tried = None
         else:
             self.pause -= 1
-        self.before = typical
+        self.before = took
         self.ahead = self.best if self.pause else not self.best
 
     def _judge(self, tried: float, otherwise: float) -> None:
