@@ -23,6 +23,7 @@ from .cells import Cell
 from .executor import StreamExecutor
 from .failures import Origin, caller_source, located
 from .ir import Expr
+from .loop import shared_loop
 from .monitor import Monitor
 from .op_queue import Op
 from .playback import Answer, Playback
@@ -171,6 +172,10 @@ class HeldExecutor(StreamExecutor):
         super().finish()
         if self is self.recording.root:
             self.recording.hand_in()
+
+    def _call_soon(self, function: Callable[[], object]) -> None:
+        # Whoever ends or waits calls the loop, and until then nothing of this runs there.
+        shared_loop().call_with_next(function)
 
     def cancel(self, error: BaseException | None = None) -> None:
         super().cancel(error)

@@ -72,6 +72,11 @@ class LoopThread:
             self._is_told = True
             self._loop.call_soon_threadsafe(self._call_all)
 
+    def call_with_next(self, function: Callable[..., object], *args: object) -> None:
+        """The same for what may wait until something else is to be called: the loop is not woken,
+        which would take the interpreter from the caller at once."""
+        self._called.append((copy_context(), function, args))
+
     def stop(self, timeout_s: float = 2.0) -> None:
         """Cancel what runs, end the thread. Waits at most `timeout_s`."""
         if not self.alive:

@@ -246,7 +246,10 @@ class OpQueue(ABC):
                     self._deadline = loop.call_later(left_s, on_deadline)
 
         ends_s = time.monotonic() + timeout_s
-        shared_loop().call(start)
+        self._call_soon(start)
+
+    def _call_soon(self, function: Callable[[], object]) -> None:
+        shared_loop().call(function)
 
     # --- on the loop ---
 

@@ -105,3 +105,16 @@ def test_context_variables_of_who_called_hold_in_each_call() -> None:
     finally:
         loop.stop()
     assert seen == list(range(20))
+
+
+def test_what_need_not_wake_the_loop_is_called_before_what_does(loop: LoopThread) -> None:
+    seen: list[str] = []
+    done = threading.Event()
+    try:
+        loop.call_with_next(seen.append, "with the next")
+        loop.call(seen.append, "next")
+        loop.call(done.set)
+        assert done.wait(60)
+    finally:
+        loop.stop()
+    assert seen == ["with the next", "next"]
