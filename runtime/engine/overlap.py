@@ -81,6 +81,7 @@ class Overlap:
         self._taker = taker
         self._mode = mode
         self._pays = Pays() if mode == "auto" and _is_host(runner.device) else None
+        self._judged: list[Turn] = []  # of the last step that was timed
         self._is_live = is_live
         self._conclude = conclude
         self._count = count
@@ -91,11 +92,10 @@ class Overlap:
     def begin(self, turns: list[Turn], logits: torch.Tensor) -> bool:
         """Queue the drawing of a step's tokens, which `advance` takes. False where the turns are
         to be taken at once; those whose sequences were found to fail are taken out of them."""
-        if not self._may_begin(turns):
-            if self._pays is not None:
-                self._pays.interrupt()
+        may_begin = self._may_begin(turns)
+        if self._pays is not None and not self._asked(self._pays, turns, may_begin):
             return False
-        if self._pays is not None and not self._pays.runs_ahead(len(turns), time.perf_counter()):
+        if not may_begin:
             return False
         try:
             drawn = self._taker.draw(turns, logits, self._runner.device)
@@ -107,6 +107,15 @@ class Overlap:
             return not turns
         self._pending = _Pending(turns, logits, drawn)
         return True
+
+    def _asked(self, pays: Pays, turns: list[Turn], may_begin: bool) -> bool:
+        if self._judged and all(map(_stopped, self._judged)):
+            pays.note_loss()
+        self._judged = turns if may_begin else []
+        if may_begin:
+            return pays.runs_ahead(len(turns), time.perf_counter())
+        pays.interrupt()
+        return False
 
     def _may_begin(self, turns: list[Turn]) -> bool:
         if self._mode == "off" or not self._runner.device.is_asynchronous:
@@ -205,6 +214,11 @@ class Overlap:
             self._scheduler.settle(Chunk(seq, start, start + 1))
             turns.append(Turn(seq, row, []))
         return turns
+
+
+def _stopped(turn: Turn) -> bool:
+    """Whether a turn ended its sequence where nobody knew before."""
+    return turn.finish is not None and turn.finish.reason != "length"
 
 
 def _is_host(device: Device) -> bool:

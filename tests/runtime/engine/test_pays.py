@@ -57,6 +57,18 @@ def test_batches_of_other_sizes_are_decided_for_themselves() -> None:
     assert large > 1_800
 
 
+@pytest.mark.parametrize(("length", "runs_ahead"), [(4, False), (100, True)])
+def test_steps_for_nobody_behind_those_that_stop_are_counted(length: int, runs_ahead: bool) -> None:
+    pays, now, ahead = Pays(), 0.0, 0
+    for place in range(4_000):
+        if place % length == 0:
+            pays.note_loss()
+        chosen = pays.runs_ahead(1, now)
+        now += 0.9 if chosen else 1.0
+        ahead += chosen
+    assert (ahead > 2_000) == runs_ahead
+
+
 def test_what_comes_between_two_steps_is_not_counted_as_theirs() -> None:
     pays, now, ahead = Pays(), 0.0, 0
     for place in range(2_000):
