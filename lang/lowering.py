@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
@@ -25,7 +26,7 @@ from branchline.runtime.protocol import (
 from . import choices, ir
 from .backend.base import Backend
 from .cells import Cell
-from .chat_template import ChatTemplateStyle
+from .chat_template import ChatTemplate, ChatTemplateStyle
 from .errors import InvalidRequest
 from .held import BranchOff, BringTogether, CopyText, HeldExecutor
 from .op_queue import Op
@@ -48,31 +49,74 @@ class NotPlannable(Exception):
 
 
 @dataclass(eq=False)
-class Lowered:
-    """A plan in which every text is an argument, with the texts. `executors` are its branches by
-    number; `key` is equal for instances that differ in nothing but their texts."""
+class Shape:
+    """A plan in which every text is an argument: what instances have in common that differ in
+    nothing but their texts. `nodes` are those of one of them, where such an instance can be told by
+    its nodes alone; `key` is equal for equal plans."""
 
     branches: list[list[PlanOp]] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    executors: list[HeldExecutor] = field(default_factory=list)
     num_calls: int = 0
+    nodes: list[ir.Expr] | None = None
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         return msgspec.msgpack.encode(self.branches)
 
 
-def lower(root: HeldExecutor) -> Lowered:
-    """The plan of an instance. Raises NotPlannable."""
+@dataclass(eq=False)
+class Lowered:
+    """An instance's shape with its texts. `executors` are its branches by number."""
+
+    shape: Shape = field(default_factory=Shape)
+    texts: list[str] = field(default_factory=list)
+    executors: list[HeldExecutor] = field(default_factory=list)
+
+
+def lower(root: HeldExecutor, like: Shape | None = None) -> Lowered:
+    """The plan of an instance. like: the shape of another one of the same program, backend and
+    options, which it may well have. Raises NotPlannable."""
+    if like is not None and (texts := _texts_in(root.ops, like)) is not None:
+        return Lowered(like, texts, [root])
     lowering = _Lowering(root)
     lowering.branch(root, Transcript())
     lowered = lowering.lowered
-    sizes = [len(ops) for ops in lowered.branches]
+    sizes = [len(ops) for ops in lowered.shape.branches]
     if len(sizes) > protocol.MAX_PLAN_BRANCHES or max(*sizes, len(lowered.texts), 0) >= (
         protocol.MAX_PLAN_OPS
     ):
         raise NotPlannable(f"{len(sizes)} branches with {sum(sizes)} ops are too many", None)
+    lowered.shape.nodes = _telling_nodes(root)
     return lowered
+
+
+def _telling_nodes(root: HeldExecutor) -> list[ir.Expr] | None:
+    """The nodes of a state, where its plan follows from them and does not look at any text."""
+    template = root.backend.chat_template
+    if type(template) is not ChatTemplate or template.style is not ChatTemplateStyle.PLAIN:
+        return None
+    nodes = [op.node for op in root.ops]
+    plain = all(
+        bool(node.value)
+        if isinstance(node, ir.Constant)
+        else isinstance(node, ir.Gen | ir.RoleBegin | ir.RoleEnd)
+        for node in nodes
+    )
+    return nodes if plain else None
+
+
+def _texts_in(ops: list[Op], like: Shape) -> list[str] | None:
+    """The texts of a state whose other nodes are the very ones of `like`; None where they are not:
+    calls and roles that say the same are one node."""
+    if like.nodes is None or len(ops) != len(like.nodes):
+        return None
+    texts: list[str] = []
+    for op, known in zip(ops, like.nodes, strict=True):
+        node = op.node
+        if isinstance(known, ir.Constant) and isinstance(node, ir.Constant) and node.value:
+            texts.append(node.value)
+        elif node is not known:
+            return None
+    return texts
 
 
 def shared(instances: Sequence[Lowered]) -> tuple[Plan, list[list[str]]]:
@@ -90,7 +134,7 @@ def shared(instances: Sequence[Lowered]) -> tuple[Plan, list[list[str]]]:
             return PlanPart(protocol.Text(first[op.index]))
         return PlanArgument(numbers[op.index])
 
-    plan = Plan([[settled(op) for op in ops] for ops in instances[0].branches])
+    plan = Plan([[settled(op) for op in ops] for ops in instances[0].shape.branches])
     return plan, [[instance.texts[place] for place in places] for instance in instances]
 
 
@@ -106,8 +150,8 @@ class _Lowering:
     def branch(self, executor: HeldExecutor, before: Transcript) -> None:
         """Lower one branch and those that leave it; `before` is what it has of its parent."""
         ops: list[PlanOp] = []
-        self._numbers[executor] = len(self.lowered.branches)
-        self.lowered.branches.append(ops)
+        self._numbers[executor] = len(self.lowered.shape.branches)
+        self.lowered.shape.branches.append(ops)
         self.lowered.executors.append(executor)
         num_calls = 0
         for op in executor.ops:
@@ -116,7 +160,7 @@ class _Lowering:
             except InvalidRequest as error:
                 # The interpreter says it better: there the op names its place.
                 raise NotPlannable(error.message, op.origin.source) from None
-        self.lowered.num_calls += num_calls
+        self.lowered.shape.num_calls += num_calls
 
     def _lower(
         self, executor: HeldExecutor, op: Op, ops: list[PlanOp], so_far: Transcript, call: int
@@ -190,7 +234,7 @@ class _Lowering:
         fork = PlanFork([])
         ops.append(fork)
         for child in children:
-            fork.branches.append(len(self.lowered.branches))
+            fork.branches.append(len(self.lowered.shape.branches))
             self.branch(child, so_far.branch())
 
     def _note(self, op: Op, branch: int, call: int) -> None:

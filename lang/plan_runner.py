@@ -16,7 +16,7 @@ from .backend.base import Backend
 from .errors import Cancelled, GenerationError, InternalError, InvalidRequest
 from .held import HeldExecutor
 from .loop import shared_loop
-from .lowering import Lowered, NotPlannable, lower, shared
+from .lowering import Lowered, NotPlannable, Shape, lower, shared
 from .playback import Answer
 
 # A frame holds 16 MiB, and a character takes up to four bytes.
@@ -40,6 +40,8 @@ class PlanRunner:
             self.reason = f"{type(backend).__name__} does not take plans"
         self._backend = backend
         self._min_calls = min_calls
+        # Of the last instance: most of a batch have the same.
+        self._like: Shape | None = None
         self._pending: list[tuple[HeldExecutor, Lowered]] = []
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,11 +51,12 @@ class PlanRunner:
         lowered: Lowered | None = None
         if root.failure is None and self.reason is None:
             try:
-                lowered = lower(root)
+                lowered = lower(root, self._like)
+                self._like = lowered.shape
             except NotPlannable as reason:
                 self._give_up(f"{reason}")
             else:
-                if lowered.num_calls < self._min_calls and not root.body_done:
+                if lowered.shape.num_calls < self._min_calls and not root.body_done:
                     self._give_up("its body wants each result before it goes on")
                     lowered = None
         if lowered is None:
@@ -77,7 +80,7 @@ class PlanRunner:
         pending, self._pending = self._pending, []
         groups: dict[bytes, list[tuple[HeldExecutor, Lowered]]] = defaultdict(list)
         for root, lowered in pending:
-            groups[lowered.key].append((root, lowered))
+            groups[lowered.shape.key].append((root, lowered))
         for group in groups.values():
             while group:
                 size = _fitting([lowered for _, lowered in group])
