@@ -165,7 +165,8 @@ def test_a_connection_of_the_server_would_be_seen(
     connections.clear()
     with socket.socket() as free, ThreadPoolExecutor(1) as threads:
         free.bind(("127.0.0.1", 0))
-        threads.submit(lambda: socket.socket().connect_ex(free.getsockname())).result()
+        with socket.socket() as one:
+            threads.submit(one.connect_ex, free.getsockname()).result()
     [(thread, _)] = connections
     assert thread != threading.current_thread().name
 
