@@ -3,9 +3,10 @@
 Against `transformers` generate, and OpenVINO and llama.cpp where they are installed; what counts is
 the best of them in each workload. All run in this process with the same weights in bfloat16, the
 same threads and greedy sampling, in turns. Ours runs whole steps (scheduler, radix tree, sampling)
-but no sockets. The limits of the machine are measured in the same run: what reading the weights
-once per step, or their arithmetic, takes at least. Every figure is told when it is known, and with
---json kept at once: a run that is cut short leaves what it had.
+but no sockets. The limits of the machine are measured in the same run, and beside each ratio stands
+the most that it can be (cpu_bounds.py); where a goal is above that, its column says so. Every
+figure is told when it is known, and with --json kept at once: a run that is cut short leaves what
+it had.
 
 --avx2 holds ours and transformers to what a processor without AVX-512 and AMX can do. Weights and
 arithmetic are float32 then in ours, the better of float32 and bfloat16 in transformers.
@@ -22,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -30,13 +31,30 @@ from branchline.runtime import protocol
 from branchline.runtime.engine.config import EngineConfig, Quantization
 from branchline.runtime.engine.core import EngineCore
 
-from .cpu_limits import kernel_share, limits, memory
+from .cpu_bounds import (
+    Machine,
+    Pass,
+    branches,
+    decode,
+    extend,
+    kernels_of,
+    prefill,
+    quantized_bytes,
+    recorded,
+)
+from .cpu_limits import kernel_share, memory
 from .cpu_peers import Peer, Prompts, llama_cpp, load_peers
+from .cpu_plot import plot
 from .random_models import write_model
 from .report import LiveReport, Report, arguments, finish
 
-# For our kernels, for oneDNN and for torch's own loops.
-AVX2 = {"BRANCHLINE_CPU_LEVEL": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+# For our kernels, for oneDNN, for torch's own loops and for the products of float32 in MKL.
+AVX2 = {
+    "BRANCHLINE_CPU_LEVEL": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
 SCHEMA = (
     '{"type":"object","properties":{"name":{"type":"string","maxLength":200},"numbers":'
@@ -92,14 +110,13 @@ class Bench:
         tell(f"{name}: {self.core.runner.execution}; {', '.join(p.name for p in self.peers)}")
         self.next_sid = 0
         self.num_salts = 0
-        self.weights = self.core.runner.model_config.num_parameters
-        self.bytes_per_s, self.flops_per_s = limits()
+        runner: Any = self.core.runner
+        kernels = kernels_of(runner.attention)
+        self.machine = Machine(runner.model_config, runner.dtype, kernels, options.threads)
 
     def run(self, seconds: float) -> None:
         """All workloads, the short ones first; those that begin after `seconds` are left out."""
         end = time.perf_counter() + seconds
-        self.add("read bandwidth", self.bytes_per_s / 1e9, "GB/s")
-        self.add("bfloat16 products", self.flops_per_s / 1e9, "GFLOP/s")
         new_tokens = 16 if self.quick else 128
         length = 16 if self.quick else 128
         own: list[Callable[[], None]] = [
@@ -130,15 +147,27 @@ class Bench:
         for number, workload in enumerate(work):
             if time.perf_counter() > end:
                 tell(f"{self.name}: no time for the last {len(work) - number} workloads")
-                return
+                break
             workload()
+        for size, speed in sorted(self.machine.speeds.items()):
+            self.add(f"reading {size / 1e6:.0f} MB again and again", speed / 1e9, "GB/s")
+        for rows, rate in sorted(self.machine.rates.items()):
+            self.add(f"products of {rows} rows", rate / 1e9, "GFLOP/s")
 
     def add(
-        self, metric: str, value: float, unit: str, *, goal: float | None = None, detail: str = ""
+        self,
+        metric: str,
+        value: float,
+        unit: str,
+        *,
+        goal: float | None = None,
+        detail: str = "",
+        most: float | None = None,
     ) -> None:
         if self.avx2 and goal is not None:
             goal = 1.0
-        self.report.add(f"{self.name}: {metric}", value, unit, goal=goal, detail=detail)
+        name = f"{self.name}: {metric}"
+        self.report.add(name, value, unit, goal=goal, detail=detail, most=most)
 
     def turns(self, *contenders: Callable[[], float]) -> list[float]:
         """The median of what each returns, taking turns; where one turn is long, it has to do."""
@@ -156,15 +185,23 @@ class Bench:
         theirs: Callable[[Peer], float],
         *,
         goal: float,
+        work: list[Pass],
+        per: int = 1,
         detail: Callable[[float], str] = "{:.3f} s".format,
-    ) -> float:
-        """Adds the best peer's figure over ours, lower being better; returns ours."""
+    ) -> None:
+        """Adds the best peer's figure over ours, lower being better, and beside it the most that it
+        could be. work: what has to be computed for `per` times the figure."""
+        self.machine.measure(work)
         runs = [lambda peer=peer: theirs(peer) for peer in self.peers]
         own, *others = self.turns(ours, *runs)
+        self.machine.measure(work)
         told = [f"{peer.name} {detail(t)}" for peer, t in zip(self.peers, others, strict=True)]
         text = f"{detail(own)}; {', '.join(told)}"
-        self.add(metric, min(others) / own, "x", goal=goal, detail=text)
-        return own
+        least = self.machine.least_s(work) / per
+        most = min(others) / least
+        self.add(metric, min(others) / own, "x", goal=goal, detail=text, most=most)
+        text = f"{detail(least)} at least, {most:.2f}x at most"
+        self.add(f"{metric}, of the machine's limit", least / own, "", detail=text)
 
     def kernels(self) -> None:
         """How much of a decode step the kernels take; the rest is Python, torch and scheduling."""
@@ -180,14 +217,13 @@ class Bench:
         self.add("memory allowed over taken", value, "x", goal=1.0, detail=detail)
 
     def prefill(self, metric: str, length: int, goal: float) -> None:
-        floor = max(self.read_s, length * self.token_s)
-        self.compare(metric, self.prompts(1, length), 1, goal=goal, floor=floor)
+        work = [prefill(1, length)]
+        self.compare(metric, self.prompts(1, length), 1, goal=goal, work=work)
 
     def decode(self, batch: int, length: int, new_tokens: int, goal: float) -> None:
-        floor = batch * length * self.token_s
-        floor += new_tokens * max(self.read_s, batch * self.token_s)
+        work = [prefill(batch, length), *decode(batch, length, new_tokens - 1)]
         prompts = self.prompts(batch, length)
-        self.compare(f"decode batch {batch}", prompts, new_tokens, goal=goal, floor=floor)
+        self.compare(f"decode batch {batch}", prompts, new_tokens, goal=goal, work=work)
 
     def quantized(self, name: Quantization, theirs: str, new_tokens: int, goal: float) -> None:
         """Decoding at batch 1 against our own in bfloat16, and against llama.cpp's nearest."""
@@ -204,22 +240,19 @@ class Bench:
         runs = [lambda: run(core), lambda: run(self.core)]
         if peer is not None:
             runs.append(lambda: timed(lambda: peer.generate(prompts, new_tokens)))
+        size = quantized_bytes(self.machine, name)
+        work = [prefill(1, 16), *decode(1, 16, new_tokens - 1)]
+        self.machine.measure(work, size)
         own, plain, *other = self.turns(*runs)
-        detail = f"{new_tokens / own:.0f} tokens/s, of our own bfloat16's time"
-        self.add(f"{name}, decode batch 1", plain / own, "x", goal=goal, detail=detail)
+        self.machine.measure(work, size)
+        least = self.machine.least_s(work, size)
+        detail = f"{new_tokens / own:.0f} tokens/s, of our own bfloat16's time, "
+        detail += f"{100 * least / own:.0f} % of the limit, {plain / least:.2f}x at most"
+        metric, most = f"{name}, decode batch 1", plain / least
+        self.add(metric, plain / own, "x", goal=goal, detail=detail, most=most)
         if peer is not None:
             detail = f"{new_tokens / other[0]:.0f} tokens/s, {peer.name}"
             self.add(f"{name}, against {theirs}", other[0] / own, "x", goal=1.1, detail=detail)
-
-    @property
-    def read_s(self) -> float:
-        """Reading every weight once."""
-        return (4 if self.avx2 else 2) * self.weights / self.bytes_per_s
-
-    @property
-    def token_s(self) -> float:
-        """The arithmetic of one token."""
-        return 2 * self.weights / self.flops_per_s
 
     def prompts(self, count: int, length: int) -> Prompts:
         return [[self.rng.randint(FIRST_ID, LAST_ID) for _ in range(length)] for _ in range(count)]
@@ -231,7 +264,7 @@ class Bench:
         new_tokens: int,
         *,
         goal: float,
-        floor: float | None = None,
+        work: list[Pass],
         warm: bool = False,
     ) -> None:
         """All contenders over the same prompts of equal length; the ratio of their times."""
@@ -245,15 +278,13 @@ class Bench:
             for peer in self.peers:
                 if peer.keeps_prefixes:
                     peer.generate(prompts, 1)
-        own = self.against_peers(
+        self.against_peers(
             metric,
             lambda: run(lambda fresh: self.answers(fresh, new_tokens)),
             lambda peer: run(lambda fresh: peer.generate(fresh, new_tokens)),
             goal=goal,
+            work=work,
         )
-        if floor is not None:
-            limit = f"{metric}, of the machine's limit"
-            self.add(limit, floor / own, "", detail=f"{1e3 * floor:.1f} ms")
 
     def salted(self, prompts: Prompts) -> Prompts:
         """The prompts with another first token, the same in all: what was computed for others is of
@@ -266,14 +297,25 @@ class Bench:
     ) -> None:
         (trunk,) = self.prompts(1, prefix)
         prompts = [trunk + tail for tail in self.prompts(count, own)]
+        length = prefix + own
+        steps = decode(count, length, new_tokens - 1, shared=prefix)
         for warm in (False, True):
+            # Of what is cached a token is computed for its logits.
+            first = [extend(count, length, length - 1)] if warm else branches(prefix, count, own)
             name = f"{metric}, {'warm' if warm else 'cold'}"
-            self.compare(name, prompts, new_tokens, goal=goal, warm=warm)
+            work = [*first, *steps]
+            self.compare(name, prompts, new_tokens, goal=goal, work=work, warm=warm)
 
     def multi_turn(self, conversations: int, turns: int, length: int) -> None:
         """Each turn goes on where the last ended; transformers computes the history anew."""
         systems = self.prompts(conversations, 4 * length)
         messages = [self.prompts(conversations, length) for _ in range(turns)]
+
+        work: list[Pass] = []
+        for turn in range(turns):
+            cached = 0 if turn == 0 else 4 * length + 2 * turn * length - 1
+            now = 4 * length + (2 * turn + 1) * length
+            work += [extend(conversations, now, cached), *decode(conversations, now, length - 1)]
 
         def talk(answer: Callable[[Prompts], Prompts]) -> float:
             start = time.perf_counter()
@@ -288,6 +330,7 @@ class Bench:
             lambda: talk(lambda prompts: self.answers(prompts, length)),
             lambda peer: talk(lambda prompts: peer.generate(prompts, length)),
             goal=1.5,
+            work=work,
         )
 
     def json(self, new_tokens: int) -> None:
@@ -302,11 +345,16 @@ class Bench:
 
         constraint = protocol.JsonSchema(SCHEMA)
         self.answers(prompts, new_tokens, constraint)  # compiles the grammar, which is kept
+        # How many passes it takes is a matter of what the model writes: as many as ours took.
+        with recorded(self.core) as work:
+            made = sum(map(len, self.answers(self.salted(prompts), new_tokens, constraint)))
         self.against_peers(
             "JSON batch 8",
             lambda: run(lambda fresh: self.answers(fresh, new_tokens, constraint)),
             lambda peer: run(lambda fresh: peer.generate_json(fresh, new_tokens, SCHEMA)),
             goal=1.5,
+            work=work,
+            per=made,
             detail=lambda seconds: f"{1 / seconds:.0f} tokens/s",
         )
 
@@ -341,24 +389,6 @@ def timed(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-def plot(report: Report, path: Path) -> None:
-    """Bars: the ratio of each workload; a line at 1."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    rows = [row for row in report.rows if row.unit == "x"]
-    figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(rows) + 1))
-    bars = axes.barh([row.metric for row in rows], [row.value for row in rows])
-    axes.bar_label(bars, fmt="%.1fx")
-    axes.axvline(1.0, color="black", linewidth=1)
-    axes.invert_yaxis()
-    axes.set_xlabel("times the best of the other engines")
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a CPU can do at most, and what a decode step spends outside of the kernels; for cpu.py."""
+"""What a decode step spends outside of the kernels, and what memory a model takes; for cpu.py."""
 
 from __future__ import annotations
 
@@ -10,29 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from branchline.runtime import protocol
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.kernels.cpu.attention import CpuAttention
 
 ALLOWED_EXTRA_BYTES = 250_000_000
-
-
-def limits() -> tuple[float, float]:
-    """Bytes per second that all threads read, and bfloat16 operations per second."""
-    numbers = torch.ones(64 * 1024**2, dtype=torch.float32)
-    a, b = (torch.randn(1024, 1024).bfloat16() for _ in range(2))
-
-    def best(run: Callable[[], object]) -> float:
-        times = []
-        for _ in range(8):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    return numbers.nbytes / best(numbers.sum), 2 * 1024**3 / best(lambda: a @ b)
 
 
 class _Timed:

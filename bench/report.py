@@ -19,7 +19,7 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Row:
     """One figure. `goal` is the least value wanted, or the greatest with `at_most`; None where
-    there is no goal."""
+    there is no goal. most: what the value cannot exceed here, where that is known."""
 
     metric: str
     value: float
@@ -27,12 +27,22 @@ class Row:
     goal: float | None = None
     detail: str = ""
     at_most: bool = False
+    most: float | None = None
 
     @property
     def met(self) -> bool | None:
         if self.goal is None:
             return None
         return self.value <= self.goal if self.at_most else self.value >= self.goal
+
+    @property
+    def goal_told(self) -> str:
+        """The goal, and beside one that is impossible what is possible."""
+        if self.goal is None:
+            return ""
+        told = f"{'<=' if self.at_most else '>='} {self.goal:g}"
+        impossible = self.most is not None and self.most < self.goal
+        return f"{told}; at most {self.most:.2f} here" if impossible else told
 
 
 @dataclass
@@ -51,8 +61,9 @@ class Report:
         goal: float | None = None,
         detail: str = "",
         at_most: bool = False,
+        most: float | None = None,
     ) -> None:
-        self.take(Row(metric, value, unit, goal, detail, at_most))
+        self.take(Row(metric, value, unit, goal, detail, at_most, most))
 
     def take(self, row: Row) -> None:
         self.rows.append(row)
@@ -74,10 +85,10 @@ class Report:
         for column in ("metric", "value", "unit", "goal", "detail"):
             table.add_column(column, justify="right" if column in ("value", "goal") else "left")
         for row in self.rows:
-            bound = "<=" if row.at_most else ">="
-            goal = "" if row.goal is None else f"{bound} {row.goal:g}"
             colour = {None: "", True: "[green]", False: "[red]"}[row.met]
-            table.add_row(row.metric, f"{colour}{row.value:,.2f}", row.unit, goal, row.detail)
+            table.add_row(
+                row.metric, f"{colour}{row.value:,.2f}", row.unit, row.goal_told, row.detail
+            )
         # In a file there is no width to keep to.
         Console(width=None if sys.stdout.isatty() else 140).print(table)
 
