@@ -141,13 +141,20 @@ inline void pack_inputs_amx(const Linear& a, int64_t block) {
     } while (false)
 
 // What is multiplied next, asked for meanwhile: `lines` cache lines before each tile is loaded, which
-// disturbs the loads less than all lines of a step at once.
+// disturbs the loads less than all lines of a step at once. is_stream: few rows are done before memory
+// is, and the weight is asked for a little ahead of itself.
 struct Ahead {
     const char *at = nullptr, *end = nullptr;
     int lines = 0;
+    bool is_stream = false;
 
     void ask() {
         for (int i = 0; i < lines && at < end; ++i, at += 64) _mm_prefetch(at, _MM_HINT_T1);
+    }
+    // Always inlined: GCC leaves out calls of a function that does nothing but this.
+    __attribute__((always_inline)) void ask_behind(const char* tile) const {
+        if (!is_stream) return;
+        for (int i = 0; i < kTileBytes; i += 64) _mm_prefetch(tile + 2 * kTileBytes + i, _MM_HINT_T0);
     }
 };
 constexpr int kAsksOfStep = 4;
@@ -163,8 +170,10 @@ inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_nex
     if constexpr (R == 2 && C == 2) _tile_zero(3);
     for (int s = 0; s < steps; ++s) {
         ahead.ask();
+        if constexpr (R == 1) ahead.ask_behind(w + s * kTileBytes);
         _tile_loadd(4, w + s * kTileBytes, 64);
         ahead.ask();
+        if constexpr (R == 1 && C == 2) ahead.ask_behind(w + w_next + s * kTileBytes);
         if constexpr (C == 2) _tile_loadd(5, w + w_next + s * kTileBytes, 64);
         ahead.ask();
         for (int term = 0; term < TERMS; ++term) {
@@ -235,9 +244,9 @@ inline void linear_in_chunks(const Linear& a, int begin, int end) {
     const char* weight_end = weight + std::min(2 * end, (a.outputs + 15) / 16) * strip;
     for (int64_t first = 0; first < row_blocks; first += many_rows) {
         const int64_t last = std::min(first + many_rows, row_blocks);
-        // A few rows are done before memory is: the weight comes as a stream by itself.
         const int asks = kAsksOfStep * int((last - first + 1) / 2);
-        const int lines = row_blocks == 1 ? 0 : (2 * kTileBytes / 64 + asks - 1) / asks;
+        const bool is_stream = row_blocks == 1;
+        const int lines = is_stream ? 0 : (2 * kTileBytes / 64 + asks - 1) / asks;
         for (int pairs = begin; pairs < end; pairs += many_pairs) {
             const int pairs_end = std::min(pairs + many_pairs, end);
             for (int64_t block = first; block < last; block += 2) {
@@ -250,7 +259,7 @@ inline void linear_in_chunks(const Linear& a, int begin, int end) {
                                  : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
                     const char* next = weight + (pair + many_pairs) * 2 * strip;
                     run(a, block, 2 * pair,
-                        {next + share, std::min(next + 2 * strip, weight_end), lines});
+                        {next + share, std::min(next + 2 * strip, weight_end), lines, is_stream});
                 }
             }
         }
