@@ -240,9 +240,11 @@ def test_every_failure_has_its_exception(
     with pytest.raises(openai.NotFoundError) as missing:
         create(model="gpt-4o", messages=ask())
     assert missing.value.code == "model_not_found"
-    stranger = openai.OpenAI(base_url=f"{served.http_url}/v1", api_key="wrong", max_retries=0)
-    with pytest.raises(openai.AuthenticationError):
-        stranger.models.list()
+    with (
+        openai.OpenAI(base_url=f"{served.http_url}/v1", api_key="wrong", max_retries=0) as other,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        other.models.list()
     unfit = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "alien"}}}
     with pytest.raises(openai.BadRequestError) as grammar:
         create(model=model, messages=ask(), response_format=unfit)  # type: ignore[call-overload]

@@ -177,8 +177,10 @@ def test_every_failure_has_its_exception(
     with pytest.raises(anthropic.NotFoundError) as missing:
         create(model="claude", max_tokens=1, messages=ASK)
     assert missing.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
-    stranger = anthropic.Anthropic(base_url=served.http_url, api_key="wrong", max_retries=0)
-    with pytest.raises(anthropic.AuthenticationError) as unknown:
+    with (
+        anthropic.Anthropic(base_url=served.http_url, api_key="wrong", max_retries=0) as stranger,
+        pytest.raises(anthropic.AuthenticationError) as unknown,
+    ):
         stranger.messages.create(model=model, max_tokens=1, messages=ASK)
     assert unknown.value.body["error"]["type"] == "authentication_error"  # type: ignore[index]
     with pytest.raises(anthropic.RequestTooLargeError):

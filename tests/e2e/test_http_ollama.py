@@ -43,8 +43,10 @@ def served(model_dir: Path) -> Iterator[RuntimeProcess]:
 
 
 @pytest.fixture(scope="module")
-def client(served: RuntimeProcess) -> ollama.Client:
-    return ollama.Client(host=served.http_url, headers={"Authorization": f"Bearer {KEY}"})
+def client(served: RuntimeProcess) -> Iterator[ollama.Client]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with ollama.Client(host=served.http_url, headers=headers) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,9 @@ def test_every_failure_has_its_exception(
     with pytest.raises(ollama.ResponseError, match="temperature") as bad:
         client.chat(model, ASK, options={"temperature": -1})
     assert bad.value.status_code == 400
-    with pytest.raises(ollama.ResponseError) as unknown:
-        ollama.Client(host=served.http_url).chat(model, ASK)
+    with (
+        ollama.Client(host=served.http_url) as stranger,
+        pytest.raises(ollama.ResponseError) as unknown,
+    ):
+        stranger.chat(model, ASK)
     assert unknown.value.status_code == 401

@@ -57,6 +57,7 @@ class Clients:
     def close(self) -> None:
         self.openai.close()
         self.anthropic.close()
+        self.ollama.close()
 
 
 @pytest.fixture
