@@ -275,8 +275,8 @@ class MachineHandle:
                 return False
             before = machine.work
             found.append(found[-1] if data is None else machine.walk(found[-1], data))
-            if allowance is not None:
-                allowance.spend(1 + (machine.work - before) // _WORK_PER_PLACE)
+            if allowance is not None:  # to make states takes longer than to look at them
+                allowance.spend(1 + 2 * (machine.work - before) // _WORK_PER_PLACE)
         self.machine, self._states, self._found = machine, found, []
         self._masks.moved(self)
         return True
