@@ -301,7 +301,8 @@ class Bench:
         steps = decode(count, length, new_tokens - 1, shared=prefix)
         for warm in (False, True):
             # Of what is cached a token is computed for its logits.
-            first = [extend(count, length, length - 1)] if warm else branches(prefix, count, own)
+            again = decode(count, length - 1, 1, shared=prefix)
+            first = again if warm else branches(prefix, count, own)
             name = f"{metric}, {'warm' if warm else 'cold'}"
             work = [*first, *steps]
             self.compare(name, prompts, new_tokens, goal=goal, work=work, warm=warm)
