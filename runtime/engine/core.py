@@ -271,6 +271,7 @@ class EngineCore:
         try:
             if self._trouble is None:
                 self._advance()
+                self._speculator.weigh(self.scheduler.running)
                 self.leases.expire()
             if self._trouble is not None:
                 raise self._trouble

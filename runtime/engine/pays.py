@@ -57,8 +57,8 @@ class _Size:
     window of the better way and of the other one. pause: windows until that is tried; `next_pause`
     after a trial that it lost. losses: per step, of late."""
 
-    ahead: bool = False
-    best: bool = False
+    ahead: bool = True
+    best: bool = True
     before: float = 0.0
     tried: float | None = None
     pause: int = 1

@@ -5,7 +5,7 @@ What is guessed never changes what is sampled (taking.py), only how soon.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from ..scheduler.drafting import StepCost, look_up
 from ..scheduler.sequence import Sequence
 from .config import Speculation
 from .turn import Turn
+
+# Guesses for some sequences make the others of a step slower, keep the step behind it from running
+# ahead, and let a batch empty sooner, which a token's cost does not show: they have to promise so
+# many more tokens for each that a step samples anyway.
+_LEAST_GAIN: Final = 0.75
+_LONGEST_PAUSE: Final = (
+    7  # steps of a batch; looking up eight sequences takes a tenth of a small one
+)
 
 
 class Drafter(Protocol):
@@ -46,6 +54,8 @@ class Speculator:
         self._mode = mode
         self._most = most
         self._cost = StepCost()
+        self._pause = 0  # steps in which nothing is guessed that are left
+        self._next_pause = 0
         self.num_guessed = 0
         self.num_right = 0
 
@@ -55,7 +65,7 @@ class Speculator:
         num_running: sequences in a step. When they alone keep the machine busy, a guess costs as
         much as a sampled token.
         """
-        if self._mode == "off" or seq.given_ends:
+        if self._mode == "off" or self._pause or seq.given_ends:
             return
         most = min(self._most, seq.num_remaining - 1 - len(seq.given))
         if most > 0 and self._mode == "auto":
@@ -68,8 +78,33 @@ class Speculator:
         seq.given += guess
         seq.num_drafted = len(guess)
 
+    def weigh(self, running: list[Sequence]) -> None:
+        """Keep the guesses of the next step where they are worth it together, and else pause. Those
+        that are not computed still show how many of them come true."""
+        if self._mode != "auto" or not running:
+            return
+        if self._pause:
+            self._pause -= 1
+            return
+        guessed = [seq for seq in running if seq.num_drafted]
+        cost = self._cost.share(len(running))
+        gain = sum(seq.pace.gain(seq.num_drafted, cost) for seq in guessed)
+        if gain >= _LEAST_GAIN * len(running):
+            self._next_pause = 0
+            return
+        for seq in guessed:
+            count = len(seq.given) - seq.num_drafted
+            seq.untried = None if count else seq.given[0]
+            del seq.given[count:]
+            seq.num_drafted = 0
+        self._pause = self._next_pause
+        self._next_pause = min(2 * self._next_pause + 1, _LONGEST_PAUSE, len(running) - 1)
+
     def learn(self, turn: Turn) -> None:
         """Note what became of a sequence's guesses."""
+        if turn.seq.untried is not None and turn.token_ids:
+            turn.seq.pace.watch(1, int(turn.token_ids[0] == turn.seq.untried))
+        turn.seq.untried = None
         if turn.num_guessed:
             turn.seq.pace.learn(turn.num_guessed, turn.num_right)
             self.num_guessed += turn.num_guessed

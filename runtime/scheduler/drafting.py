@@ -80,10 +80,21 @@ class Pace:
             return most
         return min(most, int(math.log(cost) / math.log(self.rate)))
 
+    def gain(self, count: int, cost: float) -> float:
+        """How many tokens so many guesses are likely to bring, less what computing them costs."""
+        likely = (
+            count if self.rate >= 1.0 else self.rate * (1.0 - self.rate**count) / (1.0 - self.rate)
+        )
+        return likely - count * cost
+
     def learn(self, num_guessed: int, num_right: int) -> None:
         """Of so many guesses in a row, the first `num_right` came true."""
         self.num_guessed += num_guessed
         self.num_right += num_right
+        self.watch(num_guessed, num_right)
+
+    def watch(self, num_guessed: int, num_right: int) -> None:
+        """`learn` of guesses that were not computed."""
         self.rate += (1.0 - self.rate) * (1.0 - (1.0 - _LEARNING) ** num_right)
         if num_right == num_guessed:
             self.next_pause = _FIRST_PAUSE
@@ -99,8 +110,8 @@ class StepCost:
     that seem to cost nothing would be guessed for nothing."""
 
     _MEMORY: Final = 0.99
-    # Until steps of different lengths were seen: one more token costs a third of an empty step.
-    _EMPTY_STEP_TOKENS: Final = 3.0
+    # Until steps of different lengths were seen: so many tokens cost as much as an empty step.
+    _EMPTY_STEP_TOKENS: Final = 16.0
     _LEAST_VARIANCE: Final = 0.2
 
     def __init__(self) -> None:

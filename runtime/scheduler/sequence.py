@@ -54,7 +54,8 @@ class Sequence:
 
     given: tokens that are to follow, whose KV the next step computes too, as far as there is room:
     the first `num_forced` surely follow, and with `given_ends` nothing else does. The others are
-    guesses, which count if they are sampled; the last `num_drafted` are not the grammar's.
+    guesses, which count if they are sampled; the last `num_drafted` are not the grammar's. untried:
+    the next token by a guess that is not computed.
     pace: how much is guessed.
 
     arrival: order of submission; smaller is older. max_new_tokens: as asked for, but no more than
@@ -99,6 +100,7 @@ class Sequence:
     num_forced: int = 0
     given_ends: bool = False
     num_drafted: int = 0
+    untried: int | None = None
     pace: Pace = field(default_factory=Pace)
 
     num_computed: int = 0

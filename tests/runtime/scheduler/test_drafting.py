@@ -125,4 +125,4 @@ def test_without_experience_of_other_lengths_the_cost_is_assumed() -> None:
     cost = StepCost()
     for _ in range(50):
         cost.note(1, 0.01)
-    assert cost.share(1) == pytest.approx(0.25)
+    assert cost.share(1) == pytest.approx(1 / 17)
