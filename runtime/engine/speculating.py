@@ -19,9 +19,7 @@ from .turn import Turn
 # ahead, and let a batch empty sooner, which a token's cost does not show: they have to promise so
 # many more tokens for each that a step samples anyway.
 _LEAST_GAIN: Final = 0.75
-_LONGEST_PAUSE: Final = (
-    7  # steps of a batch; looking up eight sequences takes a tenth of a small one
-)
+_LONGEST_PAUSE: Final = 15  # steps: looking up eight sequences takes a fifth of a small one
 
 
 class Drafter(Protocol):
@@ -98,7 +96,7 @@ class Speculator:
             del seq.given[count:]
             seq.num_drafted = 0
         self._pause = self._next_pause
-        self._next_pause = min(2 * self._next_pause + 1, _LONGEST_PAUSE, len(running) - 1)
+        self._next_pause = min(2 * self._next_pause + 1, _LONGEST_PAUSE, 2 * len(running) - 2)
 
     def learn(self, turn: Turn) -> None:
         """Note what became of a sequence's guesses."""
