@@ -35,7 +35,7 @@ def test_it_does_with_rounded_weights_keys_and_values(make_pair: Any, quantizati
 def assert_same(pair: Any, **settings: str) -> None:
     whole, parts = pair.driver(**settings), pair.driver(**settings)
     if whole.runner.model.whole is None:
-        pytest.skip("no C++ kernels at this level here")
+        pytest.skip("not computed whole: by its family, or without C++ kernels at this level")
     taken = []
     run = whole.runner.model.whole
     whole.runner.model.whole = lambda *step: taken.append(run(*step)) or taken[-1]
