@@ -62,26 +62,28 @@ class SamplingState:
         # A stream of its own makes a seeded sequence independent of what runs beside it. Starting
         # one takes longer than all else here, and who takes the likeliest token never needs it.
         self._random: random.Random | None = None
-        self._numbers: deque[float] = deque()  # of the next tokens, as far as they were asked for
+        # Of the next tokens, as far as they were asked for; of `_num_drawn` in all.
+        self._numbers: deque[float] = deque()
+        self._num_drawn = 0
         # Names the stream where tokens are drawn on a device, which computes its own numbers.
         self.noise_seed = random.getrandbits(63) if params.seed is None else params.seed
 
     def append(self, token_id: int) -> None:
-        """Count one more generated token. Each has a random number, sampled or not, so that those
-        behind it get the same ones however it came."""
+        """Count one more generated token."""
         self.num_new_tokens += 1
         if self.penalized:
             self.seen.add(token_id)
-        if not self.greedy:
-            self.number()
-            self._numbers.popleft()
 
     def number(self, ahead: int = 0) -> float:
-        """The random number, in [0, 1), of the token that comes behind `ahead` more."""
+        """The random number, in [0, 1), of the token that comes behind `ahead` more. Each token has
+        one, sampled or not, so that those behind it get the same ones however it came."""
         if self._random is None:
             self._random = random.Random(self.params.seed)
-        while len(self._numbers) <= ahead:
+        while self._num_drawn <= self.num_new_tokens + ahead:
             self._numbers.append(self._random.random())
+            self._num_drawn += 1
+        while self._num_drawn - len(self._numbers) < self.num_new_tokens:
+            self._numbers.popleft()
         return self._numbers[ahead]
 
     @property
