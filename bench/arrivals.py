@@ -9,7 +9,6 @@ turns until the time is up; what still runs then is dropped.
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import time
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from branchline.runtime.engine import garbage
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.protocol import (
@@ -28,6 +28,7 @@ from branchline.runtime.protocol import (
     JsonSchema,
     Regex,
     SamplingParams,
+    StepEvents,
     Submit,
     Text,
 )
@@ -91,7 +92,7 @@ class Contest:
                 constraint = next(self._constraints) if with_grammars else None
                 self.num_grammars += with_grammars
                 self._submit(f"Request {step}:", _ARRIVAL_TOKENS, constraint)
-            events = self.core.step()
+            events = self._step()
             heard = [one for one in events.progress if one.sid == watched]
             if any(one.token_ids for one in heard):
                 now = time.perf_counter(), time.thread_time()
@@ -102,10 +103,15 @@ class Contest:
             if (self.is_over and len(gaps.clock) >= _ENOUGH) or any(one.finish for one in heard):
                 break
         while self.core.has_work and not self.is_over:
-            self.core.step()
+            self._step()
         for seq in list(self.core.sequences):
             self.core.drop(seq.sid)
         self.core.flush_cache()
+
+    def _step(self) -> StepEvents:
+        events = self.core.step()
+        garbage.collect_if_needed()  # as the engine's process does
+        return events
 
     def _submit(self, prompt: str, num_tokens: int, constraint: Constraint | None = None) -> int:
         self._num_sids += 1
@@ -123,8 +129,7 @@ def main() -> None:
     contest = Contest()
     for with_grammars in (False, True):
         contest.measure(Gaps(), num_tokens // 4, with_grammars=with_grammars)  # warm
-    gc.collect()
-    gc.freeze()  # as the engine's process does
+    garbage.begin()
     contest.until_s = time.perf_counter() + limit_s
     gaps = {False: Gaps(), True: Gaps()}
     num_rounds = 0

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from branchline.runtime.device.cpu import CpuDevice
+from branchline.runtime.engine import garbage
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
@@ -111,18 +112,20 @@ def host_steps(config: ModelConfig, requests: Requests, report: Report) -> None:
         NoGrammars(),  # type: ignore[arg-type]
     )
     submit(core, requests, first=1)
-    gc.collect()
-    gc.freeze()  # as the engine's process does
+    garbage.begin()  # as the engine's process does
     full: list[float] = []
     marks = [time.process_time()]
     steps = 0
     while core.has_work:
         ahead = core.stats()["steps_ahead"]
         core.step()
+        garbage.collect_if_needed()
         steps += 1
         marks.append(time.process_time())
         if len(core.sequences) == len(requests) and core.stats()["steps_ahead"] > ahead:
             full.append(marks[-1] - marks[-2])
+    gc.unfreeze()
+    gc.enable()
     median = statistics.median(full)
     total = sum(b - a for a, b in itertools.pairwise(marks))
     tokens = sum(wanted for _, wanted in requests)

@@ -85,6 +85,17 @@ def _key(constraint: Constraint) -> _Key:
     return hashlib.sha256(repr(constraint).encode("utf-8", "surrogatepass")).digest()
 
 
+def _told_again(refusal: RequestError) -> RequestError:
+    """The same, without the frames that it has been through: it is kept, and would keep them, more
+    with every time that it is raised."""
+    return RequestError(
+        refusal.code,
+        refusal.message,
+        pointer=refusal.pointer,
+        retry_after_s=refusal.retry_after_s,
+    )
+
+
 def _format_texts(constraint: Tagged | Islands) -> set[str]:
     """The texts of a format, in which control tokens may be named."""
     if isinstance(constraint, Tagged):
@@ -121,7 +132,7 @@ class GrammarCompiler:
         self._tag_engine: XGrammarEngine | None = None
         self._tag_engine_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._entries: OrderedDict[_Key, Future[Grammar]] = OrderedDict()
+        self._entries: OrderedDict[_Key, Future[Grammar | RequestError]] = OrderedDict()
         self._entry_bytes: dict[_Key, int] = {}
         self.cached_bytes = 0
         self.hits = 0
@@ -157,10 +168,12 @@ class GrammarCompiler:
                 mine = True
         if mine:
             self._run(constraint, key, future)
-        grammar = future.result()
+        found = future.result()
+        if isinstance(found, RequestError):
+            raise _told_again(found)
         if not mine:
-            self._weigh_again(key, grammar)
-        return grammar
+            self._weigh_again(key, found)
+        return found
 
     def _weigh_again(self, key: _Key, grammar: Grammar) -> None:
         """A grammar grows as it is used; what is asked for again is weighed again."""
@@ -171,18 +184,20 @@ class GrammarCompiler:
                 self._entry_bytes[key] = size
                 self._shrink()
 
-    def _run(self, constraint: Constraint, key: _Key, future: Future[Grammar]) -> None:
+    def _run(
+        self, constraint: Constraint, key: _Key, future: Future[Grammar | RequestError]
+    ) -> None:
         size = _ENTRY_BYTES
         try:
             grammar = self._compiled(constraint)
             size += grammar.num_bytes
             future.set_result(grammar)
         except RequestError as error:
-            future.set_exception(error)
+            future.set_result(_told_again(error))
             # One that might be served another time is not remembered.
             size = size if error.code == "grammar" else 0
         except RecursionError:
-            future.set_exception(RequestError("grammar", "the constraint nests too deeply"))
+            future.set_result(RequestError("grammar", "the constraint nests too deeply"))
         except BaseException as error:
             # Waiting threads must learn of it; nothing is kept.
             future.set_exception(error)

@@ -7,6 +7,7 @@ left to the engine's process does not grow with the grammar.
 
 from __future__ import annotations
 
+import weakref
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -301,6 +302,7 @@ class StoredGraph:
         self._ends = array("Q", ends)
         self._nodes: dict[int, Node] = {}
         self.root = self._node(0)
+        weakref.finalize(self, _part, self.root).atexit = False
 
     @property
     def num_bytes(self) -> int:
@@ -313,14 +315,28 @@ class StoredGraph:
             told = _NODE.decode(self._data[self._ends[place] : self._ends[place + 1]])
             node = self._nodes[place] = Node(told[0])
             node.cost, node.data, node.suffix_costs, node.low, node.high, node.counted = told[1:7]
-            node.unread = partial(self._read, told[7])
+            node.unread = partial(_read, weakref.ref(self), told[7])
             if told[8] is not None:
                 data, *arrays = told[8]
                 node.words = Words(data, *(np.frombuffer(one, np.int64) for one in arrays))
         return node
 
-    def _read(self, places: list[int]) -> tuple[Node, ...]:
-        return tuple(map(self._node, places))
+
+def _read(graph: weakref.ref[StoredGraph], places: list[int]) -> tuple[Node, ...]:
+    held = graph()
+    assert held is not None  # by the walker
+    return tuple(map(held._node, places))
+
+
+def _part(root: Node) -> None:
+    """Let nodes that lead to each other in circles go, not only at a collection of garbage."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        pending += node.items
+        node.items, node.unread = (), None
+        if node.words is not None:
+            node.words.nodes.clear()
 
 
 _HEAD: msgspec.msgpack.Decoder[tuple[int, bytes, bytes]] = msgspec.msgpack.Decoder(

@@ -8,6 +8,7 @@ often a counted repetition may still repeat. It is also the slow reference for t
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,6 +79,9 @@ class State:
         self._next: dict[int, State | None] = {}
 
 
+_States = dict[tuple[frozenset[int], bool, int], State]
+
+
 class Walker:
     """The states of one language. Shared by its matchers; states are built as they are met."""
 
@@ -97,9 +101,10 @@ class Walker:
         """At any point of any text, at most this many tokens are needed to finish."""
         self._frames: dict[tuple[int, int, int | None, int, Writing | None], Frame] = {}
         self._beginnings: dict[int, State] = {}
-        self._states: dict[tuple[frozenset[int], bool, int], State] = {}
+        self._states: _States = {}
         self._several: dict[frozenset[int], tuple[Frame | None, tuple[Frame | None, ...]]] = {}
         self.start = self._close([self.entered(graph.root, None)])
+        weakref.finalize(self, _part, self._states).atexit = False
 
     @property
     def num_bytes(self) -> int:
@@ -207,12 +212,16 @@ class Walker:
             cost = own + (following.cost if following is not None else 0)
             frame = Frame(node, low, high, following, min(cost, INFINITE), slack, (), writing)
             if len(self._frames) > _MAX_KEPT:
-                self._frames.clear()
-                self._several.clear()
-                self._states.clear()
-                self._beginnings.clear()
+                self._forget()
             self._frames[key] = frame
         return frame
+
+    def _forget(self) -> None:
+        _part(self._states)
+        self._frames.clear()
+        self._several.clear()
+        self._states.clear()
+        self._beginnings.clear()
 
     def _close(self, arrived: list[Frame | None]) -> State:
         """Go down to the bytes: replace each frame by those that can take the next byte."""
@@ -312,6 +321,12 @@ class Walker:
             # With what it is made of, whose ids would be given to others once they are gone.
             self._several[key] = (made, tuple(flat.values()))
         return self._several[key][0]
+
+
+def _part(states: _States) -> None:
+    """Let states that lead to each other in circles go, not only at a collection of garbage."""
+    for state in states.values():
+        state._next.clear()
 
 
 def _only_byte(frame: Frame) -> int:

@@ -16,6 +16,7 @@ from ..base import Attention, HeadNorm
 from ..torch_attention import merge, store
 from .library import CpuKernels
 from .plan import CpuPlan
+from .signatures import array_type
 
 _DECODE, _EXTEND = 1, 2
 
@@ -42,13 +43,13 @@ class CpuAttention(Attention[CpuPlan]):
             raise MemoryError("no memory for the plan of a step")
         plan = CpuPlan(batch, handle, self._handles)
         count = len(batch.query_lens)
-        lens = ctypes.c_int64 * count
+        lens, addresses = (array_type(item, count) for item in (ctypes.c_int64, ctypes.c_void_p))
         if self.kernels.library.bl_plan_make(
             handle,
             count,
             lens(*batch.query_lens),
             lens(*[len(slots) for slots in batch.context_slots]),
-            (ctypes.c_void_p * count)(*[slots.data_ptr() for slots in batch.context_slots]),
+            addresses(*[slots.data_ptr() for slots in batch.context_slots]),
             self.heads,
             self.kv_heads,
             self.head_dim,

@@ -17,6 +17,7 @@ from ...sampling.sample import best, changed
 from ...sampling.state import SamplingState
 from .library import CpuKernels
 from .queue import CpuQueue
+from .signatures import array_type
 
 
 class _Draw(ctypes.Structure):
@@ -82,7 +83,7 @@ class CpuSampler:
     def _described(self, logits: torch.Tensor) -> tuple[ctypes.Array[_Draw], list[torch.Tensor]]:
         """The draws, and tensors that they point to."""
         rows = len(logits)
-        draws = (_Draw * rows)()
+        draws = array_type(_Draw, rows)()
         first, row_bytes = logits.data_ptr(), 4 * logits.stride(0)
         kept: list[torch.Tensor] = []
         for row, (state, mask) in enumerate(zip(self._states, self._masks, strict=True)):

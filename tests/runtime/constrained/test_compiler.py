@@ -96,3 +96,14 @@ def test_a_defect_is_not_remembered(tokenizer, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             compiler.compile(Choices(["a"]))
     assert compiler.compile(Choices(["a"])).min_tokens == 1
+
+
+def test_a_refusal_that_is_kept_does_not_keep_who_asked(tokenizer):
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size)
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(RequestError) as raised:
+            compiler.compile(Regex(r"(a)\1"))
+        lengths.append(len(raised.traceback))
+    assert lengths[1] == lengths[2]
+    assert compiler.hits == 2
