@@ -11,7 +11,7 @@ import msgspec
 from ..protocol import Constraint, GrammarBackend, JsonSchema
 from .limits import GrammarLimits
 
-_SIZE = struct.Struct(">I")
+SIZE = struct.Struct(">I")
 
 
 class Build(msgspec.Struct, tag=True, forbid_unknown_fields=True, frozen=True):
@@ -71,16 +71,21 @@ MEMORY = "memory"
 """The error code of a job that reached its limit of memory."""
 
 
+def framed(data: bytes) -> bytes:
+    """A message as it is written."""
+    return SIZE.pack(len(data)) + data
+
+
 def read_message(stream: IO[bytes]) -> bytes | None:
     """The next message; None at the end."""
-    head = stream.read(_SIZE.size)
-    if len(head) < _SIZE.size:
+    head = stream.read(SIZE.size)
+    if len(head) < SIZE.size:
         return None
-    (size,) = _SIZE.unpack(head)
+    (size,) = SIZE.unpack(head)
     data = stream.read(size)
     return data if len(data) == size else None
 
 
 def write_message(stream: IO[bytes], data: bytes) -> None:
-    stream.write(_SIZE.pack(len(data)) + data)
+    stream.write(framed(data))
     stream.flush()

@@ -5,22 +5,26 @@ by the front process."""
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Final
+import time
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from ..errors import RequestError
-from .jobs import MEMORY, Build, Job, Judge, Reply, Shape, Try, read_message, write_message
+from .jobs import MEMORY, SIZE, Build, Job, Judge, Reply, Shape, Try, framed
 from .limits import GrammarLimits
 
 # A busy machine gives a process a fraction of its time, and one that starts has much to import.
 _PATIENCE: Final = 20.0
 _START_S: Final = 60.0
+_NICE: Final = 10
 
 
 class Workers:
@@ -98,19 +102,31 @@ class Workers:
 
 
 class _Worker:
-    """One process and the pipe to it. One thread at a time."""
+    """One process and the pipes to it. One thread at a time."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__.rsplit(".", 1)[0] + ".worker"],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Not into the way of signals that a terminal sends to all of its group.
-            start_new_session=True,
+            # Not into the way of signals that a terminal sends to all of its group. In a session
+            # of its own, Linux might weigh it against all other processes of ours together.
+            process_group=0,
         )
+        _yield_to_us(self._process.pid)
+        self._jobs, self._replies = self._ends()
         self._decoder = msgspec.msgpack.Decoder(Reply)
         # The vocabularies that the process has, by id; they are not sent again.
         self._sent: dict[int, list[bytes]] = {}
+
+    def _ends(self) -> tuple[int, int]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None  # both are pipes
+        for stream in (stdin, stdout):
+            os.set_blocking(stream.fileno(), False)
+        return stdin.fileno(), stdout.fileno()
 
     def ask(self, job: Job, patience_s: float) -> Reply | str:
         """The reply, or why there is none: "time", or what the process died of."""
@@ -119,38 +135,57 @@ class _Worker:
             token_bytes = None if key in self._sent else job.work.token_bytes
             self._sent[key] = job.work.token_bytes
             job = replace(job, work=replace(job.work, token_bytes=token_bytes, vocabulary=key))
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            self._process.kill()
-
-        watch = threading.Timer(patience_s, give_up)
-        watch.daemon = True
-        watch.start()
+        message = framed(msgspec.msgpack.encode(job))
+        until_s = time.monotonic() + patience_s
         try:
-            write_message(_opened(self._process.stdin), msgspec.msgpack.encode(job))
-            data = read_message(_opened(self._process.stdout))
+            self._write(message, until_s)
+            (size,) = SIZE.unpack(self._read(SIZE.size, until_s))
+            return self._decoder.decode(self._read(size, until_s))
+        except TimeoutError:
+            self.kill()
+            return "time"
         except OSError:
-            data = None
-        finally:
-            watch.cancel()
-        if data is not None:
-            return self._decoder.decode(data)
-        code = self._process.wait()
-        self.kill()
-        if late.is_set() or code == -signal.SIGPROF:
+            code = self._process.wait()
+            self.kill()
+        if code == -signal.SIGPROF:
             return "time"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+    def _write(self, data: bytes, until_s: float) -> None:
+        left = memoryview(data)
+        while left:
+            _await(self._jobs, select.POLLOUT, until_s)
+            left = left[os.write(self._jobs, left) :]
+
+    def _read(self, size: int, until_s: float) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            _await(self._replies, select.POLLIN, until_s)
+            piece = os.read(self._replies, size - len(data))
+            if not piece:
+                raise BrokenPipeError
+            data += piece
+        return bytes(data)
 
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # what was written and never read
-                _opened(stream).close()
+            if stream is not None:
+                stream.close()
 
 
-def _opened(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # both are pipes
-    return stream
+def _await(descriptor: int, event: int, until_s: float) -> None:
+    """Until a pipe is ready. Raises TimeoutError. A timer's thread for each job would hold up the
+    engine's loop, which shares the interpreter."""
+    ready = select.poll()
+    ready.register(descriptor, event)
+    if not ready.poll(max(0.0, 1e3 * (until_s - time.monotonic()))):
+        raise TimeoutError
+
+
+def _yield_to_us(pid: int) -> None:
+    """Let a process have a core while we need it only to a tenth: nobody waits for a grammar as
+    others wait for their next token."""
+    with contextlib.suppress(OSError):  # where that is forbidden
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import threading
 
 import pytest
 
 from branchline.runtime.constrained.compiler import GrammarCompiler, build_language
-from branchline.runtime.constrained.jobs import Build, Judge, Shape, Try
+from branchline.runtime.constrained.jobs import Build, Job, Judge, Shape, Try
 from branchline.runtime.constrained.language_codec import decode_language, encode_language
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.shaping import decode_shaped
 from branchline.runtime.constrained.walker import Walker
-from branchline.runtime.constrained.workers import Workers
+from branchline.runtime.constrained.workers import Workers, _Worker
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import Choices, Ebnf, Island, Islands, JsonSchema, Regex
 
@@ -137,6 +139,36 @@ def test_a_constraint_over_the_wire_s_limits_is_refused_and_its_process_stays(wo
     with pytest.raises(RequestError, match="length <= 262144"):
         workers.run(Build(JsonSchema(json.dumps({"title": "x" * 300_000})), GrammarLimits()))
     assert workers.num_killed == killed
+
+
+@pytest.mark.parametrize("size", [1, 250_000], ids=["reading", "writing"])
+def test_a_process_that_stands_still_is_given_up(size):
+    worker = _Worker()
+    worker._process.send_signal(signal.SIGSTOP)
+    work = Build(JsonSchema(json.dumps({"title": "x" * size})), GrammarLimits())
+    assert worker.ask(Job(work, 1.0, 0), patience_s=0.05) == "time"
+    assert worker._process.poll() == -signal.SIGKILL
+
+
+def test_a_process_gives_way_to_the_one_that_started_it(workers):
+    """In the same session, or Linux might not weigh them against each other."""
+    workers.run(Build(LIGHT, GrammarLimits()))
+    for worker in workers._idle:
+        pid = worker._process.pid
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(own + 10, 19)
+        assert os.getsid(pid) == os.getsid(0)
+        assert os.getpgid(pid) == pid
+
+
+def test_a_job_takes_no_thread_of_its_own(workers, monkeypatch):
+    workers.run(Build(LIGHT, GrammarLimits()))
+
+    def started(thread):
+        raise AssertionError("a thread was started")
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    workers.run(Build(LIGHT, GrammarLimits()))
 
 
 def test_a_process_that_dies_fails_its_job_alone(workers):
