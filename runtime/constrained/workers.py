@@ -4,7 +4,6 @@ by the front process."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -24,7 +23,6 @@ from .limits import GrammarLimits
 # A busy machine gives a process a fraction of its time, and one that starts has much to import.
 _PATIENCE: Final = 20.0
 _START_S: Final = 60.0
-_NICE: Final = 10
 
 
 class Workers:
@@ -110,11 +108,9 @@ class _Worker:
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Not into the way of signals that a terminal sends to all of its group. In a session
-            # of its own, Linux might weigh it against all other processes of ours together.
-            process_group=0,
+            # Not into the way of signals that a terminal sends to all of its group.
+            start_new_session=True,
         )
-        _yield_to_us(self._process.pid)
         self._jobs, self._replies = self._ends()
         self._decoder = msgspec.msgpack.Decoder(Reply)
         # The vocabularies that the process has, by id; they are not sent again.
@@ -182,10 +178,3 @@ def _await(descriptor: int, event: int, until_s: float) -> None:
     ready.register(descriptor, event)
     if not ready.poll(max(0.0, 1e3 * (until_s - time.monotonic()))):
         raise TimeoutError
-
-
-def _yield_to_us(pid: int) -> None:
-    """Let a process have a core while we need it only to a tenth: nobody waits for a grammar as
-    others wait for their next token."""
-    with contextlib.suppress(OSError):  # where that is forbidden
-        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)

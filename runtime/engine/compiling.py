@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,6 +21,8 @@ _NUM_THREADS: Final = 2
 # Native code cannot be interrupted: a compilation that hangs keeps its thread, and another thread
 # takes over its work. More than so many hanging at once, and new grammars are refused.
 _MAX_HUNG: Final = 8
+# Of the loop's time, while others run: what a grammar forces at first takes 0.02 to 2 ms.
+_MOST_AT_ONCE_S: Final = 0.001
 
 
 class Compiler(Protocol):
@@ -36,6 +39,7 @@ class _Job:
     constraint: Constraint
     deadline_s: float
     started: bool = False
+    done: bool = False
     abandoned: bool = False
 
 
@@ -96,32 +100,32 @@ class GrammarThreads:
         """Forget a sequence; what is compiled for it may still enter the compiler's cache."""
         del self._jobs[sid]
 
-    def collect(self, wait_s: float = 0.0) -> list[tuple[Sequence, Grammar | Exception]]:
+    def collect(self, wait_s: float = 0.0) -> Iterator[tuple[Sequence, Grammar | Exception]]:
         """Those that are through, with the grammar or the reason why there is none. Waits at most
         `wait_s` for the first."""
         if not self._jobs and not self.num_hung:
-            return []
-        found: list[tuple[Sequence, Grammar | Exception]] = []
+            return
+        yield from self._expired()
         while True:
             try:
                 job, result = self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait()
             except queue.Empty:
-                break
+                return
             wait_s = 0.0
             if job.abandoned:
                 self.num_hung -= 1
             elif self._jobs.get(job.seq.sid) is job:
                 del self._jobs[job.seq.sid]
-                found.append((job.seq, result))
-        found.extend(self._expired())
-        return found
+                yield job.seq, result
 
     def ready_ones(
         self, wait_s: float, look_ahead: Callable[[Sequence], None]
     ) -> list[tuple[Sequence, Exception | None]]:
-        """`collect`, with a matcher for each sequence that may run now; or why it may not.
+        """`collect`, with a matcher for each sequence that may run now; or why it may not. Where
+        others run (no `wait_s`), as many as take a millisecond and at least one.
         look_ahead: gives a sequence what its grammar forces from the very beginning."""
         through: list[tuple[Sequence, Exception | None]] = []
+        until_s = math.inf if wait_s else time.perf_counter() + _MOST_AT_ONCE_S
         for seq, result in self.collect(wait_s):
             error = result if isinstance(result, Exception) else None
             if not isinstance(result, Exception):
@@ -131,11 +135,13 @@ class GrammarThreads:
                 except Exception as defect:
                     error = defect
             through.append((seq, error))
+            if time.perf_counter() > until_s:
+                break
         return through
 
     def _expired(self) -> list[tuple[Sequence, Grammar | Exception]]:
         now_s = self._clock()
-        late = [job for job in self._jobs.values() if job.deadline_s < now_s]
+        late = [job for job in self._jobs.values() if job.deadline_s < now_s and not job.done]
         for job in late:
             del self._jobs[job.seq.sid]
             job.abandoned = True
@@ -170,6 +176,7 @@ class GrammarThreads:
                 result = error
             self.num_compiled += 1
             self.compile_s += time.perf_counter() - started_s
+            job.done = True
             self._done.put((job, result))
             if job.abandoned:
                 return

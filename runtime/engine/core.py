@@ -271,6 +271,7 @@ class EngineCore:
         try:
             if self._trouble is None:
                 self._advance()
+                self._receive_grammars()
                 self._speculator.weigh(self.scheduler.running)
                 self.leases.expire()
             if self._trouble is not None:
@@ -296,7 +297,6 @@ class EngineCore:
         return [seq for seq in self._sequences.values() if seq.sid not in self._compiling]
 
     def _advance(self) -> None:
-        self._receive_grammars()
         if self._overlap.advance():
             return
         scheduled = self.scheduler.schedule()
@@ -325,7 +325,8 @@ class EngineCore:
         self._counts["computed_tokens"] += num_tokens
 
     def _receive_grammars(self) -> None:
-        """Sequences whose grammar is ready may run."""
+        """Sequences whose grammar is ready may run from the next step on: what is looked up in a
+        grammar first, and a prompt, are not to delay the same token of the others."""
         busy = self.scheduler.running or len(self.scheduler.waiting)
         wait_s = 0.0 if busy else _GRAMMAR_WAIT_S
         for seq, error in self._compiling.ready_ones(wait_s, self._taker.look_ahead):

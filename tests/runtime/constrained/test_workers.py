@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 
@@ -148,17 +147,6 @@ def test_a_process_that_stands_still_is_given_up(size):
     work = Build(JsonSchema(json.dumps({"title": "x" * size})), GrammarLimits())
     assert worker.ask(Job(work, 1.0, 0), patience_s=0.05) == "time"
     assert worker._process.poll() == -signal.SIGKILL
-
-
-def test_a_process_gives_way_to_the_one_that_started_it(workers):
-    """In the same session, or Linux might not weigh them against each other."""
-    workers.run(Build(LIGHT, GrammarLimits()))
-    for worker in workers._idle:
-        pid = worker._process.pid
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        assert os.getpriority(os.PRIO_PROCESS, pid) == min(own + 10, 19)
-        assert os.getsid(pid) == os.getsid(0)
-        assert os.getpgid(pid) == pid
 
 
 def test_a_job_takes_no_thread_of_its_own(workers, monkeypatch):

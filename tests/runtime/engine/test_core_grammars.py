@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from hash_runner import EOS
@@ -168,7 +169,7 @@ class TestTimeLimit:
         assert error.value.code == "overloaded"
         self.compiler.gate.set()
         while self.threads.num_hung:
-            self.threads.collect(wait_s=1.0)
+            list(self.threads.collect(wait_s=1.0))
         fast = self.world.submit(PROMPT, 5, constraint=named("fast"))
         self.world.run()
         assert fast.token_ids == [12]
@@ -181,6 +182,48 @@ class TestTimeLimit:
         with pytest.raises(RequestError):
             self.world.submit(PROMPT, 5, constraint=named("fast"), session=5)
         assert self.world.core.stats()["sessions"] == 0
+
+
+class Asking:
+    """What `GrammarThreads` need of a sequence."""
+
+    max_new_tokens = 9
+    matcher = None
+
+    def __init__(self, sid: int) -> None:
+        self.sid = sid
+
+
+def test_what_is_taken_over_in_one_step_beside_others_takes_a_millisecond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 0.0
+    threads = GrammarThreads(ScriptCompiler({"it": Script([{11}])}), 5.0, lambda: now_s)
+
+    def start(sids: range) -> None:
+        for sid in sids:
+            threads.start(Asking(sid), named("it"))  # type: ignore[arg-type]
+        while threads._done.qsize() < len(sids):
+            threading.Event().wait(0.001)
+
+    def taken(wait_s: float) -> list[int]:
+        spent_s = 0.0
+
+        def look_ahead(seq: object) -> None:
+            nonlocal spent_s
+            spent_s += 0.0006
+
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "perf_counter", lambda: spent_s)
+            return [seq.sid for seq, error in threads.ready_ones(wait_s, look_ahead)]
+
+    start(range(5))
+    now_s = 5.1  # those that wait to be taken over are in time
+    beside = [taken(0.0) for _ in range(4)]
+    assert [len(some) for some in beside] == [2, 2, 1, 0]
+    assert {sid for some in beside for sid in some} == set(range(5))
+    start(range(5, 9))
+    assert sorted(taken(0.1)) == [5, 6, 7, 8]
 
 
 def test_grammar_threads_do_not_keep_the_process_alive() -> None:
