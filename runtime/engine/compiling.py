@@ -28,6 +28,7 @@ class Compiler(Protocol):
 
     def compile(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar: ...
     def ready(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar | None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +53,7 @@ class GrammarThreads:
         self._timeout_s = timeout_s
         self._clock = clock
         self._jobs: dict[int, _Job] = {}
-        self._todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[_Job, Grammar | Exception]] = queue.SimpleQueue()
         self._num_threads = 0
         self.num_hung = 0
@@ -95,6 +96,12 @@ class GrammarThreads:
     def drop(self, sid: int) -> None:
         """Forget a sequence; what is compiled for it may still enter the compiler's cache."""
         del self._jobs[sid]
+
+    def close(self) -> None:
+        """End the threads, those at work with their job, and the compiler."""
+        for _ in range(self._num_threads):
+            self._todo.put(None)
+        self._compiler.close()
 
     def collect(self, wait_s: float = 0.0) -> list[tuple[Sequence, Grammar | Exception]]:
         """Those that are through, with the grammar or the reason why there is none. Waits at most
@@ -157,6 +164,8 @@ class GrammarThreads:
     def _work(self) -> None:
         while True:
             job = self._todo.get()
+            if job is None:
+                return
             if self._jobs.get(job.seq.sid) is not job:
                 if job.abandoned:
                     self._done.put((job, RequestError("grammar", "too late")))
