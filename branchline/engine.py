@@ -263,6 +263,7 @@ class InProcessConnection(RequestTable):
         self._service.close()
         if self._fault is None:
             save_cache(self._core, self._cache_file)
+        self._core.close()
 
     def _turn(self) -> bool:
         """Take messages, run one step, deliver. False when told to stop."""

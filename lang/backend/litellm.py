@@ -46,7 +46,11 @@ class LiteLLM(OpenAI):
 
     def _new_client(self) -> Any:
         completions = SimpleNamespace(create=_bound(self._complete, self.client_options))
-        return SimpleNamespace(chat=SimpleNamespace(completions=completions))
+        return SimpleNamespace(chat=SimpleNamespace(completions=completions), close=_nothing)
+
+
+async def _nothing() -> None:
+    """Connections are the package's own, shared by all that use it."""
 
 
 def _bound(

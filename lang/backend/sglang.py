@@ -12,6 +12,7 @@ from typing import Any
 from branchline.runtime import protocol
 
 from ..chat_template import get_chat_template
+from ..closing import Closing
 from ..errors import (
     GenerationError,
     InternalError,
@@ -29,7 +30,7 @@ _OWN_FIELDS = ("seed", "logit_bias", "token_healing")
 _NOTHING = {"max_new_tokens": 0, "temperature": 0.0}
 
 
-class SGLang(Backend):
+class SGLang(Closing, Backend):
     """A model behind SGLang's `/generate`.
 
     base_url: `http://host:port`; api_key: sent as a bearer token; verify: False for any

@@ -9,12 +9,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from branchline.runtime import protocol
 from branchline.runtime.tool_formats import ToolFormat, ToolSpec
 
 from ..chat_template import ChatTemplate, get_chat_template
+from ..closing import Closing
 from ..errors import (
     ContextLengthExceeded,
     GenerationError,
@@ -24,9 +25,12 @@ from ..errors import (
     RuntimeUnavailable,
     TimeoutExceeded,
 )
+from ..loop import shared_loop
 from .base import Backend
 from .conversation import check_template
 from .vendor_tools import CALL_FORM, TOOL_ROLE, offered
+
+_CLOSE_S: Final = 2.0
 
 
 @dataclass
@@ -44,8 +48,9 @@ class TokenUsage:
         self.completion_tokens += usage.completion_tokens
 
 
-class VendorBackend(Backend):
-    """A model behind a vendor's HTTP API, reached through the vendor's own client package.
+class VendorBackend(Closing, Backend):
+    """A model behind a vendor's HTTP API, reached through the vendor's own client package. Closing
+    it ends its connections.
 
     The package is imported by the constructor, so that a missing one shows there.
     """
@@ -65,6 +70,7 @@ class VendorBackend(Backend):
         self.is_chat_model = chat
         self._api = import_vendor(self.package, type(self).__name__)
         # Made here, so that a missing key shows now and not at the first call.
+        self._closed = False
         self._client: tuple[asyncio.AbstractEventLoop | None, Any] = (None, self._new_client())
         self._model = protocol.ModelInfo(
             name=model_name,
@@ -87,11 +93,23 @@ class VendorBackend(Backend):
     @property
     def client(self) -> Any:
         """The client for the running loop: its connections belong to the loop that made them."""
+        if self._closed:
+            raise RuntimeUnavailable(f"{self!r} is closed")
         loop = asyncio.get_running_loop()
         home, client = self._client
         if home is not loop:
             self._client = (loop, client if home is None else self._new_client())
         return self._client[1]
+
+    def close(self) -> None:
+        self._closed = True
+        home, client = self._client
+        # Nothing was asked yet, or before a fork.
+        if home is None or home is not (loop := shared_loop()).loop:
+            return
+        closed = loop.spawn(client.close())
+        if not loop.is_current():
+            closed.result(_CLOSE_S)
 
     @property
     def model_info(self) -> protocol.ModelInfo:

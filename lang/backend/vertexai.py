@@ -64,7 +64,8 @@ class VertexAI(OpenAI):
         self._foreign = False  # it takes what OpenAI's API has, and nothing more
 
     def _new_client(self) -> Any:
-        create = super()._new_client().chat.completions.create
+        client = super()._new_client()
+        create = client.chat.completions.create
 
         async def create_here(**request: Any) -> Any:
             if self._own:
@@ -75,7 +76,8 @@ class VertexAI(OpenAI):
             return await create(**request)
 
         return SimpleNamespace(
-            chat=SimpleNamespace(completions=SimpleNamespace(create=create_here))
+            chat=SimpleNamespace(completions=SimpleNamespace(create=create_here)),
+            close=client.close,
         )
 
 

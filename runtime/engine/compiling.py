@@ -31,6 +31,7 @@ class Compiler(Protocol):
 
     def compile(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar: ...
     def ready(self, constraint: Constraint, max_new_tokens: int, /) -> Grammar | None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +57,7 @@ class GrammarThreads:
         self._timeout_s = timeout_s
         self._clock = clock
         self._jobs: dict[int, _Job] = {}
-        self._todo: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[_Job, Grammar | Exception]] = queue.SimpleQueue()
         self._num_threads = 0
         self.num_hung = 0
@@ -100,6 +101,12 @@ class GrammarThreads:
         """Forget a sequence; what is compiled for it may still enter the compiler's cache."""
         del self._jobs[sid]
 
+    def close(self) -> None:
+        """End the threads, those at work with their job, and the compiler."""
+        for _ in range(self._num_threads):
+            self._todo.put(None)
+        self._compiler.close()
+
     def collect(self, wait_s: float = 0.0) -> Iterator[tuple[Sequence, Grammar | Exception]]:
         """Those that are through, with the grammar or the reason why there is none. Waits at most
         `wait_s` for the first."""
@@ -139,7 +146,7 @@ class GrammarThreads:
                 break
         return through
 
-    def _expired(self) -> list[tuple[Sequence, Grammar | Exception]]:
+    def _expired(self) -> Iterator[tuple[Sequence, Exception]]:
         now_s = self._clock()
         late = [job for job in self._jobs.values() if job.deadline_s < now_s and not job.done]
         for job in late:
@@ -148,12 +155,15 @@ class GrammarThreads:
             self.num_hung += 1
             if job.started:
                 self._add_thread()
-        reason = RequestError(
-            "grammar",
-            f"the constraint was not compiled within {self._timeout_s:g} s; make it simpler",
-            pointer="/constraint",
-        )
-        return [(job.seq, reason) for job in late]
+            yield (
+                job.seq,
+                RequestError(
+                    "grammar",
+                    f"the constraint was not compiled within {self._timeout_s:g} s; make it "
+                    "simpler",
+                    pointer="/constraint",
+                ),
+            )
 
     def _add_thread(self) -> None:
         self._num_threads += 1
@@ -163,6 +173,8 @@ class GrammarThreads:
     def _work(self) -> None:
         while True:
             job = self._todo.get()
+            if job is None:
+                return
             if self._jobs.get(job.seq.sid) is not job:
                 if job.abandoned:
                     self._done.put((job, RequestError("grammar", "too late")))

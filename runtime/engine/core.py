@@ -137,6 +137,10 @@ class EngineCore:
         self._counts: dict[str, float] = dict.fromkeys(_COUNTED, 0)
         self.profiler = Profiler(config.profile_dir)
 
+    def close(self) -> None:
+        """End what runs beside the engine; nothing is submitted or stepped any more."""
+        self._compiling.close()
+
     # --- commands ---------------------------------------------------------------------------
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from processes import children, runs
 from pydantic import BaseModel
 from stopwatch import seconds_until
 
@@ -285,6 +286,27 @@ def test_an_engine_in_this_process_gives_the_same_text(endpoint, model_dir: Path
     with bl.Engine(model_path=str(model_dir), kv_slots=8192) as engine:
         inside = talk.run("cats and dogs", backend=engine).text()
     assert inside == talk.run("cats and dogs", backend=endpoint).text()
+
+
+def test_an_engine_in_this_process_ends_with_its_processes_and_threads(model_dir: Path):
+    @bl.function
+    def program(s):
+        s += "the" + bl.gen("x", regex="[a-z]{3}", max_tokens=8)
+
+    def lasting() -> set[int]:
+        return set(filter(runs, children(os.getpid())))
+
+    def new_threads() -> set[str]:
+        names = {thread.name for thread in set(threading.enumerate()) - threads}
+        return names & {"branchline-engine", "grammar"}
+
+    processes, threads = lasting(), set(threading.enumerate())
+    with bl.Engine(str(model_dir), kv_slots=512, num_threads=1) as engine:
+        assert program.run(backend=engine).error() is None
+        assert lasting() > processes
+        assert new_threads()
+    seconds_until(lambda: lasting() <= processes, 20)
+    seconds_until(lambda: not new_threads(), 20)
 
 
 def test_a_runtime_with_a_folder_for_profiles_writes_what_its_engine_did(

@@ -53,9 +53,11 @@ def test_a_conversation_has_the_same_first_answer(
     served: RuntimeProcess, native: bl.RuntimeEndpoint, stream: bool
 ) -> None:
     direct = talk.run(backend=native)
-    http = talk.run(backend=over_http(served, native, chat=True), stream=stream)
-    # The second prompt holds tokens that were generated here, and their text there.
-    assert http["first"] == direct["first"]
+    with over_http(served, native, chat=True) as backend:
+        http = talk.run(backend=backend, stream=stream)
+        # The second prompt holds tokens that were generated here, and their text there.
+        assert http["first"] == direct["first"]
+        http.sync()
     assert [message["role"] for message in http.messages()] == [
         message["role"] for message in direct.messages()
     ]
@@ -71,8 +73,8 @@ def test_a_schema_holds_over_http_too(served: RuntimeProcess, native: bl.Runtime
     def describe(s: bl.ProgramState) -> None:
         s += bl.user("stars") + bl.assistant(bl.gen("pet", schema=Pet, max_tokens=64))
 
-    state = describe(backend=over_http(served, native, chat=True))
-    assert isinstance(state.value("pet"), Pet)
+    with over_http(served, native, chat=True) as backend:
+        assert isinstance(describe(backend=backend).value("pet"), Pet)
 
 
 @bl.tool
@@ -96,7 +98,9 @@ def test_tools_go_through_the_api(
     if vendor == "anthropic":
         name = native.model_info.name
         backend = bl.Anthropic(name, base_url=served.http_url, api_key=KEY, max_retries=0)
-    state = agent(backend=backend)
+    with backend:
+        state = agent(backend=backend)
+        state.sync()
     (call,) = state.value("calls")
     assert call.name == "paint"
     result = f"{call.arguments['item']} has {call.arguments.get('layers', 1)}"
@@ -112,7 +116,9 @@ def test_select_by_echo_scores_as_the_runtime_does(
         s += "the quick brown" + bl.select("animal", choices=[" fox", " lazy dogs", " stars"])
 
     direct = choose(backend=native)
-    http = choose(backend=over_http(served, native, chat=False))
+    with over_http(served, native, chat=False) as backend:
+        http = choose(backend=backend)
+        http.sync()
     scores = [
         (state.get_meta_info("animal") or {})["normalized_prompt_logprobs"]
         for state in (direct, http)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import resource
 import sys
 import time
@@ -22,7 +23,9 @@ INSIDES = ("<class", "<module", "<function", "<built-in", "uid=", "root:", "0x",
 
 @pytest.fixture(scope="module")
 def events() -> list[str]:
-    """What this process runs, opens and starts from now on; an audit hook stays."""
+    """What this process runs, opens and starts from now on; an audit hook stays. The first error of
+    a template imports jinja2.debug, which may write its byte code."""
+    importlib.import_module("jinja2.debug")
     seen: list[str] = []
     watched = ("os.system", "subprocess.Popen", "open", "socket.connect", "import", "os.exec")
 
@@ -68,8 +71,9 @@ def test_a_bomb_ends_within_its_time_and_memory(name: str) -> None:
         ChatTemplate(BOMBS[name], {}).render(MESSAGES)
     taken_s = time.thread_time() - begun_s
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
-    # Processor time; twice the bound, because the clock is looked at between steps.
-    assert taken_s <= 2 * MAX_RENDER_S
+    # Processor time; twice the bound, because the clock is looked at between steps, which take
+    # longer where Python checks every piece of memory.
+    assert taken_s <= (4 if sys.flags.dev_mode else 2) * MAX_RENDER_S
     assert grown_kib < 64 * 1024
 
 

@@ -13,7 +13,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 
 import pytest
@@ -41,8 +41,11 @@ NUM_RUNTIMES = 4
 class Site:
     """A runtime and its clients. Every request ends as "done" or "unavailable", or it fails."""
 
-    def __init__(self, process: RuntimeProcess, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, process: RuntimeProcess, threads: ThreadPoolExecutor, sockets: ExitStack
+    ) -> None:
         self.process = process
+        self.sockets = sockets
         self.connection = ZmqConnection(process.address)
         self.host = str(process.http_url).removeprefix("http://")
         self.threads = threads
@@ -170,11 +173,11 @@ def in_mid_frame(site: Site) -> Told:
     """Beside clients who wait, some that have said half of what they say, on either socket."""
     path = site.process.address.removeprefix("ipc://")
     for _ in range(10):
-        raw = socket.socket(socket.AF_UNIX)
+        raw = site.sockets.enter_context(socket.socket(socket.AF_UNIX))
         raw.connect(path)
         raw.sendall(b"\xff\0\0\0\0\0\0\0\x01\x7f\x03")
         host, _, port = site.host.rpartition(":")
-        half = socket.create_connection((host, int(port)))
+        half = site.sockets.enter_context(socket.create_connection((host, int(port))))
         half.sendall(b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Le")
     return decoding(site)
 
@@ -201,8 +204,8 @@ POINTS = (
 @contextmanager
 def site_of(start: Start) -> Iterator[Site]:
     process = start(http="127.0.0.1:0", max_waiting=10_000)
-    with ThreadPoolExecutor(NUM_IN_FLIGHT) as threads:
-        site = Site(process, threads)
+    with ThreadPoolExecutor(NUM_IN_FLIGHT) as threads, ExitStack() as sockets:
+        site = Site(process, threads, sockets)
         yield site
         site.connection.close()
     process.close()

@@ -15,9 +15,10 @@ Request = dict[str, Any]
 class FakeApi:
     """`write(request)` is what the model says, `call(request)` the tools that it calls instead,
     with `text_with_calls`; `status`, when set, is answered instead. With `refuse_echo` no log
-    probabilities of prompts are told, as by OpenAI's own completion models."""
+    probabilities of prompts are told, as by OpenAI's own completion models. With HTTP/1.1 as
+    `protocol` connections stay open between requests; `connections` tells how many there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "HTTP/1.0") -> None:
         self.write: Callable[[Request], str] = lambda request: "Paris is the answer."
         self.call: Callable[[Request], Sequence[tuple[str, str]]] = lambda request: ()
         self.text_with_calls = ""
@@ -28,9 +29,20 @@ class FakeApi:
         self.refuse_echo = False
         self.requests: list[Request] = []
         self.authorizations: list[str | None] = []
+        self.connections = 0
         api = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = protocol
+
+            def setup(self) -> None:
+                super().setup()
+                api.connections += 1
+
+            def finish(self) -> None:
+                super().finish()
+                api.connections -= 1
+
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 api.requests.append(body)

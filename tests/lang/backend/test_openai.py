@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 from fake_api import FakeApi
+from stopwatch import seconds_until
 
 import branchline as bl
 from branchline.lang.backend.openai import OpenAI
@@ -330,6 +331,17 @@ def test_a_batch_shares_the_client(api: FakeApi) -> None:
 
     states = shout.run_batch([{"word": f"w{i}"} for i in range(20)], backend=chat_model(api))
     assert [state["loud"] for state in states] == [f"W{i}" for i in range(20)]
+
+
+def test_closing_a_backend_ends_its_connections() -> None:
+    with FakeApi("HTTP/1.1") as api:
+        with chat_model(api) as model:
+            assert two_turns(backend=model)["second"] == "Paris is the answer"
+            assert api.connections == 1
+        seconds_until(lambda: api.connections == 0, 20)
+        with pytest.raises(bl.RuntimeUnavailable, match="closed"):
+            two_turns(backend=model)["second"]
+        model.close()
 
 
 def test_a_template_whose_turns_look_alike_is_refused(api: FakeApi) -> None:
