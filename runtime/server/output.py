@@ -71,11 +71,8 @@ class OutputText:
                 return Piece(text, token_ids, None)
         self.push(token_ids, logprobs)
         piece = self.take()
-        self._is_even = (
-            not self._longest_held
-            and not self._decoder.waits
-            and self._num_shown_ids == len(self._token_ids)
-        )
+        # A token that ends in mid-character is not shown.
+        self._is_even = not self._longest_held and self._num_shown_ids == len(self._token_ids)
         return piece
 
     def _settle(self) -> None:
