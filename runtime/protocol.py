@@ -588,7 +588,7 @@ class Welcome(_Message, tag="welcome", frozen=True):
     model: ModelInfo
 
 
-class Chunk(_Message, tag="chunk", frozen=True):
+class Chunk(_Message, tag="chunk", frozen=True, gc=False):
     """A piece of sequence `index` of request `rid`; `seq` counts the request's chunks from 0."""
 
     rid: str
@@ -882,7 +882,7 @@ class EngineReady(_Message, tag="engine_ready", frozen=True):
     execution: dict[str, str] = {}
 
 
-class Progress(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+class Progress(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
     """What one step did for sequence `sid`.
 
     `token_ids` are the new tokens, including an end token when one was sampled (front cuts it);

@@ -183,15 +183,22 @@ class Calls:
         if entry is None:
             return
         call, index = entry
-        self._within(call, lambda: self._hear(call, index, progress))
+        try:
+            self._hear(call, index, progress)
+        except Exception as error:
+            self._fail(call, error)
 
     def _within(self, call: Call, act: Callable[[], None]) -> None:
         """Do something for a call; what fails in it ends that call and nothing else."""
         try:
             act()
-        except RequestError as error:
-            self._flights.abort(call.flight, error)
         except Exception as error:
+            self._fail(call, error)
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        if isinstance(error, RequestError):
+            self._flights.abort(call.flight, error)
+        else:
             self._flights.give_up(call.flight, error)
 
     def _hear(self, call: Call, index: int, progress: Progress) -> None:
@@ -199,20 +206,24 @@ class Calls:
             call.num_waiting -= 1
             self.waiting.leave(1)
         self._history.progressed(call.record, index, progress)
+        finish = progress.finish
+        if finish is None:
+            for message in call.request.progress(index, progress):
+                self._flights.send(call.flight.client_id, message)
+            return
         if progress.goes_on and call.part_of.went_on is not None:
             self._succeed(call, call.part_of.went_on, progress)
             return
-        if progress.finish is not None:
-            del self._sequences[progress.sid]
-            self.waiting.note_finish(self._clock())
-            if progress.goes_on:
-                self._gone_on[call.part_of.lease] = progress.sid
+        del self._sequences[progress.sid]
+        self.waiting.note_finish(self._clock())
+        if progress.goes_on:
+            self._gone_on[call.part_of.lease] = progress.sid
         messages = call.request.progress(index, progress)
-        doubt = None if progress.finish is None else call.request.doubt(index)
-        if doubt is None or progress.finish is None:
-            self._tell(call, messages, progress.finish)
+        doubt = call.request.doubt(index)
+        if doubt is None:
+            self._tell(call, messages, finish)
         else:
-            self._judge(call, index, doubt, progress.finish)
+            self._judge(call, index, doubt, finish)
 
     def _succeed(
         self, call: Call, went_on: Callable[[Done], Generate | None], progress: Progress
@@ -235,9 +246,9 @@ class Calls:
         call.record.program = call.part_of.program
         self._went_on(call, request, self._tokenizer.encode(message.prompt), [])
 
-    def _tell(self, call: Call, messages: list[FrontMessage], finish: FinishReason | None) -> None:
-        """Hand on what a sequence has to say; finish: how it ended, if it did."""
-        call.num_unfinished -= finish is not None
+    def _tell(self, call: Call, messages: list[FrontMessage], finish: FinishReason) -> None:
+        """Hand on what a sequence that has ended has to say."""
+        call.num_unfinished -= 1
         if call.num_unfinished == 0:
             self._hold(call)
         for message in messages:
@@ -245,7 +256,7 @@ class Calls:
         if call.num_unfinished == 0:
             self._go_on(call)
             self._flights.keep(call.flight, messages[-1])
-            self._flights.forget(call.flight, finish or "stop")
+            self._flights.forget(call.flight, finish)
 
     def _go_on(self, call: Call) -> None:
         """Begin the calls that waited for one that has ended well and is kept."""

@@ -24,11 +24,16 @@ class Errands:
         os.set_blocking(self.wake_out, False)
         os.set_blocking(self.wake_in, False)
         self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        # Whether the loop was woken and has not looked since.
+        self._is_woken = False
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
 
     def add(self, errand: Callable[[], None]) -> None:
         """Have it run on the loop's thread; called from any thread."""
         self._waiting.put(errand)
+        if self._is_woken:
+            return
+        self._is_woken = True
         # A full pipe wakes the loop just as well.
         with contextlib.suppress(BlockingIOError):
             os.write(self.wake_in, b"\0")
@@ -37,6 +42,8 @@ class Errands:
         """Run what waits; called by the loop. What an errand raises is the loop's to handle."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_out, 4096)
+        # Before it looks: what is put in from now on wakes it again.
+        self._is_woken = False
         with contextlib.suppress(queue.Empty):
             while True:
                 self._waiting.get_nowait()()

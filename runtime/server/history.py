@@ -19,6 +19,7 @@ from ..views import RatesView
 _KEPT_REQUESTS: Final = 128
 _KEPT_PROMPT_TOKENS: Final = 32_768
 _KEPT_SECONDS: Final = 300
+# The first ones stand for the second: a busy server makes thousands.
 _SAMPLES_PER_SECOND: Final = 256
 
 
@@ -77,6 +78,7 @@ class History:
         self._running: dict[int, Record] = {}
         self._ended: deque[Record] = deque(maxlen=_KEPT_REQUESTS)
         self._seconds: deque[Second] = deque(maxlen=_KEPT_SECONDS + 1)
+        self._current = Second(-1)
         self._clients: dict[bytes, int] = {}
 
     # --- told by the service ---
@@ -105,7 +107,9 @@ class History:
     def progressed(self, record: Record, index: int, progress: Progress) -> None:
         """One step's news of its sequence `index`."""
         now_s = self._clock()
-        second = self._second(now_s)
+        second = self._current
+        if int(now_s) != second.number:
+            second = self._second(now_s)
         num_new = len(progress.token_ids)
         record.generated_tokens += num_new
         second.generated += num_new
@@ -117,13 +121,15 @@ class History:
             record.queue_s = progress.queue_s
             second.prompt += record.prompt_tokens
             second.cached += progress.cached_tokens
-        if num_new:
-            if record.first_token_s is None:
-                record.first_token_s = max(0.0, now_s - progress.held_s - record.arrived_s)
-                _sample(second.ttft_s, record.first_token_s)
-            elif record.last_step_s is not None and not progress.held_s:
-                _sample(second.gaps_s, now_s - record.last_step_s)
-            record.last_step_s = now_s
+        if not num_new:
+            return
+        last_s, record.last_step_s = record.last_step_s, now_s
+        if last_s is None:
+            record.first_token_s = max(0.0, now_s - progress.held_s - record.arrived_s)
+            if len(second.ttft_s) < _SAMPLES_PER_SECOND:
+                second.ttft_s.append(record.first_token_s)
+        elif len(second.gaps_s) < _SAMPLES_PER_SECOND and not progress.held_s:
+            second.gaps_s.append(now_s - last_s)
 
     def ended(self, record: Record, outcome: str) -> None:
         """It is over; only the first word on it counts."""
@@ -184,15 +190,10 @@ class History:
 
     def _second(self, now_s: float) -> Second:
         number = int(now_s)
-        if not self._seconds or self._seconds[-1].number != number:
-            self._seconds.append(Second(number))
-        return self._seconds[-1]
-
-
-def _sample(samples: array[float], value: float) -> None:
-    # The first ones stand for the second: a busy server makes thousands.
-    if len(samples) < _SAMPLES_PER_SECOND:
-        samples.append(value)
+        if self._current.number != number:
+            self._current = Second(number)
+            self._seconds.append(self._current)
+        return self._current
 
 
 def _quantiles(groups: Iterable[array[float]], q: float) -> list[float | None]:

@@ -3,14 +3,14 @@ begin, cut at the end. Used by requests.py."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from ..protocol import FinishReason, Output, SamplingParams, TokenLogprob
 from ..stop_pattern import stop_pattern
 from ..tokenizer import StreamDecoder, Tokenizer
 
 
-class Piece(NamedTuple):
+class Piece(Struct, gc=False):
     """What a stream may show next: text that stays, and the tokens that stand for it."""
 
     text: str
@@ -21,8 +21,8 @@ class Piece(NamedTuple):
 class OutputText:
     """One sequence's output.
 
-    A stream calls `push` for each step and `take` for what may be shown. Whoever wants only the
-    end calls `push` and `finish`: then tokens are decoded once, together.
+    A stream calls `more` for each step: `push`, and `take` for what may be shown. Whoever wants
+    only the end calls `push` and `finish`: then tokens are decoded once, together.
     """
 
     def __init__(self, tokenizer: Tokenizer, sampling: SamplingParams, *, stream: bool) -> None:
@@ -33,6 +33,7 @@ class OutputText:
         self._skip_special_tokens = sampling.skip_special_tokens
         self._stream = stream
         self._decoder = StreamDecoder(tokenizer, sampling.skip_special_tokens)
+        self._whole_texts = tokenizer.whole_texts[sampling.skip_special_tokens]
         self._token_ids: list[int] = []
         self._logprobs: list[TokenLogprob] | None = None
         self._text = ""
@@ -43,9 +44,13 @@ class OutputText:
         self._num_last_ids = 0
         self._num_shown_chars = 0
         self._num_shown_ids = 0
+        # Whether all that came was shown, and the texts of tokens that were only noted since.
+        self._is_even = False
+        self._noted: list[str] = []
 
     def push(self, token_ids: list[int], logprobs: list[TokenLogprob] | None) -> None:
         """Take one step's tokens, the end token excluded."""
+        self._settle()
         if not token_ids:
             return
         self._token_ids += token_ids
@@ -54,6 +59,33 @@ class OutputText:
             self._logprobs = (self._logprobs or []) + logprobs[: len(token_ids)]
         if self._stream:
             self._text += self._decode(self._decoder, token_ids)
+
+    def more(self, token_ids: list[int], logprobs: list[TokenLogprob] | None) -> Piece | None:
+        """`push` and `take`. Where nothing is held back, a token that is whole characters is only
+        noted: that takes a fifth of the time."""
+        if self._is_even and len(token_ids) == 1 and logprobs is None:
+            text = self._whole_texts.get(token_ids[0])
+            if text:
+                self._token_ids += token_ids
+                self._noted.append(text)
+                return Piece(text, token_ids, None)
+        self.push(token_ids, logprobs)
+        piece = self.take()
+        # A token that ends in mid-character is not shown.
+        self._is_even = not self._longest_held and self._num_shown_ids == len(self._token_ids)
+        return piece
+
+    def _settle(self) -> None:
+        """Let what was only noted be as if it had been pushed and taken."""
+        if not self._noted:
+            return
+        for text in self._noted:
+            self._num_shown_chars += len(text)
+            self._marks.append(self._num_shown_chars)
+        self._open += [False] * len(self._noted)
+        self._text += "".join(self._noted)
+        self._num_shown_ids, self._num_last_ids = len(self._token_ids), 1
+        self._noted.clear()
 
     def take(self) -> Piece | None:
         """What a stream may show now that it has not shown before; None when there is nothing."""
@@ -66,6 +98,7 @@ class OutputText:
         self, reason: FinishReason, matched_stop: str | int | None
     ) -> tuple[Output, Piece | None]:
         """The whole output, and for a stream the rest of it that was not shown yet."""
+        self._settle()
         if not self._stream:
             self._text = self._decoder.push(self._token_ids)
         self._text += self._decoder.finish()

@@ -40,6 +40,7 @@ _PROBES: Final = 4
 PROBE_PAUSE_S: Final = 0.02
 # Who HTTP is to the service. ZeroMQ's own names with a leading zero have five bytes.
 _HTTP_CLIENT: Final = b"\0branchline-http"
+_NEVER_FOR_HTTP: Final = (Welcome, Pong)
 _LOADING: Final = "the runtime is still loading its model"
 
 
@@ -129,7 +130,7 @@ class Reception:
     def send(self, client_id: bytes, message: FrontMessage) -> None:
         """An answer to a client."""
         if client_id == _HTTP_CLIENT:
-            if self._http is not None and not isinstance(message, Welcome | Pong):
+            if self._http is not None and not isinstance(message, _NEVER_FOR_HTTP):
                 self._http.deliver(message)
         else:
             self._clients.send(client_id, message)

@@ -20,6 +20,7 @@ from ..protocol import (
     Constraint,
     Done,
     EmbedParams,
+    FinishReason,
     FrontMessage,
     Generate,
     JsonSchema,
@@ -131,6 +132,7 @@ class GenerateRequest(SequenceRequest):
             if isinstance(constraint, JsonSchema) and constraint.on_unsupported == "validate"
             else None
         )
+        self._shows_pieces = request.stream and self._checked is None
         # Of a checked request: what runs, how often it has run, what its stream does not show yet.
         self._specs: list[SequenceSpec] = []
         self._num_attempts = [1] * self.num_sequences
@@ -177,20 +179,37 @@ class GenerateRequest(SequenceRequest):
         self._num_prompt_tokens = len(prompt_ids)
 
     def progress(self, index: int, progress: Progress) -> list[FrontMessage]:
-        token_ids, logprobs = progress.token_ids, progress.logprobs
-        self._num_completion_tokens += len(token_ids)
+        self._num_completion_tokens += len(progress.token_ids)
+        self._num_forced_tokens += progress.num_forced
+        if progress.cached_tokens is not None or self._first_token_s is None:
+            self._begun(index, progress)
+        if progress.finish is not None:
+            return self._ended(index, progress, progress.finish)
+        text, logprobs = self._texts[index], progress.logprobs
+        if logprobs is not None:
+            logprobs = self._worded(logprobs)
+        if not self._shows_pieces:
+            text.push(progress.token_ids, logprobs)
+            return []
+        piece = text.more(progress.token_ids, logprobs)
+        return [] if piece is None else [self._chunk(index, piece)]
+
+    def _begun(self, index: int, progress: Progress) -> None:
+        """What is told once, at first."""
         if index == 0 and progress.cached_tokens is not None:
             self._num_cached_tokens = progress.cached_tokens
             self._queue_s = progress.queue_s
             self._cache_miss = spelled(self._tokenizer, progress.cache_miss)
-        if token_ids and self._first_token_s is None:
+        if progress.token_ids and self._first_token_s is None:
             # A call that the engine went on with is begun there before it is heard of here.
             arrived_s = self._arrived_s + progress.held_s
             self._first_token_s = max(0.0, time.monotonic() - arrived_s)
         if progress.prompt_logprobs is not None:
             self._prompt_logprobs = self._worded(progress.prompt_logprobs)
+
+    def _ended(self, index: int, progress: Progress, finish: FinishReason) -> list[FrontMessage]:
+        token_ids, logprobs = progress.token_ids, progress.logprobs
         self._embedding = progress.embedding
-        self._num_forced_tokens += progress.num_forced
         if progress.drafts is not None:
             self._num_drafted_tokens += progress.drafts[0]
             self._num_accepted_tokens += progress.drafts[1]
@@ -199,17 +218,12 @@ class GenerateRequest(SequenceRequest):
             logprobs = None if logprobs is None else logprobs[:-1]
         text = self._texts[index]
         logprobs = self._worded(logprobs)
-        if progress.finish is not None and len(token_ids) > 1:
+        if len(token_ids) > 1:
             # Only the last token can have ended it: a stop in those before was allowed to stand.
             text.push(token_ids[:-1], logprobs and logprobs[:-1])
             token_ids, logprobs = token_ids[-1:], logprobs and logprobs[-1:]
         text.push(token_ids, logprobs)
-        messages: list[FrontMessage] = []
-        if progress.finish is None:
-            if self._request.stream and self._checked is None:
-                self._add_chunk(messages, index, text.take())
-            return messages
-        output, rest = text.finish(progress.finish, progress.matched_stop)
+        output, rest = text.finish(finish, progress.matched_stop)
         if progress.closed_by_budget:
             output = replace(output, closed_by_budget=True)
         prompt_ids = self._prompt_ids
@@ -219,7 +233,7 @@ class GenerateRequest(SequenceRequest):
         self._outputs[index] = output
         if self._checked is not None:
             self._unshown[index] = rest
-            return messages
+            return []
         return self._settled(index, output, rest, prompt_ids)
 
     def _settled(
@@ -231,7 +245,8 @@ class GenerateRequest(SequenceRequest):
         if index == 0 and is_held and output.token_ids:
             self._held = HeldPrompt(array("i", prompt_ids + output.token_ids))
         self._num_unfinished -= 1
-        self._add_chunk(messages, index, rest)
+        if rest is not None:
+            messages.append(self._chunk(index, rest))
         if self._num_unfinished == 0:
             messages.append(self._done())
         return messages
@@ -303,22 +318,14 @@ class GenerateRequest(SequenceRequest):
             embedding=self._embedding,
         )
 
-    def _add_chunk(self, messages: list[FrontMessage], index: int, piece: Piece | None) -> None:
-        if piece is None:
-            return
-        text = piece.text[self._num_repeated_chars[index] :]
-        self._num_repeated_chars[index] -= len(piece.text) - len(text)
-        messages.append(
-            Chunk(
-                rid=self._request.rid,
-                seq=self._num_chunks,
-                index=index,
-                text=text,
-                token_ids=piece.token_ids,
-                logprobs=piece.logprobs,
-            )
-        )
-        self._num_chunks += 1
+    def _chunk(self, index: int, piece: Piece) -> Chunk:
+        text = piece.text
+        if self._healed is not None:
+            text = text[self._num_repeated_chars[index] :]
+            self._num_repeated_chars[index] -= len(piece.text) - len(text)
+        number = self._num_chunks
+        self._num_chunks = number + 1
+        return Chunk(self._request.rid, number, index, text, piece.token_ids, piece.logprobs)
 
     def _worded(self, logprobs: list[TokenLogprob] | None) -> list[TokenLogprob] | None:
         """The same log probabilities with the text of each token, where asked for."""

@@ -126,8 +126,8 @@ class EventStream(Response):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
             else:
                 self._note_gap()
-            if self.is_open:
-                self._write(events)
+            if self._wire is not None and self._wire.takes_pieces:
+                self._wire.write_piece(events)
             elif events:
                 async with asyncio.timeout(_STALL_S):
                     await send({"type": "http.response.body", "body": events, "more_body": True})
@@ -144,22 +144,18 @@ class EventStream(Response):
 
     # --- the pipe of its call ---
 
-    @property
-    def is_open(self) -> bool:
-        return self._wire is not None and self._wire.takes_pieces
-
-    def push(self, pieces: list[Arrival]) -> None:
+    def push(self, pieces: list[Arrival]) -> bool:
+        wire = self._wire
+        if wire is None or not wire.takes_pieces:
+            return False
         self._note_gap()
-        self._write(self._writer.events(pieces))
+        wire.write_piece(self._writer.events(pieces))
+        return True
 
     def _note_gap(self) -> None:
         now_s = time.monotonic()
         self._metrics.inter_token.observe(now_s - self._last_s)
         self._last_s = now_s
-
-    def _write(self, events: bytes) -> None:
-        if events and self._wire is not None:
-            self._wire.write_piece(events)
 
 
 @contextlib.asynccontextmanager

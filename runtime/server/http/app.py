@@ -33,6 +33,7 @@ from . import (
     responses_fields,
     tokens,
 )
+from .calls import CallRoutes
 from .door import Door
 from .errors import AnthropicErrorBody, ApiError, ErrorBody, OllamaErrorBody, from_request_error
 from .gate import Gate
@@ -100,7 +101,8 @@ _STRUCTS: list[type[Struct]] = [
 
 def build_app(link: Link, settings: HttpSettings, metrics: Metrics, door: Door) -> ASGIApp:
     """What uvicorn calls."""
-    return Gate(_Counted(build_router(link, metrics), metrics), settings, door)
+    app = CallRoutes(build_router(link, metrics))
+    return Gate(_Counted(app, metrics), settings, door)
 
 
 def build_router(link: Link, metrics: Metrics) -> FastAPI:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -9,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from ...protocol import Chunk, Done, FinishReason, TokenLogprob
 from ...tokenizer import Tokenizer
 from .answer import event
+from .frame import TextFrame
 from .link import Arrival
 from .openai_fields import UsageBody, finite, now, token_text, usage_of
 from .outputs import OutputEvent, OutputReader, Reading, new_id
@@ -171,6 +173,7 @@ class ChatWriter:
         self._readers = [OutputReader(reading) for _ in range(n)]
         # Log probabilities of tokens whose text is held back wait for the next text.
         self._logprobs: list[list[TokenLogprob]] = [[] for _ in range(n)]
+        self._frames = [TextFrame(partial(self._text, index)) for index in range(n)]
         self._called = [False] * n
         self._opened = False
 
@@ -202,8 +205,14 @@ class ChatWriter:
         events = b""
         for piece in pieces:
             logprobs = self._take_logprobs(index) if piece.kind == "text" else None
-            events += self._event([ChunkChoice(index, self._delta(index, piece), logprobs)])
+            if piece.kind == "text" and logprobs is None:
+                events += self._frames[index].around(piece.text)
+            else:
+                events += self._event([ChunkChoice(index, self._delta(index, piece), logprobs)])
         return events
+
+    def _text(self, index: int, text: str) -> bytes:
+        return self._event([ChunkChoice(index, Delta(content=text))])
 
     def _delta(self, index: int, piece: OutputEvent) -> Delta:
         if piece.kind == "text":

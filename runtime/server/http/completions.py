@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from ...tokenizer import Tokenizer
 from . import body as bodies
 from .answer import EventStream, complete, event
 from .errors import refuse
+from .frame import TextFrame
 from .link import Arrival, Link
 from .metrics import Metrics
 from .openai_fields import (
@@ -29,6 +29,7 @@ from .openai_fields import (
     token_text,
     usage_of,
 )
+from .outputs import serial
 from .prompts import PromptField, prompts_of
 from .schema import describe, json_response
 
@@ -109,7 +110,7 @@ def add_completion_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
             for index, output in enumerate(done.outputs)
         ]
         return json_response(
-            Completion(_new_id(), now(), model.name, choices, usage=usage_of(dones))
+            Completion(f"cmpl-{serial()}", now(), model.name, choices, usage=usage_of(dones))
         )
 
 
@@ -140,13 +141,14 @@ class CompletionWriter:
     def __init__(
         self, body: CompletionRequest, model: str, tokenizer: Tokenizer, echoes: list[str]
     ) -> None:
-        self._id = _new_id()
+        self._id = f"cmpl-{serial()}"
         self._created = now()
         self._model = model
         self._tokenizer = tokenizer
         self._with_usage = bool(body.stream_options and body.stream_options.include_usage)
         self._n = body.n or 1
         self._lengths: dict[int, int] = {}
+        self._frames: dict[int, TextFrame] = {}
         self._dones: list[Done] = []
         self._echoes: list[str] | None = echoes if body.echo else None
         self._num_prompts = len(echoes)
@@ -161,11 +163,7 @@ class CompletionWriter:
             self._echoes = None
         for number, message in arrivals:
             if isinstance(message, Chunk):
-                index = number * self._n + message.index
-                start = self._lengths.get(index, 0)
-                self._lengths[index] = start + len(message.text)
-                logprobs = completion_logprobs(message.logprobs, self._tokenizer, start)
-                events += self._event([CompletionChoice(index, message.text, logprobs)])
+                events += self._piece(number * self._n + message.index, message)
             elif isinstance(message, Done):
                 self._dones.append(message)
                 for position, output in enumerate(message.outputs):
@@ -175,6 +173,18 @@ class CompletionWriter:
                 if self._with_usage and len(self._dones) == self._num_prompts:
                     events += self._event([], usage_of(self._dones))
         return events
+
+    def _piece(self, index: int, chunk: Chunk) -> bytes:
+        if chunk.logprobs is None:
+            frame = self._frames.get(index)
+            if frame is None:
+                frame = TextFrame(lambda text: self._event([CompletionChoice(index, text)]))
+                self._frames[index] = frame
+            return frame.around(chunk.text)
+        start = self._lengths.get(index, 0)
+        self._lengths[index] = start + len(chunk.text)
+        logprobs = completion_logprobs(chunk.logprobs, self._tokenizer, start)
+        return self._event([CompletionChoice(index, chunk.text, logprobs)])
 
     def _event(self, choices: list[CompletionChoice], usage: UsageBody | None = None) -> bytes:
         shown = usage if self._with_usage else UNSET
@@ -233,7 +243,3 @@ def _text_of(prompt: list[Part], tokenizer: Tokenizer) -> str:
         else part.text
         for part in prompt
     )
-
-
-def _new_id() -> str:
-    return f"cmpl-{secrets.token_hex(12)}"

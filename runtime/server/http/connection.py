@@ -90,7 +90,8 @@ class BoundedConnection(H11Protocol):
         """Send a piece of a streamed answer, framed as h11 would frame it. The way through
         Starlette, uvicorn and h11 takes several times as long, which counts where there is a piece
         for each token."""
-        self._socket.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if piece:
+            self._socket.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def _turned_away(self, data: bytes) -> bool:
         """Whether a request begins here that was refused for the moment; h11 never sees it."""

@@ -49,12 +49,9 @@ class ClientGone(Exception):
 class Pipe(Protocol):
     """Where the pieces of a stream go as they arrive, without the task that reads the call."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it can take some now."""
+    def push(self, pieces: list[Arrival]) -> bool:
+        """Take them. False where it can take none now."""
         ...
-
-    def push(self, pieces: list[Arrival]) -> None: ...
 
 
 class Link:
@@ -112,7 +109,7 @@ class Link:
 
     def deliver(self, messages: list[FrontMessage]) -> None:
         """Answers of the service, in order."""
-        calls: dict[Call, None] = {}
+        arrivals: dict[Call, list[Arrival]] = {}
         for message in messages:
             rid: str = getattr(message, "rid", None) or ""
             entry = self._open.get(rid)
@@ -121,10 +118,13 @@ class Link:
             call, index = entry
             if not isinstance(message, Chunk):
                 del self._open[rid]
-            call.arrive(index, message)
-            calls[call] = None
-        for call in calls:
-            call.tell()
+            arrived = arrivals.get(call)
+            if arrived is None:
+                arrivals[call] = [(index, message)]
+            else:
+                arrived.append((index, message))
+        for call, arrived in arrivals.items():
+            call.arrive(arrived)
 
     def forget(self, rids: list[str]) -> None:
         """Cancel those of the requests that are still open."""
@@ -147,7 +147,8 @@ class Call:
         self._gone = False
         self._news = asyncio.Event()
         self._defect: Exception | None = None
-        # While there is one, the task hears of nothing but ends, errors and a pipe that is closed.
+        # While there is one, nothing waits, and the task hears of nothing but ends, errors and a
+        # pipe that takes no more.
         self.pipe: Pipe | None = None
 
     @property
@@ -159,26 +160,26 @@ class Call:
     def has_news(self) -> bool:
         return bool(self._arrived)
 
-    def arrive(self, index: int, message: FrontMessage) -> None:
-        self._arrived.append((index, message))
-        if not isinstance(message, Chunk):
-            self._num_unfinished -= 1
-
-    def tell(self) -> None:
-        """Hand on what has arrived. Waking the task for each piece of a stream would cost as much
-        as all else that is done for the piece."""
-        if self.pipe is not None and self.pipe.is_open and not self._gone:
-            pieces: list[Arrival] = []
-            while self._arrived and isinstance(self._arrived[0][1], Chunk):
-                pieces.append(self._arrived.popleft())
+    def arrive(self, arrivals: list[Arrival]) -> None:
+        """Take what has come, in order. Waking the task for each piece of a stream would cost as
+        much as all else that is done for the piece."""
+        num_pieces = num_ends = 0
+        for _, message in arrivals:
+            if not isinstance(message, Chunk):
+                num_ends += 1
+            elif not num_ends:
+                num_pieces += 1
+        self._num_unfinished -= num_ends
+        if self.pipe is not None and num_pieces and not (self._arrived or self._gone):
             try:
-                if pieces:
-                    self.pipe.push(pieces)
+                if self.pipe.push(arrivals[:num_pieces]):
+                    arrivals = arrivals[num_pieces:]
             except Exception as error:
                 self._defect = error
             else:
-                if not self._arrived:
+                if not arrivals:
                     return
+        self._arrived += arrivals
         self._news.set()
 
     def abandon(self) -> None:

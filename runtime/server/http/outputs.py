@@ -3,6 +3,7 @@ chat API."""
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
@@ -13,6 +14,9 @@ from ...reasoning import ReasoningFormat, detected_format
 from ...tool_formats import ToolFormat, tool_format_for
 from ...tool_stream import ToolCallReader
 
+# Asking the system for randomness lets another thread run, each time, before this one goes on.
+_STEM: Final = secrets.token_hex(8)
+_numbers: Final = itertools.count(secrets.randbelow(1 << 24))
 _BROKEN: Final = "the model's output holds a broken tool call: {}"
 
 
@@ -109,7 +113,12 @@ class OutputReader:
 
 def new_id(prefix: str) -> str:
     """A fresh id, such as call_5f0c..."""
-    return f"{prefix}_{secrets.token_hex(12)}"
+    return f"{prefix}_{serial()}"
+
+
+def serial() -> str:
+    """What no other id ends in."""
+    return f"{_STEM}{next(_numbers):08x}"
 
 
 def _told(kind: Literal["thinking", "text"], text: str) -> list[OutputEvent]:

@@ -65,6 +65,24 @@ def test_a_stream_joins_to_the_whole_output(
     assert [token_id for piece in pieces for token_id in piece.token_ids] == token_ids
 
 
+@given(steps=STEPS, stops=STOPS, letters=st.lists(st.integers(60, 90), max_size=6))
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_one_token_after_the_other_is_shown_as_by_the_long_way(
+    tokenizer: Tokenizer, steps: list[list[int]], stops: list[str], letters: list[int]
+) -> None:
+    """With whole characters in a row before, between and behind, which take the short one."""
+    plain = [[letter] for letter in letters]
+    sampling = SamplingParams(stop=stops)
+    short = OutputText(tokenizer, sampling, stream=True)
+    long = OutputText(tokenizer, sampling, stream=True)
+    for step in [*plain, *steps, *plain, *steps, *plain]:
+        long.push(step, None)
+        assert short.more(step, None) == long.take()
+    for text in (short, long):
+        text.push([72], None)
+    assert short.finish("length", None) == long.finish("length", None)
+
+
 def test_what_may_begin_a_stop_string_is_held_back_until_it_does_not(tokenizer: Tokenizer) -> None:
     text = OutputText(tokenizer, SamplingParams(stop=["world"]), stream=True)
     text.push(tokenizer.encode_text("hello wor"), None)

@@ -21,10 +21,12 @@ class Taker:
         self.fails = fails
         self.taken: list[int] = []
 
-    def push(self, pieces: list[Arrival]) -> None:
+    def push(self, pieces: list[Arrival]) -> bool:
         if self.fails:
             raise ArithmeticError("a defect")
-        self.taken += numbers(pieces)
+        if self.is_open:
+            self.taken += numbers(pieces)
+        return self.is_open
 
 
 def numbers(arrivals: Iterable[Arrival]) -> list[int]:
