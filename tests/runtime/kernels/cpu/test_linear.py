@@ -52,13 +52,21 @@ def test_products_match_the_definition(
             torch.testing.assert_close(ours.double(), expected, rtol=rtol, atol=atol + float(slack))
 
 
-def test_logits_come_out_in_float32(kernels: CpuKernels) -> None:
-    weight, x = (randn(n, 64, dtype=torch.bfloat16) for n in (40, 3))
-    logits = pack(kernels, weight)(x, None, torch.float32)
-    assert logits.dtype is torch.float32
-    torch.testing.assert_close(
-        logits.double(), x.double() @ weight.double().T, rtol=1e-6, atol=6e-5
-    )
+@pytest.mark.parametrize("outputs", [40, 64])
+def test_logits_come_out_in_float32_and_nothing_beside_them(
+    kernels: CpuKernels, outputs: int
+) -> None:
+    weight, x = (randn(n, 96, dtype=torch.bfloat16) for n in (outputs, 66))
+    packed = pack(kernels, weight)
+    expected = x.double() @ weight.double().T
+    for rows in (1, 3, 15, 16, 17, 32, 33, 47, 48, 49, 63, 64, 65):
+        around = torch.full((rows + 32, outputs), torch.nan)
+        logits = around[16:-16]
+        kernels.linear(x[:rows], packed, None, logits, False)
+        torch.testing.assert_close(logits.double(), expected[:rows], rtol=1e-6, atol=6e-5)
+        assert around[:16].isnan().all()
+        assert around[-16:].isnan().all()
+    assert packed(x[:3], None, torch.float32).dtype is torch.float32
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
