@@ -16,7 +16,7 @@ from .backend.base import Backend
 from .errors import Cancelled, GenerationError, InternalError, InvalidRequest
 from .held import HeldExecutor
 from .loop import shared_loop
-from .lowering import Lowered, NotPlannable, Shape, lower, shared
+from .lowering import Lowered, NotPlannable, Planned, Shape, lower
 from .playback import Answer
 
 # A frame holds 16 MiB, and a character takes up to four bytes.
@@ -42,6 +42,8 @@ class PlanRunner:
         self._min_calls = min_calls
         # Of the last instance: most of a batch have the same.
         self._like: Shape | None = None
+        # Of the last message.
+        self._planned: Planned | None = None
         self._pending: list[tuple[HeldExecutor, Lowered]] = []
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,14 +100,19 @@ class PlanRunner:
         """Send one plan and start to wait for each of its instances."""
         arrived_s = time.monotonic()
         try:
-            plan, texts = shared(instances)
-            answers = await self._backend.run_plan(plan, texts)
+            answers = await self._backend.run_plan(*self._planned_for(instances[0]).of(instances))
         except Exception as error:
             for lowered in instances:
                 _fall_back(lowered, error)
             return
         for lowered, answer in zip(instances, answers, strict=True):
             self._spawn(self._wait(lowered, answer, arrived_s))
+
+    def _planned_for(self, first: Lowered) -> Planned:
+        planned, shape = self._planned, first.shape
+        if planned is None or (planned.shape is not shape and planned.shape.key != shape.key):
+            planned = self._planned = Planned(shape, first.texts)
+        return planned
 
     async def _wait(self, lowered: Lowered, answer: object, arrived_s: float) -> None:
         assert asyncio.iscoroutine(answer)
