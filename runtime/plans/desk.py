@@ -19,13 +19,13 @@ from ..protocol import (
     FrontMessage,
     Generate,
     NextCall,
-    Plan,
     PlanCall,
     PlanInstance,
     Score,
     Scores,
 )
 from ..tokenizer import Tokenizer
+from .check import SoundPlan
 from .instance import Instance
 from .prompt import Speller
 
@@ -78,15 +78,15 @@ class PlanDesk:
 
     def open(
         self,
-        plan: Plan,
+        plan: SoundPlan,
         instance: PlanInstance,
         namespace: str,
         end: Callable[[list[list[PlanCall]]], None],
     ) -> PlanRun:
-        """A run that `begin` sets going. Plan and instance were checked."""
+        """A run that `begin` sets going. The instance was checked, too."""
         name = f"{next(self._numbers):x}"
         program = Instance(plan, instance.texts, self._speller, name=name, namespace=namespace)
-        return PlanRun(name, program, end, self._clock(), [[] for _ in plan.branches])
+        return PlanRun(name, program, end, self._clock(), [[] for _ in plan.plan.branches])
 
     def begin(self, run: PlanRun) -> None:
         self._proceed(run, run.instance.begin)

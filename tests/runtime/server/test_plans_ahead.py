@@ -252,3 +252,28 @@ def test_calls_that_another_branch_or_a_clock_waits_for_are_told_of_sooner(desk:
 def test_a_call_by_itself_is_told_of_soon(desk: Desk) -> None:
     desk.ask(generate("r", "hello"))
     assert not desk.submits()[-1].private
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [PlanArgument(0), gen(3), text(" the"), gen(3), text("."), gen(2)],
+        [text("hello"), gen(3), PlanArgument(0), gen(3), text(" the"), gen(3), text("."), gen(2)],
+        [PlanArgument(0), gen(3), text(" the"), PlanOutput(0, 0), gen(3), text("."), gen(2)],
+    ],
+    ids=["at the beginning", "in between", "an output"],
+)
+def test_an_instance_is_told_ahead_of_what_it_is_alone(desk: Desk, ops: list[PlanOp]) -> None:
+    """What was found out for one instance of a plan is not taken for another where it differs."""
+    for number, word in enumerate(["hello", " island", "hello", " world"]):
+        alone = Desk(desk.tokenizer)
+        alone.greet()
+        beside: list[list[str]] = []
+        for place in desk, alone:
+            place.ask(RunPlan(Plan([ops]), [PlanInstance(f"i{number}", [word])]))
+            for _ in range(sum(isinstance(op, PlanGenerate) for op in ops)):
+                beside.append(words_ahead(place))
+                place.step(said(place, word, goes_on=False))
+        half = len(beside) // 2
+        assert beside[:half] == beside[half:]
+        assert any(beside)
