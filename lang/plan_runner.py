@@ -99,8 +99,14 @@ class PlanRunner:
     async def _run(self, instances: list[Lowered]) -> None:
         """Send one plan and start to wait for each of its instances."""
         arrived_s = time.monotonic()
+
+        def on_news(number: int, calls: list[protocol.PlanCall]) -> None:
+            root = instances[number].executors[0]
+            root.play(Answer.of(call, arrived_s) for call in calls)
+
         try:
-            answers = await self._backend.run_plan(*self._planned_for(instances[0]).of(instances))
+            plan, texts = self._planned_for(instances[0]).of(instances)
+            answers = await self._backend.run_plan(plan, texts, on_news)
         except Exception as error:
             for lowered in instances:
                 _fall_back(lowered, error)

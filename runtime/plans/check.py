@@ -16,20 +16,23 @@ from ..protocol import (
     PlanJoin,
     PlanOp,
     PlanOutput,
+    PlanSelect,
 )
 from ..reasoning import reasoning_format
 
 
 @dataclass(slots=True, eq=False)
 class SoundPlan:
-    """A plan that was checked. num_texts: how many an instance must give. num_new_tokens: how many
-    it may generate. wanted: calls, by branch and number, whose texts other branches take.
-    alike_from: per branch, the place from which on no op depends on the instance. ahead: by branch
-    and place, the calls that follow one and are the same for all instances (instance.py).
+    """A plan that was checked. num_texts: how many an instance must give. num_calls: how many it
+    makes, besides what forks compute. num_new_tokens: how many it may generate. wanted: calls, by
+    branch and number, whose texts other branches take. alike_from: per branch, the place from
+    which on no op depends on the instance. ahead: by branch and place, the calls that follow one
+    and are the same for all instances (instance.py).
     """
 
     plan: Plan
     num_texts: int
+    num_calls: int
     num_new_tokens: int
     wanted: frozenset[tuple[int, int]]
     alike_from: list[int]
@@ -64,9 +67,11 @@ def check_plan(plan: Plan) -> SoundPlan:
                     reasoning_format(op.reasoning)
                 except ValueError as error:
                     raise _wrong(str(error), f"{pointer}/reasoning") from None
-    return SoundPlan(
-        plan, num_texts, _num_new_tokens(plan), _wanted(plan), [*map(_alike_from, plan.branches)]
-    )
+    calls = [op for ops in plan.branches for op in ops if isinstance(op, PlanGenerate | PlanSelect)]
+    generated = (op for op in calls if isinstance(op, PlanGenerate))
+    num_new_tokens = sum(op.sampling.max_new_tokens for op in generated)
+    alike_from = [_alike_from(ops) for ops in plan.branches]
+    return SoundPlan(plan, num_texts, len(calls), num_new_tokens, _wanted(plan), alike_from)
 
 
 def check_instance(instance: PlanInstance, plan: SoundPlan) -> None:
@@ -77,11 +82,6 @@ def check_instance(instance: PlanInstance, plan: SoundPlan) -> None:
             f"the plan takes {plan.num_texts} texts, the instance gives {len(instance.texts)}",
             pointer="/texts",
         )
-
-
-def _num_new_tokens(plan: Plan) -> int:
-    generated = (op for ops in plan.branches for op in ops if isinstance(op, PlanGenerate))
-    return sum(op.sampling.max_new_tokens for op in generated)
 
 
 def _wanted(plan: Plan) -> frozenset[tuple[int, int]]:

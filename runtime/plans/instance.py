@@ -83,6 +83,12 @@ class Instance:
     def running(self) -> bool:
         return self.num_awaited > 0
 
+    @property
+    def in_last_call(self) -> bool:
+        """Whether it has one branch, which makes its last call."""
+        made = self._branches[0].num_calls
+        return len(self._plan.plan.branches) == 1 and made == self._plan.num_calls
+
     def begin(self) -> list[Generate | Score]:
         """The first calls."""
         return self._run()

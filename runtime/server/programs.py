@@ -18,6 +18,7 @@ from ..protocol import (
     PlanCall,
     PlanDone,
     PlanInstance,
+    PlanNews,
     RunPlan,
     Score,
 )
@@ -30,6 +31,9 @@ from .flights import Flights
 
 # Who asks for the calls of plans. ZeroMQ's own names with a leading zero have five bytes.
 PLANS: Final = b"\0branchline-plans"
+# Those of an instance that comes alone are told before the last has ended, where they are so many:
+# somebody may wait for it, and a batch has others to go on with.
+_MANY_CALLS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,14 @@ class Programs:
             except RequestError as error:
                 flights.refuse(client_id, instance.rid, error)
             else:
-                self._start_instance(client_id, message.namespace, plan, instance, digest)
+                self._start_instance(
+                    client_id,
+                    message.namespace,
+                    plan,
+                    instance,
+                    digest,
+                    alone=len(message.instances) == 1,
+                )
 
     def on_reply(self, message: FrontMessage) -> None:
         """The answer to a call that was made from inside."""
@@ -106,14 +117,25 @@ class Programs:
         plan: SoundPlan,
         instance: PlanInstance,
         digest: bytes,
+        *,
+        alone: bool,
     ) -> None:
         # Each of its calls has its time; how many follow each other is the program's affair.
         flight = self._flights.open(client_id, instance.rid, float("inf"), digest)
+        num_told = 0
+
+        def tell(calls: list[PlanCall]) -> None:
+            nonlocal num_told
+            num_told = len(calls)
+            self._flights.send(client_id, PlanNews(flight.rid, list(calls)))
 
         def end(branches: list[list[PlanCall]]) -> None:
-            self._flights.end(flight, PlanDone(flight.rid, branches))
+            whole = PlanDone(flight.rid, branches)
+            rest = PlanDone(flight.rid, [branches[0][num_told:], *branches[1:]], num_told)
+            self._flights.end(flight, rest, kept=whole)
 
-        run = self._desk.open(plan, instance, namespace, end)
+        tells = alone and plan.num_calls >= _MANY_CALLS
+        run = self._desk.open(plan, instance, namespace, end, tell if tells else _say_nothing)
 
         def release(outcome: str) -> None:
             self._desk.drop(run)
@@ -157,3 +179,7 @@ class Programs:
         flight = self._inside.requests.get(rid)
         if flight is not None:
             self._flights.forget(flight, "client_gone")
+
+
+def _say_nothing(calls: list[PlanCall]) -> None:
+    """All calls are told at the end."""

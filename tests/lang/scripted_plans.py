@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from scripted import Scripted, text_of
 
-from branchline.lang.backend.base import Capabilities
+from branchline.lang.backend.base import Capabilities, OnNews
 from branchline.lang.errors import GenerationError
 from branchline.runtime import protocol
 from branchline.runtime.plans.check import SoundPlan, check_instance, check_plan
@@ -33,7 +33,7 @@ class ScriptedPlans(Scripted):
     fail_plans: GenerationError | None = None
 
     async def run_plan(
-        self, plan: protocol.Plan, texts: list[list[str]]
+        self, plan: protocol.Plan, texts: list[list[str]], on_news: OnNews
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:
         request = protocol.RunPlan(
             plan, [protocol.PlanInstance(f"i{n}", given) for n, given in enumerate(texts)]
