@@ -69,6 +69,11 @@ def twenty_read(s: bl.ProgramState, topic: str) -> None:
 
 
 @bl.function
+def alone(s: bl.ProgramState, topic: str, num_tokens: int) -> None:
+    s += topic + bl.gen("text", max_tokens=num_tokens, ignore_eos=True)
+
+
+@bl.function
 def four(s: bl.ProgramState, topic: str) -> None:
     s += bl.system("You answer in a few words.")
     for number, question in enumerate(QUESTIONS):
@@ -185,6 +190,14 @@ def overhead(
         detail=f"a question to the engine and its answer, {hand_over_ms:.3f} ms, go through the "
         "threads that a compiled program goes through, and do nothing there",
     )
+    turn_ms = between_steps_ms(endpoint)
+    report.add(
+        "the least that compiling could leave, per call of a program of 20",
+        hand_over_ms / NUM_GENS + SHORT * turn_ms,
+        "ms",
+        detail=f"those hand-overs, and {SHORT} times the {turn_ms * 1000:.1f} us from one step to "
+        "the next: client and front cost nothing then",
+    )
     report.add(
         "compiled over interpreted, 20 short gens",
         contest.median_ms("interpreted") / contest.median_ms("compiled"),
@@ -200,6 +213,27 @@ def question_ms(endpoint: bl.RuntimeEndpoint) -> float:
         endpoint.get_server_info()
         taken.append((time.perf_counter() - start) * 1000)
     return statistics.median(taken)
+
+
+def between_steps_ms(endpoint: bl.RuntimeEndpoint) -> float:
+    """From the end of a step to the next one: what a long call takes over its steps beyond what a
+    short one does, for each step that it has more."""
+
+    def over_steps(num_tokens: int) -> tuple[float, float]:
+        """Milliseconds, the least of five, and how many steps there were."""
+        taken: list[tuple[float, float]] = []
+        for _ in range(5):
+            before, start = endpoint.get_server_info(), time.perf_counter()
+            alone.run(f"Story {next(_NUMBERS)}", num_tokens, backend=endpoint).sync()
+            wall_s, after = time.perf_counter() - start, endpoint.get_server_info()
+            steps_s = float(after["step_seconds"]) - float(before["step_seconds"])
+            num_steps = float(after["steps"]) - float(before["steps"])
+            taken.append(((wall_s - steps_s) * 1000, num_steps))
+        return min(taken)
+
+    short_ms, few = over_steps(SHORT)
+    long_ms, many = over_steps(128 * SHORT)
+    return max(0.0, long_ms - short_ms) / (many - few)
 
 
 def bound(report: Report, contest: Contest) -> None:

@@ -42,8 +42,8 @@ class CompiledProgram(Function[Any]):
         self.program = program
         self.traced = traced
         self.reason = reason
-        # What the calls of the last run asked for, and of whom: its nodes are those of the next.
-        self._asked: tuple[object, dict[ir.Gen, Asked]] = (None, {})
+        # What was found out for the last run holds for the next: its nodes are the same.
+        self._known: _Known | None = None
 
     def graph(self) -> str:
         """The program's nodes, one per line, in the order of the trace."""
@@ -66,16 +66,22 @@ class CompiledProgram(Function[Any]):
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         if self.traced is None:
             return super()._executor(options)
-        return partial(HeldExecutor, runner=options.plans or PlanRunner(options.backend))
+        return partial(HeldExecutor, runner=options.plans or self._known_under(options).runner)
 
     def _asked_under(self, options: RunOptions) -> dict[ir.Gen, Asked]:
-        backend = options.backend
+        return self._known_under(options).asked
+
+    def _known_under(self, options: RunOptions) -> _Known:
+        template = options.backend.chat_template
         skips_special = global_config.skip_special_tokens_in_output
-        asker = backend, backend.chat_template.stop_str, options.sampling, skips_special
-        asked = self._asked
-        if asked[0] != asker:
-            asked = self._asked = asker, {}
-        return asked[1]
+        asker = options.backend, template, template.stop_str, options.sampling, skips_special
+        known = self._known
+        if known is None or known.asker != asker:
+            known = self._known = _Known(asker, PlanRunner(options.backend))
+        elif known.runner.reason is not None:
+            # Arguments that could not be planned say nothing of the next run's.
+            known = self._known = _Known(asker, PlanRunner(options.backend), known.asked)
+        return known
 
     def _require_traced(self) -> TracedState:
         if self.traced is None:
@@ -84,6 +90,16 @@ class CompiledProgram(Function[Any]):
 
     def __repr__(self) -> str:
         return f"CompiledProgram({self.name})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What runs with the same backend and options have in common: what their calls ask for, and
+    who plans them. asker: what that depends on."""
+
+    asker: object
+    runner: PlanRunner
+    asked: dict[ir.Gen, Asked] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from branchline.runtime import protocol
 
+from .backend.base import OnNews
 from .errors import GenerationError, InternalError, RuntimeUnavailable, from_wire
 from .loop import shared_loop
 
@@ -74,9 +75,10 @@ class Connection(Protocol):
         """Log probabilities of choices."""
 
     async def run_plan(
-        self, request: protocol.RunPlan
+        self, request: protocol.RunPlan, on_news: OnNews
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:
-        """What each instance of a plan answers. Cancelling one that is awaited cancels it."""
+        """What each instance of a plan answers; `on_news` may get its first calls before, on the
+        loop. Cancelling one that is awaited cancels it."""
 
     def new_session(self) -> int:
         """A session number that this connection has not used yet."""
@@ -106,7 +108,10 @@ class Connection(Protocol):
 class _Call:
     """The replies to one request that were not consumed yet."""
 
-    __slots__ = ("next_seq", "patience_s", "quiet_since_s", "replies", "request", "waiter")
+    __slots__ = (
+        *("next_seq", "news", "on_news", "patience_s", "quiet_since_s", "replies", "request"),
+        "waiter",
+    )
 
     def __init__(self, request: Request, now_s: float) -> None:
         self.request = request
@@ -115,6 +120,9 @@ class _Call:
         self.replies: deque[Reply | GenerationError] = deque()
         self.waiter: asyncio.Future[None] | None = None
         self.next_seq = 0
+        # Of a plan's instance: the calls that were told before its end.
+        self.news: list[protocol.PlanCall] = []
+        self.on_news: Callable[[list[protocol.PlanCall]], None] = lambda calls: None
 
     def is_overdue(self, now_s: float) -> bool:
         """Whether the request should be sent again now."""
@@ -252,15 +260,16 @@ class RequestTable(ABC):
         return reply
 
     async def run_plan(
-        self, request: protocol.RunPlan
+        self, request: protocol.RunPlan, on_news: OnNews
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:
         await self._ready()
         self._send(request)
         now_s = asyncio.get_running_loop().time()
         calls: dict[str, _Call] = {}
-        for instance in request.instances:
+        for number, instance in enumerate(request.instances):
             alone = protocol.RunPlan(request.plan, [instance], request.namespace)
-            calls[instance.rid] = _Call(alone, now_s)
+            call = calls[instance.rid] = _Call(alone, now_s)
+            call.on_news = partial(on_news, number)
         self._calls |= calls
         return [self._plan_done(rid, call) for rid, call in calls.items()]
 
@@ -268,7 +277,9 @@ class RequestTable(ABC):
         try:
             reply = await call.next()
             assert isinstance(reply, protocol.PlanDone)
-            return reply
+            first, *others = reply.branches
+            heard = len(call.news) - reply.num_told
+            return protocol.PlanDone(rid, [first[heard:], *others], len(call.news))
         finally:
             self._end(rid)
 
@@ -346,7 +357,15 @@ class RequestTable(ABC):
                     self._finish(rid, InternalError(f"chunk {call.next_seq} of a stream was lost"))
                 else:
                     self._finish(rid, message)
-            case protocol.Scores(rid=rid) | protocol.PlanDone(rid=rid) | protocol.Profiled(rid=rid):
+            case protocol.PlanNews(rid=rid, calls=news):
+                self._hear(rid, news)
+            case protocol.PlanDone(rid=rid, num_told=num_told):
+                call = self._calls.get(rid)
+                if call is not None and num_told > len(call.news):
+                    self._post(call.request)  # what was told before is lost: it is kept there
+                else:
+                    self._finish(rid, message)
+            case protocol.Scores(rid=rid) | protocol.Profiled(rid=rid):
                 self._finish(rid, message)
             case protocol.Info(rid=rid) | protocol.Flushed(rid=rid) | protocol.Pinned(rid=rid):
                 self._finish(rid, message)
@@ -358,6 +377,18 @@ class RequestTable(ABC):
                 self._fail_all(message.message)
             case _:
                 pass
+
+    def _hear(self, rid: str, news: list[protocol.PlanCall]) -> None:
+        """The first calls of an instance. Others than those that were heard before come of a
+        request that was sent again and run again, its answer being forgotten."""
+        call = self._calls.get(rid)
+        if call is None or call.news == news:
+            return
+        if call.news:
+            self._finish(rid, InternalError("the runtime has run a plan twice"))
+            return
+        call.news = news
+        call.on_news(news)
 
     def _finish(self, rid: str, reply: Reply | GenerationError) -> None:
         call = self._calls.pop(rid, None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -187,6 +187,11 @@ class HeldExecutor(StreamExecutor):
 
     # --- on the loop ---
 
+    def play(self, answers: Iterable[Answer]) -> None:
+        """Do what is held up to the last of the first answers, which come before the others."""
+        self.answers.extend(answers)
+        self._play_all()
+
     def begin(self) -> None:
         """Run what is held, with the answers that are there already; the rest as ever."""
         if self.answers:
@@ -200,6 +205,10 @@ class HeldExecutor(StreamExecutor):
             self._start()
 
     def _first_to_wait(self) -> Op | None:
+        self._play_all()
+        return super()._first_to_wait()
+
+    def _play_all(self) -> None:
         # While there are answers nobody else has a part in this: no need to look at each op twice.
         with self.monitor.lock:
             while self.answers and self._queue and self.failure is None:
@@ -211,7 +220,6 @@ class HeldExecutor(StreamExecutor):
                     self.fail(located(error, op.origin))
                 else:
                     self._queue.popleft()
-        return super()._first_to_wait()
 
     def _perform(self, op: Op) -> bool:
         match op.node:

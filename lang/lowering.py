@@ -1,5 +1,5 @@
 """From the ops that a held state has recorded to a plan of the wire. Called by plan_runner.py and
-compiled.py. Every text is left open here; what all instances have in common is found by `shared`.
+compiled.py. Every text is left open here; what all instances have in common is found by `Planned`.
 """
 
 from __future__ import annotations
@@ -119,23 +119,43 @@ def _texts_in(ops: list[Op], like: Shape) -> list[str] | None:
     return texts
 
 
-def shared(instances: Sequence[Lowered]) -> tuple[Plan, list[list[str]]]:
-    """One plan for instances of one key: texts that are the same for all go into it, the others
-    become its arguments, given per instance."""
-    first = instances[0].texts
-    same = [all(other.texts[i] == text for other in instances) for i, text in enumerate(first)]
-    places = [i for i, is_same in enumerate(same) if not is_same]
-    numbers = {place: number for number, place in enumerate(places)}
+class Planned:
+    """The plan of a shape's instances: texts that were the same for all of them so far stand in it,
+    the others are its arguments, given per instance. A text that differed once stays an argument,
+    so that the runtime sees the same plan again."""
 
-    def settled(op: PlanOp) -> PlanOp:
-        if not isinstance(op, PlanArgument):
-            return op
-        if same[op.index]:
-            return PlanPart(protocol.Text(first[op.index]))
-        return PlanArgument(numbers[op.index])
+    def __init__(self, shape: Shape, texts: list[str]) -> None:
+        self.shape = shape
+        self._texts = texts
+        self._places: list[int] = []
+        self._plan = self._settled()
 
-    plan = Plan([[settled(op) for op in ops] for ops in instances[0].shape.branches])
-    return plan, [[instance.texts[place] for place in places] for instance in instances]
+    def of(self, instances: Sequence[Lowered]) -> tuple[Plan, list[list[str]]]:
+        """The plan with each instance's texts. All have this shape or one of its key."""
+        differing = {
+            place
+            for instance in instances
+            for place, text in enumerate(instance.texts)
+            if text != self._texts[place]
+        }
+        if not differing.issubset(self._places):
+            self._places = sorted(differing.union(self._places))
+            self._plan = self._settled()
+        return self._plan, [
+            [instance.texts[place] for place in self._places] for instance in instances
+        ]
+
+    def _settled(self) -> Plan:
+        numbers = {place: number for number, place in enumerate(self._places)}
+
+        def settled(op: PlanOp) -> PlanOp:
+            if not isinstance(op, PlanArgument):
+                return op
+            if op.index in numbers:
+                return PlanArgument(numbers[op.index])
+            return PlanPart(protocol.Text(self._texts[op.index]))
+
+        return Plan([[settled(op) for op in ops] for ops in self.shape.branches])
 
 
 class _Lowering:

@@ -16,7 +16,7 @@ from .backend.base import Backend
 from .errors import Cancelled, GenerationError, InternalError, InvalidRequest
 from .held import HeldExecutor
 from .loop import shared_loop
-from .lowering import Lowered, NotPlannable, Shape, lower, shared
+from .lowering import Lowered, NotPlannable, Planned, Shape, lower
 from .playback import Answer
 
 # A frame holds 16 MiB, and a character takes up to four bytes.
@@ -42,6 +42,8 @@ class PlanRunner:
         self._min_calls = min_calls
         # Of the last instance: most of a batch have the same.
         self._like: Shape | None = None
+        # Of the last message.
+        self._planned: Planned | None = None
         self._pending: list[tuple[HeldExecutor, Lowered]] = []
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,15 +99,26 @@ class PlanRunner:
     async def _run(self, instances: list[Lowered]) -> None:
         """Send one plan and start to wait for each of its instances."""
         arrived_s = time.monotonic()
+
+        def on_news(number: int, calls: list[protocol.PlanCall]) -> None:
+            root = instances[number].executors[0]
+            root.play(Answer.of(call, arrived_s) for call in calls)
+
         try:
-            plan, texts = shared(instances)
-            answers = await self._backend.run_plan(plan, texts)
+            plan, texts = self._planned_for(instances[0]).of(instances)
+            answers = await self._backend.run_plan(plan, texts, on_news)
         except Exception as error:
             for lowered in instances:
                 _fall_back(lowered, error)
             return
         for lowered, answer in zip(instances, answers, strict=True):
             self._spawn(self._wait(lowered, answer, arrived_s))
+
+    def _planned_for(self, first: Lowered) -> Planned:
+        planned, shape = self._planned, first.shape
+        if planned is None or (planned.shape is not shape and planned.shape.key != shape.key):
+            planned = self._planned = Planned(shape, first.texts)
+        return planned
 
     async def _wait(self, lowered: Lowered, answer: object, arrived_s: float) -> None:
         assert asyncio.iscoroutine(answer)

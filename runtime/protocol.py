@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from .views import EngineQuery, EngineView, Query, View
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 MAX_PROMPT_PARTS: Final = 65_536
@@ -650,12 +650,22 @@ class PlanCall(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tr
     ended_s: float
 
 
+class PlanNews(_Message, tag="plan_news", frozen=True):
+    """The first calls of an instance of one branch, told at most once, while the last one runs:
+    whoever waits for the instance then has less to do at its end."""
+
+    rid: str
+    calls: list[PlanCall]
+
+
 class PlanDone(_Message, tag="plan_done", frozen=True):
     """An instance has ended: the calls of each branch in order, what forks computed ahead
-    included. A branch whose last reply is an Error did not come to its end."""
+    included; so many of the first one's were told by a PlanNews and are left out. A branch whose
+    last reply is an Error did not come to its end."""
 
     rid: str
     branches: list[list[PlanCall]]
+    num_told: int = 0
 
 
 class Pong(_Message, tag="pong", frozen=True):
@@ -708,6 +718,7 @@ FrontMessage = (
     | Chunk
     | Done
     | Scores
+    | PlanNews
     | PlanDone
     | Error
     | Pong

@@ -16,6 +16,8 @@ from ..errors import InvalidRequest
 from ..loop import shared_loop
 
 OnChunk = Callable[[protocol.Chunk], None]
+# The first calls of an instance of a plan, by its number.
+OnNews = Callable[[int, list[protocol.PlanCall]], None]
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ class Backend(ABC):
         """Log probabilities of each choice as a continuation of the prompt."""
 
     async def run_plan(
-        self, plan: protocol.Plan, texts: list[list[str]]
+        self, plan: protocol.Plan, texts: list[list[str]], on_news: OnNews
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:
-        """Run a plan whole, once per list of texts; what each instance answers, in order. For
-        backends whose capabilities say `plans`."""
+        """Run a plan whole, once per list of texts; what each instance answers, in order.
+        `on_news` may get its first calls before. For backends whose capabilities say `plans`."""
         raise InvalidRequest(f"{type(self).__name__} does not offer plans", pointer="plans")
 
     async def embed(

@@ -15,7 +15,7 @@ from ..closing import Closing
 from ..connection import Connection
 from ..curve import CurveKeys
 from ..loop import shared_loop
-from .base import Backend, Capabilities, OnChunk, Session
+from .base import Backend, Capabilities, OnChunk, OnNews, Session
 from .runtime_session import RuntimeSession, finish
 from .sglang import SGLang
 
@@ -84,10 +84,10 @@ class ConnectionBackend(Closing, Backend):
         return await finish(self.connection, request, None)
 
     async def run_plan(
-        self, plan: protocol.Plan, texts: list[list[str]]
+        self, plan: protocol.Plan, texts: list[list[str]], on_news: OnNews
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:
         instances = [protocol.PlanInstance(self.connection.new_rid(), given) for given in texts]
-        return await self.connection.run_plan(protocol.RunPlan(plan, instances))
+        return await self.connection.run_plan(protocol.RunPlan(plan, instances), on_news)
 
     def session(self) -> Session:
         return RuntimeSession(self, self.connection)

@@ -19,13 +19,13 @@ from ..protocol import (
     FrontMessage,
     Generate,
     NextCall,
-    Plan,
     PlanCall,
     PlanInstance,
     Score,
     Scores,
 )
 from ..tokenizer import Tokenizer
+from .check import SoundPlan
 from .instance import Instance
 from .prompt import Speller
 
@@ -35,12 +35,13 @@ _RETRIES_PER_REPLY: Final = 2
 
 @dataclass(slots=True, eq=False)
 class PlanRun:
-    """An instance with the answers so far. `end` is told the calls of all branches; the ids of its
-    calls are "name.branch.number"."""
+    """An instance with the answers so far. `end` is told the calls of all branches, `tell` those of
+    one branch while its last call runs; the ids of its calls are "name.branch.number"."""
 
     name: str
     instance: Instance
     end: Callable[[list[list[PlanCall]]], None]
+    tell: Callable[[list[PlanCall]], None]
     arrived_s: float
     calls: list[list[PlanCall]]
     awaited: dict[str, float] = field(default_factory=dict)
@@ -78,15 +79,16 @@ class PlanDesk:
 
     def open(
         self,
-        plan: Plan,
+        plan: SoundPlan,
         instance: PlanInstance,
         namespace: str,
         end: Callable[[list[list[PlanCall]]], None],
+        tell: Callable[[list[PlanCall]], None],
     ) -> PlanRun:
-        """A run that `begin` sets going. Plan and instance were checked."""
+        """A run that `begin` sets going. The instance was checked, too."""
         name = f"{next(self._numbers):x}"
         program = Instance(plan, instance.texts, self._speller, name=name, namespace=namespace)
-        return PlanRun(name, program, end, self._clock(), [[] for _ in plan.branches])
+        return PlanRun(name, program, end, tell, self._clock(), [[] for _ in plan.plan.branches])
 
     def begin(self, run: PlanRun) -> None:
         self._proceed(run, run.instance.begin)
@@ -192,6 +194,8 @@ class PlanDesk:
             self._outbox.append((run, request))
         if not run.instance.running and not run.dropped:
             run.end(run.calls)
+        elif requests and run.instance.in_last_call:
+            run.tell(run.calls[0])
 
     def _retry(self, count: int) -> None:
         while self._refused and count > 0:

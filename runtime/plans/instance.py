@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 from ..errors import RequestError
 from ..protocol import (
@@ -13,7 +14,6 @@ from ..protocol import (
     Error,
     Generate,
     NextCall,
-    Plan,
     PlanArgument,
     PlanFork,
     PlanGenerate,
@@ -29,9 +29,12 @@ from ..protocol import (
 )
 from ..reasoning import reasoning_format
 from .ahead import COMPUTE_ONLY, calls_ahead
-from .check import num_new_tokens
+from .check import SoundPlan
 from .choices import decide
 from .prompt import Prompt, Speller
+
+# Calls of a plan whose followers are remembered; a program's first is mostly all that is asked for.
+_MAX_KNOWN: Final = 64
 
 Reply = Done | Scores | Error
 
@@ -61,10 +64,10 @@ class Instance:
     """
 
     def __init__(
-        self, plan: Plan, texts: list[str], speller: Speller, *, name: str, namespace: str = ""
+        self, plan: SoundPlan, texts: list[str], speller: Speller, *, name: str, namespace: str = ""
     ) -> None:
         self.num_awaited = 0
-        self.tokens_left = num_new_tokens(plan)
+        self.tokens_left = plan.num_new_tokens
         self._plan = plan
         self._texts = texts
         self._name = name
@@ -74,18 +77,17 @@ class Instance:
         self._runnable: deque[_Branch] = deque()
         self._calls: list[Generate | Score] = []
         self._failures: list[tuple[int, Error]] = []
-        # Calls, by branch and number, whose texts other branches take.
-        self._wanted = {
-            (op.branch, op.call)
-            for number, ops in enumerate(plan.branches if len(plan.branches) > 1 else [])
-            for op in ops
-            if isinstance(op, PlanOutput) and op.branch != number
-        }
         self._start(0, Prompt(speller))
 
     @property
     def running(self) -> bool:
         return self.num_awaited > 0
+
+    @property
+    def in_last_call(self) -> bool:
+        """Whether it has one branch, which makes its last call."""
+        made = self._branches[0].num_calls
+        return len(self._plan.plan.branches) == 1 and made == self._plan.num_calls
 
     def begin(self) -> list[Generate | Score]:
         """The first calls."""
@@ -106,12 +108,19 @@ class Instance:
     def ahead(self, number: int) -> list[NextCall]:
         """The calls of branch `number` that will follow its present one, as far as that is sure."""
         branch = self._branches[number]
+        known = self._plan.ahead.get((number, branch.place))
+        if known is not None:
+            return list(known)
         made, behind = branch.ops[branch.place], islice(branch.ops, branch.place + 1, None)
 
         def is_private(op: PlanOp, later: int) -> bool:
             return self._is_private(op, number, len(branch.outputs) + later)
 
-        return calls_ahead(made, behind, self._texts, self._written, self._speller, is_private)
+        calls = calls_ahead(made, behind, self._texts, self._written, self._speller, is_private)
+        is_alike = branch.place >= self._plan.alike_from[number]
+        if is_alike and len(self._plan.ahead) < _MAX_KNOWN:
+            self._plan.ahead[number, branch.place] = list(calls)
+        return calls
 
     def is_private(self, number: int) -> bool:
         """Whether nobody waits for the present call of branch `number` but that branch."""
@@ -121,7 +130,7 @@ class Instance:
     def _is_private(self, op: PlanOp, number: int, call: int) -> bool:
         # A call that has ended in its own time must not seem late.
         hurries = isinstance(op, PlanGenerate) and op.timeout_s is not None
-        return not hurries and (number, call) not in self._wanted
+        return not hurries and (number, call) not in self._plan.wanted
 
     def take_failures(self) -> list[tuple[int, Error]]:
         """Calls that could not even be made: branch and reason. Each is told once."""
@@ -129,7 +138,7 @@ class Instance:
         return failures
 
     def _start(self, number: int, prompt: Prompt) -> None:
-        branch = _Branch(number, self._plan.branches[number], prompt)
+        branch = _Branch(number, self._plan.plan.branches[number], prompt)
         self._branches[number] = branch
         self._runnable.append(branch)
 

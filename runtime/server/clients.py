@@ -16,6 +16,7 @@ from ..protocol import (
     FrontMessage,
     Info,
     PlanDone,
+    PlanNews,
     Scores,
     Several,
     encode,
@@ -102,7 +103,8 @@ class ClientSocket:
 
 def _too_long(message: FrontMessage, num_bytes: int) -> Error:
     """The answer in place of one that no frame can carry."""
-    rid = message.rid if isinstance(message, Chunk | Done | Scores | PlanDone | Info) else None
+    answers = Chunk | Done | Scores | PlanNews | PlanDone | Info
+    rid = message.rid if isinstance(message, answers) else None
     return Error(
         rid,
         "invalid_request",

@@ -141,9 +141,12 @@ class Flights:
         heapq.heapify(self._deadlines)
         self._max_deadlines = max(_MIN_DEADLINES, 2 * len(self._deadlines))
 
-    def end(self, flight: InFlight, message: FrontMessage) -> None:
-        """Answer it, for the last time."""
-        self.keep(flight, message)
+    def end(
+        self, flight: InFlight, message: FrontMessage, *, kept: FrontMessage | None = None
+    ) -> None:
+        """Answer it, for the last time. kept: the answer should it come again, where that is
+        another."""
+        self.keep(flight, kept or message)
         self.forget(flight, message.code if isinstance(message, Error) else "stop")
         self.send(flight.client_id, message)
 

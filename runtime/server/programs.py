@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import RequestError
-from ..plans.check import check_instance, check_plan
+from ..plans.check import SoundPlan, check_instance, check_plan
 from ..plans.desk import PlanDesk
 from ..protocol import (
     FrontMessage,
     Generate,
     NextCall,
+    Plan,
     PlanCall,
     PlanDone,
     PlanInstance,
+    PlanNews,
     RunPlan,
     Score,
 )
@@ -29,6 +31,9 @@ from .flights import Flights
 
 # Who asks for the calls of plans. ZeroMQ's own names with a leading zero have five bytes.
 PLANS: Final = b"\0branchline-plans"
+# Those of an instance that comes alone are told before the last has ended, where they are so many:
+# somebody may wait for it, and a batch has others to go on with.
+_MANY_CALLS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +63,20 @@ class Programs:
         self._running: dict[str, _Running] = {}
         self._inside = Client(float("inf"), inside=True)
         flights.clients[PLANS] = self._inside
+        # A batch and a compiled program send the same plan again and again.
+        self._last_plan: tuple[bytes, SoundPlan] | None = None
         self._desk = PlanDesk(tokenizer, ask=self._ask, cancel=self._cancel, clock=clock)
 
     def start(self, client_id: bytes, message: RunPlan) -> None:
         """Start every instance; each is a request of its own."""
         flights = self._flights
+        of_plan = digest_of(message.plan)
         try:
-            num_texts = check_plan(message.plan)
+            plan = self._checked(message.plan, of_plan)
         except RequestError as error:
             for instance in message.instances:
                 flights.refuse(client_id, instance.rid, error)
             return
-        of_plan = digest_of(message.plan)
         for instance in message.instances:
             digest = of_plan + digest_of(instance)
             if flights.is_repeated(client_id, instance.rid, digest):
@@ -77,11 +84,18 @@ class Programs:
             flights.count("requests")
             try:
                 flights.check_open(client_id, instance.rid)
-                check_instance(instance, num_texts)
+                check_instance(instance, plan)
             except RequestError as error:
                 flights.refuse(client_id, instance.rid, error)
             else:
-                self._start_instance(client_id, message, instance, digest)
+                self._start_instance(
+                    client_id,
+                    message.namespace,
+                    plan,
+                    instance,
+                    digest,
+                    alone=len(message.instances) == 1,
+                )
 
     def on_reply(self, message: FrontMessage) -> None:
         """The answer to a call that was made from inside."""
@@ -90,16 +104,38 @@ class Programs:
     def tick(self) -> None:
         self._desk.tick()
 
+    def _checked(self, plan: Plan, digest: bytes) -> SoundPlan:
+        """Raises RequestError."""
+        if self._last_plan is None or self._last_plan[0] != digest:
+            self._last_plan = digest, check_plan(plan)
+        return self._last_plan[1]
+
     def _start_instance(
-        self, client_id: bytes, message: RunPlan, instance: PlanInstance, digest: bytes
+        self,
+        client_id: bytes,
+        namespace: str,
+        plan: SoundPlan,
+        instance: PlanInstance,
+        digest: bytes,
+        *,
+        alone: bool,
     ) -> None:
         # Each of its calls has its time; how many follow each other is the program's affair.
         flight = self._flights.open(client_id, instance.rid, float("inf"), digest)
+        num_told = 0
+
+        def tell(calls: list[PlanCall]) -> None:
+            nonlocal num_told
+            num_told = len(calls)
+            self._flights.send(client_id, PlanNews(flight.rid, list(calls)))
 
         def end(branches: list[list[PlanCall]]) -> None:
-            self._flights.end(flight, PlanDone(flight.rid, branches))
+            whole = PlanDone(flight.rid, branches)
+            rest = PlanDone(flight.rid, [branches[0][num_told:], *branches[1:]], num_told)
+            self._flights.end(flight, rest, kept=whole)
 
-        run = self._desk.open(message.plan, instance, message.namespace, end)
+        tells = alone and plan.num_calls >= _MANY_CALLS
+        run = self._desk.open(plan, instance, namespace, end, tell if tells else _say_nothing)
 
         def release(outcome: str) -> None:
             self._desk.drop(run)
@@ -143,3 +179,7 @@ class Programs:
         flight = self._inside.requests.get(rid)
         if flight is not None:
             self._flights.forget(flight, "client_gone")
+
+
+def _say_nothing(calls: list[PlanCall]) -> None:
+    """All calls are told at the end."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from scripted import Scripted, text_of
 
-from branchline.lang.backend.base import Capabilities
+from branchline.lang.backend.base import Capabilities, OnNews
 from branchline.lang.errors import GenerationError
 from branchline.runtime import protocol
-from branchline.runtime.plans.check import check_instance, check_plan
+from branchline.runtime.plans.check import SoundPlan, check_instance, check_plan
 from branchline.runtime.plans.instance import Instance
 from branchline.runtime.plans.prompt import Speller
 
@@ -33,24 +33,24 @@ class ScriptedPlans(Scripted):
     fail_plans: GenerationError | None = None
 
     async def run_plan(
-        self, plan: protocol.Plan, texts: list[list[str]]
+        self, plan: protocol.Plan, texts: list[list[str]], on_news: OnNews
     ) -> list[Coroutine[object, object, protocol.PlanDone]]:
         request = protocol.RunPlan(
             plan, [protocol.PlanInstance(f"i{n}", given) for n, given in enumerate(texts)]
         )
         # Over the wire and back: what does not fit there is no plan.
         request = protocol.client_messages.decode(protocol.encode(request))
-        num_texts = check_plan(request.plan)
+        sound = check_plan(request.plan)
         self.plans.append((plan, texts))
         if self.fail_plans is not None:
             raise self.fail_plans
         for instance in request.instances:
-            check_instance(instance, num_texts)
-        return [self._run(request.plan, instance) for instance in request.instances]
+            check_instance(instance, sound)
+        return [self._run(sound, instance) for instance in request.instances]
 
-    async def _run(self, plan: protocol.Plan, instance: protocol.PlanInstance) -> protocol.PlanDone:
+    async def _run(self, plan: SoundPlan, instance: protocol.PlanInstance) -> protocol.PlanDone:
         run = Instance(plan, instance.texts, Speller(Characters()), name="i")  # type: ignore[arg-type]
-        branches: list[list[protocol.PlanCall]] = [[] for _ in plan.branches]
+        branches: list[list[protocol.PlanCall]] = [[] for _ in plan.plan.branches]
         calls = {asyncio.ensure_future(self._ask(call)): call for call in run.begin()}
         try:
             while calls:

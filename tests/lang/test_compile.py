@@ -212,3 +212,42 @@ def test_each_run_asks_by_its_own_template_defaults_and_settings(
     assert [one.temperature for one in asked] == [0.0, 0.0, 0.5, 0.5]
     assert [one.stop for one in asked] == [[], *[["<|im_end|>"]] * 3]
     assert [one.skip_special_tokens for one in asked] == [True, True, True, False]
+
+
+@bl.function
+def asking_twice(s: bl.ProgramState, word: str, ending: str = ".") -> None:
+    s += bl.user("About " + word + ending) + bl.assistant(bl.gen("a", max_tokens=3))
+    s += bl.user("More") + bl.assistant(bl.gen("b", max_tokens=3))
+
+
+def test_runs_that_differ_in_the_same_texts_send_the_same_plan(planner: ScriptedPlans) -> None:
+    compiled = asking_twice.compile()
+    given = [("one",), ("two",), ("three",), ("four", "!"), ("five",)]
+    for arguments in given:
+        state = compiled.run(*arguments, backend=planner)
+        assert seen(state) == seen(asking_twice.run(*arguments, backend=Scripted()))
+    plans, texts = zip(*planner.plans, strict=True)
+    assert texts == ([[]], [["two"]], [["three"]], [["four", "!"]], [["five", "."]])
+    assert plans[1] is plans[2]
+    assert plans[3] is plans[4]
+
+
+def test_each_run_is_planned_by_the_template_of_its_time(planner: ScriptedPlans) -> None:
+    compiled = asking_twice.compile()
+    compiled.run("one", backend=planner).sync()
+    planner.chat_template = bl.get_chat_template("chatml")
+    compiled.run("one", backend=planner).sync()
+    asking_twice.compile().run("one", backend=planner).sync()
+    before, changed, alone = (plan for plan, _ in planner.plans)
+    assert before != changed == alone
+
+
+def test_a_run_that_cannot_be_planned_does_not_keep_the_next_from_it(
+    planner: ScriptedPlans,
+) -> None:
+    compiled = asking_twice.compile()
+    compiled.run("one", backend=planner).sync()
+    healed = compiled.run("one", bl.gen("c", token_healing=True), backend=planner)
+    assert isinstance(healed.error(), bl.InvalidRequest)  # told by the interpreter
+    compiled.run("two", backend=planner).sync()
+    assert len(planner.plans) == 2

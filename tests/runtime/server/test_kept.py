@@ -59,11 +59,16 @@ def serve(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_ended_instances_of_plans_leave_no_objects(desk: Desk, name: str) -> None:
-    before = living()
-    for number in range(20):
-        texts = [f"hello {number}"]
-        desk.ask(RunPlan(Plan(PLANS[name]), [PlanInstance(f"i{number}", texts)]))
+    plan = Plan(PLANS[name])
+
+    def run(number: int) -> None:
+        desk.ask(RunPlan(plan, [PlanInstance(f"i{number}", [f"hello {number}"])]))
         serve(desk)
+
+    run(0)  # the last plan stays
+    before = living()
+    for number in range(1, 21):
+        run(number)
     assert desk.service.num_in_flight == 0
     assert not living() - before
 

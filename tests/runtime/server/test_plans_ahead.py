@@ -19,6 +19,7 @@ from branchline.runtime.protocol import (
     PlanGenerate,
     PlanInstance,
     PlanJoin,
+    PlanNews,
     PlanOp,
     PlanOutput,
     PlanPart,
@@ -252,3 +253,87 @@ def test_calls_that_another_branch_or_a_clock_waits_for_are_told_of_sooner(desk:
 def test_a_call_by_itself_is_told_of_soon(desk: Desk) -> None:
     desk.ask(generate("r", "hello"))
     assert not desk.submits()[-1].private
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [PlanArgument(0), gen(3), text(" the"), gen(3), text("."), gen(2)],
+        [text("hello"), gen(3), PlanArgument(0), gen(3), text(" the"), gen(3), text("."), gen(2)],
+        [PlanArgument(0), gen(3), text(" the"), PlanOutput(0, 0), gen(3), text("."), gen(2)],
+    ],
+    ids=["at the beginning", "in between", "an output"],
+)
+def test_an_instance_is_told_ahead_of_what_it_is_alone(desk: Desk, ops: list[PlanOp]) -> None:
+    """What was found out for one instance of a plan is not taken for another where it differs."""
+    for number, word in enumerate(["hello", " island", "hello", " world"]):
+        alone = Desk(desk.tokenizer)
+        alone.greet()
+        beside: list[list[str]] = []
+        for place in desk, alone:
+            place.ask(RunPlan(Plan([ops]), [PlanInstance(f"i{number}", [word])]))
+            for _ in range(sum(isinstance(op, PlanGenerate) for op in ops)):
+                beside.append(words_ahead(place))
+                place.step(said(place, word, goes_on=False))
+        half = len(beside) // 2
+        assert beside[:half] == beside[half:]
+        assert any(beside)
+
+
+@pytest.fixture
+def wide_desk(tokenizer: Tokenizer) -> Desk:
+    """One with room for programs of many calls."""
+    desk = Desk(tokenizer, context=512)
+    desk.greet()
+    return desk
+
+
+def told_calls(messages: list[FrontMessage]) -> list[tuple[str, int]]:
+    """What kind of news came, and of how many calls of the first branch."""
+    return [
+        (type(message).__name__, len(calls))
+        for message in messages
+        if isinstance(message, PlanNews | PlanDone)
+        for calls in [message.calls if isinstance(message, PlanNews) else message.branches[0]]
+    ]
+
+
+def many(num_calls: int) -> list[PlanOp]:
+    return [op for _ in range(num_calls) for op in (text("hello"), gen(2))]
+
+
+def test_who_waits_for_a_program_hears_of_its_calls_while_the_last_one_runs(
+    wide_desk: Desk,
+) -> None:
+    desk, asked = wide_desk, run(many(9))
+    desk.ask(asked)
+    heard: list[list[tuple[str, int]]] = []
+    for number in range(9):
+        # The engine goes on by itself with all but one of them.
+        messages = desk.step(said(desk, " world", goes_on=number not in (3, 8)))
+        heard.append(told_calls(messages))
+    assert heard == [*[[]] * 7, [("PlanNews", 8)], [("PlanDone", 1)]]
+    # One that asks again hears all at once.
+    whole = desk.ask(asked)
+    assert told_calls(whole) == [("PlanDone", 9)]
+    assert outputs(whole) == [" world"] * 9
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        run(many(7)),
+        RunPlan(Plan([many(9)]), [PlanInstance("i"), PlanInstance("j")]),
+        run([*many(8), PlanFork([1]), PlanJoin([1])], many(1)),
+    ],
+    ids=["few calls", "a batch", "branches"],
+)
+def test_others_hear_of_their_calls_at_the_end(wide_desk: Desk, asked: RunPlan) -> None:
+    desk = wide_desk
+    desk.ask(asked)
+    messages: list[FrontMessage] = []
+    while submits := desk.submits():
+        desk.commands.clear()
+        for submit in submits:
+            messages += desk.step(desk.say(submit.sid, " world", end_token=True, cached_tokens=0))
+    assert {type(message) for message in messages} == {PlanDone}
