@@ -7,6 +7,9 @@
 // attended to by itself, and the results are put together in order, whoever else is in the step.
 constexpr int kRun = 256;
 
+// Query heads of an item for one KV head, at most.
+constexpr int kMostRows = 256;
+
 // A query of a step: its row in q and out, and its position in its sequence.
 struct Query {
     int32_t token;
