@@ -18,6 +18,7 @@ from .config import RopeConfig
 from .loader import Weights
 
 EMBEDDING: Final = "model.embed_tokens.weight"
+_POSITIONS: Final = 2048  # of a rotary table that are computed at once
 
 
 class Linear:
@@ -205,11 +206,16 @@ class RotaryTable:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        positions = torch.arange(max_positions, dtype=torch.float32)
-        angles = torch.outer(positions, rotary_frequencies(rope, head_dim))
-        cos, sin = angles.cos(), angles.sin()
-        self.cos = torch.cat((cos, cos), -1).to(device, dtype).unsqueeze(1)
-        self.sin = torch.cat((-sin, sin), -1).to(device, dtype).unsqueeze(1)
+        frequencies = rotary_frequencies(rope, head_dim)
+        self.cos = torch.empty(max_positions, 1, head_dim, dtype=dtype, device=device)
+        self.sin = torch.empty_like(self.cos)
+        # In parts: at once, what lies between is the most that loading a small model takes.
+        for start in range(0, max_positions, _POSITIONS):
+            end = min(start + _POSITIONS, max_positions)
+            angles = torch.outer(torch.arange(start, end, dtype=torch.float32), frequencies)
+            cos, sin = angles.cos(), angles.sin()
+            self.cos[start:end, 0] = torch.cat((cos, cos), -1)
+            self.sin[start:end, 0] = torch.cat((-sin, sin), -1)
 
     def rows(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """cos and signed sin of the tokens of one step: each [tokens, 1, head_dim]."""

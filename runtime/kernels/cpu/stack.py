@@ -94,7 +94,7 @@ class CpuStack:
         if not (x.is_contiguous() and cos.is_contiguous() and sin.is_contiguous()):
             raise ValueError("x, cos and sin must be contiguous")
         library = self._kernels.library
-        size = library.bl_layers_bytes(tokens, self._layers, is_bf16)
+        size = library.bl_layers_bytes(self._kernels.level_address, tokens, self._layers, is_bf16)
         if self._buffer.numel() < size:
             self._buffer = torch.empty(size, dtype=torch.uint8)
         failed = library.bl_layers(

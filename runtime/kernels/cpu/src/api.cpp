@@ -164,12 +164,14 @@ int bl_rows(int64_t count, const int64_t* ids, int64_t outputs, const uint32_t* 
 
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
 
-// 0, or 1 when memory ran out. x: [rows, inputs], out: [rows, outputs], both contiguous.
+// 0, 1 when memory ran out, or 2 where this level has no gates for such a product. x: [rows, inputs],
+// out: [rows, outputs], or half as many with gates, both contiguous.
 int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int storage, int group,
               const void* x, const void* weight, const void* scales, const void* bias, void* out,
-              int is_bf16, int adds, int out_is_float, int threads) {
+              int is_bf16, int adds, int out_is_float, int gates, int threads) {
     const Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
-                   storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
+                   storage, group, is_bf16 != 0, adds != 0, out_is_float != 0, gates != 0};
+    if (a.gates && !level->can_gate(a)) return kOutside;
     bool ok = false;
     with_team(threads_for(linear_work(rows, inputs, outputs), threads),
               [&](Team& team) { ok = multiply(team, *level, a); });
@@ -194,8 +196,8 @@ int bl_layers(const Level* level, Plan* plan, int64_t tokens, const Layer* layer
 }
 
 // Of the buffer of bl_layers.
-int64_t bl_layers_bytes(int64_t tokens, const Layer* layer, int is_bf16) {
-    return layers_bytes(tokens, *layer, is_bf16 != 0);
+int64_t bl_layers_bytes(const Level* level, int64_t tokens, const Layer* layer, int is_bf16) {
+    return layers_bytes(*level, tokens, *layer, is_bf16 != 0);
 }
 
 // From token ids to logits. 0, 1 when memory ran out, or 2 for a token or position that there is not.

@@ -10,7 +10,7 @@ namespace {
 
 // The positions that each row of an item sees, and the span of all of them.
 struct Sight {
-    int low[kMaxRows], high[kMaxRows];
+    int low[kMostRows], high[kMostRows];
     int begin, end;
 };
 
@@ -70,7 +70,7 @@ __attribute__((noinline)) inline void add_part(
 template <class Keys>
 inline void attend_by_runs(const Sight& sight, int num_rows, int padded, float* most, float* total,
                            const Keys& attend_keys) {
-    float most_before[kMaxRows], total_before[kMaxRows];
+    float most_before[kMostRows], total_before[kMostRows];
     for (int r = 0; r < num_rows; ++r) most_before[r] = kNegInf, total_before[r] = 0.f;
     for (int run = sight.begin / kRun * kRun; run < sight.end; run += kRun) {
         attend_keys(run, run + kRun < sight.end ? run + kRun : sight.end);
@@ -112,9 +112,9 @@ inline void put_rows(const Attend& a, const Item& item, int kv_head, int num_row
 // What scores are multiplied with: softmax is in base 2.
 inline float score_factor(int dim) { return 1.4426950408889634f / __builtin_sqrtf(float(dim)); }
 
-// T: of queries and results, KV: of keys and values.
+// At most kMaxRows rows. T: of queries and results, KV: of keys and values.
 template <class T, class KV>
-inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
+inline void attend_part(const Attend& a, const Item& item, int kv_head) {
     const int dim = a.head_dim, padded = round_up(dim), group = a.heads / a.kv_heads;
     const int num_rows = item.count * group, stride = round_up(num_rows);
     const bool few = num_rows <= kFewRows;
@@ -161,6 +161,18 @@ inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
     else
         attend_keys(sight.begin, sight.end);
     put_rows<T>(a, item, kv_head, num_rows, most, total);
+}
+
+template <class T, class KV>
+inline void attend_rows(const Attend& a, const Item& item, int kv_head) {
+    const int group = a.heads / a.kv_heads, at_once = kMaxRows < group ? 1 : kMaxRows / group;
+    for (int i = 0; i < item.count; i += at_once) {
+        Item part = item;
+        part.first += i;
+        part.count = item.count - i < at_once ? item.count - i : at_once;
+        if (item.partial >= 0) part.partial += i;
+        attend_part<T, KV>(a, part, kv_head);
+    }
 }
 
 template <class T>

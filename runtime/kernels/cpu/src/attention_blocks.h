@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr int kMaxRows = 64;   // of one call
+constexpr int kMaxRows = 64;   // of one call; on tiles kMostRows
 constexpr int kFewRows = 8;
 constexpr int kBlock = 64;     // keys between two updates of the running maximum
 constexpr int kTall = BL_VECTOR_BYTES == 64 ? 6 : 4;  // accumulators: kTall x kWide registers
@@ -25,21 +25,20 @@ constexpr int kFixedWide = kWide;
 struct Scratch {
     float *q = nullptr, *out = nullptr, *sums = nullptr;
     float *keys = nullptr, *values = nullptr, *scores = nullptr;
-    int dim = 0;
+    int dim = 0, rows = 0;
 
-    void reserve(int padded) {
-        if (padded <= dim) return;
+    void reserve(int padded, int most_rows = kMaxRows) {
+        if (padded <= dim && most_rows <= rows) return;
         std::free(q);
-        const size_t rows = 3 * size_t(kMaxRows) + 2 * kBlock;
-        const size_t bytes = 4 * (rows * padded + kBlock * kMaxRows);
-        q = static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+        dim = padded > dim ? padded : dim, rows = most_rows > rows ? most_rows : rows;
+        const size_t floats = size_t(3 * rows + 2 * kBlock) * dim + kBlock * kMaxRows;
+        q = static_cast<float*>(std::aligned_alloc(64, (4 * floats + 63) / 64 * 64));
         if (q == nullptr) throw std::bad_alloc();
-        dim = padded;
-        out = q + kMaxRows * padded;
-        sums = out + kMaxRows * padded;
-        keys = sums + kMaxRows * padded;
-        values = keys + kBlock * padded;
-        scores = values + kBlock * padded;
+        out = q + rows * dim;
+        sums = out + rows * dim;
+        keys = sums + rows * dim;
+        values = keys + kBlock * dim;
+        scores = values + kBlock * dim;
     }
     ~Scratch() { std::free(q); }
 };

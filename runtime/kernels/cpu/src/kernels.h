@@ -7,6 +7,9 @@
 // attended to by itself, and the results are put together in order, whoever else is in the step.
 constexpr int kRun = 256;
 
+// Query heads of an item for one KV head, at most.
+constexpr int kMostRows = 256;
+
 // A query of a step: its row in q and out, and its position in its sequence.
 struct Query {
     int32_t token;
@@ -66,7 +69,8 @@ enum Storage : int32_t {
 
 // out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out is
 // float where out_is_float. With quantized weights x is rounded to int8, too: each row with int8, each
-// group of a row with int4, so that the products are sums of integers.
+// group of a row with int4, so that the products are sums of integers. Where `gates`, out: [rows,
+// outputs / 2] is silu of the first half of the outputs times the second, in the element type.
 struct Linear {
     const void *x, *weight, *scales, *bias;
     void* out;
@@ -76,6 +80,7 @@ struct Linear {
     int32_t inputs, outputs;
     int32_t storage, group;  // inputs that share a scale in int4
     bool is_bf16, adds, out_is_float;
+    bool gates = false;
 };
 
 inline int padded_inputs(const Linear& a) {
@@ -125,6 +130,7 @@ struct Level {
     int64_t (*linear_bytes)(const Linear&);
     void (*pack_inputs)(const Linear&, int64_t block);
     void (*linear)(const Linear&, int begin, int end);
+    bool (*can_gate)(const Linear&);
     int64_t (*draw)(const Draw&, int vocab);
     int64_t linear_rows;  // more are better left to another library
 };

@@ -8,6 +8,7 @@
 #include "amx.h"
 #include "attention_amx.h"
 #include "attention_bf16.h"
+#include "linear_gated.h"
 #endif
 
 namespace {
@@ -71,7 +72,10 @@ void pack_inputs(const Linear& a, int64_t block) {
 }
 
 void linear(const Linear& a, int begin, int end) {
-    a.is_bf16 ? linear_amx<bf16>(a, begin, end) : linear_amx<float>(a, begin, end);
+    if (a.gates)
+        a.is_bf16 ? linear_gated<bf16>(a, begin, end) : linear_gated<float>(a, begin, end);
+    else
+        a.is_bf16 ? linear_amx<bf16>(a, begin, end) : linear_amx<float>(a, begin, end);
 }
 
 constexpr int64_t kLinearRows = INT64_MAX;
@@ -81,6 +85,8 @@ int64_t linear_bytes(const Linear& a) { return linear_bytes_any(a); }
 void pack_inputs(const Linear& a, int64_t block) {
     a.is_bf16 ? pack_inputs_any<bf16>(a, block) : pack_inputs_any<float>(a, block);
 }
+
+bool can_gate(const Linear&) { return false; }
 
 template <class T>
 void linear_as(const Linear& a, int begin, int end) {
@@ -112,5 +118,5 @@ constexpr int64_t kLinearRows = 64;
 extern const Level BL_JOIN(level_, BL_LEVEL);
 const Level BL_JOIN(level_, BL_LEVEL) = {
     BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
-    linear_bytes, pack_inputs, linear, draw, kLinearRows,
+    linear_bytes, pack_inputs, linear, can_gate, draw, kLinearRows,
 };

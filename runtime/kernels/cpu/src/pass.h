@@ -65,11 +65,22 @@ inline void take_row(int64_t id, const uint32_t* weight, int64_t words, const fl
     }
 }
 
+inline Linear linear_of(const Projection& p, const void* x, void* out, int64_t tokens, bool is_bf16) {
+    return {x, p.weight, p.scales, p.bias, out, nullptr, nullptr, tokens,
+            p.inputs, p.outputs, p.storage, p.group, is_bf16, false, is_bf16};
+}
+
+// Whether the gates of an MLP are multiplied with what they let through as both are made.
+inline bool can_gate(const Level& level, const Layer& layer, int64_t tokens, bool is_bf16) {
+    return level.can_gate(linear_of(layer.gate_up, nullptr, nullptr, tokens, is_bf16));
+}
+
 // What run_layers wants beside x: in float the sums of layers, qkv, gate and up, in the element type
 // what products are made of.
-inline int64_t layers_bytes(int64_t tokens, const Layer& layer, bool is_bf16) {
+inline int64_t layers_bytes(const Level& level, int64_t tokens, const Layer& layer, bool is_bf16) {
+    const int gated = can_gate(level, layer, tokens, is_bf16) ? 0 : layer.gate_up.outputs;
     int64_t bytes = 0;
-    for (const int columns : {layer.qkv.inputs, layer.qkv.outputs, layer.gate_up.outputs})
+    for (const int columns : {layer.qkv.inputs, layer.qkv.outputs, gated})
         bytes += part_bytes(tokens * columns * 4);
     for (const int columns : {layer.qkv.inputs, layer.out.inputs, layer.down.inputs})
         bytes += part_bytes(tokens * columns * (is_bf16 ? 2 : 4));
@@ -123,11 +134,12 @@ inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a
         };
         char *normed = part(hidden, element), *qkv = part(layer.qkv.outputs, 4);
         char *attended = part(layer.out.inputs, element);
-        char *gate_up = part(layer.gate_up.outputs, 4), *gated = part(inner, element);
-        const auto product = [&](const Projection& p, const void* from, void* to, bool adds) {
-            ok = ok && multiply(team, level,
-                                {from, p.weight, p.scales, p.bias, to, nullptr, nullptr, tokens,
-                                 p.inputs, p.outputs, p.storage, p.group, bf16, adds, bf16});
+        char* gated = part(inner, element);
+        const auto product = [&](const Projection& p, const void* from, void* to, bool adds,
+                                 bool gates = false) {
+            Linear linear = linear_of(p, from, to, tokens, bf16);
+            linear.adds = adds, linear.gates = gates;
+            ok = ok && multiply(team, level, linear);
         };
         rms_norm(team, level, tokens, hidden, sums, layer.input_norm, normed, a.eps, bf16, bf16);
         product(layer.qkv, normed, qkv, false);
@@ -142,8 +154,13 @@ inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a
                3);
         product(layer.out, attended, sums, true);
         rms_norm(team, level, tokens, hidden, sums, layer.post_norm, normed, a.eps, bf16, bf16);
-        product(layer.gate_up, normed, gate_up, false);
-        silu_mul(team, level, tokens, inner, gate_up, gated, bf16, bf16);
+        if (can_gate(level, layer, tokens, bf16)) {
+            product(layer.gate_up, normed, gated, false, true);
+        } else {
+            char* gate_up = part(layer.gate_up.outputs, 4);
+            product(layer.gate_up, normed, gate_up, false);
+            silu_mul(team, level, tokens, inner, gate_up, gated, bf16, bf16);
+        }
         product(layer.down, gated, sums, true);
     }
     if (bf16) {
@@ -167,7 +184,7 @@ inline int run_pass(Team& team, const Level& level, Plan& plan, const Pass& a) {
     const int64_t row_bytes = hidden * (bf16 ? 2 : 4), x_bytes = part_bytes(tokens * row_bytes);
     if (!has_positions(step)) return kOutside;
     thread_local Buffer states;
-    char* x = states.of(x_bytes + layers_bytes(tokens, *step.layers, bf16));
+    char* x = states.of(x_bytes + layers_bytes(level, tokens, *step.layers, bf16));
     if (x == nullptr) return kNoMemory;
     char* buffer = x + x_bytes;
     step.x = x;
@@ -184,9 +201,6 @@ inline int run_pass(Team& team, const Level& level, Plan& plan, const Pass& a) {
     }
     if (!run_layers(team, level, plan, step, buffer)) return kNoMemory;
     rms_norm(team, level, tokens, int(hidden), x, a.norm, buffer, a.norm_eps, bf16);
-    const Projection& p = a.head;
-    const bool ok = multiply(team, level,
-                             {buffer, p.weight, p.scales, p.bias, a.logits, nullptr, nullptr, tokens,
-                              p.inputs, p.outputs, p.storage, p.group, bf16, false, bf16});
+    const bool ok = multiply(team, level, linear_of(a.head, buffer, a.logits, tokens, bf16));
     return ok ? kDone : kNoMemory;
 }

@@ -5,7 +5,8 @@
 
 namespace {
 
-constexpr int kMaxRows = 64;         // as in attention_blocks.h
+constexpr int kMaxRows = 64;         // of decoding queries in an item, as in attention_blocks.h
+constexpr int64_t kMinItems = 8;     // of many new tokens, so that threads share
 constexpr int64_t kMinShared = 32;   // fewer shared keys are read faster than merged
 constexpr int64_t kSplitKeys = 512;  // of one item of decoding queries, so that threads share
 
@@ -31,8 +32,11 @@ void Plan::make(const Sequences& sequences, int heads_per_kv, bool fixed) {
         const int64_t length = sequences.query_lens[i];
         if (length == 1) continue;
         const int64_t before = sequences.context_lens[i] - length;
-        for (int64_t start = 0; start < length; start += max_queries_) {
-            const int64_t count = std::min<int64_t>(max_queries_, length - start);
+        // The more there are in an item, the fewer times keys and values are packed.
+        const int64_t most = std::max(1, kMostRows / heads_per_kv);
+        const int64_t wanted = std::clamp<int64_t>(length / kMinItems, max_queries_, most);
+        for (int64_t start = 0; start < length; start += wanted) {
+            const int64_t count = std::min<int64_t>(wanted, length - start);
             Item item{sequences.context_slots[i], int32_t(queries.size()), int32_t(count), 0,
                       int32_t(before + start + count), -1, false};
             for (int64_t j = start; j < start + count; ++j)

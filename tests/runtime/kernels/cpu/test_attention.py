@@ -190,6 +190,48 @@ def test_large_scores_do_not_overflow(steps: Any, kernels: CpuKernels) -> None:
     torch.testing.assert_close(ours.double(), naive, rtol=0, atol=2e-3)
 
 
+@pytest.mark.parametrize("rise", [0.004, 0.02, 0.08])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_maxima_that_rise_from_key_to_key_are_followed(
+    steps: Any, kernels: CpuKernels, dtype: torch.dtype, rise: float
+) -> None:
+    """By less than what a kernel lets pass between two blocks of keys, by about it, and by more."""
+    head_dim = 64
+    step = steps.make(
+        [1, 700],
+        steps.contexts(random.Random(8), [700, 1000], 2000),
+        dtype=dtype,
+        head_dim=head_dim,
+        num_slots=2000,
+    )
+    step.q[..., 0] = head_dim**0.5
+    contexts = step.batch.context_slots
+    for slots in contexts:
+        step.layer_kv.k[slots, :, 0] = (torch.arange(len(slots)) * rise).to(dtype)[:, None]
+    step.k[0, :, 0], step.k[1:, :, 0] = 699 * rise, (300 + torch.arange(700)).mul(rise)[:, None]
+    ours, naive = attend(kernels, step), steps.naive(step, None)
+    # Scores of 80 have no more digits in float32.
+    torch.testing.assert_close(ours.double(), naive, rtol=0, atol=max(2e-4, TOLERANCE[dtype]))
+
+
+@pytest.mark.parametrize(("heads", "length"), [(1, 2100), (3, 700), (7, 300)])
+def test_prompts_of_more_rows_than_one_call_takes_match_the_definition(
+    steps: Any, kernels: CpuKernels, heads: int, length: int
+) -> None:
+    """Up to 256 rows meet keys that were packed once; behind 300 cached tokens, in a window too."""
+    for window in (None, 100):
+        step = steps.make(
+            [length, 65],
+            steps.contexts(random.Random(9), [length + 300, 65], 4000),
+            heads=heads,
+            kv_heads=1,
+            head_dim=16,
+            dtype=torch.bfloat16,
+            num_slots=4000,
+        )
+        assert_same(attend(kernels, step, window), steps.naive(step, window))
+
+
 def test_strided_queries_that_are_not_whole_heads_are_refused(
     steps: Any, kernels: CpuKernels
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from branchline.runtime.engine.config import Quantization
 from branchline.runtime.kernels.cpu.library import CpuKernels
 from branchline.runtime.kernels.cpu.linear import PackedLinear
 
@@ -134,3 +135,46 @@ def test_more_threads_than_cores_lose_no_part_and_change_no_bit(kernels: CpuKern
                 assert torch.equal(linear(x), expected)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("quantization", ["none", "int8", "int4"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_gates_meet_what_they_let_through_to_the_bit(
+    kernels: CpuKernels, dtype: torch.dtype, quantization: Quantization
+) -> None:
+    """As the product in float32 and silu of it do one after the other; a bias, few rows, int4, and
+    halves that are not whole blocks have no way of their own."""
+    kernels = CpuKernels(kernels.library, kernels.level, quantization)
+    seen = []
+    for outputs, inputs in ((64, 30), (320, 900), (4096, 96), (24, 64)):
+        packed = pack(kernels, randn(outputs, inputs, dtype=torch.bfloat16).to(dtype))
+        for rows in (64, 65, 81, 130, 600):
+            x = randn(rows, inputs, dtype=dtype) * 3
+            ours = torch.full((rows, outputs // 2), torch.nan, dtype=dtype)
+            for threads in (1, 2):
+                failed = kernels.library.bl_linear(
+                    kernels.level_address,
+                    rows,
+                    inputs,
+                    outputs,
+                    *packed.storage,
+                    x.data_ptr(),
+                    *packed.pointers,
+                    None,
+                    ours.data_ptr(),
+                    dtype is torch.bfloat16,
+                    False,
+                    dtype is torch.bfloat16,
+                    True,
+                    threads,
+                )
+                is_there = quantization != "int4" and rows > 64 and outputs % 32 == 0
+                assert failed == (0 if kernels.level == "amx" and is_there else 2)
+                if failed:
+                    continue
+                whole = torch.empty(rows, outputs)
+                kernels.linear(x, packed, None, whole, False)
+                expected = kernels.silu_mul(whole).to(dtype)
+                torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+                seen.append(rows)
+    assert bool(seen) == (kernels.level == "amx" and quantization != "int4")

@@ -1,0 +1,82 @@
+// The first half of an MLP in one product, out = silu(x G^T) * (x U^T) with G and U the halves of the
+// weight, for many rows on tiles; for level.cpp, level amx.
+//
+// The sums of both halves meet where they are made, so that they lie nowhere: in float they would be
+// the largest buffer of a step.
+#pragma once
+
+#include "amx.h"
+#include "fused.h"
+
+namespace {
+
+constexpr int64_t kGatedRows = 64;  // of fewer the buffer is small
+
+inline bool can_gate(const Linear& a) {
+    return a.rows > kGatedRows && (a.storage == kBf16 || a.storage == kInt8) && a.bias == nullptr &&
+           a.outputs % 32 == 0;
+}
+
+// R row blocks with block `output_block` of each half.
+template <class T, bool IS_INT8, int R>
+inline void gated_product(const Linear& a, int64_t block, int output_block, const Ahead& ahead) {
+    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes, terms = IS_INT8 ? 1 : terms_of<T>(a);
+    const int half = a.outputs / 2, output = output_block * 16;
+    alignas(64) float sums[4][256];
+    multiply<IS_INT8, sizeof(T) == 4 && !IS_INT8 ? 3 : 1, R, 2>(
+        static_cast<const char*>(a.packed_x) + block * strip * terms, strip * terms,
+        static_cast<const char*>(a.weight) + output_block * strip, half / 16 * strip,
+        tiles_of_row(a), sums, ahead);
+    for (int r = 0; r < R; ++r) {
+        const int rows = rows_of_block(a, block + r);
+        const int64_t row = (block + r) * 16;
+        float *gate = sums[2 * r], *up = sums[2 * r + 1];
+        if constexpr (IS_INT8) {
+            scale_int8(a, gate, rows, row, output);
+            scale_int8(a, up, rows, row, half + output);
+        }
+        for (int i = 0; i < rows; ++i)
+            silu_mul_row(gate + i * 16, up + i * 16,
+                         static_cast<T*>(a.out) + (row + i) * half + output, 16);
+    }
+}
+
+// For the blocks [begin, end) of both halves, in chunks as `linear_in_chunks` has them; the first row
+// blocks ask for the next gates, the last ones for what is to be multiplied with them.
+template <class T, bool IS_INT8>
+inline void gated_in_chunks(const Linear& a, int begin, int end) {
+    const int steps = tiles_of_row(a);
+    const int64_t strip = int64_t(steps) * kTileBytes, row_blocks = (a.rows + 15) / 16;
+    const int64_t many_rows = std::max<int64_t>(1, kChunkBytes / (2 * strip * terms_of<T>(a))) * 2;
+    const int many = row_blocks <= many_rows ? 1 : int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
+    const char* weight = static_cast<const char*>(a.weight);
+    for (int64_t first = 0; first < row_blocks; first += many_rows) {
+        const int64_t last = std::min(first + many_rows, row_blocks);
+        const int asks = kAsksOfStep * int((last - first + 1) / 2);
+        const int lines = (2 * kTileBytes / 64 + asks - 1) / asks;
+        for (int outputs = begin; outputs < end; outputs += many) {
+            const int outputs_end = std::min(outputs + many, end);
+            for (int64_t block = first; block < last; block += 2) {
+                const int64_t share = (block - first) / 2 * steps * kAsksOfStep * lines * 64;
+                const int64_t half = share < strip ? 0 : a.outputs / 32, in = share - (half ? strip : 0);
+                const auto run = block + 1 < row_blocks ? gated_product<T, IS_INT8, 2>
+                                                        : gated_product<T, IS_INT8, 1>;
+                for (int output = outputs; output < outputs_end; ++output) {
+                    const int64_t next = std::min(output + many, end) + half;
+                    const char* strip_end =
+                        weight + (output + many < end ? next + 1 : next) * strip;
+                    run(a, block, output, {weight + next * strip + in, strip_end, lines, false});
+                }
+            }
+        }
+    }
+}
+
+template <class T>
+inline void linear_gated(const Linear& a, int begin, int end) {
+    const Tiles tiles(16);
+    a.storage == kInt8 ? gated_in_chunks<T, true>(a, begin, end)
+                       : gated_in_chunks<T, false>(a, begin, end);
+}
+
+}  // namespace
