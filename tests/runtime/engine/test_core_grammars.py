@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -224,6 +225,25 @@ def test_what_is_taken_over_in_one_step_beside_others_takes_a_millisecond(
     assert {sid for some in beside for sid in some} == set(range(5))
     start(range(5, 9))
     assert sorted(taken(0.1)) == [5, 6, 7, 8]
+
+
+def test_none_of_those_that_took_too_long_is_lost_where_a_step_has_no_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 0.0
+    compiler = ScriptCompiler({"slow": Script([{11}])})
+    threads = GrammarThreads(compiler, 5.0, lambda: now_s)
+    for sid in range(4):
+        threads.start(Asking(sid), named("slow"))  # type: ignore[arg-type]
+    now_s = 5.1
+    seconds = itertools.count()
+    told: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "perf_counter", lambda: next(seconds))
+        for _ in range(4):
+            told += [seq.sid for seq, error in threads.ready_ones(0.0, lambda seq: None) if error]
+    compiler.gate.set()
+    assert told == [0, 1, 2, 3]
 
 
 def test_grammar_threads_do_not_keep_the_process_alive() -> None:
