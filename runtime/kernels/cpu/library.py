@@ -54,7 +54,7 @@ _SIGNATURES: Final = {
     "bl_draw": (c_int, "plpipi"),
     "bl_rows": (c_int, "lplplpiipi"),
     "bl_linear_rows": (c_int64, "p"),
-    "bl_linear": (c_int, "pliiiipppppiiii"),
+    "bl_linear": (c_int, "pliiiipppppiiiii"),
     "bl_layers": (c_int, "pplpippppplpliiiffiii"),
     "bl_layers_bytes": (c_int64, "lpi"),
     "bl_pass": (c_int, "pppi"),
@@ -223,6 +223,7 @@ class CpuKernels:
             x.dtype is torch.bfloat16,
             adds,
             out.dtype is torch.float32 and x.dtype is not torch.float32,
+            False,
             torch.get_num_threads(),
         ):
             raise MemoryError(f"no memory for the inputs of a linear layer of {rows} rows")

@@ -5,6 +5,7 @@
 
 #include "amx_int4.h"
 #include "amx_tiles.h"
+#include "fused.h"
 
 namespace {
 
@@ -83,9 +84,59 @@ inline void product_tall(const Linear& a, int output_block) {
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
     Results<T, IS_INT8, R, 1> results(a, 0, output_block);
     multiply_tall<IS_INT8, terms, R>(static_cast<const char*>(a.packed_x), strip * terms,
-                                     static_cast<const char*>(a.weight) + output_block * strip,
+                                     static_cast<const char*>(a.weight) + output_block * strip, 0,
                                      tiles_of_row(a), results.places());
     results.put();
+}
+
+// Up to 64 rows of gates and what they meet, 32 columns of each at a time.
+inline bool can_gate(const Linear& a) {
+    return a.is_bf16 && a.storage == kBf16 && a.rows <= 64 && a.bias == nullptr && !a.adds &&
+           a.outputs % 64 == 0;
+}
+
+// sums[half][c][r]: of row block r and block c of the gates, then of the others.
+template <int R>
+inline void multiply_gates(const Linear& a, int pair, float (*sums)[2][4][256]) {
+    const int steps = tiles_of_row(a);
+    const int64_t strip = int64_t(steps) * kTileBytes, half = a.outputs / 32 * strip;
+    const auto* x = static_cast<const char*>(a.packed_x);
+    const char* gates = static_cast<const char*>(a.weight) + 2 * pair * strip;
+    for (int h = 0; h < 2; ++h) {
+        const char* w = gates + h * half;
+        const int64_t skip = h == 0 ? half - 2 * strip : -half;  // from a pair of one to the other's
+        if constexpr (R > 2) {
+            multiply_tall<false, 1, R>(x, strip, w, 0, steps, sums[h][0]);
+            multiply_tall<false, 1, R>(x, strip, w + strip, skip, steps, sums[h][1]);
+        } else {
+            Places to(sums[h][0]);
+            for (int r = 0; r < 2; ++r)
+                for (int c = 0; c < 2; ++c) to.at[2 * r + c] = sums[h][c][r];
+            Ahead ahead;
+            ahead.is_stream = true;
+            multiply<false, 1, R, 2>(x, strip, w, strip, steps, to, ahead);
+        }
+    }
+}
+
+inline void linear_of_gates(const Linear& a, int begin, int end) {
+    const int64_t row_blocks = (a.rows + 15) / 16;
+    const auto run = row_blocks == 1   ? multiply_gates<1>
+                     : row_blocks == 2 ? multiply_gates<2>
+                     : row_blocks == 3 ? multiply_gates<3>
+                                       : multiply_gates<4>;
+    alignas(64) float sums[2][2][4][256];
+    for (int pair = begin; pair < end; ++pair) {
+        run(a, pair, sums);
+        for (int64_t row = 0; row < a.rows; ++row) {
+            bf16* out = static_cast<bf16*>(a.out) + row * a.columns() + pair * 32;
+            for (int c = 0; c < 2; ++c) {
+                const int64_t at = row % 16 * 16;
+                store(out + c * 16, silu(load(sums[0][c][row / 16] + at)) *
+                                        load(sums[1][c][row / 16] + at));
+            }
+        }
+    }
 }
 
 // Up to 64 rows: each weight is read once, and with it all rows are multiplied.
@@ -159,6 +210,7 @@ inline void linear_amx(const Linear& a, int begin, int end) {
     if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
     if (a.storage == kFloat) return linear_any<T, kFloat>(a, begin, end);
     const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
+    if (a.gates) return linear_of_gates(a, begin, end);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);
     else if (a.rows <= kStreamBlocks * 16)

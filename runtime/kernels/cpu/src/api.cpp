@@ -164,12 +164,15 @@ int bl_rows(int64_t count, const int64_t* ids, int64_t outputs, const uint32_t* 
 
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
 
-// 0, or 1 when memory ran out. x: [rows, inputs], out: [rows, outputs], both contiguous.
+// 0, 1 when memory ran out, or 2 where `gates` (kernels.h, Linear) cannot be had. x: [rows, inputs],
+// out: [rows, outputs], both contiguous.
 int bl_linear(const Level* level, int64_t rows, int inputs, int outputs, int storage, int group,
               const void* x, const void* weight, const void* scales, const void* bias, void* out,
-              int is_bf16, int adds, int out_is_float, int threads) {
-    const Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
-                   storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
+              int is_bf16, int adds, int out_is_float, int gates, int threads) {
+    Linear a{x, weight, scales, bias, out, nullptr, nullptr, rows, inputs, outputs,
+             storage, group, is_bf16 != 0, adds != 0, out_is_float != 0};
+    if (gates && !level->linear_gates(a)) return 2;
+    a.gates = gates != 0;
     bool ok = false;
     with_team(threads_for(linear_work(rows, inputs, outputs), threads),
               [&](Team& team) { ok = multiply(team, *level, a); });

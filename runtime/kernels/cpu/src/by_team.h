@@ -112,7 +112,7 @@ inline bool multiply(Team& team, const Level& level, Linear a) {
     const int64_t work = linear_work(a.rows, a.inputs, a.outputs);
     team.run(blocks, work, [&](int64_t i) { level.pack_inputs(a, i); });
     // Each part is a run of outputs, so that the weight is read as a few streams.
-    team.run_ranges((a.outputs + 31) / 32, work,
+    team.run_ranges((a.columns() + 31) / 32, work,
                     [&](int64_t begin, int64_t end) { level.linear(a, int(begin), int(end)); });
     return true;
 }

@@ -66,7 +66,8 @@ enum Storage : int32_t {
 
 // out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out is
 // float where out_is_float. With quantized weights x is rounded to int8, too: each row with int8, each
-// group of a row with int4, so that the products are sums of integers.
+// group of a row with int4, so that the products are sums of integers. Where `gates`, the first half of
+// the outputs are gates, the others what they meet, and out is [rows, outputs / 2]: silu(gate) * other.
 struct Linear {
     const void *x, *weight, *scales, *bias;
     void* out;
@@ -75,7 +76,10 @@ struct Linear {
     int64_t rows;
     int32_t inputs, outputs;
     int32_t storage, group;  // inputs that share a scale in int4
-    bool is_bf16, adds, out_is_float;
+    bool is_bf16, adds, out_is_float, gates = false;
+
+    // Of the outputs that are cut into parts.
+    int columns() const { return gates ? outputs / 2 : outputs; }
 };
 
 inline int padded_inputs(const Linear& a) {
@@ -121,7 +125,9 @@ struct Level {
     void (*rms_norm)(const void* x, const void* weight, void* out, int n, float eps, bool is_bf16,
                      bool is_wide);
     void (*silu_mul)(const void* gate_up, void* out, int n, bool is_bf16, bool is_wide);
-    // Linear layers: bytes for the inputs, packing 16 rows of x, and pairs of 16 outputs.
+    // Linear layers: whether `gates` can be had, bytes for the inputs, packing 16 rows of x, and pairs
+    // of 16 columns.
+    bool (*linear_gates)(const Linear&);
     int64_t (*linear_bytes)(const Linear&);
     void (*pack_inputs)(const Linear&, int64_t block);
     void (*linear)(const Linear&, int begin, int end);

@@ -62,6 +62,8 @@ void silu_mul(const void* gate_up, void* out, int n, bool is_bf16, bool is_wide)
 int64_t draw(const Draw& a, int vocab) { return draw_token(a, vocab); }
 
 #ifdef BL_AMX
+bool linear_gates(const Linear& a) { return can_gate(a); }
+
 int64_t linear_bytes(const Linear& a) {
     return a.is_bf16 ? linear_bytes_amx<bf16>(a) : linear_bytes_amx<float>(a);
 }
@@ -76,6 +78,8 @@ void linear(const Linear& a, int begin, int end) {
 
 constexpr int64_t kLinearRows = INT64_MAX;
 #else
+bool linear_gates(const Linear&) { return false; }
+
 int64_t linear_bytes(const Linear& a) { return linear_bytes_any(a); }
 
 void pack_inputs(const Linear& a, int64_t block) {
@@ -112,5 +116,5 @@ constexpr int64_t kLinearRows = 64;
 extern const Level BL_JOIN(level_, BL_LEVEL);
 const Level BL_JOIN(level_, BL_LEVEL) = {
     BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
-    linear_bytes, pack_inputs, linear, draw, kLinearRows,
+    linear_gates, linear_bytes, pack_inputs, linear, draw, kLinearRows,
 };

@@ -124,10 +124,12 @@ inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a
         char *normed = part(hidden, element), *qkv = part(layer.qkv.outputs, 4);
         char *attended = part(layer.out.inputs, element);
         char *gate_up = part(layer.gate_up.outputs, 4), *gated = part(inner, element);
+        const auto linear = [&](const Projection& p, const void* from, void* to, bool adds) {
+            return Linear{from, p.weight, p.scales, p.bias, to, nullptr, nullptr, tokens, p.inputs,
+                          p.outputs, p.storage, p.group, bf16, adds, bf16};
+        };
         const auto product = [&](const Projection& p, const void* from, void* to, bool adds) {
-            ok = ok && multiply(team, level,
-                                {from, p.weight, p.scales, p.bias, to, nullptr, nullptr, tokens,
-                                 p.inputs, p.outputs, p.storage, p.group, bf16, adds, bf16});
+            ok = ok && multiply(team, level, linear(p, from, to, adds));
         };
         rms_norm(team, level, tokens, hidden, sums, layer.input_norm, normed, a.eps, bf16, bf16);
         product(layer.qkv, normed, qkv, false);
@@ -142,8 +144,13 @@ inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a
                3);
         product(layer.out, attended, sums, true);
         rms_norm(team, level, tokens, hidden, sums, layer.post_norm, normed, a.eps, bf16, bf16);
-        product(layer.gate_up, normed, gate_up, false);
-        silu_mul(team, level, tokens, inner, gate_up, gated, bf16, bf16);
+        if (Linear both = linear(layer.gate_up, normed, gated, false); level.linear_gates(both)) {
+            both.gates = true;
+            ok = ok && multiply(team, level, both);
+        } else {
+            product(layer.gate_up, normed, gate_up, false);
+            silu_mul(team, level, tokens, inner, gate_up, gated, bf16, bf16);
+        }
         product(layer.down, gated, sums, true);
     }
     if (bf16) {

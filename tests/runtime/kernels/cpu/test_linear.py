@@ -69,6 +69,41 @@ def test_logits_come_out_in_float32_and_nothing_beside_them(
     assert packed(x[:3], None, torch.float32).dtype is torch.float32
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("half", "inputs"), [(32, 64), (96, 100), (416, 200)])
+def test_gates_meet_their_halves_within_the_product(
+    kernels: CpuKernels, half: int, inputs: int, threads: int
+) -> None:
+    """The same bits as silu_mul of the product in float32, rounded once; silu_mul in float32 is
+    held against float64 elsewhere."""
+    if kernels.level != "amx":
+        pytest.skip("only tiles have it")
+    weight, x = (randn(n, inputs, dtype=torch.bfloat16) for n in (2 * half, 64))
+    packed = pack(kernels, weight)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for rows in (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64):
+            expected = kernels.silu_mul(packed(x[:rows], None, torch.float32)).bfloat16()
+            around = torch.full((rows + 32, half), torch.nan, dtype=torch.bfloat16)
+            assert gated(kernels, packed, x[:rows], around[16:-16]) == 0
+            assert torch.equal(around[16:-16], expected)
+            assert around[:16].isnan().all()
+            assert around[-16:].isnan().all()
+    finally:
+        torch.set_num_threads(before)
+    more = torch.zeros(65, inputs, dtype=torch.bfloat16)
+    assert gated(kernels, packed, more, torch.empty(65, half, dtype=torch.bfloat16)) == 2
+
+
+def gated(kernels: CpuKernels, packed: PackedLinear, x: torch.Tensor, out: torch.Tensor) -> int:
+    """What bl_linear returns with gates."""
+    shape = (len(x), packed.inputs, packed.outputs, *packed.storage)
+    pointers = (x.data_ptr(), *packed.pointers, None, out.data_ptr())
+    flags = (True, False, True, True, torch.get_num_threads())
+    return int(kernels.library.bl_linear(kernels.level_address, *shape, *pointers, *flags))
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_rows_of_the_weight_are_those_that_were_packed(
     kernels: CpuKernels, dtype: torch.dtype
