@@ -83,7 +83,7 @@ inline void product_tall(const Linear& a, int output_block) {
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
     Results<T, IS_INT8, R, 1> results(a, 0, output_block);
     multiply_tall<IS_INT8, terms, R>(static_cast<const char*>(a.packed_x), strip * terms,
-                                     static_cast<const char*>(a.weight) + output_block * strip,
+                                     static_cast<const char*>(a.weight) + output_block * strip, 0,
                                      tiles_of_row(a), results.places());
     results.put();
 }

@@ -155,7 +155,7 @@ constexpr int kAsksOfStep = 4;
 constexpr int kStreamTiles = 4;  // from a tile of a stream to what is asked for with it
 
 // A PART-th of what a stream asks for with the tile `step` of a strip. skip: bytes between this strip
-// and the one behind it.
+// and the one that comes next.
 template <int PART>
 __attribute__((always_inline)) inline void ask_of_stream(const char* strip, int64_t skip, int step,
                                                          int steps, int part) {
@@ -210,9 +210,10 @@ inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_nex
     if constexpr (R == 2 && C == 2) _tile_stored(3, to.at[3], to.stride[3]);
 }
 
-// to: of row block r of R (3 or 4) and one output block, whose strip is a stream, number r.
+// to: of row block r of R (3 or 4) and one output block, whose strip is a stream, number r. skip: as in
+// ask_of_stream.
 template <bool IS_INT8, int TERMS, int R>
-inline void multiply_tall(const char* x, int64_t x_next, const char* w, int steps,
+inline void multiply_tall(const char* x, int64_t x_next, const char* w, int64_t skip, int steps,
                           const Places& to) {
     _tile_zero(0);
     _tile_zero(1);
@@ -223,7 +224,7 @@ inline void multiply_tall(const char* x, int64_t x_next, const char* w, int step
         for (int term = 0; term < TERMS; ++term) {
             const char* tile = x + (s * TERMS + term) * kTileBytes;
             const auto ask = [&](int part) __attribute__((always_inline)) {
-                if (term == 0) ask_of_stream<4>(w, 0, s, steps, part);
+                if (term == 0) ask_of_stream<4>(w, skip, s, steps, part);
             };
             _tile_loadd(5, tile, 64);
             ask(0);

@@ -1,8 +1,8 @@
 // The first half of an MLP in one product, out = silu(x G^T) * (x U^T) with G and U the halves of the
-// weight, for many rows on tiles; for level.cpp, level amx.
+// weight, on tiles; for level.cpp, level amx.
 //
 // The sums of both halves meet where they are made, so that they lie nowhere: in float they would be
-// the largest buffer of a step.
+// the largest buffer of a step of many rows, and go to another core in one of few.
 #pragma once
 
 #include "amx.h"
@@ -10,11 +10,12 @@
 
 namespace {
 
-constexpr int64_t kGatedRows = 64;  // of fewer the buffer is small
+inline bool is_stream(const Linear& a) { return a.rows <= kStreamBlocks * 16; }
 
 inline bool can_gate(const Linear& a) {
-    return a.rows > kGatedRows && (a.storage == kBf16 || a.storage == kInt8) && a.bias == nullptr &&
-           a.outputs % 32 == 0;
+    if (a.bias != nullptr || a.outputs % 32 != 0) return false;
+    if (is_stream(a)) return a.is_bf16 && a.storage == kBf16 && a.outputs % 64 == 0;
+    return a.storage == kBf16 || a.storage == kInt8;
 }
 
 // R row blocks with block `output_block` of each half.
@@ -72,9 +73,56 @@ inline void gated_in_chunks(const Linear& a, int begin, int end) {
     }
 }
 
+// Up to 64 rows, with two blocks of each half. sums[half][c][r]: of row block r and block c of the gates,
+// then of the others.
+template <int R>
+inline void multiply_gates(const Linear& a, int pair, float (*sums)[2][4][256]) {
+    const int steps = tiles_of_row(a);
+    const int64_t strip = int64_t(steps) * kTileBytes, half = a.outputs / 32 * strip;
+    const auto* x = static_cast<const char*>(a.packed_x);
+    const char* gates = static_cast<const char*>(a.weight) + 2 * pair * strip;
+    for (int h = 0; h < 2; ++h) {
+        const char* w = gates + h * half;
+        const int64_t skip = h == 0 ? half - 2 * strip : -half;  // from a pair of one to the other's
+        if constexpr (R > 2) {
+            multiply_tall<false, 1, R>(x, strip, w, 0, steps, sums[h][0]);
+            multiply_tall<false, 1, R>(x, strip, w + strip, skip, steps, sums[h][1]);
+        } else {
+            Places to(sums[h][0]);
+            for (int r = 0; r < 2; ++r)
+                for (int c = 0; c < 2; ++c) to.at[2 * r + c] = sums[h][c][r];
+            Ahead ahead;
+            ahead.is_stream = true;
+            multiply<false, 1, R, 2>(x, strip, w, strip, steps, to, ahead);
+        }
+    }
+}
+
+// For the blocks [begin, end) of both halves, two at a time: those that begin here.
+inline void gated_stream(const Linear& a, int begin, int end) {
+    const int64_t row_blocks = (a.rows + 15) / 16;
+    const auto run = row_blocks == 1   ? multiply_gates<1>
+                     : row_blocks == 2 ? multiply_gates<2>
+                     : row_blocks == 3 ? multiply_gates<3>
+                                       : multiply_gates<4>;
+    alignas(64) float sums[2][2][4][256];
+    for (int pair = (begin + 1) / 2; pair < (end + 1) / 2; ++pair) {
+        run(a, pair, sums);
+        for (int64_t row = 0; row < a.rows; ++row) {
+            bf16* out = static_cast<bf16*>(a.out) + row * a.outputs / 2 + pair * 32;
+            for (int c = 0; c < 2; ++c) {
+                const int64_t at = row % 16 * 16;
+                store(out + c * 16, silu(load(sums[0][c][row / 16] + at)) *
+                                        load(sums[1][c][row / 16] + at));
+            }
+        }
+    }
+}
+
 template <class T>
 inline void linear_gated(const Linear& a, int begin, int end) {
-    const Tiles tiles(16);
+    const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
+    if (is_stream(a)) return gated_stream(a, begin, end);
     a.storage == kInt8 ? gated_in_chunks<T, true>(a, begin, end)
                        : gated_in_chunks<T, false>(a, begin, end);
 }

@@ -142,15 +142,16 @@ def test_more_threads_than_cores_lose_no_part_and_change_no_bit(kernels: CpuKern
 def test_gates_meet_what_they_let_through_to_the_bit(
     kernels: CpuKernels, dtype: torch.dtype, quantization: Quantization
 ) -> None:
-    """As the product in float32 and silu of it do one after the other; a bias, few rows, int4, and
-    halves that are not whole blocks have no way of their own."""
+    """As the product in float32 and silu of it do one after the other; a bias, int4, up to 64 rows
+    of anything but bfloat16, and halves that are not whole blocks have no way of their own."""
     kernels = CpuKernels(kernels.library, kernels.level, quantization)
     seen = []
-    for outputs, inputs in ((64, 30), (320, 900), (4096, 96), (24, 64)):
+    for outputs, inputs in ((64, 30), (320, 900), (832, 200), (4096, 96), (96, 64), (24, 64)):
         packed = pack(kernels, randn(outputs, inputs, dtype=torch.bfloat16).to(dtype))
-        for rows in (64, 65, 81, 130, 600):
+        for rows in (1, 2, 15, 16, 17, 31, 32, 33, 48, 49, 64, 65, 81, 130, 600):
             x = randn(rows, inputs, dtype=dtype) * 3
-            ours = torch.full((rows, outputs // 2), torch.nan, dtype=dtype)
+            around = torch.full((rows + 32, outputs // 2), torch.nan, dtype=dtype)
+            ours = around[16:-16]
             for threads in (1, 2):
                 failed = kernels.library.bl_linear(
                     kernels.level_address,
@@ -168,7 +169,11 @@ def test_gates_meet_what_they_let_through_to_the_bit(
                     True,
                     threads,
                 )
-                is_there = quantization != "int4" and rows > 64 and outputs % 32 == 0
+                if rows > 64:
+                    is_there = quantization != "int4" and outputs % 32 == 0
+                else:
+                    plain = dtype is torch.bfloat16 and quantization == "none"
+                    is_there = plain and outputs % 64 == 0
                 assert failed == (0 if kernels.level == "amx" and is_there else 2)
                 if failed:
                     continue
@@ -176,5 +181,7 @@ def test_gates_meet_what_they_let_through_to_the_bit(
                 kernels.linear(x, packed, None, whole, False)
                 expected = kernels.silu_mul(whole).to(dtype)
                 torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+                assert around[:16].isnan().all()
+                assert around[-16:].isnan().all()
                 seen.append(rows)
     assert bool(seen) == (kernels.level == "amx" and quantization != "int4")
