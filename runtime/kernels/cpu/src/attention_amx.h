@@ -286,11 +286,11 @@ inline bool weigh(const float* scores, int key_steps, float factor, vf best, flo
             const float* at = scores + s * 1024 + j / 8 * 512 + j % 8 * 32;
             const vf even = exp2_roughly(load(at) * factor - base);
             const vf odd = exp2_roughly(load(at + 16) * factor - base);
-            sums[0] += even, sums[1] += odd;
-            // To the nearest, for numbers that are not negative.
-            const vu low_half = ((vu)even + 0x8000u) >> 16;
-            const vu high_half = ((vu)odd + 0x8000u) & 0xffff0000u;
-            _mm512_store_si512(weights + s * kTileBytes + j * 64, (__m512i)(low_half | high_half));
+            // To the nearest, for numbers that are not negative. What is added is what is multiplied.
+            const vu low = ((vu)even + 0x8000u) & 0xffff0000u;
+            const vu high = ((vu)odd + 0x8000u) & 0xffff0000u;
+            sums[0] += (vf)low, sums[1] += (vf)high;
+            _mm512_store_si512(weights + s * kTileBytes + j * 64, (__m512i)(low >> 16 | high));
         }
     }
     store(total, sums[0] + sums[1]);
