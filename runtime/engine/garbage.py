@@ -13,7 +13,8 @@ from typing import Final
 
 # Objects beyond those that were freed, since the last collection.
 _WORTH_IT: Final = 50_000
-_TOO_MANY: Final = 1_000_000
+# The grammars that are kept, a thousand or two, are a million.
+_TOO_MANY: Final = 4_000_000
 
 
 def begin() -> None:

@@ -28,6 +28,8 @@ MAX_RENDER_S: Final = 0.2
 # the collection of a large process's garbage that fell into it.
 _MAX_STEP_S: Final = MAX_RENDER_S / 4
 _MAX_ITEMS: Final = 100_000
+# Values within a value, about a millisecond of them, between two looks at the clock.
+_LOOK_EVERY: Final = 512
 _MAX_INT_BITS: Final = 4_096
 _MAX_INDENT: Final = 64
 # Calls within calls, of macros and recursive loops: Python's own bound belongs to the process, and
@@ -89,7 +91,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "round": _round,
             _CLOCKED: lambda items: _Clocked(items, self.check_clock),
             _CONCATENATED: lambda parts: _join(parts, ""),
-            _WEIGHED: _weighed,
+            _WEIGHED: self._weighed,
         }
         del self.globals["lipsum"]
         self.globals["raise_exception"] = _raise_exception
@@ -109,6 +111,27 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if self._left_s < 0:
             raise TemplateError(f"the chat template ran for more than {MAX_RENDER_S} s")
 
+    def _weighed(self, value: Any) -> Any:
+        """The value, if it holds no more items at all depths than are allowed: lists of lists grow
+        with every level, and so does what they are as text."""
+        if isinstance(value, list | tuple | dict):
+            left, num_seen = _MAX_ITEMS, 0
+            waiting = [value]
+            while waiting:
+                item = waiting.pop()
+                num_seen += 1
+                if num_seen % _LOOK_EVERY == 0:
+                    self.check_clock()
+                left -= len(item)
+                if left < 0:
+                    raise TemplateError(
+                        f"the chat template makes a value of over {_MAX_ITEMS} items"
+                    )
+                inner = item.values() if isinstance(item, dict) else item
+                waiting += [one for one in inner if isinstance(one, list | tuple | dict)]
+                _check_chars(sum(len(one) for one in inner if isinstance(one, str)))
+        return value
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree: nodes.Template = _Bounded().visit(super()._parse(source, name, filename))
         return tree
@@ -125,7 +148,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 _check_chars(len(sized) * count)
         elif operator == "+" and isinstance(left, str) and isinstance(right, str):
             _check_chars(len(left) + len(right))
-        return _weighed(super().call_binop(context, operator, left, right))
+        return self._weighed(super().call_binop(context, operator, left, right))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         self.check_clock()
@@ -141,12 +164,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.check_clock()
         text = getattr(called, "__self__", None)
         if isinstance(text, str):
-            return _weighed(self._call_text(context, called, text, args, kwargs))
+            return self._weighed(self._call_text(context, called, text, args, kwargs))
         if self._num_calls >= _MAX_CALLS:
             raise TemplateError(f"the chat template calls over {_MAX_CALLS} levels deep")
         self._num_calls += 1
         try:
-            return _weighed(super().call(context, called, *args, **kwargs))
+            return self._weighed(super().call(context, called, *args, **kwargs))
         finally:
             self._num_calls -= 1
 
@@ -225,23 +248,6 @@ def _check_number(operator: str, left: int, right: int) -> None:
     bits = left.bit_length() * max(right, 1) if operator == "**" else left.bit_length()
     if max(bits, right.bit_length()) > _MAX_INT_BITS:
         raise TemplateError(f"the chat template computes a number of over {_MAX_INT_BITS} bits")
-
-
-def _weighed(value: Any) -> Any:
-    """The value, if it holds no more items at all depths than are allowed: lists of lists grow
-    with every level, and so does what they are as text."""
-    if isinstance(value, list | tuple | dict):
-        left = _MAX_ITEMS
-        waiting = [value]
-        while waiting:
-            item = waiting.pop()
-            left -= len(item)
-            if left < 0:
-                raise TemplateError(f"the chat template makes a value of over {_MAX_ITEMS} items")
-            inner = item.values() if isinstance(item, dict) else item
-            waiting += [one for one in inner if isinstance(one, list | tuple | dict)]
-            _check_chars(sum(len(one) for one in inner if isinstance(one, str)))
-    return value
 
 
 def _shown(value: Any) -> Any:
