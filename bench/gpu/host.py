@@ -8,7 +8,6 @@ for copies and launches.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import statistics
 import time
@@ -124,8 +123,7 @@ def host_steps(config: ModelConfig, requests: Requests, report: Report) -> None:
         marks.append(time.process_time())
         if len(core.sequences) == len(requests) and core.stats()["steps_ahead"] > ahead:
             full.append(marks[-1] - marks[-2])
-    gc.unfreeze()
-    gc.enable()
+    garbage.end()
     median = statistics.median(full)
     total = sum(b - a for a, b in itertools.pairwise(marks))
     tokens = sum(wanted for _, wanted in requests)

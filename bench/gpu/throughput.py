@@ -213,8 +213,7 @@ def _ours(
     answer(core, requests, first=1)
     device.synchronize()
     seconds = time.perf_counter() - start
-    gc.unfreeze()
-    gc.enable()
+    garbage.end()
     spans = getattr(device, "spans", [])
     busy = spans[: len(spans) // 4]  # while all requests run
     gaps = [b[0].since(a[1]) for a, b in itertools.pairwise(busy)]

@@ -24,6 +24,13 @@ def begin() -> None:
     gc.disable()
 
 
+def end() -> None:
+    """Collections come by themselves again, and look at everything; for benches and tests, whose
+    process goes on with something else."""
+    gc.unfreeze()
+    gc.enable()
+
+
 def collect_at_rest() -> None:
     """Collect if it is worth it: nobody waits."""
     _collect_beyond(_WORTH_IT)

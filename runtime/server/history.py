@@ -107,9 +107,7 @@ class History:
     def progressed(self, record: Record, index: int, progress: Progress) -> None:
         """One step's news of its sequence `index`."""
         now_s = self._clock()
-        second = self._current
-        if int(now_s) != second.number:
-            second = self._second(now_s)
+        second = self._second(now_s)
         num_new = len(progress.token_ids)
         record.generated_tokens += num_new
         second.generated += num_new

@@ -45,13 +45,6 @@ USAGE = Usage(1, 1, 0)
 
 
 @pytest.fixture
-def front() -> Iterator[FakeFront]:
-    front = FakeFront("tcp://127.0.0.1:0")
-    yield front
-    front.close()
-
-
-@pytest.fixture
 def connection(front: FakeFront) -> Iterator[ZmqConnection]:
     connection = ZmqConnection(front.address)
     yield connection

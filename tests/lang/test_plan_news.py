@@ -35,13 +35,6 @@ from branchline.runtime.protocol import (
 USAGE = Usage(1, 1, 0)
 
 
-@pytest.fixture
-def front() -> Iterator[FakeFront]:
-    front = FakeFront("tcp://127.0.0.1:0")
-    yield front
-    front.close()
-
-
 @dataclass
 class Client:
     """An instance that was asked for; `heard` is what came before its end."""

@@ -44,12 +44,9 @@ NUMBERS = count(1)
 
 @pytest.fixture
 def no_collections() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()  # pytest holds half a million objects
-    gc.disable()
+    garbage.begin()  # pytest holds half a million objects
     yield
-    gc.unfreeze()
-    gc.enable()
+    garbage.end()
 
 
 @pytest.fixture(scope="module")
@@ -207,5 +204,6 @@ def test_what_was_loaded_is_left_out_and_nothing_comes_by_itself() -> None:
         assert not gc.isenabled()
         assert gc.get_freeze_count() > 10_000
     finally:
-        gc.unfreeze()
-        gc.enable()
+        garbage.end()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

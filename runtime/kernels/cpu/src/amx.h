@@ -91,6 +91,8 @@ inline void product_tall(const Linear& a, int output_block) {
 // Up to 64 rows: each weight is read once, and with it all rows are multiplied.
 constexpr int kStreamBlocks = 4;
 
+inline bool is_stream(const Linear& a) { return a.rows <= kStreamBlocks * 16; }
+
 template <class T, bool IS_INT8>
 inline void linear_of_stream(const Linear& a, int begin, int end) {
     const int64_t row_blocks = (a.rows + 15) / 16;
@@ -161,7 +163,7 @@ inline void linear_amx(const Linear& a, int begin, int end) {
     const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);
-    else if (a.rows <= kStreamBlocks * 16)
+    else if (is_stream(a))
         a.storage == kInt8 ? linear_of_stream<T, true>(a, begin, end)
                            : linear_of_stream<T, false>(a, begin, end);
     else

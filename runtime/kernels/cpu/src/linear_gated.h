@@ -10,8 +10,6 @@
 
 namespace {
 
-inline bool is_stream(const Linear& a) { return a.rows <= kStreamBlocks * 16; }
-
 inline bool can_gate(const Linear& a) {
     if (a.bias != nullptr || a.outputs % 32 != 0) return false;
     if (is_stream(a)) return a.is_bf16 && a.storage == kBf16 && a.outputs % 64 == 0;
