@@ -116,41 +116,53 @@ inline void linear_of_stream(const Linear& a, int begin, int end) {
 // Inputs, and weights, that are used together: both stay in 2 MiB of L2.
 constexpr int64_t kChunkBytes = 768 * 1024;
 
-// More rows, weights in bfloat16 or int8. A chunk of rows meets a chunk of outputs, so that both come from L2
-// again and again, and results are written in runs along their rows. (Cutting the inputs, too, so
-// that one side stays in L1, was measured: storing and loading the sums costs more than it saves.)
-// Where all rows are one chunk, one of outputs is a pair of blocks. The next chunk of outputs is asked
-// for while this one is multiplied, a share by each pair of row blocks.
-template <class T, bool IS_INT8>
-inline void linear_in_chunks(const Linear& a, int begin, int end) {
+// What is asked for of the next chunk of outputs, `many` on, by one product of this one: so many lines
+// with each ask, from so many bytes on.
+struct Share {
+    int many, lines;
+    int64_t bytes;
+};
+
+// More rows, weights in bfloat16 or int8: visit(block, two_rows, output, share) for each pair of row
+// blocks and each of the outputs [begin, end), of two strips each. A chunk of rows meets a chunk of
+// outputs, so that both come from L2 again and again, and results are written in runs along their rows.
+// (Cutting the inputs, too, so that one side stays in L1, was measured: storing and loading the sums
+// costs more than it saves.) Where all rows are one chunk, one of outputs is two strips. The next chunk
+// of outputs is asked for while this one is multiplied, a share by each pair of row blocks.
+template <class T, class Visit>
+inline void in_chunks(const Linear& a, int begin, int end, const Visit& visit) {
     const int steps = tiles_of_row(a);
     const int64_t strip = int64_t(steps) * kTileBytes, row_blocks = (a.rows + 15) / 16;
     const int64_t many_rows = std::max<int64_t>(1, kChunkBytes / (2 * strip * terms_of<T>(a))) * 2;
-    const int many_pairs =
-        row_blocks <= many_rows ? 1 : int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
-    const char* weight = static_cast<const char*>(a.weight);
-    const char* weight_end = weight + std::min(2 * end, (a.outputs + 15) / 16) * strip;
+    const int many = row_blocks <= many_rows ? 1 : int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
     for (int64_t first = 0; first < row_blocks; first += many_rows) {
         const int64_t last = std::min(first + many_rows, row_blocks);
         const int asks = kAsksOfStep * int((last - first + 1) / 2);
         const int lines = (2 * kTileBytes / 64 + asks - 1) / asks;
-        for (int pairs = begin; pairs < end; pairs += many_pairs) {
-            const int pairs_end = std::min(pairs + many_pairs, end);
+        for (int outputs = begin; outputs < end; outputs += many) {
+            const int outputs_end = std::min(outputs + many, end);
             for (int64_t block = first; block < last; block += 2) {
-                const bool two_rows = block + 1 < row_blocks;
-                const int64_t share = (block - first) / 2 * steps * kAsksOfStep * lines * 64;
-                for (int pair = pairs; pair < pairs_end; ++pair) {
-                    const bool two = pair * 32 + 16 < a.outputs;
-                    const auto run =
-                        two_rows ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
-                                 : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
-                    const char* next = weight + (pair + many_pairs) * 2 * strip;
-                    run(a, block, 2 * pair,
-                        {next + share, std::min(next + 2 * strip, weight_end), lines, false});
-                }
+                const int64_t bytes = (block - first) / 2 * steps * kAsksOfStep * lines * 64;
+                for (int output = outputs; output < outputs_end; ++output)
+                    visit(block, block + 1 < row_blocks, output, Share{many, lines, bytes});
             }
         }
     }
+}
+
+template <class T, bool IS_INT8>
+inline void linear_in_chunks(const Linear& a, int begin, int end) {
+    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
+    const char* weight = static_cast<const char*>(a.weight);
+    const char* weight_end = weight + std::min(2 * end, (a.outputs + 15) / 16) * strip;
+    in_chunks<T>(a, begin, end, [&](int64_t block, bool two_rows, int pair, const Share& share) {
+        const bool two = pair * 32 + 16 < a.outputs;
+        const auto run = two_rows ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
+                                  : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
+        const char* next = weight + (pair + share.many) * 2 * strip;
+        run(a, block, 2 * pair,
+            {next + share.bytes, std::min(next + 2 * strip, weight_end), share.lines, false});
+    });
 }
 
 // --- all rows ----------------------------------------------------------------------------------

@@ -40,35 +40,20 @@ inline void gated_product(const Linear& a, int64_t block, int output_block, cons
     }
 }
 
-// For the blocks [begin, end) of both halves, in chunks as `linear_in_chunks` has them; the first row
-// blocks ask for the next gates, the last ones for what is to be multiplied with them.
+// For the blocks [begin, end) of both halves; the first row blocks ask for the next gates, the last ones
+// for what is to be multiplied with them.
 template <class T, bool IS_INT8>
 inline void gated_in_chunks(const Linear& a, int begin, int end) {
-    const int steps = tiles_of_row(a);
-    const int64_t strip = int64_t(steps) * kTileBytes, row_blocks = (a.rows + 15) / 16;
-    const int64_t many_rows = std::max<int64_t>(1, kChunkBytes / (2 * strip * terms_of<T>(a))) * 2;
-    const int many = row_blocks <= many_rows ? 1 : int(std::max<int64_t>(1, kChunkBytes / (2 * strip)));
+    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
     const char* weight = static_cast<const char*>(a.weight);
-    for (int64_t first = 0; first < row_blocks; first += many_rows) {
-        const int64_t last = std::min(first + many_rows, row_blocks);
-        const int asks = kAsksOfStep * int((last - first + 1) / 2);
-        const int lines = (2 * kTileBytes / 64 + asks - 1) / asks;
-        for (int outputs = begin; outputs < end; outputs += many) {
-            const int outputs_end = std::min(outputs + many, end);
-            for (int64_t block = first; block < last; block += 2) {
-                const int64_t share = (block - first) / 2 * steps * kAsksOfStep * lines * 64;
-                const int64_t half = share < strip ? 0 : a.outputs / 32, in = share - (half ? strip : 0);
-                const auto run = block + 1 < row_blocks ? gated_product<T, IS_INT8, 2>
-                                                        : gated_product<T, IS_INT8, 1>;
-                for (int output = outputs; output < outputs_end; ++output) {
-                    const int64_t next = std::min(output + many, end) + half;
-                    const char* strip_end =
-                        weight + (output + many < end ? next + 1 : next) * strip;
-                    run(a, block, output, {weight + next * strip + in, strip_end, lines, false});
-                }
-            }
-        }
-    }
+    in_chunks<T>(a, begin, end, [&](int64_t block, bool two_rows, int output, const Share& share) {
+        const int64_t half = share.bytes < strip ? 0 : a.outputs / 32;
+        const int64_t in = share.bytes - (half ? strip : 0);
+        const auto run = two_rows ? gated_product<T, IS_INT8, 2> : gated_product<T, IS_INT8, 1>;
+        const int64_t next = std::min(output + share.many, end) + half;
+        const char* strip_end = weight + (output + share.many < end ? next + 1 : next) * strip;
+        run(a, block, output, {weight + next * strip + in, strip_end, share.lines, false});
+    });
 }
 
 // Up to 64 rows, with two blocks of each half. sums[half][c][r]: of row block r and block c of the gates,
