@@ -23,32 +23,45 @@ def _ours(*, checked: bool = False, **options: bool) -> Callable[[], Build | Non
     def make() -> Build:
         from branchline.runtime.constrained.judging import fault
         from branchline.runtime.constrained.limits import GrammarLimits
+        from branchline.runtime.constrained.machine_library import machine_library
+        from branchline.runtime.constrained.machine_masks import Machine
         from branchline.runtime.constrained.schema import Reading, schema_language
-        from branchline.runtime.constrained.vocabulary import INFINITE, Vocabulary
+        from branchline.runtime.constrained.shaping import shaped
+        from branchline.runtime.constrained.vocabulary import Vocabulary
         from branchline.runtime.constrained.walker import Walker
         from branchline.runtime.errors import RequestError
         from branchline.runtime.protocol import JsonSchema
 
         limits, reading = GrammarLimits(), Reading(**options)
+        library = machine_library()
         vocabulary = Vocabulary([bytes([byte]) for byte in range(256)])
 
         def build(schema: Any) -> Accepts:
             try:
                 language = schema_language(json.dumps(schema), limits, reading)
+                made = shaped(language, vocabulary, limits, "auto", True, library is not None)
             except RequestError as error:
                 raise Refused(error.message) from None
-            walker = Walker(language, vocabulary)
-            if walker.start.cost >= INFINITE:
-                raise Refused("nothing satisfies it")
+            matches: Accepts
+            if made.machine is not None:
+                machine = Machine(library, made.machine, 0)
+
+                def matches(text: bytes) -> bool:
+                    return machine.is_accepting(machine.walk(machine.start, text))
+            else:
+                walker = Walker.over(made.graph)
+
+                def matches(text: bytes) -> bool:
+                    state = walker.walk(walker.start, text)
+                    return state is not None and state.accepting
 
             exact = all(entry.state != "superset" for entry in language.report)
 
             def accepts(text: bytes) -> bool:
                 try:
-                    state = walker.walk(walker.start, text)
+                    taken = matches(text)
                 except RequestError as error:  # too many ways to read it
                     raise Refused(error.message) from None
-                taken = state is not None and state.accepting
                 if taken and checked and not exact:
                     return not fault(JsonSchema(json.dumps(schema)), text.decode())
                 return taken

@@ -90,11 +90,6 @@ def key(name: str) -> Expr:
     return lit(dumps(name) + ":")
 
 
-def key_except(names: Iterable[str]) -> Expr:
-    """A quoted key that is none of `names`."""
-    return string_except(names)
-
-
 def string_except(names: Iterable[str]) -> Expr:
     """A quoted string that is none of `names`."""
     tree: dict[str, Any] = {}

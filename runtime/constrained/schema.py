@@ -85,7 +85,9 @@ class SchemaBuilder:
         self.single: Single | None = None
         self._done: dict[tuple[Goal, Single | None], Expr] = {}
         self._open: dict[tuple[Goal, Single | None], str | None] = {}
+        # Schemas with many choices ask for the same names again and again.
         self.classes_of_names: dict[object, list[Keys]] = {}
+        self.other_names: dict[frozenset[str], Expr] = {}
         self._names = 0
         self._optional_pairs = 0
 

@@ -187,7 +187,6 @@ def _other_keys(builder: SchemaBuilder, branch: Branch, taken: list[str]) -> lis
     closed = builder.closed and _closed(branch)
     if not patterns and not branch.names:
         return [] if closed else [Keys(None, frozenset())]
-    # Schemas with many choices ask for the same names again and again.
     asked = (frozenset(taken), frozenset(branch.names), tuple(patterns))
     classes = builder.classes_of_names.get(asked)
     if classes is None:
@@ -237,9 +236,14 @@ def _other(builder: SchemaBuilder, branch: Branch, keys: Keys, taken: list[str])
 
 
 def _key_expr(builder: SchemaBuilder, keys: Keys, taken: list[str]) -> Expr:
-    if keys.machine is None:
-        return text.key_except(taken) if taken else text.ANY_STRING
-    return text.quoted(builder.automaton_expr(keys.machine))
+    if keys.machine is not None:
+        return text.quoted(builder.automaton_expr(keys.machine))
+    if not taken:
+        return text.ANY_STRING
+    names = frozenset(taken)
+    if names not in builder.other_names:
+        builder.other_names[names] = text.string_except(taken)
+    return builder.other_names[names]
 
 
 def _last(builder: SchemaBuilder, branch: Branch, classes: list[Keys], taken: list[str]) -> Expr:

@@ -200,3 +200,14 @@ def test_the_report_names_every_keyword():
         "#/minLength": "enforced",
         "#/format": "described",
     }
+
+
+def test_names_that_many_choices_must_not_take_are_written_once(monkeypatch):
+    written = []
+    write = json_text.string_except
+    monkeypatch.setattr(json_text, "string_except", lambda names: written.append(1) or write(names))
+    choices = [{"properties": {"a": {"enum": [n]}, "b": {"minimum": n}}} for n in range(20)]
+    schema = {"type": "object", "anyOf": choices, "required": ["a"]}
+    walker = walker_of(schema)
+    assert len(written) == 1
+    assert takes(walker, {"a": 3, "b": 3, "c": 0})
