@@ -30,6 +30,7 @@ from .playback import Answer, Playback
 from .record import CallRecord
 
 if TYPE_CHECKING:
+    from .early_plan import EarlyPlan
     from .plan_runner import PlanRunner
 
 
@@ -78,7 +79,7 @@ def _note_times(record: CallRecord, answer: Answer) -> None:
 class Recording:
     """What the states of one instance share: whether they are still held."""
 
-    def __init__(self, root: HeldExecutor, runner: PlanRunner) -> None:
+    def __init__(self, root: HeldExecutor, runner: PlanRunner | EarlyPlan) -> None:
         self.root = root
         self.runner = runner
         self.held = True
@@ -118,7 +119,11 @@ class HeldExecutor(StreamExecutor):
     """Holds its ops until `begin`. It counts as active before, so nothing starts by itself."""
 
     def __init__(
-        self, *args: Any, runner: PlanRunner, recording: Recording | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        runner: PlanRunner | EarlyPlan,
+        recording: Recording | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.recording = recording or Recording(self, runner)
