@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from . import ir
+from .body import running_loop
 from .calls import Asked
 from .cells import Cell
 from .config import global_config
@@ -67,6 +68,8 @@ class CompiledProgram(Function[Any]):
     def _begun(self, arguments: inspect.BoundArguments, options: RunOptions) -> RunOptions:
         if self._texts is None or options.inline or options.stream:
             return options
+        if running_loop() is not None:
+            return options  # it is not to be held up
         given = self.arg_defaults | arguments.arguments
         texts = [part if isinstance(part, str) else given[part.name] for part in self._texts]
         if not all(type(text) is str for text in texts):

@@ -3,6 +3,7 @@ only where the state asks for the very same, and given up otherwise."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_plan_that_can_be_foreseen_leaves_before_its_state_is_built(
     assert seen(state) == seen(chatting.run("clouds", backend=Scripted()))
     assert plans_when_built == [0, 1, 1]
     assert len(backend.plans) == 1
+
+
+def test_an_event_loop_is_not_held_up_for_a_plan_to_leave(plans_when_built: list[int]) -> None:
+    backend = ScriptedPlans()
+    compiled = foreseen(backend)
+    state = asyncio.run(compiled.arun("clouds", backend=backend))
+    assert seen(state) == seen(chatting.run("clouds", backend=Scripted()))
+    assert plans_when_built == [0, 1, 0]
 
 
 @pytest.mark.parametrize("num_kept", range(4))
