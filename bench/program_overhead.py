@@ -10,18 +10,23 @@ overhead over the first one.
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import branchline as bl
 from branchline.runtime.engine.config import EngineConfig
-from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.server.supervisor import SPIN_BRIEFLY
 
 from .contest import Contest
 from .engine_alone import engine_seconds
 from .report import Report
+
+if TYPE_CHECKING:
+    from branchline.runtime.engine.core import EngineCore
 
 NUM_GENS = 20
 INTERPRETED_MS = 0.3
@@ -60,6 +65,10 @@ def overhead(
     end_s: float,
 ) -> None:
     """Time per call over the engine's steps, those of the very run and those of one alone."""
+    # Its threads wait as those of the runtime's engine do; they ask when torch is loaded.
+    os.environ.update(SPIN_BRIEFLY | os.environ)
+    from branchline.runtime.engine.core import EngineCore
+
     compiled = twenty.compile()
     core = EngineCore(EngineConfig(model=endpoint.model_info.path))
     sampled: list[bl.ProgramState] = []
@@ -155,9 +164,9 @@ def steps_per_call(run: Callable[[], int], engine: bl.RuntimeEndpoint | EngineCo
     """Of one run."""
 
     def so_far() -> float:
-        if isinstance(engine, EngineCore):
-            return engine.stats()["steps"]
-        return float(engine.get_server_info()["steps"])
+        if isinstance(engine, bl.RuntimeEndpoint):
+            return float(engine.get_server_info()["steps"])
+        return engine.stats()["steps"]
 
     before = so_far()
     num_calls = run()
