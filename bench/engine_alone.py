@@ -3,12 +3,16 @@ run. Used by programs.py."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
+from typing import TYPE_CHECKING
 
 import branchline as bl
 from branchline.runtime import protocol
-from branchline.runtime.engine.core import EngineCore
+
+if TYPE_CHECKING:
+    from branchline.runtime.engine.core import EngineCore
 
 _NUMBERS = itertools.count(1)
 
@@ -18,6 +22,16 @@ def engine_seconds(
 ) -> float:
     """The prompts being token ids: one call after the other, or all submitted with the first."""
     core.flush_cache()
+    gc.disable()  # as in the engine's process
+    try:
+        return _seconds(core, state, max_new_tokens, goes_on=goes_on)
+    finally:
+        gc.enable()
+
+
+def _seconds(
+    core: EngineCore, state: bl.ProgramState, max_new_tokens: int, *, goes_on: bool
+) -> float:
     gaps, outputs = _calls_of(core, state)
     sampling = protocol.SamplingParams(
         max_new_tokens=max_new_tokens, temperature=0.0, ignore_eos=True, skip_special_tokens=True

@@ -65,7 +65,7 @@ class Body:
     def start(self) -> None:
         """Run it beside the caller: as a task of the running event loop if it is async and there
         is one, else in a thread. The state's readers are told what it raises."""
-        if self.is_async and _running_loop() is not None:
+        if self.is_async and running_loop() is not None:
             task = asyncio.create_task(self._call_async())
             task.add_done_callback(_retrieve)
         else:
@@ -173,7 +173,8 @@ class Body:
         ).start()
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, if any."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -181,7 +182,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def _refuse_running_loop(program: str) -> None:
-    if _running_loop() is not None:
+    if running_loop() is not None:
         raise RuntimeError(
             f"run() of the async program {program!r} would block the event loop that runs here; "
             "write `await f.arun(...)`, or f.run(..., stream=True) to return at once"

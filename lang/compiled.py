@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from . import ir
+from .body import running_loop
 from .calls import Asked
 from .cells import Cell
 from .config import global_config
@@ -44,6 +45,7 @@ class CompiledProgram(Function[Any]):
         self.reason = reason
         # What was found out for the last run holds for the next: its nodes are the same.
         self._known: _Known | None = None
+        self._texts = None if traced is None else _texts_of(traced)
 
     def graph(self) -> str:
         """The program's nodes, one per line, in the order of the trace."""
@@ -62,6 +64,17 @@ class CompiledProgram(Function[Any]):
             # Pieces come while the text is written, a plan's answer comes when it is done.
             return self.program.run(*args, **kwargs)
         return super().run(*args, **kwargs)
+
+    def _begun(self, arguments: inspect.BoundArguments, options: RunOptions) -> RunOptions:
+        if self._texts is None or options.inline or options.stream:
+            return options
+        if running_loop() is not None:
+            return options  # it is not to be held up
+        given = self.arg_defaults | arguments.arguments
+        texts = [part if isinstance(part, str) else given[part.name] for part in self._texts]
+        if not all(type(text) is str for text in texts):
+            return options
+        return replace(options, plans=self._known_under(options).runner.begin_early(texts))
 
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         if self.traced is None:
@@ -189,6 +202,23 @@ class _Replay:
         writer.monitor.wait_for(lambda: cell.final)
         writer.raise_error_of(cell)
         return cell.value
+
+
+def _texts_of(traced: TracedState) -> list[str | Argument] | None:
+    """The texts of each run, in order, where these are all that is its own: one state, and nothing
+    in it but texts, arguments, calls and roles. None where there is more."""
+    texts: list[str | Argument] = []
+    for step in traced.steps:
+        if step.state is not traced or step.mode is not None or step.children or step.node is None:
+            return None
+        expr = step.node.expr
+        if isinstance(expr, Variable):
+            return None
+        if isinstance(expr, Argument):
+            texts.append(expr)
+        else:
+            texts += [node.value for node in ir.flatten(expr) if isinstance(node, ir.Constant)]
+    return texts
 
 
 def _replaying(program: Function[Any], traced: TracedState) -> Any:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from . import calls, ir
-from .backend.base import Backend
+from .backend.base import Backend, Session
 from .cells import Cell, Meta
 from .errors import InternalError, InvalidRequest
 from .failures import Origin, caller_source
@@ -22,9 +22,11 @@ from .record import CallRecord
 from .retry import Retry
 from .sampling import SamplingOptions
 from .speculation import Speculation
+from .transcript import Transcript
 
 # A body that makes new nodes all the time is not to fill the memory with them.
 _MOST_ASKED: Final = 1_024
+_RETRY: Final = Retry()
 
 
 class StreamExecutor(Readings):
@@ -43,13 +45,15 @@ class StreamExecutor(Readings):
         retry: Retry | None = None,
         num_api_spec_tokens: int | None = None,
         asked: dict[ir.Gen, calls.Asked] | None = None,
+        fork_point: Transcript | None = None,
+        session: Session | None = None,
     ) -> None:
-        super().__init__(program, parent, backend, stream=stream)
+        super().__init__(program, parent, backend, stream=stream, fork_point=fork_point)
         self.sampling = sampling
         self.arguments = arguments or {}
         self.inline = inline
         self.parent = parent
-        self.retry = retry or Retry()
+        self.retry = retry or _RETRY
         # A runtime shares prefixes between calls, so only APIs gain from writing ahead.
         self.num_api_spec_tokens = (
             num_api_spec_tokens if backend.is_chat_model is not None else None
@@ -57,7 +61,7 @@ class StreamExecutor(Readings):
         self.speculation = (
             Speculation(self.num_api_spec_tokens) if self.num_api_spec_tokens else None
         )
-        self.session = backend.session()
+        self.session = session or backend.session()
         self._lookahead = Lookahead(self)
         # Of calls that were planned or sent ahead; instances of one batch share theirs.
         self._asked = {} if asked is None else asked
@@ -302,9 +306,13 @@ class StreamExecutor(Readings):
 
     def _branches(self, size: int) -> list[StreamExecutor]:
         self._num_forks += 1
-        return [self._branch(f"fork {self._num_forks}.{number}") for number in range(size)]
+        # What does not change is one for all.
+        point, cells = self.transcript.branch(), dict(self.cells)
+        return [
+            self._branch(f"fork {self._num_forks}.{number}", point, cells) for number in range(size)
+        ]
 
-    def _new_branch(self) -> StreamExecutor:
+    def _new_branch(self, point: Transcript) -> StreamExecutor:
         return StreamExecutor(
             self.backend,
             self.sampling,
@@ -316,20 +324,19 @@ class StreamExecutor(Readings):
             retry=self.retry,
             num_api_spec_tokens=self.num_api_spec_tokens,
             asked=self._asked,
+            fork_point=point,
+            session=self.session.branch(),
         )
 
-    def _branch(self, label: str) -> StreamExecutor:
-        child = self._new_branch()
+    def _branch(self, label: str, point: Transcript, cells: dict[str, Cell]) -> StreamExecutor:
+        child = self._new_branch(point)
         child.is_branch = True
         child.path = (*self.path, label)
         child.async_body = self.async_body
         child.body_done = self.body_done
         child.body_thread = self.body_thread
-        child.session = self.session.branch()
-        child.transcript = self.transcript.branch()
-        child.fork_point = self.transcript.branch()
-        child.cells = dict(self.cells)
-        child.inherited = dict(self.cells)
+        child.cells = dict(cells)
+        child.inherited = cells
         child.joined_names = set(self.joined_names)
         child._cached_len = self._cached_len
         if self.stream and self.transcript.text:

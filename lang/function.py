@@ -241,8 +241,12 @@ class Function(Declaration[Return]):
         refuse_while_tracing(self.name)
         own, given = self.parameters.split(kwargs)
         arguments = self.arguments_of(args, own)
-        options = RunOptions.of(given, where)
+        options = self._begun(arguments, RunOptions.of(given, where))
         return self.body(arguments, options), options
+
+    def _begun(self, arguments: inspect.BoundArguments, options: RunOptions) -> RunOptions:
+        """The options of an instance that is run at once."""
+        return options
 
     def _state(self, arguments: inspect.BoundArguments, options: RunOptions) -> ProgramState:
         executor = self._executor(options)(

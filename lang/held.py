@@ -28,8 +28,10 @@ from .monitor import Monitor
 from .op_queue import Op
 from .playback import Answer, Playback
 from .record import CallRecord
+from .transcript import Transcript
 
 if TYPE_CHECKING:
+    from .early_plan import EarlyPlan
     from .plan_runner import PlanRunner
 
 
@@ -78,7 +80,7 @@ def _note_times(record: CallRecord, answer: Answer) -> None:
 class Recording:
     """What the states of one instance share: whether they are still held."""
 
-    def __init__(self, root: HeldExecutor, runner: PlanRunner) -> None:
+    def __init__(self, root: HeldExecutor, runner: PlanRunner | EarlyPlan) -> None:
         self.root = root
         self.runner = runner
         self.held = True
@@ -118,7 +120,11 @@ class HeldExecutor(StreamExecutor):
     """Holds its ops until `begin`. It counts as active before, so nothing starts by itself."""
 
     def __init__(
-        self, *args: Any, runner: PlanRunner, recording: Recording | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        runner: PlanRunner | EarlyPlan,
+        recording: Recording | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.recording = recording or Recording(self, runner)
@@ -249,8 +255,9 @@ class HeldExecutor(StreamExecutor):
             case BranchOff(children=children):
                 if self._must_commit(len(children)):
                     await super()._execute(self._op(ir.CommitPrefix(), op.origin.source))
+                point = self.transcript.branch()
                 for child in children:
-                    self._let_go(child)
+                    self._let_go(child, point)
             case BringTogether() as join:
                 await self._bring_together(join, op)
             case CopyText(cell=cell, of=writer):
@@ -262,10 +269,9 @@ class HeldExecutor(StreamExecutor):
             case _:
                 await super()._execute(op)
 
-    def _let_go(self, child: HeldExecutor) -> None:
+    def _let_go(self, child: HeldExecutor, point: Transcript) -> None:
         child.session = self.session.branch()
-        child.transcript = self.transcript.branch()
-        child.fork_point = self.transcript.branch()
+        child.transcript, child.fork_point = point.branch(), point
         child._cached_len = self._cached_len
         child.begin()
 
@@ -308,9 +314,9 @@ class HeldExecutor(StreamExecutor):
         self.joined_names.update(sources)
         return tuple((Cell(name), tuple(cells)) for name, cells in sources.items())
 
-    def _new_branch(self) -> StreamExecutor:
+    def _new_branch(self, point: Transcript) -> StreamExecutor:
         if not self.recording.held:
-            return super()._new_branch()
+            return super()._new_branch(point)
         return HeldExecutor(
             self.backend,
             self.sampling,
@@ -319,6 +325,8 @@ class HeldExecutor(StreamExecutor):
             parent=self,
             retry=self.retry,
             asked=self._asked,
+            fork_point=point,
+            session=self.session,
             runner=self.recording.runner,
             recording=self.recording,
         )

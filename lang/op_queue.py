@@ -65,9 +65,12 @@ class OpQueue(ABC):
         self._task: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._tell_finished: Callable[[], object] | None = None
-        self._children: weakref.WeakSet[OpQueue] = weakref.WeakSet()
+        # Most have none.
+        self._children: weakref.WeakSet[OpQueue] | None = None
         if parent is not None:
             with parent.monitor:
+                if parent._children is None:
+                    parent._children = weakref.WeakSet()
                 parent._children.add(self)
 
     @abstractmethod
@@ -171,7 +174,7 @@ class OpQueue(ABC):
             self.interrupt_body = None
             finished = self.finished
             self._changed()
-            children = list(self._children)
+            children = list(self._children or ())
         if finished and self._deadline is not None:
             shared_loop().call(self._drop_deadline)
         for child in children:
@@ -207,7 +210,7 @@ class OpQueue(ABC):
             idle = not self._active
             running = self._running
             interrupt = self.interrupt_body
-            children = list(self._children)
+            children = list(self._children or ())
         if not (idle and self.body_done):
             if isinstance(error, GenerationError) and error.program is None:
                 # Each state names its own place.

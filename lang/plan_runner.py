@@ -8,11 +8,13 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Awaitable
 from typing import Final
 
 from branchline.runtime import protocol
 
 from .backend.base import Backend
+from .early_plan import EarlyPlan
 from .errors import Cancelled, GenerationError, InternalError, InvalidRequest
 from .held import HeldExecutor
 from .loop import shared_loop
@@ -42,18 +44,40 @@ class PlanRunner:
         self._min_calls = min_calls
         # Of the last instance: most of a batch have the same.
         self._like: Shape | None = None
+        # Whether the one before had it, too: the next can be foreseen.
+        self._recurs = False
         # Of the last message.
         self._planned: Planned | None = None
         self._pending: list[tuple[HeldExecutor, Lowered]] = []
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, root: HeldExecutor) -> None:
-        """An instance whose body is over, or wants a result."""
+    def begin_early(self, texts: list[str]) -> EarlyPlan | None:
+        """Send an instance with these texts, whose state is going to be built; it has the runner
+        that this gives. None where its plan is not known well enough. Returns when it has left:
+        the loop would wait for the interpreter until the state is there."""
+        like = self._like
+        if like is None or not self._recurs or self.reason is not None:
+            return None
+        loop = shared_loop()
+        if loop.is_current() or not all(texts):
+            return None
+        early = EarlyPlan(self, Lowered(like, texts))
+        loop.call(self._send_early, early)
+        try:
+            early.sent.acquire()
+        except BaseException:
+            loop.call(early.decide, None)
+            raise
+        return early
+
+    def take(self, root: HeldExecutor, early: EarlyPlan | None = None) -> None:
+        """An instance whose body is over, or wants a result. early: what was sent for it."""
         lowered: Lowered | None = None
         if root.failure is None and self.reason is None:
             try:
                 lowered = lower(root, self._like)
+                self._recurs = lowered.shape is self._like
                 self._like = lowered.shape
             except NotPlannable as reason:
                 self._give_up(f"{reason}")
@@ -61,6 +85,11 @@ class PlanRunner:
                 if lowered.shape.num_calls < self._min_calls and not root.body_done:
                     self._give_up("its body wants each result before it goes on")
                     lowered = None
+        if early is not None:
+            fits = early.fits(lowered)
+            shared_loop().call(early.decide, root if fits else None)
+            if fits:
+                return
         if lowered is None:
             shared_loop().call(root.begin)
         else:
@@ -114,20 +143,50 @@ class PlanRunner:
         for lowered, answer in zip(instances, answers, strict=True):
             self._spawn(self._wait(lowered, answer, arrived_s))
 
+    def _send_early(self, early: EarlyPlan) -> None:
+        early.begin()
+        self._spawn(self._run_early(early))
+        loop = asyncio.get_running_loop()
+        # In the next turn the message is made, in the one after it leaves (client.py).
+        loop.call_soon(loop.call_soon, early.sent.release)
+
+    async def _run_early(self, early: EarlyPlan) -> None:
+        """Send one plan of one instance, and wait for it as soon as its state is there."""
+        arrived_s, lowered = time.monotonic(), early.lowered
+
+        def on_news(number: int, calls: list[protocol.PlanCall]) -> None:
+            early.hear(Answer.of(call, arrived_s) for call in calls)
+
+        try:
+            plan, texts = self._planned_for(lowered).of([lowered])
+            [running] = await self._backend.run_plan(plan, texts, on_news)
+        except Exception as error:
+            if await early.joined():
+                _fall_back(lowered, error)
+            return
+        answer = asyncio.ensure_future(running)
+        # What has not begun could not be cancelled, and the runtime would not be told.
+        await asyncio.sleep(0)
+        if await early.joined():
+            await self._wait(lowered, answer, arrived_s)
+        else:
+            answer.cancel()
+
     def _planned_for(self, first: Lowered) -> Planned:
         planned, shape = self._planned, first.shape
         if planned is None or (planned.shape is not shape and planned.shape.key != shape.key):
             planned = self._planned = Planned(shape, first.texts)
         return planned
 
-    async def _wait(self, lowered: Lowered, answer: object, arrived_s: float) -> None:
-        assert asyncio.iscoroutine(answer)
+    async def _wait(
+        self, lowered: Lowered, answer: Awaitable[protocol.PlanDone], arrived_s: float
+    ) -> None:
         root = lowered.executors[0]
         root.waiting = asyncio.current_task()
         if root.failure is not None and root.waiting is not None:
             root.waiting.cancel()  # cancelled meanwhile; leaving the wait tells the runtime
         try:
-            done: protocol.PlanDone = await answer
+            done = await answer
         except asyncio.CancelledError:
             root.waiting = None
             root.begin()

@@ -3,13 +3,15 @@ which changes them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from .backend.base import Backend
 from .cells import Cell, Meta, VariableEvent
 from .op_queue import OpQueue
 from .picture import Picture
 from .transcript import Transcript
+
+_START: Final = Transcript()
 
 
 class Readings(OpQueue):
@@ -19,13 +21,19 @@ class Readings(OpQueue):
     """
 
     def __init__(
-        self, program: str, parent: Readings | None, backend: Backend, *, stream: bool
+        self,
+        program: str,
+        parent: Readings | None,
+        backend: Backend,
+        *,
+        stream: bool,
+        fork_point: Transcript | None,
     ) -> None:
         super().__init__(program, parent, stream=stream)
         self.backend = backend
-        self.transcript = Transcript()
-        # Of a branch: where it left its parent.
-        self.fork_point = Transcript()
+        # Of a branch: where it left its parent, one for all of a fork.
+        self.fork_point = fork_point or _START
+        self.transcript = self.fork_point.branch()
 
     @property
     def variables(self) -> dict[str, Any]:

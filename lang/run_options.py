@@ -12,6 +12,7 @@ from . import ir
 from .backend.base import Backend
 from .calls import Asked
 from .config import backend_or_default
+from .early_plan import EarlyPlan
 from .plan_runner import PlanRunner
 from .retry import Retry
 from .sampling import NO_OPTIONS, SamplingOptions, checked_timeout
@@ -63,7 +64,7 @@ class RunOptions:
     stream: bool = False
     inline: bool = False
     # Where instances go to be run as plans; None where they are interpreted.
-    plans: PlanRunner | None = None
+    plans: PlanRunner | EarlyPlan | None = None
     # What calls have asked for by their nodes, the same for every instance.
     asked: dict[ir.Gen, Asked] = field(default_factory=dict, repr=False, compare=False)
 

@@ -64,7 +64,7 @@ _log = logging.getLogger(__name__)
 
 _HIGH_WATER_MARK: Final = 1_000_000
 _PARENT_POLL_S: Final = 0.2
-_TURNS_UNASKED: Final = 16
+_TURNS_UNASKED: Final = 64
 # Nothing came for so long: whoever goes on at once is not held up.
 _REST_MS: Final = 500
 

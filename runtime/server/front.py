@@ -8,7 +8,6 @@ reception.py (clients), engine_keeper.py (the engine's life), service.py (the re
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import os
 import secrets
@@ -25,6 +24,7 @@ from ..models.errors import ModelLoadError
 from ..models.resolve import resolve_model
 from ..protocol import EngineEvent, EngineReady
 from ..tokenizer import Tokenizer, TokenizerError
+from . import garbage
 from .endpoint import EndpointError, PrivateDirectory
 from .engine_keeper import EngineKeeper, EngineLost, EngineNews
 from .errands import Errands
@@ -255,9 +255,7 @@ class Front:
             offload=self._errands.offload,
             on_request_end=journal.request_ended,
         )
-        # What was loaded stays; a collection that looks through it holds the loop up for long.
-        gc.collect()
-        gc.freeze()
+        garbage.begin()
         self._reception.serve(self._service, self._tokenizer)
         if ready.num_slots < min(_FEW_SLOTS, ready.context_length):
             self._log.notice(

@@ -37,7 +37,7 @@ TOO_OFTEN: Final = f"more than {_RESTARTS_PER_WINDOW} times in {_RESTART_WINDOW_
 # libgomp's threads spin some milliseconds for their next piece of work. Where another process
 # wants the core, that costs whole scheduler slices: a decode step of 1.4 ms takes 11 to 650 ms.
 # Spinning some tens of microseconds keeps the speed of a quiet machine and yields on a busy one.
-_SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "2000"}
+SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "2000"}
 
 
 class EngineProcess:
@@ -82,7 +82,7 @@ class EngineProcess:
                 f"--config={msgspec.json.encode(config).decode()}",
             ],
             stdin=subprocess.DEVNULL,
-            env=_SPIN_BRIEFLY | os.environ,
+            env=SPIN_BRIEFLY | os.environ,
             # A Ctrl-C in the terminal is the front's to handle.
             process_group=0,
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 import branchline as bl
+from branchline.lang.transcript import Transcript
 from branchline.runtime.protocol import Text, Tokens
 
 
@@ -225,3 +228,32 @@ def test_a_copy_whose_block_raises_is_cancelled(model):
         model.get_server_info()
     assert model.cancelled == ["q"]
     assert state.error() is None
+
+
+def test_a_wide_fork_copies_what_it_has_once_for_each_branch(model, monkeypatch):
+    """And once for all of them, as what they were left with; a session is none of it."""
+    counted = Counter()
+    copied, opened = Transcript.branch, model.session
+
+    def branch(self):
+        counted["copies"] += 1
+        return copied(self)
+
+    def session():
+        counted["sessions"] += 1
+        return opened()
+
+    @bl.function
+    def program(s):
+        s += "one " + bl.gen("a")
+        s.sync()
+        counted.clear()
+        group = s.fork(32)
+        assert counted == {"copies": 33}
+        group += lambda number: f"{number}" + bl.gen("b")
+        group.join()
+
+    monkeypatch.setattr(Transcript, "branch", branch)
+    monkeypatch.setattr(model, "session", session)
+    state = program.run(backend=model)
+    assert len(state["b"]) == 32
