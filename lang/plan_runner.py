@@ -25,6 +25,8 @@ from .playback import Answer
 _MAX_CHARS: Final = 2 * 1024 * 1024
 # One call alone gains nothing by going as a plan.
 _MIN_CALLS: Final = 2
+# A plan leaves within this, or nobody waits for it.
+_LEAVES_S: Final = 0.05
 
 _log = logging.getLogger("branchline")
 
@@ -54,8 +56,8 @@ class PlanRunner:
 
     def begin_early(self, texts: list[str]) -> EarlyPlan | None:
         """Send an instance with these texts, whose state is going to be built; it has the runner
-        that this gives. None where its plan is not known well enough. Returns when it has left:
-        the loop would wait for the interpreter until the state is there."""
+        that this gives. None where its plan is not known well enough. Returns when it has left,
+        or should have: the loop would wait for the interpreter until the state is there."""
         like = self._like
         if like is None or not self._recurs or self.reason is not None:
             return None
@@ -65,7 +67,7 @@ class PlanRunner:
         early = EarlyPlan(self, Lowered(like, texts))
         loop.call(self._send_early, early)
         try:
-            early.sent.acquire()
+            early.sent.acquire(timeout=_LEAVES_S)
         except BaseException:
             loop.call(early.decide, None)
             raise
