@@ -126,17 +126,16 @@ class Overlap:
         return not _is_host(self._runner.device) or self._scheduler.is_steady(len(turns))
 
     def advance(self) -> bool:
-        """Take what is pending, with the next step queued before where it can be. True when that
-        was the step; otherwise the caller schedules one."""
+        """Take what is pending, with the next step queued before where it can be. False where
+        nothing was pending, and the caller schedules a step. Where the scheduler must decide what
+        comes next it does so in another one: what was drawn is not to wait for it."""
         pending, self._pending = self._pending, None
         if pending is None:
             return False
         ahead = self._queue(pending)
         drawn_ids = self._take(pending)
-        if ahead is None:
-            return False
-        turns = self._settled(ahead, drawn_ids)
-        if turns and not self.begin(turns, ahead.logits):
+        turns = [] if ahead is None else self._settled(ahead, drawn_ids)
+        if ahead is not None and turns and not self.begin(turns, ahead.logits):
             self._runner.device.catch_up()
             try:
                 self._taker.take(turns, ahead.logits)

@@ -165,3 +165,18 @@ def test_who_waits_for_a_place_gets_it_as_soon_as_one_is_free() -> None:
     world.run()
     for heard in (first, second, third):
         world.assert_right(heard)
+
+
+def test_what_was_drawn_is_told_before_a_step_that_was_not_queued() -> None:
+    world = World(speculation="off", overlap="on")
+    heard = world.submit([3, 4], 20, ignore_eos=True)
+    while len(heard.token_ids) < 5:
+        world.step()
+    newcomer = world.submit([5, 6, 7, 8, 9, 10], 5, ignore_eos=True)
+    told, computed = len(heard.token_ids), world.core.stats()["computed_tokens"]
+    world.step()
+    assert len(heard.token_ids) == told + 1
+    assert world.core.stats()["computed_tokens"] == computed
+    world.run()
+    for one in (heard, newcomer):
+        world.assert_right(one)
