@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hash_runner import HashRunner, SlotMismatch
+from script_grammar import Script, ScriptCompiler, named
 from test_core_random import Traffic
 from world import World
 
@@ -180,3 +181,17 @@ def test_what_was_drawn_is_told_before_a_step_that_was_not_queued() -> None:
     world.run()
     for one in (heard, newcomer):
         world.assert_right(one)
+
+
+def test_what_was_drawn_is_told_before_the_next_mask_is_found() -> None:
+    compiler = ScriptCompiler({"any": Script([set(range(2, 60))] * 20)})
+    world = World(compiler=compiler, speculation="off", overlap="on")
+    heard = world.submit([3, 4], 20, constraint=named("any"))
+    while not heard.token_ids:
+        world.step()
+    (seq,) = world.core.sequences
+    for _ in range(10):
+        world.step()
+        assert len(seq.matcher.remaining) == len(heard.token_ids)
+    assert len(heard.token_ids) > 5
+    assert world.core.stats()["steps_ahead"] > 5
