@@ -130,7 +130,6 @@ class XGrammarEngine:
     def warm(self) -> None:
         """Prepare for what is asked for without an engine's name."""
         _ = self._machine if self.has_machine else self._columns
-        self.vocabulary.starts(b"")  # what is forced is looked up in the tokens in order
 
     @property
     def has_machine(self) -> bool:

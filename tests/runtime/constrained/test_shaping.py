@@ -91,6 +91,15 @@ def test_nothing_is_taken_apart_in_the_engines_process(tokenizer, monkeypatch):
     compiler.close()
 
 
+def test_nothing_is_loaded_between_two_steps(tokenizer):
+    """What forced text is looked up in is there when a grammar is."""
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size)
+    compiler.compile(Choices(["abc"]))
+    compiler.compile(Islands([Island("<n>", Regex("[0-9]+"))]))
+    for engine in (compiler._engine, compiler._engine_of_tags()):
+        assert {"_known", "_sorted"} <= engine.vocabulary.__dict__.keys()
+
+
 @pytest.mark.skipif(machine_library() is None, reason="needs a C++ compiler")
 def test_no_node_is_read_in_the_engines_process(tokenizer, generate, monkeypatch):
     """The machine alone knows masks, budgets and what is forced."""
