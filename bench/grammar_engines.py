@@ -47,8 +47,10 @@ def _ours(*, checked: bool = False, **options: bool) -> Callable[[], Build | Non
                 machine = Machine(library, made.machine, 0)
 
                 def matches(text: bytes) -> bool:
-                    return machine.is_accepting(machine.walk(machine.start, text))
+                    state = machine.walk(machine.start, text)
+                    return state is not None and machine.is_accepting(state)
             else:
+                assert made.graph is not None
                 walker = Walker.over(made.graph)
 
                 def matches(text: bytes) -> bool:

@@ -221,6 +221,7 @@ class GrammarCompiler:
             marks = {text: controls.marked(text) for text in _format_texts(constraint)}
         else:
             engine, backend, marks = self._engine, self._asked_backend(constraint), {}
+        engine.vocabulary.prepare()
         falls_back = backend == "auto"
         if falls_back and not isinstance(constraint, Choices | Regex):
             # The automata of other languages, where there are any, repeat themselves.

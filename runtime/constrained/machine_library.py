@@ -26,6 +26,8 @@ _SIGNATURES: Final = {
     "bm_walk": (c_int32, "pipl"),
     "bm_cost": (c_int32, "pi"),
     "bm_accepting": (c_int32, "pi"),
+    "bm_ends": (c_int32, "pi"),
+    "bm_forced": (c_int32, "pipi"),
     "bm_bytes": (c_int64, "p"),
     "bm_work": (c_int64, "p"),
     "bm_alike": (c_int32, "pio"),

@@ -16,6 +16,7 @@ from .machine_library import nodes_of
 from .machine_tables import MachineTables
 from .rows import Row, Rows
 from .vocabulary import INFINITE, Vocabulary
+from .walker import MAX_FORCED
 
 # What the machine counts per place of an allowance; measured beside the walker.
 _WORK_PER_PLACE: Final = 4
@@ -52,13 +53,15 @@ class MachineVocabulary:
 
 
 class Machine:
-    """The states of one language that were met so far, numbers from 1. Not thread-safe."""
+    """The states of one language that were met so far, numbers from 1. Not thread-safe; a walker
+    (walker.py) is the slow reference."""
 
     def __init__(self, library: Any, tables: MachineTables, owner: int) -> None:
         self.owner = owner
         self.address = library.bm_masks_new(ctypes.byref(nodes_of(tables)), _MAX_FRAMES)
         self._library = library
         self._read_in_place = tables
+        self._forced = ctypes.create_string_buffer(MAX_FORCED)
         weakref.finalize(self, library.bm_masks_delete, self.address)
 
     @property
@@ -77,12 +80,25 @@ class Machine:
             raise _ambiguous()
         return start
 
-    def walk(self, state: int, data: bytes) -> int:
-        """The state after some bytes; 0 where they are not allowed."""
+    def walk(self, state: int, data: bytes) -> int | None:
+        """The state after some bytes; None where they are not allowed."""
         following = int(self._library.bm_walk(self.address, state, data, len(data)))
         if following < 0:
             raise _ambiguous()
-        return following
+        return following or None
+
+    def forced(self, state: int) -> bytes:
+        """The bytes that must follow, as far as there is no choice and the text is not complete."""
+        count = self._library.bm_forced(self.address, state, self._forced, MAX_FORCED)
+        return self._forced.raw[:count]
+
+    def cost(self, state: int) -> int:
+        """Least tokens from there to the end."""
+        return int(self._library.bm_cost(self.address, state))
+
+    def ends(self, state: int) -> bool:
+        """Whether the text is complete and nothing can follow."""
+        return bool(self._library.bm_ends(self.address, state))
 
     def is_accepting(self, state: int) -> bool:
         return bool(self._library.bm_accepting(self.address, state))
@@ -231,7 +247,8 @@ class MachineMasks:
 
 
 class MachineHandle:
-    """The states after each token, and its bytes; None for an end token."""
+    """states: at the start and after each token. Beside them the tokens' bytes; None for an end
+    token."""
 
     def __init__(
         self, masks: MachineMasks, machine: Machine, tokens: list[bytes | None], states: list[int]
@@ -239,13 +256,13 @@ class MachineHandle:
         self.machine = machine
         self._masks = masks
         self._tokens = tokens
-        self._states = states
+        self.states = states
         self._found: list[int] = []  # of the states in the machine that it moves to
         self.is_reduced = False
 
     @property
     def state(self) -> int:
-        return self._states[-1]
+        return self.states[-1]
 
     def fill_next_token_bitmask(self, bitmask: BitMask, index: int = 0, /) -> bool:
         self.fill(bitmask[index], None, None)
@@ -274,10 +291,12 @@ class MachineHandle:
             if allowance is not None and allowance.is_spent:
                 return False
             before = machine.work
-            found.append(found[-1] if data is None else machine.walk(found[-1], data))
+            following = found[-1] if data is None else machine.walk(found[-1], data)
+            assert following is not None  # as it was before
+            found.append(following)
             if allowance is not None:  # to make states takes longer than to look at them
                 allowance.spend(1 + 2 * (machine.work - before) // _WORK_PER_PLACE)
-        self.machine, self._states, self._found = machine, found, []
+        self.machine, self.states, self._found = machine, found, []
         self._masks.moved(self)
         return True
 
@@ -288,28 +307,28 @@ class MachineHandle:
             if not self.machine.is_accepting(self.state):
                 return False
             self._tokens.append(None)
-            self._states.append(self.state)
+            self.states.append(self.state)
             return True
         data = self._masks.bytes_of(token_id)
-        following = self.machine.walk(self.state, data) if data else 0
-        if following:
+        following = self.machine.walk(self.state, data) if data else None
+        if following is not None:
             self._tokens.append(data)
-            self._states.append(following)
-        return following != 0
+            self.states.append(following)
+        return following is not None
 
     def rollback(self, num_tokens: int = 1, /) -> None:
         if not 0 <= num_tokens <= len(self._tokens):
             raise ValueError(f"cannot take back {num_tokens} of {len(self._tokens)} tokens")
         if num_tokens:
             del self._tokens[-num_tokens:]
-            del self._states[-num_tokens:]
-            del self._found[len(self._states) :]
+            del self.states[-num_tokens:]
+            del self._found[len(self.states) :]
 
     def is_terminated(self) -> bool:
         return bool(self._tokens) and self._tokens[-1] is None
 
     def fork(self) -> MachineHandle:
-        return MachineHandle(self._masks, self.machine, self._tokens.copy(), self._states.copy())
+        return MachineHandle(self._masks, self.machine, self._tokens.copy(), self.states.copy())
 
 
 def _ambiguous() -> RequestError:

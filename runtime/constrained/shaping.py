@@ -27,10 +27,10 @@ _MAX_AUTO_STATES = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """graph: for the walker. For the masks an automaton, the machine's tables, or a grammar in
-    xgrammar's EBNF, or with none of them the walker itself."""
+    """The machine's tables, or `graph` for the walker, and for the masks an automaton, or a grammar
+    in xgrammar's EBNF, or with none of them the walker itself."""
 
-    graph: NodeGraph | StoredGraph
+    graph: NodeGraph | StoredGraph | None
     report: tuple[Entry, ...]
     dfa: ByteDfa | None = None
     source: str = ""
@@ -39,7 +39,8 @@ class Shaped:
 
     def encoded(self) -> bytes:
         """For `decode_shaped`, in another process."""
-        assert isinstance(self.graph, NodeGraph)
+        assert not isinstance(self.graph, StoredGraph)
+        graph = None if self.graph is None else self.graph.encoded()
         report = [(entry.pointer, entry.state, entry.reason) for entry in self.report]
         dfa = self.dfa
         tables = None
@@ -48,7 +49,7 @@ class Shaped:
             parts = (table, dfa.byte_class, dfa.accepting)
             tables = (table.shape[1], *(part.tobytes() for part in parts))
         machine = None if self.machine is None else self.machine.encoded()
-        told = (self.graph.encoded(), report, tables, self.source, self.falls_back, machine)
+        told = (graph, report, tables, self.source, self.falls_back, machine)
         return msgspec.msgpack.encode(told)
 
 
@@ -64,7 +65,8 @@ def decode_shaped(data: bytes) -> Shaped:
         )
     entries = tuple(Entry(*entry) for entry in report)
     machine = None if arrays is None else MachineTables.decoded(arrays)
-    return Shaped(StoredGraph(graph), entries, dfa, source, falls_back, machine)
+    stored = None if graph is None else StoredGraph(graph)
+    return Shaped(stored, entries, dfa, source, falls_back, machine)
 
 
 def shaped(
@@ -82,8 +84,8 @@ def shaped(
     Raises RequestError("grammar") when nothing satisfies the language, this vocabulary cannot
     spell it, or the backend does not take it."""
     if falls_back and has_machine:
-        graph = _nodes(language, vocabulary)
-        return Shaped(graph, language.report, machine=machine_tables(graph.root))
+        tables = machine_tables(_nodes(language, vocabulary).root)
+        return Shaped(None, language.report, machine=tables)
     language, graph = alive(language, vocabulary)
     if backend in ("native", "auto"):
         try:

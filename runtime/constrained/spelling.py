@@ -11,12 +11,12 @@ are tokenized independently, by merging as well as by likelihood.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
+from typing import Generic, Protocol, TypeVar
 
 from .base import NOTHING_FORCED, Forced
 from .vocabulary import Vocabulary
-from .walker import State, Walker
 
 REJOINED_TOKENS = 8
 """So much of the text is tokenized again."""
@@ -25,42 +25,60 @@ _MAX_KEPT = 512
 _MAX_TRIED = 256
 
 
-class Speller:
+State = TypeVar("State", bound=Hashable)
+
+
+class Walks(Protocol[State]):
+    """What a text is followed along: a walker, or a machine."""
+
+    def walk(self, state: State, data: bytes, /) -> State | None: ...
+    def forced(self, state: State, /) -> bytes: ...
+    def cost(self, state: State, /) -> int: ...
+    def ends(self, state: State, /) -> bool: ...
+
+
+class Speller(Generic[State]):
     """Spells what a grammar forces. Shared by its matchers, which meet the same places again."""
 
     def __init__(
-        self, walker: Walker, vocabulary: Vocabulary, encode_text: Callable[[str], list[int]]
+        self,
+        walks: Walks[State],
+        vocabulary: Vocabulary,
+        encode_text: Callable[[str], list[int]],
     ) -> None:
-        self._walker = walker
+        self.walks = walks
         self._vocabulary = vocabulary
         self._bytes_of = vocabulary.bytes_of
         self._encode = encode_text
-        # With the state, whose id would be given to another one once it is gone.
-        self._kept: OrderedDict[tuple[int, tuple[int, ...], int], tuple[State, Forced]] = (
-            OrderedDict()
-        )
-        self._settled_ends: OrderedDict[tuple[int, bytes], tuple[State, bool]] = OrderedDict()
+        self._kept: OrderedDict[tuple[State, tuple[int, ...], int], Forced] = OrderedDict()
+        self._settled_ends: OrderedDict[tuple[State, bytes], bool] = OrderedDict()
 
-    def forced(self, state: State, tail: tuple[int, ...], respell: int) -> Forced:
-        """What must follow in `state`, to which the tokens `tail` led last; the last `respell` of
-        them may be replaced."""
-        data = self._walker.forced(state)
+    def forced(
+        self, states: Sequence[State], tokens: list[int], remaining: int | None, respell: int
+    ) -> Forced:
+        """What must follow behind `tokens`, as of `Matcher.forced`. states: at the start and after
+        each token."""
+        data = self.walks.forced(states[-1])
         if not data:
             return NOTHING_FORCED
-        key = (id(state), tail, respell)
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = (state, self._spell(state, data, list(tail), respell))
+        tail = tuple(tokens[-REJOINED_TOKENS:])
+        key = (states[-1], tail, min(respell, len(tail)))
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = self._spell(states[-1], data, list(tail), key[2])
             if len(self._kept) > _MAX_KEPT:
                 self._kept.popitem(last=False)
-        return kept[1]
+        if remaining is None or not found.token_ids:
+            return found
+        start = states[-1 - found.num_respelled]
+        return self._affordable(found, start, remaining + found.num_respelled)
 
-    def affordable(self, forced: Forced, state: State, budget: int) -> Forced:
+    def _affordable(self, forced: Forced, state: State, budget: int) -> Forced:
         """As many of the tokens, from `state` on, as leave enough of `budget` tokens to finish."""
         here: State | None = state
         for count, token_id in enumerate(forced.token_ids, start=1):
-            here = self._walker.walk(here, self._bytes_of(token_id))
-            if here is None or here.cost > budget - count:
+            here = self.walks.walk(here, self._bytes_of(token_id)) if here is not None else None
+            if here is None or self.walks.cost(here) > budget - count:
                 # Cut short, a new spelling might not reach the end of what it replaces.
                 return (
                     NOTHING_FORCED
@@ -94,8 +112,8 @@ class Speller:
             place = bounds[stop]
             # What is taken must be text by itself, whatever the tokens are.
             if _is_text(text[joint:place]) and self._settled(state, text, len(before), place):
-                end = self._walker.walk(state, text[len(before) : place])
-                complete = end is not None and end.accepting and not end.frames
+                end = self.walks.walk(state, text[len(before) : place])
+                complete = end is not None and self.walks.ends(end)
                 likely = ids[stop] if stop < len(ids) else None
                 return Forced(ids[first:stop], num_respelled, likely, complete)
             stop -= 1
@@ -106,7 +124,7 @@ class Speller:
         follow in `state`."""
         starts, holds = self._vocabulary.starts, self._vocabulary.holds
         if place == len(text):
-            end = self._walker.walk(state, text[start:])
+            end = self.walks.walk(state, text[start:])
             return end is not None and self._settled_end(end, text)
         most = self._vocabulary.max_length
         for begin in range(max(0, place - most + 1), place):
@@ -122,14 +140,13 @@ class Speller:
         longer = self._vocabulary.longer
         begins = range(max(0, len(text) - self._vocabulary.max_length + 1), len(text))
         suffix = next((text[begin:] for begin in begins if longer(text[begin:])), b"")
-        key = (id(state), suffix)
-        kept = self._settled_ends.get(key)
-        if kept is None:
-            settled = self._ends_tokens(suffix, state)
-            kept = self._settled_ends[key] = (state, settled)
+        key = (state, suffix)
+        settled = self._settled_ends.get(key)
+        if settled is None:
+            settled = self._settled_ends[key] = self._ends_tokens(suffix, state)
             if len(self._settled_ends) > _MAX_KEPT:
                 self._settled_ends.popitem(last=False)
-        return kept[1]
+        return settled
 
     def _ends_tokens(self, suffix: bytes, state: State) -> bool:
         """Whether no token that begins within `suffix` may go on as the text does in `state`."""
@@ -140,7 +157,7 @@ class Speller:
             if left < 0:
                 return False
             reach = len(suffix) - begin
-            if any(self._walker.walk(state, token[reach:]) is not None for token in tokens):
+            if any(self.walks.walk(state, token[reach:]) is not None for token in tokens):
                 return False
         return True
 

@@ -64,7 +64,10 @@ class Vocabulary:
         other.order = np.insert(kept, places, moved)
         return other
 
-    # These two are large, and hardly needed where the machine in src/ finds the masks.
+    def prepare(self) -> None:
+        """Load what tokens are looked up in where text is forced: a moment of a large vocabulary,
+        which is not to come between two steps."""
+        _ = self._known, self._sorted
 
     @cached_property
     def _known(self) -> frozenset[bytes]:

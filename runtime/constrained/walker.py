@@ -24,7 +24,7 @@ from .vocabulary import INFINITE, Vocabulary
 _MAX_KEPT = 50_000
 # So many places at once are read by no grammar that is meant to be: each doubles the next.
 _MAX_FRAMES = 25_000
-_MAX_FORCED = 512
+MAX_FORCED = 512
 _FREE = 1 << 30
 _FRAME_BYTES, _STATE_BYTES = 350, 1_200
 
@@ -160,7 +160,7 @@ class Walker:
         no more of them than take a millisecond."""
         forced = bytearray()
         seen: set[int] = set()
-        while len(forced) < _MAX_FORCED and not state.accepting and id(state) not in seen:
+        while len(forced) < MAX_FORCED and not state.accepting and id(state) not in seen:
             seen.add(id(state))
             options = {_only_byte(frame) for frame in state.frames}
             if len(options) != 1 or -1 in options:
@@ -171,6 +171,14 @@ class Walker:
                 break
             state = following
         return bytes(forced)
+
+    def cost(self, state: State) -> int:
+        """Least tokens from there to the end."""
+        return state.cost
+
+    def ends(self, state: State) -> bool:
+        """Whether the text is complete and nothing can follow."""
+        return state.accepting and not state.frames
 
     def beginning(self, node: Node) -> State:
         """The state before a text of one node, which is all that is read."""

@@ -24,14 +24,15 @@ from .control_tokens import ControlTokens
 from .expr import Language
 from .handle import Compiled, Handle
 from .limits import GrammarLimits
+from .machine_grammar import MachineGrammar
 from .machine_library import machine_library
-from .machine_masks import MachineHandle, MachineMasks, MachineVocabulary
+from .machine_masks import MachineMasks, MachineVocabulary
 from .native_masks import NativeMasks, TokenColumns
 from .outlines_masks import OutlinesEngine
 from .rows import Rows
 from .schema_report import Entry
 from .shaping import Shaped, alive, shaped
-from .spelling import REJOINED_TOKENS, Speller
+from .spelling import Speller
 from .vocabulary import Vocabulary
 from .walker import State, Walker
 from .walker_masks import WalkerMasks
@@ -81,7 +82,7 @@ class XGrammarEngine:
         language: Language,
         backend: GrammarBackend = "xgrammar",
         falls_back: bool = False,
-    ) -> XGrammar:
+    ) -> Grammar:
         """backend, falls_back: as of `shaped`.
 
         Raises RequestError("grammar") when nothing satisfies the language, this tokenizer cannot
@@ -93,11 +94,16 @@ class XGrammarEngine:
         wish = (backend, falls_back, self.has_machine)
         return self.finish(shaped(language, self.vocabulary, self._limits, *wish))
 
-    def finish(self, shape: Shaped, attempt: Callable[[str], object] | None = None) -> XGrammar:
+    def finish(self, shape: Shaped, attempt: Callable[[str], object] | None = None) -> Grammar:
         """The grammar of what was shaped, with this engine's vocabulary. It takes hardly any
         Python: the threads that come here share the interpreter with the engine's loop.
 
         attempt: compiles a long grammar elsewhere first, and raises where that fails."""
+        if shape.machine is not None:
+            assert self._machine is not None  # or nobody would have made its tables
+            masks = MachineMasks(self._machine, shape.machine, self.eos_ids, self._rows)
+            return MachineGrammar(masks, self.vocabulary, self.encode_text, shape.report)
+        assert shape.graph is not None
         walker = Walker.over(shape.graph)
         return XGrammar(self, self._masks(shape, walker, attempt), walker, shape.report)
 
@@ -106,9 +112,6 @@ class XGrammarEngine:
     ) -> Compiled:
         if shape.dfa is not None:
             return NativeMasks(shape.dfa, self._columns, self.eos_ids, self.vocabulary, self._rows)
-        if shape.machine is not None:
-            assert self._machine is not None  # or nobody would have made its tables
-            return MachineMasks(self._machine, shape.machine, self.eos_ids, self._rows)
         if not shape.source:
             return WalkerMasks(walker, self.vocabulary, self.eos_ids)
         if attempt is not None and len(shape.source) * self.vocab_size > _SURE_TO_END:
@@ -206,10 +209,7 @@ class XGrammar(Grammar):
         return self.compiled.memory_size_bytes + self.walker.num_bytes
 
     def matcher(self) -> XGrammarMatcher:
-        handle = self.compiled.handle()
-        if isinstance(handle, MachineHandle):
-            return MachineMatcher(self, handle)
-        return XGrammarMatcher(self, handle)
+        return XGrammarMatcher(self, self.compiled.handle())
 
 
 class XGrammarMatcher(Matcher):
@@ -304,13 +304,7 @@ class XGrammarMatcher(Matcher):
     def forced(self, remaining: int | None = None, respell: int = 0) -> Forced:
         if self._handle.is_terminated():
             return NOTHING_FORCED
-        grammar, state = self._grammar, self._states[-1]
-        tail = tuple(self._tokens[-REJOINED_TOKENS:])
-        found = grammar.speller.forced(state, tail, min(respell, len(tail)))
-        if remaining is None or not found.token_ids:
-            return found
-        start = self._states[-1 - found.num_respelled]
-        return grammar.speller.affordable(found, start, remaining + found.num_respelled)
+        return self._grammar.speller.forced(self._states, self._tokens, remaining, respell)
 
     def fork(self) -> XGrammarMatcher:
         copy = type(self)(self._grammar, self._handle.fork())
@@ -319,23 +313,6 @@ class XGrammarMatcher(Matcher):
         copy.finished = self.finished
         copy.closed_by_budget = self.closed_by_budget
         return copy
-
-
-class MachineMatcher(XGrammarMatcher):
-    """The machine knows counts and budgets itself."""
-
-    _handle: MachineHandle
-
-    def try_mask(self, row: MaskRow, remaining: int | None, allowance: Allowance) -> bool:
-        return self._fill(row, remaining, allowance)
-
-    def _fill(self, row: MaskRow, remaining: int | None, allowance: Allowance | None) -> bool:
-        if self._handle.is_terminated():
-            raise RequestError("grammar", "the output is complete; no token may follow")
-        budget = None if remaining is None else remaining - 1
-        is_filled = self._handle.fill(row, budget, allowance)
-        self.closed_by_budget |= self._handle.is_reduced
-        return is_filled
 
 
 def _clear_from(row: MaskRow, size: int) -> None:

@@ -331,7 +331,8 @@ class EngineCore:
     def _receive_grammars(self) -> None:
         """Sequences whose grammar is ready may run from the next step on: what is looked up in a
         grammar first, and a prompt, are not to delay the same token of the others."""
-        busy = self.scheduler.running or len(self.scheduler.waiting)
+        tells = self._outbox.is_due or self._failed
+        busy = self.scheduler.running or len(self.scheduler.waiting) or tells
         wait_s = 0.0 if busy else _GRAMMAR_WAIT_S
         for seq, error in self._compiling.ready_ones(wait_s, self._taker.look_ahead):
             if error is None:

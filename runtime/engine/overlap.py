@@ -4,8 +4,8 @@ engine core on devices with a queue of their own, and on a CPU where another thr
 The device draws a step's tokens and feeds them to the next one. While it computes that, the host
 reads the tokens, takes them (grammars, stops, streams), and fills the masks for the next drawing:
 
-    host    queue N+1 | wait for N's tokens, take them | masks of N+1, queue its drawing | ...
-    device  ....drawing of N | step N+1 ............................................ | drawing
+    host    masks of N, queue its drawing | queue N+1 | wait for N's tokens, take and tell them |
+    device  .. step N ........................ | drawing of N | step N+1 ........................
 
 A step runs ahead only where the scheduler would have chosen it: every running sequence decodes and
 nobody waits for a place. What such a step computed for a sequence that has ended, or that took
@@ -43,6 +43,14 @@ class _Pending:
     turns: list[Turn]
     logits: torch.Tensor
     drawn: Drawn
+
+
+@dataclass(slots=True)
+class _Computed:
+    """Turns of a step that ran ahead, whose tokens are to be drawn."""
+
+    turns: list[Turn]
+    logits: torch.Tensor
 
 
 @dataclass(slots=True)
@@ -86,6 +94,7 @@ class Overlap:
         self._conclude = conclude
         self._count = count
         self._pending: _Pending | None = None
+        self._computed: _Computed | None = None
         self.num_ahead = 0
         self.num_dropped = 0
 
@@ -126,28 +135,38 @@ class Overlap:
         return not _is_host(self._runner.device) or self._scheduler.is_steady(len(turns))
 
     def advance(self) -> bool:
-        """Take what is pending, with the next step queued before where it can be. True when that
-        was the step; otherwise the caller schedules one."""
+        """Take what is pending, with the next step queued before where it can be. False where
+        nothing was pending, and the caller schedules a step. What was drawn does not wait for
+        anything that comes after it: not for the next masks, nor for a step that the scheduler
+        must decide on."""
+        computed, self._computed = self._computed, None
+        if computed is not None and not self._begun(computed):
+            return True
         pending, self._pending = self._pending, None
         if pending is None:
             return False
         ahead = self._queue(pending)
         drawn_ids = self._take(pending)
-        if ahead is None:
-            return False
-        turns = self._settled(ahead, drawn_ids)
-        if turns and not self.begin(turns, ahead.logits):
-            self._runner.device.catch_up()
-            try:
-                self._taker.take(turns, ahead.logits)
-            finally:
-                for turn in turns:
-                    self._conclude(turn, len(turns))
+        if ahead is not None:
+            self._computed = _Computed(self._settled(ahead, drawn_ids), ahead.logits)
         return True
+
+    def _begun(self, computed: _Computed) -> bool:
+        """Queue the drawing of a step that ran ahead, where it can be; else its turns are taken."""
+        turns = [turn for turn in computed.turns if self._is_live(turn.seq)]
+        if not turns or self.begin(turns, computed.logits):
+            return True
+        self._runner.device.catch_up()
+        try:
+            self._taker.take(turns, computed.logits)
+        finally:
+            for turn in turns:
+                self._conclude(turn, len(turns))
+        return False
 
     def forget(self) -> None:
         """A step failed; what was pending is void. The scheduler has taken back all slots."""
-        self._pending = None
+        self._pending = self._computed = None
 
     def _queue(self, pending: _Pending) -> _Ahead | None:
         """Queue the step behind `pending`; None where the scheduler must decide first."""

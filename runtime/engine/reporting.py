@@ -94,13 +94,16 @@ class Outbox:
         self._news.append((news, now_s if waits else None))
         self._due_s = min(self._due_s, now_s + (_patience_s(seq) if waits else 0.0))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether something is to be told now."""
+        return bool(self._news) and monotonic() >= self._due_s
+
     def take(self, *, at_once: bool) -> list[Progress]:
         """What is to be told now. at_once: something else is told in any case."""
-        if not self._news:
+        if not (self.is_due or at_once):
             return []
         now_s = monotonic()
-        if now_s < self._due_s and not at_once:
-            return []
         taken = [
             news if since_s is None else replace(news, held_s=news.held_s + now_s - since_s)
             for news, since_s in self._news

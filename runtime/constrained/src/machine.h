@@ -99,8 +99,14 @@ class Machine {
 
     int32_t cost(int32_t state) const { return states_[state].cost; }
     bool accepting(int32_t state) const { return states_[state].accepting; }
+    // Whether a text is complete there, and nothing can follow.
+    bool ends(int32_t state) const { return accepting(state) && states_[state].count == 0; }
     bool compares(int32_t state) const { return states_[state].compares; }
     bool anew(int32_t state) const { return states_[state].anew; }
+
+    // Write the bytes that must follow, as far as there is no choice and the text is not complete,
+    // `most` of them at most; how many they are.
+    int32_t forced(int32_t state, uint8_t *text, int32_t most);
 
     // The state that takes the same tokens of up to `least` bytes and leaves as much to do after each:
     // itself, where `least` is kInfinite, or one that it shares with its neighbours.
@@ -176,6 +182,8 @@ class Machine {
     int32_t least_cost(int32_t node, int32_t low, int32_t high, int32_t depth);
     void leave_words(const Frame &frame);
 
+    int32_t only_byte(int32_t state) const; // forced.h; kNone where there are several
+
     // Ways that differ only in what follows as one: ways.h.
     void join(std::vector<int32_t> &frames);
     int32_t either(const std::vector<int32_t> &frames);
@@ -225,6 +233,7 @@ class Machine {
 
 #include "counted.h"
 #include "distinct_rows.h"
+#include "forced.h"
 #include "states.h"
 #include "ways.h"
 #include "words.h"

@@ -62,6 +62,7 @@ _SIGNATURES: Final = {
     "bl_queue_delete": (None, "p"),
     "bl_queue_wait": (c_int, "pli"),
     "bl_queue_idle_ns": (c_int64, "p"),
+    "bl_queue_num_taken": (c_int64, "p"),
     "bl_queue_pick": (c_int64, "ppplp"),
     "bl_queue_pass": (c_int64, "ppppi"),
     "bl_queue_draw": (c_int64, "pplpipi"),

@@ -82,6 +82,12 @@ class CpuQueue:
         """For how long there was nothing to do, in all, without the time that it lasts by now."""
         return int(self._library.bl_queue_idle_ns(self._handle)) / 1e9
 
+    @property
+    def num_taken(self) -> int:
+        """Pieces of work that were done by the caller's thread, as it waited for them and nobody
+        else had begun."""
+        return int(self._library.bl_queue_num_taken(self._handle))
+
     def drain(self) -> None:
         """Until all is done."""
         self.wait(self._last)

@@ -54,7 +54,7 @@ def wide() -> GrammarCompiler:
 def test_a_mask_works_no_more_at_once_than_it_is_allowed_and_a_piece(wide, constraint):
     grammar = wide.compile(constraint)
     assert isinstance(grammar.compiled, MachineMasks)
-    vocab_size = grammar.engine.vocab_size
+    vocab_size = wide._engine.vocab_size
     row = np.zeros(-(-vocab_size // 32), dtype=np.int32)
     rng = np.random.default_rng(1)
     matcher = grammar.matcher()

@@ -27,7 +27,7 @@ from branchline.runtime.constrained.base import Grammar
 from branchline.runtime.constrained.compiler import GrammarCompiler, build_language
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.shaping import Shaped, alive
-from branchline.runtime.constrained.vocabulary import INFINITE
+from branchline.runtime.constrained.vocabulary import INFINITE, Vocabulary
 from branchline.runtime.constrained.walker import State, Walker
 from branchline.runtime.constrained.workers import Workers
 from branchline.runtime.errors import RequestError
@@ -173,6 +173,16 @@ def engines_of(compiler: GrammarCompiler, constraint: Constraint) -> Iterator[Gr
         yield engine.finish(Shaped(alive(language, engine.vocabulary)[1], ()))
 
 
+def walker_of(compiler: GrammarCompiler, constraint: Constraint) -> tuple[Vocabulary, Walker]:
+    """The reference, over the vocabulary that the constraint's grammars have."""
+    engine, mark = compiler._engine, str
+    if isinstance(constraint, Islands):
+        engine = compiler._engine_of_tags()
+        mark = engine.controls.marked
+    language = build_language(constraint, GrammarLimits(), mark)
+    return engine.vocabulary, Walker(language, engine.vocabulary)
+
+
 def check_masks(
     words: Tokenizer, num_bits: int, seed: int, constraints: list[Constraint] = CONSTRAINTS
 ) -> str:
@@ -182,21 +192,25 @@ def check_masks(
     compiler = GrammarCompiler(words, words.vocab_size)
     rng = np.random.default_rng(seed)
     row = np.zeros(-(-words.vocab_size // 32), dtype=np.int32)
-    every = [(one, list(engines_of(compiler, one))) for one in constraints]
-    kinds = Counter(type(grammar.compiled).__name__ for _, some in every for grammar in some)
+    every = [
+        (one, list(engines_of(compiler, one)), *walker_of(compiler, one)) for one in constraints
+    ]
+    kinds = Counter(type(grammar.compiled).__name__ for _, some, *_ in every for grammar in some)
     assert len(kinds) == 3, kinds  # the machine, xgrammar, the walker
     ends = list(words.eos_ids)
     oracles: dict[int, Oracle] = {}  # text, and text with tags
     compared = 0
     while compared < num_bits:
-        constraint, grammars = every[int(rng.integers(len(every)))]
-        vocabulary, walker = grammars[0].engine.vocabulary, grammars[0].walker
+        constraint, grammars, vocabulary, walker = every[int(rng.integers(len(every)))]
         if id(vocabulary) not in oracles:
             oracles[id(vocabulary)] = Oracle(vocabulary.token_bytes)
         matchers, state = [grammar.matcher() for grammar in grammars], walker.start
         for _ in range(20):
             costs = oracles[id(vocabulary)].costs(walker, state)
             least = max(state.cost, 1)
+            known = matchers[0]._handle
+            assert known.machine.forced(known.state) == walker.forced(state), constraint
+            assert matchers[0].min_tokens_to_accept == state.cost
             budgets = [None, *{least + int(more) - 1 for more in rng.geometric(0.2, 5)}]
             for place, matcher in enumerate(matchers):
                 if place and rng.integers(6):

@@ -56,21 +56,22 @@ def test_a_grammar_means_what_its_dialect_says(source):
 
 @pytest.mark.parametrize("source", [s for s in MEANINGS if s != "root ::= "])
 def test_masks_of_a_grammar_are_those_of_the_reference(source, compiler, tokenizer, allowed):
-    grammar = compiler.compile(Ebnf(source))
-    table = grammar.engine.vocabulary.token_bytes
-    matcher, state = grammar.matcher(), grammar.walker.start
+    vocabulary = compiler._engine.vocabulary
+    walker = Walker(build_language(Ebnf(source), GrammarLimits()), vocabulary)
+    table = vocabulary.token_bytes
+    matcher, state = compiler.compile(Ebnf(source)).matcher(), walker.start
     for _ in range(6):
         expected = {
             index
             for index, data in enumerate(table)
-            if data and grammar.walker.walk(state, data) is not None
+            if data and walker.walk(state, data) is not None
         }
         assert allowed(matcher) - set(tokenizer.eos_ids) == expected
         if not expected:
             break
         token = max(expected)
         assert matcher.accept(token)
-        state = grammar.walker.walk(state, table[token])
+        state = walker.walk(state, table[token])
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def test_a_mask_allows_exactly_the_tokens_that_the_reference_accepts(
     constraint, seed, compiler, tokenizer, allowed
 ):
     grammar = compiler.compile(constraint)
-    walker = Walker(build_language(constraint, GrammarLimits()), grammar.engine.vocabulary)
-    table = grammar.engine.vocabulary.token_bytes
+    vocabulary = compiler._engine.vocabulary
+    walker = Walker(build_language(constraint, GrammarLimits()), vocabulary)
+    table = vocabulary.token_bytes
     rng = np.random.default_rng(seed)
     matcher, state = grammar.matcher(), walker.start
     for _ in range(25):

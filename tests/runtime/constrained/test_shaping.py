@@ -9,6 +9,7 @@ import pytest
 
 from branchline.runtime.constrained.compiler import GrammarCompiler, build_language
 from branchline.runtime.constrained.limits import GrammarLimits
+from branchline.runtime.constrained.machine_library import machine_library
 from branchline.runtime.constrained.nodes import NodeGraph, StoredGraph
 from branchline.runtime.constrained.shaping import decode_shaped, shaped
 from branchline.runtime.constrained.vocabulary import Vocabulary
@@ -87,4 +88,29 @@ def test_nothing_is_taken_apart_in_the_engines_process(tokenizer, monkeypatch):
     for constraint in (*(one for one, _ in CONSTRAINTS), islands):
         assert compiler.compile(constraint).min_tokens >= 0
     assert workers.num_started == 1
+    compiler.close()
+
+
+def test_nothing_is_loaded_between_two_steps(tokenizer):
+    """What forced text is looked up in is there when a grammar is."""
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size)
+    compiler.compile(Choices(["abc"]))
+    compiler.compile(Islands([Island("<n>", Regex("[0-9]+"))]))
+    for engine in (compiler._engine, compiler._engine_of_tags()):
+        assert {"_known", "_sorted"} <= engine.vocabulary.__dict__.keys()
+
+
+@pytest.mark.skipif(machine_library() is None, reason="needs a C++ compiler")
+def test_no_node_is_read_in_the_engines_process(tokenizer, generate, monkeypatch):
+    """The machine alone knows masks, budgets and what is forced."""
+    workers = Workers(GrammarLimits())
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, workers=workers)
+    for name in ("nodes.Node", "walker.State"):
+        monkeypatch.setattr(f"branchline.runtime.constrained.{name}.__init__", lambda *_: 1 / 0)
+    for constraint, _ in CONSTRAINTS:
+        grammar = compiler.compile(constraint)
+        matcher = grammar.matcher()
+        assert matcher.min_tokens_to_accept == grammar.min_tokens
+        assert len(matcher.forced().token_ids) <= 4
+        generate(grammar, grammar.min_tokens + 20, 1)
     compiler.close()

@@ -123,7 +123,7 @@ def test_a_mask_allows_exactly_the_tokens_that_the_reference_accepts(
     kind, seed, compiler, tokenizer, allowed
 ):
     grammar = compiler.compile(CALLS[kind])
-    engine = grammar.engine
+    engine = compiler._engine_of_tags()
     language = build_language(CALLS[kind], GrammarLimits(), engine.controls.marked)
     walker = Walker(language, engine.vocabulary)
     table = engine.vocabulary.token_bytes
@@ -217,7 +217,7 @@ def test_a_broken_schema_is_named_by_its_tag_and_place(compiler):
 def test_what_tools_share_is_written_once(compiler):
     properties = {"day": {"type": "string", "format": "date"}, "price": {"type": "number"}}
     schema = json.dumps({"type": "object", "properties": properties, "required": ["day"]})
-    vocabulary = compiler.compile(Tagged(tags())).engine.vocabulary
+    vocabulary = compiler._engine_of_tags().vocabulary
 
     def length(count: int) -> int:
         constraint = Tagged([Tag(f"<{index:02}>", schema) for index in range(count)])

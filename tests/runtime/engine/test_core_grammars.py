@@ -89,6 +89,28 @@ def test_others_run_while_a_grammar_compiles() -> None:
     assert slow.token_ids == [11]
 
 
+def test_what_is_to_be_told_does_not_wait_for_a_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, compiler = world_with(slow=Script([{11}]))
+    waits: list[float] = []
+    collect = GrammarThreads.collect
+
+    def noting(self: GrammarThreads, wait_s: float = 0.0) -> object:
+        waits.append(wait_s)
+        return collect(self, wait_s)
+
+    monkeypatch.setattr(GrammarThreads, "collect", noting)
+    slow = world.submit(PROMPT, 5, constraint=named("slow"))
+    free = world.submit(PROMPT, 5, ignore_eos=True)
+    while not free.over:
+        world.step()
+    assert waits[-1] == 0.0
+    world.step()
+    assert waits[-1] > 0.0
+    compiler.gate.set()
+    world.run()
+    assert slow.token_ids == [11]
+
+
 def test_a_sequence_can_be_dropped_while_its_grammar_compiles() -> None:
     world, compiler = world_with(slow=Script([{11}]), it=Script([{12}]))
     world.drop(world.submit(PROMPT, 5, constraint=named("slow")))

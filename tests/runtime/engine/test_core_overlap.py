@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hash_runner import HashRunner, SlotMismatch
+from script_grammar import Script, ScriptCompiler, named
 from test_core_random import Traffic
 from world import World
 
@@ -165,3 +166,32 @@ def test_who_waits_for_a_place_gets_it_as_soon_as_one_is_free() -> None:
     world.run()
     for heard in (first, second, third):
         world.assert_right(heard)
+
+
+def test_what_was_drawn_is_told_before_a_step_that_was_not_queued() -> None:
+    world = World(speculation="off", overlap="on")
+    heard = world.submit([3, 4], 20, ignore_eos=True)
+    while len(heard.token_ids) < 5:
+        world.step()
+    newcomer = world.submit([5, 6, 7, 8, 9, 10], 5, ignore_eos=True)
+    told, computed = len(heard.token_ids), world.core.stats()["computed_tokens"]
+    world.step()
+    assert len(heard.token_ids) == told + 1
+    assert world.core.stats()["computed_tokens"] == computed
+    world.run()
+    for one in (heard, newcomer):
+        world.assert_right(one)
+
+
+def test_what_was_drawn_is_told_before_the_next_mask_is_found() -> None:
+    compiler = ScriptCompiler({"any": Script([set(range(2, 60))] * 20)})
+    world = World(compiler=compiler, speculation="off", overlap="on")
+    heard = world.submit([3, 4], 20, constraint=named("any"))
+    while not heard.token_ids:
+        world.step()
+    (seq,) = world.core.sequences
+    for _ in range(10):
+        world.step()
+        assert len(seq.matcher.remaining) == len(heard.token_ids)
+    assert len(heard.token_ids) > 5
+    assert world.core.stats()["steps_ahead"] > 5

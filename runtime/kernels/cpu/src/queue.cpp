@@ -2,7 +2,8 @@
 //
 // One thread does the work in order, without the interpreter. Whoever waits for it helps: the host is
 // the second thread of the team then, and torch's other threads follow it, so that computing takes no
-// more threads than without a queue. Work behind some that failed is not done, until somebody has
+// more threads than without a queue. Where one thread is enough, and the queue's own has not begun, as
+// it has to wait for a core, say, the host does the work itself. Work behind some that failed is not done, until somebody has
 // waited and heard of it.
 #include <chrono>
 #include <deque>
@@ -75,6 +76,9 @@ public:
     // Of its thread, in all.
     int64_t idle_ns() const { return idle_ns_; }
 
+    // Jobs that were done by who waited for them.
+    int64_t num_taken() const { return num_taken_; }
+
     // Until job `number` is done: 0, or what the first that failed returned; then no work is left.
     int wait(int64_t number, int threads) {
         help(number, threads);
@@ -86,6 +90,7 @@ public:
 private:
     void help(int64_t number, int threads) {
         const auto over = [&] { return num_done_.load(std::memory_order_acquire) >= number; };
+        while (!over() && take_one()) ++num_taken_;
         if (over()) return;
         if (threads <= 2) return team_.serve(over);
 #pragma omp parallel num_threads(threads - 1)
@@ -95,31 +100,50 @@ private:
     void work() {
         for (;;) {
             const uint32_t seen = added_.now();
-            std::unique_lock<std::mutex> guard(lock_);
-            if (jobs_.empty()) {
-                if (ended_) return;
-                guard.unlock();
-                const auto begun = Clock::now();
-                added_.await_other_than(seen);
-                idle_ns_ += std::chrono::nanoseconds(Clock::now() - begun).count();
-                continue;
+            {
+                const std::lock_guard<std::mutex> turn(turn_);
+                if (do_next([](const Job&) { return true; })) continue;
             }
-            const Job job = jobs_.front();
-            jobs_.pop_front();
-            guard.unlock();
-            if (failed_.load() == kDone)
-                if (const int result = do_job(team_, job); result != kDone) failed_.store(result);
-            num_done_.fetch_add(1, std::memory_order_release);
-            team_.tell();
+            {
+                const std::lock_guard<std::mutex> guard(lock_);
+                if (ended_ && jobs_.empty()) return;
+            }
+            const auto begun = Clock::now();
+            added_.await_other_than(seen);
+            idle_ns_ += std::chrono::nanoseconds(Clock::now() - begun).count();
         }
     }
 
+    // For the host: false where a job is being done, or is for several threads.
+    bool take_one() {
+        const std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
+        return turn.owns_lock() && do_next([](const Job& job) {
+                   return job.kind != Job::kPass || job.threads == 1;
+               });
+    }
+
+    // Of who has `turn_`: do the job that is next, if there is one and it fits.
+    template <class Fits>
+    bool do_next(const Fits& fits) {
+        std::unique_lock<std::mutex> guard(lock_);
+        if (jobs_.empty() || !fits(jobs_.front())) return false;
+        const Job job = jobs_.front();
+        jobs_.pop_front();
+        guard.unlock();
+        if (failed_.load() == kDone)
+            if (const int result = do_job(team_, job); result != kDone) failed_.store(result);
+        num_done_.fetch_add(1, std::memory_order_release);
+        team_.tell();
+        return true;
+    }
+
     Team team_{1};
+    std::mutex turn_;  // to do a job, one at a time
     std::mutex lock_;
     std::deque<Job> jobs_;
     bool ended_ = false;
     Watched added_;
-    int64_t num_added_ = 0;  // of the host's thread
+    int64_t num_added_ = 0, num_taken_ = 0;  // of the host's thread
     std::atomic<int64_t> num_done_{0};
     std::atomic<int> failed_{kDone};
     std::atomic<int64_t> idle_ns_{0};
@@ -149,6 +173,9 @@ int bl_queue_wait(Queue* queue, int64_t number, int threads) { return queue->wai
 
 // Nanoseconds for which there was nothing to do.
 int64_t bl_queue_idle_ns(const Queue* queue) { return queue->idle_ns(); }
+
+// Work that was done by who waited for it, as nobody else had begun.
+int64_t bl_queue_num_taken(const Queue* queue) { return queue->num_taken(); }
 
 // to[i] = from[which[i]]. This and the following return the number of the work, or 0 for no memory.
 int64_t bl_queue_pick(Queue* queue, const int64_t* from, const int64_t* which, int64_t count,

@@ -48,6 +48,18 @@ def test_who_waits_for_some_work_does_not_wait_for_what_was_added_since(
     assert [each.item() for each in later] == [7] * 100
 
 
+def test_who_waits_does_what_nobody_has_begun(kernels: CpuKernels) -> None:
+    """The queue's thread may have to wait for a core; of so many it is not always the first."""
+    queue = CpuQueue(kernels.library)
+    values, turned = torch.arange(64), torch.arange(64).roll(1)
+    made = [values]
+    for _ in range(5_000):
+        made.append(queue.pick(made[-1], turned))
+        queue.drain()
+    assert queue.num_taken > 0
+    assert all(torch.equal(each, values.roll(i)) for i, each in enumerate(made))
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_queued_drawing_gives_what_drawing_at_once_gives(
     kernels: CpuKernels, threads: int, temperature: float
