@@ -36,6 +36,8 @@ public:
             config.row_bytes[i] = 64;
             config.rows[i] = uint8_t(i == 4 || i == 5 ? 16 : rows);
         }
+        // To the compiler it reads a pointer's bytes, and what is stored in the others is never used.
+        __asm__ volatile("" : : "r"(&config) : "memory");
         _tile_loadconfig(&config);
     }
     ~Tiles() {
