@@ -24,7 +24,7 @@ inline bool is_result(const Linear& a, int rows, int output) {
            output + 16 <= a.outputs && (rows == 16 || a.rows < 16);
 }
 
-// The sums of R x C blocks, numbered as `multiply` and `multiply_tall` have them.
+// The sums of R x C blocks, numbered as `multiply` has them.
 template <class T, bool IS_INT8, int R, int C>
 class Results {
 public:
@@ -52,7 +52,7 @@ private:
     void each(const Visit& visit) {
         for (int r = 0; r < R; ++r)
             for (int c = 0; c < C; ++c)
-                visit(R > 2 ? r : 2 * r + c, rows_of_block(a_, row_ / 16 + r), row_ + r * 16,
+                visit(2 * r + c, rows_of_block(a_, row_ / 16 + r), row_ + r * 16,
                       output_ + c * 16);
     }
 
@@ -64,8 +64,8 @@ private:
 };
 
 // R x C blocks of 16 x 16 results, weights in bfloat16 or int8.
-template <class T, bool IS_INT8, int R, int C>
-inline void product(const Linear& a, int64_t block, int output_block, const Ahead& ahead) {
+template <class T, bool IS_INT8, int R, int C, class Asked>
+inline void product(const Linear& a, int64_t block, int output_block, Asked& ahead) {
     constexpr int terms = sizeof(T) == 4 && !IS_INT8 ? 3 : 1;
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
     Results<T, IS_INT8, R, C> results(a, block, output_block);
@@ -76,16 +76,14 @@ inline void product(const Linear& a, int64_t block, int output_block, const Ahea
     results.put();
 }
 
-// R (3 or 4) x 1 blocks of 16 x 16 results.
-template <class T, bool IS_INT8, int R>
-inline void product_tall(const Linear& a, int output_block) {
-    constexpr int terms = sizeof(T) == 4 && !IS_INT8 ? 3 : 1;
-    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
-    Results<T, IS_INT8, R, 1> results(a, 0, output_block);
-    multiply_tall<IS_INT8, terms, R>(static_cast<const char*>(a.packed_x), strip * terms,
-                                     static_cast<const char*>(a.weight) + output_block * strip, 0,
-                                     tiles_of_row(a), results.places());
-    results.put();
+// The blocks [2 pair, 2 pair + 2) of outputs, as far as they are there, with one or two row blocks.
+template <class T, bool IS_INT8, class Asked>
+inline void product_of_pair(const Linear& a, int64_t block, bool two_rows, int pair, Asked& ahead) {
+    const bool two = pair * 32 + 16 < a.outputs;
+    const auto run =
+        two_rows ? (two ? product<T, IS_INT8, 2, 2, Asked> : product<T, IS_INT8, 2, 1, Asked>)
+                 : (two ? product<T, IS_INT8, 1, 2, Asked> : product<T, IS_INT8, 1, 1, Asked>);
+    run(a, block, 2 * pair, ahead);
 }
 
 // Up to 64 rows: each weight is read once, and with it all rows are multiplied.
@@ -93,24 +91,25 @@ constexpr int kStreamBlocks = 4;
 
 inline bool is_stream(const Linear& a) { return a.rows <= kStreamBlocks * 16; }
 
+// visit(a, block, two_rows, output, stream) for each pair of row blocks and each of the outputs [begin,
+// end): a strip each at `first` and `first + between`, and the next ones `onward` bytes on.
+template <class Visit>
+inline void in_stream(const Linear& a, const char* first, int64_t between, int64_t onward, int begin,
+                      int end, const Visit& visit) {
+    const int64_t row_blocks = (a.rows + 15) / 16, strip = int64_t(tiles_of_row(a)) * kTileBytes;
+    Stream stream(first + begin * onward, between, onward, strip, end - begin, row_blocks > 2 ? 2 : 1);
+    for (int output = begin; output < end; ++output) {
+        for (int64_t block = 0; block < row_blocks; block += 2)
+            visit(a, block, block + 1 < row_blocks, output, stream);
+        stream.advance();
+    }
+}
+
 template <class T, bool IS_INT8>
 inline void linear_of_stream(const Linear& a, int begin, int end) {
-    const int64_t row_blocks = (a.rows + 15) / 16;
-    if (row_blocks > 2) {
-        const auto run = row_blocks == 3 ? product_tall<T, IS_INT8, 3> : product_tall<T, IS_INT8, 4>;
-        const int blocks = std::min(2 * end, (a.outputs + 15) / 16);
-        for (int block = 2 * begin; block < blocks; ++block) run(a, block);
-        return;
-    }
-    Ahead ahead;
-    ahead.is_stream = true;
-    for (int pair = begin; pair < end; ++pair) {
-        const bool two = pair * 32 + 16 < a.outputs;
-        const auto run =
-            row_blocks == 2 ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
-                            : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
-        run(a, 0, 2 * pair, ahead);
-    }
+    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
+    in_stream(a, static_cast<const char*>(a.weight), strip, 2 * strip, begin, end,
+              product_of_pair<T, IS_INT8, Stream>);
 }
 
 // Inputs, and weights, that are used together: both stay in 2 MiB of L2.
@@ -156,12 +155,9 @@ inline void linear_in_chunks(const Linear& a, int begin, int end) {
     const char* weight = static_cast<const char*>(a.weight);
     const char* weight_end = weight + std::min(2 * end, (a.outputs + 15) / 16) * strip;
     in_chunks<T>(a, begin, end, [&](int64_t block, bool two_rows, int pair, const Share& share) {
-        const bool two = pair * 32 + 16 < a.outputs;
-        const auto run = two_rows ? (two ? product<T, IS_INT8, 2, 2> : product<T, IS_INT8, 2, 1>)
-                                  : (two ? product<T, IS_INT8, 1, 2> : product<T, IS_INT8, 1, 1>);
         const char* next = weight + (pair + share.many) * 2 * strip;
-        run(a, block, 2 * pair,
-            {next + share.bytes, std::min(next + 2 * strip, weight_end), share.lines, false});
+        Ahead ahead{next + share.bytes, std::min(next + 2 * strip, weight_end), share.lines};
+        product_of_pair<T, IS_INT8>(a, block, two_rows, pair, ahead);
     });
 }
 

@@ -36,6 +36,8 @@ public:
             config.row_bytes[i] = 64;
             config.rows[i] = uint8_t(i == 4 || i == 5 ? 16 : rows);
         }
+        // To the compiler it reads a pointer's bytes, and what is stored in the others is never used.
+        __asm__ volatile("" : : "r"(&config) : "memory");
         _tile_loadconfig(&config);
     }
     ~Tiles() {
@@ -139,31 +141,59 @@ inline void pack_inputs_amx(const Linear& a, int64_t block) {
         else _tile_dpbf16ps(sums, x, w);                                    \
     } while (false)
 
-// What is multiplied next, asked for meanwhile: `lines` cache lines before each tile is loaded, which
-// disturbs the loads less than all lines of a step at once. is_stream: all rows meet a weight at once,
-// are done before memory is, and the weight is asked for a little ahead of itself.
+// What is multiplied next is asked for meanwhile, a little before each tile is loaded, which disturbs
+// the loads less than all of a step at once. By `lines` cache lines:
 struct Ahead {
     const char *at = nullptr, *end = nullptr;
     int lines = 0;
-    bool is_stream = false;
 
-    void ask() {
+    void ask(int) {
         for (int i = 0; i < lines && at < end; ++i, at += 64) _mm_prefetch(at, _MM_HINT_T1);
     }
 };
 constexpr int kAsksOfStep = 4;
-constexpr int kStreamTiles = 4;  // from a tile of a stream to what is asked for with it
 
-// A PART-th of what a stream asks for with the tile `step` of a strip. skip: bytes between this strip
-// and the one that comes next.
-template <int PART>
-__attribute__((always_inline)) inline void ask_of_stream(const char* strip, int64_t skip, int step,
-                                                         int steps, int part) {
-    const int64_t over = step + kStreamTiles < steps ? 0 : skip;
-    const char* tile = strip + over + int64_t(step + kStreamTiles) * kTileBytes;
-    for (int i = part * kTileBytes / PART; i < (part + 1) * kTileBytes / PART; i += 64)
-        _mm_prefetch(tile + i, _MM_HINT_T0);
-}
+// Where weights are read once and multiplied with a few rows, reading takes as long as multiplying.
+// While two strips are multiplied, the next two are asked for at four places of each in turn: what the
+// processor reads ahead by itself ends with a page, so that eight pages at once keep more lines on
+// their way (one thread reads 17 GB/s so, of 18 that it reads at all, and 11 from one place).
+class Stream {
+public:
+    // first, first + between: the strips that begin, whose next ones are `onward` bytes on, `count`
+    // times in all. passes: over each two, 1 or 2. The first two are asked for at once.
+    Stream(const char* first, int64_t between, int64_t onward, int64_t strip, int count, int passes)
+        : next_(first), between_(between), onward_(onward), quarter_(strip / 4), left_(count),
+          runs_(2 / passes) {
+        while (at_ < quarter_)
+            for (int part = 0; part < kAsksOfStep; ++part) ask(part);
+        advance();
+    }
+
+    __attribute__((always_inline)) void ask(int part) {
+        if (at_ >= quarter_) return;
+        const char* lines = next_ + part / 2 * between_ + part % 2 * 2 * quarter_ + at_;
+        for (int i = 0; i < runs_; ++i, lines += kRunBytes) {
+            for (const char* line : {lines, lines + quarter_}) {
+                _mm_prefetch(line, _MM_HINT_T1);
+                _mm_prefetch(line + 64, _MM_HINT_T1);
+            }
+        }
+        if (part == kAsksOfStep - 1) at_ += runs_ * kRunBytes;
+    }
+
+    // The strips that were asked for are multiplied from here on.
+    void advance() {
+        next_ += onward_, at_ = 0;
+        if (--left_ <= 0) quarter_ = 0;
+    }
+
+private:
+    static constexpr int64_t kRunBytes = 2 * 64;
+
+    const char* next_;
+    int64_t between_, onward_, quarter_, at_ = 0;
+    int left_, runs_;
+};
 
 // Where up to four blocks of 16 x 16 sums go, and the bytes from one row of a block to the next.
 struct Places {
@@ -178,25 +208,23 @@ struct Places {
 
 // to: of row block r and output block c that numbered 2 r + c. x, w: the first tiles of the first
 // blocks; x_next, w_next: bytes from one block's to the next one's.
-template <bool IS_INT8, int TERMS, int R, int C>
+template <bool IS_INT8, int TERMS, int R, int C, class Asked = Ahead>
 inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_next, int steps,
-                     const Places& to, Ahead ahead = {}) {
+                     const Places& to, Asked&& ahead = {}) {
     _tile_zero(0);
     if constexpr (C == 2) _tile_zero(1);
     if constexpr (R == 2) _tile_zero(2);
     if constexpr (R == 2 && C == 2) _tile_zero(3);
     for (int s = 0; s < steps; ++s) {
-        ahead.ask();
-        if (ahead.is_stream) ask_of_stream<1>(w, (C - 1) * w_next, s, steps, 0);
+        ahead.ask(0);
         _tile_loadd(4, w + s * kTileBytes, 64);
-        ahead.ask();
-        if (C == 2 && ahead.is_stream) ask_of_stream<1>(w + w_next, w_next, s, steps, 0);
+        ahead.ask(1);
         if constexpr (C == 2) _tile_loadd(5, w + w_next + s * kTileBytes, 64);
-        ahead.ask();
+        ahead.ask(2);
         for (int term = 0; term < TERMS; ++term) {
             const char* tile = x + (s * TERMS + term) * kTileBytes;
             _tile_loadd(6, tile, 64);
-            if (term == 0) ahead.ask();
+            if (term == 0) ahead.ask(3);
             if constexpr (R == 2) _tile_loadd(7, tile + x_next, 64);
             BL_DOT(0, 6, 4);
             if constexpr (C == 2) BL_DOT(1, 6, 5);
@@ -208,44 +236,6 @@ inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_nex
     if constexpr (C == 2) _tile_stored(1, to.at[1], to.stride[1]);
     if constexpr (R == 2) _tile_stored(2, to.at[2], to.stride[2]);
     if constexpr (R == 2 && C == 2) _tile_stored(3, to.at[3], to.stride[3]);
-}
-
-// to: of row block r of R (3 or 4) and one output block, whose strip is a stream, number r. skip: as in
-// ask_of_stream.
-template <bool IS_INT8, int TERMS, int R>
-inline void multiply_tall(const char* x, int64_t x_next, const char* w, int64_t skip, int steps,
-                          const Places& to) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    if constexpr (R == 4) _tile_zero(3);
-    for (int s = 0; s < steps; ++s) {
-        _tile_loadd(4, w + s * kTileBytes, 64);
-        for (int term = 0; term < TERMS; ++term) {
-            const char* tile = x + (s * TERMS + term) * kTileBytes;
-            const auto ask = [&](int part) __attribute__((always_inline)) {
-                if (term == 0) ask_of_stream<4>(w, skip, s, steps, part);
-            };
-            _tile_loadd(5, tile, 64);
-            ask(0);
-            BL_DOT(0, 5, 4);
-            _tile_loadd(6, tile + x_next, 64);
-            ask(1);
-            BL_DOT(1, 6, 4);
-            _tile_loadd(7, tile + 2 * x_next, 64);
-            ask(2);
-            BL_DOT(2, 7, 4);
-            ask(3);
-            if constexpr (R == 4) {
-                _tile_loadd(5, tile + 3 * x_next, 64);
-                BL_DOT(3, 5, 4);
-            }
-        }
-    }
-    _tile_stored(0, to.at[0], to.stride[0]);
-    _tile_stored(1, to.at[1], to.stride[1]);
-    _tile_stored(2, to.at[2], to.stride[2]);
-    if constexpr (R == 4) _tile_stored(3, to.at[3], to.stride[3]);
 }
 #undef BL_DOT
 

@@ -12,13 +12,13 @@ namespace {
 
 inline bool can_gate(const Linear& a) {
     if (a.bias != nullptr || a.outputs % 32 != 0) return false;
-    if (is_stream(a)) return a.is_bf16 && a.storage == kBf16 && a.outputs % 64 == 0;
+    if (is_stream(a)) return a.is_bf16 && a.storage == kBf16;
     return a.storage == kBf16 || a.storage == kInt8;
 }
 
 // R row blocks with block `output_block` of each half.
-template <class T, bool IS_INT8, int R>
-inline void gated_product(const Linear& a, int64_t block, int output_block, const Ahead& ahead) {
+template <class T, bool IS_INT8, int R, class Asked>
+inline void gated_product(const Linear& a, int64_t block, int output_block, Asked& ahead) {
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes, terms = IS_INT8 ? 1 : terms_of<T>(a);
     const int half = a.outputs / 2, output = output_block * 16;
     alignas(64) float sums[4][256];
@@ -40,8 +40,16 @@ inline void gated_product(const Linear& a, int64_t block, int output_block, cons
     }
 }
 
-// For the blocks [begin, end) of both halves; the first row blocks ask for the next gates, the last ones
-// for what is to be multiplied with them.
+template <class T, bool IS_INT8, class Asked>
+inline void gated_product_of(const Linear& a, int64_t block, bool two_rows, int output,
+                             Asked& ahead) {
+    const auto run =
+        two_rows ? gated_product<T, IS_INT8, 2, Asked> : gated_product<T, IS_INT8, 1, Asked>;
+    run(a, block, output, ahead);
+}
+
+// For the blocks [begin, end) of both halves; the first row blocks ask for the next gates, the last
+// ones for what is to be multiplied with them.
 template <class T, bool IS_INT8>
 inline void gated_in_chunks(const Linear& a, int begin, int end) {
     const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
@@ -49,63 +57,25 @@ inline void gated_in_chunks(const Linear& a, int begin, int end) {
     in_chunks<T>(a, begin, end, [&](int64_t block, bool two_rows, int output, const Share& share) {
         const int64_t half = share.bytes < strip ? 0 : a.outputs / 32;
         const int64_t in = share.bytes - (half ? strip : 0);
-        const auto run = two_rows ? gated_product<T, IS_INT8, 2> : gated_product<T, IS_INT8, 1>;
         const int64_t next = std::min(output + share.many, end) + half;
         const char* strip_end = weight + (output + share.many < end ? next + 1 : next) * strip;
-        run(a, block, output, {weight + next * strip + in, strip_end, share.lines, false});
+        Ahead ahead{weight + next * strip + in, strip_end, share.lines};
+        gated_product_of<T, IS_INT8>(a, block, two_rows, output, ahead);
     });
 }
 
-// Up to 64 rows, with two blocks of each half. sums[half][c][r]: of row block r and block c of the gates,
-// then of the others.
-template <int R>
-inline void multiply_gates(const Linear& a, int pair, float (*sums)[2][4][256]) {
-    const int steps = tiles_of_row(a);
-    const int64_t strip = int64_t(steps) * kTileBytes, half = a.outputs / 32 * strip;
-    const auto* x = static_cast<const char*>(a.packed_x);
-    const char* gates = static_cast<const char*>(a.weight) + 2 * pair * strip;
-    for (int h = 0; h < 2; ++h) {
-        const char* w = gates + h * half;
-        const int64_t skip = h == 0 ? half - 2 * strip : -half;  // from a pair of one to the other's
-        if constexpr (R > 2) {
-            multiply_tall<false, 1, R>(x, strip, w, 0, steps, sums[h][0]);
-            multiply_tall<false, 1, R>(x, strip, w + strip, skip, steps, sums[h][1]);
-        } else {
-            Places to(sums[h][0]);
-            for (int r = 0; r < 2; ++r)
-                for (int c = 0; c < 2; ++c) to.at[2 * r + c] = sums[h][c][r];
-            Ahead ahead;
-            ahead.is_stream = true;
-            multiply<false, 1, R, 2>(x, strip, w, strip, steps, to, ahead);
-        }
-    }
-}
-
-// For the blocks [begin, end) of both halves, two at a time: those that begin here.
+// Up to 64 rows.
+template <class T>
 inline void gated_stream(const Linear& a, int begin, int end) {
-    const int64_t row_blocks = (a.rows + 15) / 16;
-    const auto run = row_blocks == 1   ? multiply_gates<1>
-                     : row_blocks == 2 ? multiply_gates<2>
-                     : row_blocks == 3 ? multiply_gates<3>
-                                       : multiply_gates<4>;
-    alignas(64) float sums[2][2][4][256];
-    for (int pair = (begin + 1) / 2; pair < (end + 1) / 2; ++pair) {
-        run(a, pair, sums);
-        for (int64_t row = 0; row < a.rows; ++row) {
-            bf16* out = static_cast<bf16*>(a.out) + row * a.outputs / 2 + pair * 32;
-            for (int c = 0; c < 2; ++c) {
-                const int64_t at = row % 16 * 16;
-                store(out + c * 16, silu(load(sums[0][c][row / 16] + at)) *
-                                        load(sums[1][c][row / 16] + at));
-            }
-        }
-    }
+    const int64_t strip = int64_t(tiles_of_row(a)) * kTileBytes;
+    in_stream(a, static_cast<const char*>(a.weight), a.outputs / 32 * strip, strip, begin, end,
+              gated_product_of<T, false, Stream>);
 }
 
 template <class T>
 inline void linear_gated(const Linear& a, int begin, int end) {
     const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
-    if (is_stream(a)) return gated_stream(a, begin, end);
+    if (is_stream(a)) return gated_stream<T>(a, begin, end);
     a.storage == kInt8 ? gated_in_chunks<T, true>(a, begin, end)
                        : gated_in_chunks<T, false>(a, begin, end);
 }

@@ -169,11 +169,9 @@ def test_gates_meet_what_they_let_through_to_the_bit(
                     True,
                     threads,
                 )
-                if rows > 64:
-                    is_there = quantization != "int4" and outputs % 32 == 0
-                else:
-                    plain = dtype is torch.bfloat16 and quantization == "none"
-                    is_there = plain and outputs % 64 == 0
+                plain = dtype is torch.bfloat16 and quantization == "none"
+                is_there = plain if rows <= 64 else quantization != "int4"
+                is_there = is_there and outputs % 32 == 0
                 assert failed == (0 if kernels.level == "amx" and is_there else 2)
                 if failed:
                     continue
