@@ -26,7 +26,7 @@ _MAX_KEPT = 50_000
 _MAX_FRAMES = 25_000
 MAX_FORCED = 512
 _FREE = 1 << 30
-_FRAME_BYTES, _STATE_BYTES = 350, 1_200
+_FRAME_BYTES, _STATE_BYTES, _CLOSED_BYTES = 350, 1_200, 350
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +102,7 @@ class Walker:
         self._frames: dict[tuple[int, int, int | None, int, Writing | None], Frame] = {}
         self._beginnings: dict[int, State] = {}
         self._states: _States = {}
+        self._closed: dict[tuple[Frame | None, ...], State] = {}
         self._several: dict[frozenset[int], tuple[Frame | None, tuple[Frame | None, ...]]] = {}
         self.start = self._close([self.entered(graph.root, None)])
         weakref.finalize(self, _part, self._states).atexit = False
@@ -113,6 +114,7 @@ class Walker:
             self._graph.num_bytes
             + _FRAME_BYTES * len(self._frames)
             + _STATE_BYTES * len(self._states)
+            + _CLOSED_BYTES * len(self._closed)
         )
 
     def step(self, state: State, byte: int) -> State | None:
@@ -159,9 +161,9 @@ class Walker:
         """The bytes that must follow, as far as there is no choice and the text is not complete;
         no more of them than take a millisecond."""
         forced = bytearray()
-        seen: set[int] = set()
-        while len(forced) < MAX_FORCED and not state.accepting and id(state) not in seen:
-            seen.add(id(state))
+        seen: set[State] = set()
+        while len(forced) < MAX_FORCED and not state.accepting and state not in seen:
+            seen.add(state)
             options = {_only_byte(frame) for frame in state.frames}
             if len(options) != 1 or -1 in options:
                 break
@@ -229,12 +231,23 @@ class Walker:
         self._frames.clear()
         self._several.clear()
         self._states.clear()
+        self._closed.clear()
         self._beginnings.clear()
 
     def _close(self, arrived: list[Frame | None]) -> State:
+        """`_opened`, found once for all bytes that lead to the same frames, as most do of those of
+        which a text consists."""
+        key = tuple(arrived)
+        state = self._closed.get(key)
+        if state is None:
+            state = self._closed[key] = self._opened(arrived)
+        return state
+
+    def _opened(self, arrived: list[Frame | None]) -> State:
         """Go down to the bytes: replace each frame by those that can take the next byte."""
         leaves: dict[int, Frame] = {}
-        seen: set[int] = set()
+        # Not by their ids: frames that are forgotten meanwhile leave theirs to new ones.
+        seen: set[Frame] = set()
         accepting = False
         slack = _FREE
         pending = list(arrived)
@@ -243,9 +256,9 @@ class Walker:
             if frame is None:
                 accepting = True
                 continue
-            if id(frame) in seen:
+            if frame in seen:
                 continue
-            seen.add(id(frame))
+            seen.add(frame)
             node, following = frame.node, frame.following
             if frame.others:
                 pending += frame.others

@@ -5,10 +5,12 @@
 
 namespace {
 
-constexpr int kMaxRows = 64;         // of decoding queries in an item, as in attention_blocks.h
+constexpr int kFewestRows = 64;      // of new tokens in an item, where there are so many
 constexpr int64_t kMinItems = 8;     // of many new tokens, so that threads share
 constexpr int64_t kMinShared = 32;   // fewer shared keys are read faster than merged
-constexpr int64_t kSplitKeys = 512;  // of one item of decoding queries, so that threads share
+// Keys of one item of decoding queries, so that threads share; for several, each part of the keys takes
+// results to be put away and merged.
+constexpr int64_t kSplitKeys = 512, kSplitShared = 1024;
 
 }  // namespace
 
@@ -16,7 +18,7 @@ void Plan::make(const Sequences& sequences, int heads_per_kv, bool fixed) {
     queries.clear(), items.clear(), partials.clear(), merge_starts.clear(), merge_tokens.clear();
     first_token_.clear();
     pairs = 0, num_partials = 0, shared_keys = 0, is_fixed = fixed;
-    max_queries_ = std::max(1, kMaxRows / heads_per_kv);
+    max_queries_ = std::max(1, kMostRows / heads_per_kv);
 
     std::vector<int32_t> decoding;
     int32_t token = 0;
@@ -33,8 +35,8 @@ void Plan::make(const Sequences& sequences, int heads_per_kv, bool fixed) {
         if (length == 1) continue;
         const int64_t before = sequences.context_lens[i] - length;
         // The more there are in an item, the fewer times keys and values are packed.
-        const int64_t most = std::max(1, kMostRows / heads_per_kv);
-        const int64_t wanted = std::clamp<int64_t>(length / kMinItems, max_queries_, most);
+        const int64_t fewest = std::max(1, kFewestRows / heads_per_kv);
+        const int64_t wanted = std::clamp<int64_t>(length / kMinItems, fewest, max_queries_);
         for (int64_t start = 0; start < length; start += wanted) {
             const int64_t count = std::min<int64_t>(wanted, length - start);
             Item item{sequences.context_slots[i], int32_t(queries.size()), int32_t(count), 0,
@@ -83,7 +85,8 @@ void Plan::split(const Sequences& sequences, Branch branch, std::vector<Branch>&
     const int64_t end = is_fixed ? common / kRun * kRun : common;
     if (end - covered >= kMinShared) {
         add_segment(sequences, members, covered, end);
-        shared_keys += (end - covered) * int64_t(members.size() - 1);
+        const size_t reads = (members.size() + size_t(max_queries_) - 1) / size_t(max_queries_);
+        shared_keys += (end - covered) * int64_t(members.size() - reads);
         covered = end;
     }
     const auto next = [&](int32_t i) { return sequences.context_slots[i][common]; };
@@ -112,7 +115,7 @@ void Plan::add_segment(const Sequences& sequences, const std::vector<int32_t>& m
         for (size_t j = start; j < start + count; ++j)
             queries.push_back(
                 {first_token_[members[j]], int32_t(sequences.context_lens[members[j]] - 1)});
-        const int64_t split = is_fixed ? kRun : kSplitKeys;
+        const int64_t split = is_fixed ? kRun : count > 1 ? kSplitShared : kSplitKeys;
         for (int64_t at = begin; at < end; at += split) {
             const int64_t stop = std::min(end, at + split);
             items.push_back({slots, first, int32_t(count), int32_t(at), int32_t(stop), 0, true});

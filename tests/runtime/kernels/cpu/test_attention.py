@@ -119,6 +119,35 @@ def test_keys_in_common_are_read_once(steps: Any, kernels: CpuKernels) -> None:
     assert attention.shared_keys(attention.plan(step.batch)) == 7 * 600
 
 
+@pytest.mark.parametrize(("heads", "branches"), [(1, 300), (3, 90), (7, 64)])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_trunks_of_more_rows_and_keys_than_one_call_takes_match_the_definition(
+    steps: Any, kernels: CpuKernels, heads: int, branches: int, dtype: torch.dtype
+) -> None:
+    """Up to 256 rows meet keys that were packed once, up to 1,024 keys at a time."""
+    trunk, *own = steps.contexts(random.Random(9), [1500, *([3] * branches)], 4000)
+    step = steps.make(
+        [1] * branches,
+        [trunk + slots for slots in own],
+        heads=heads,
+        kv_heads=1,
+        head_dim=16,
+        dtype=dtype,
+        num_slots=4000,
+    )
+    for window in (None, 700):
+        assert_same(attend(kernels, step, window), steps.naive(step, window))
+
+
+def test_keys_are_read_once_for_as_many_rows_as_one_call_takes(
+    steps: Any, kernels: CpuKernels
+) -> None:
+    shared, *own = steps.contexts(random.Random(0), [600, *([3] * 65)])
+    step = steps.make([1] * 65, [shared + slots for slots in own], heads=8, kv_heads=2)
+    attention = CpuAttention(kernels, 8, 2, 8)
+    assert attention.shared_keys(attention.plan(step.batch)) == 63 * 600
+
+
 def test_a_prefix_within_a_prefix_is_read_once_too(steps: Any, kernels: CpuKernels) -> None:
     trunk, left, right, *own = steps.contexts(random.Random(0), [100, 50, 60, *([3] * 6)])
     middle = [left] * 3 + [right] * 3
