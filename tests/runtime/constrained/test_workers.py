@@ -118,7 +118,10 @@ def test_a_vocabulary_is_sent_once_and_known_beside_others(workers):
     ("limits", "told"),
     [
         (GrammarLimits(max_compile_s=0.05), r"limit of 0.05 s of processor time \(max_compile_s\)"),
-        (GrammarLimits(max_compile_bytes=4 << 20), r"limit of 4 MiB \(max_compile_bytes\)"),
+        (
+            GrammarLimits(max_compile_s=60, max_compile_bytes=4 << 20),
+            r"limit of 4 MiB \(max_compile_bytes\)",
+        ),
     ],
     ids=["time", "memory"],
 )
