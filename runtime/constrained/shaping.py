@@ -39,8 +39,10 @@ class Shaped:
 
     def encoded(self) -> bytes:
         """For `decode_shaped`, in another process."""
-        assert not isinstance(self.graph, StoredGraph)
-        graph = None if self.graph is None else self.graph.encoded()
+        graph = None
+        if self.graph is not None:
+            assert isinstance(self.graph, NodeGraph)
+            graph = self.graph.encoded()
         report = [(entry.pointer, entry.state, entry.reason) for entry in self.report]
         dfa = self.dfa
         tables = None

@@ -76,7 +76,22 @@ class Workers:
             reply = MEMORY
         with self._lock:
             self.num_killed += 1
+        self._replace()
         raise RequestError("grammar", self._told(reply), pointer="/constraint")
+
+    def _replace(self) -> None:
+        """Start a process where one was ended, before somebody has to wait for it."""
+        try:
+            worker = _Worker()
+        except OSError:
+            return  # whoever asks next is told
+        with self._lock:
+            self.num_started += 1
+            kept = not self._closed
+            if kept:
+                self._idle.append(worker)
+        if not kept:
+            worker.kill()
 
     def _told(self, why: str) -> str:
         limits = self._limits

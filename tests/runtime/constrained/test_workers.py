@@ -130,9 +130,10 @@ def test_work_that_reaches_a_limit_is_ended_by_its_name_and_the_next_is_served(l
     with pytest.raises(RequestError, match=told) as caught:
         workers.run(Build(HEAVY, GrammarLimits()))
     assert caught.value.code == "grammar"
-    assert workers.num_killed == 1
+    assert (workers.num_killed, workers.num_started) == (1, 2)  # the next one starts at once
     language = decode_language(workers.run(Build(LIGHT, GrammarLimits())))
     assert language.rules == {}
+    assert (workers.num_killed, workers.num_started) == (1, 2)
     workers.close()
 
 

@@ -66,7 +66,7 @@ def test_the_next_step_is_queued_before_the_tokens_are_read(model_dir: str) -> N
     Machine.waits.clear()
     for _ in range(3):
         core.step()
-    assert device.events == ["replay", "wait", "fetch"] * 3
+    assert device.events == ["fetch", "replay", "wait"] * 3
     assert Machine.waits == []
 
 
@@ -107,7 +107,7 @@ def test_steps_under_grammars_are_replayed_as_those_without(model_dir: str) -> N
     captures = device.num_captures
     for _ in range(4):
         core.step()
-    assert device.events == ["replay", "wait", "fetch"] * 4
+    assert device.events == ["fetch", "replay", "wait"] * 4
     assert device.num_captures == captures
 
 
