@@ -60,11 +60,9 @@ class Workers:
                 "grammar", "the constraint holds half a surrogate pair", pointer="/constraint"
             ) from None
         if isinstance(reply, Reply):
-            with self._lock:
-                kept = not self._closed and (reply.error is None or reply.error[0] != MEMORY)
-                if kept:
-                    self._idle.append(worker)
-            if not kept:
+            if reply.error is None or reply.error[0] != MEMORY:
+                self._keep(worker)
+            else:
                 worker.kill()
             if reply.error is None:
                 return reply.result
@@ -87,6 +85,11 @@ class Workers:
             return  # whoever asks next is told
         with self._lock:
             self.num_started += 1
+        self._keep(worker)
+
+    def _keep(self, worker: _Worker) -> None:
+        """For the next job, if there may be one."""
+        with self._lock:
             kept = not self._closed
             if kept:
                 self._idle.append(worker)

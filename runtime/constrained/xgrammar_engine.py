@@ -288,9 +288,8 @@ class XGrammarMatcher(Matcher):
         return True
 
     def _update_finished(self) -> None:
-        state = self._states[-1]
         ended = self._handle.is_terminated()
-        self.finished = ended or (state.accepting and not state.frames)
+        self.finished = ended or self._grammar.walker.ends(self._states[-1])
 
     def rollback(self, count: int) -> None:
         if not 0 <= count <= len(self._tokens):
