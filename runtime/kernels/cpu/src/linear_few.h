@@ -17,6 +17,9 @@ inline bool has_few_rows(const Linear& a) {
     return (a.storage == kInt8 && a.rows <= 4) || (a.storage == kInt4 && a.rows <= 8);
 }
 
+// int4 on tiles takes its rows as they are here.
+inline bool is_packed_in_rows(const Linear& a) { return has_few_rows(a) || a.storage == kInt4; }
+
 // --- inputs ------------------------------------------------------------------------------------
 
 // What is added to weights so that they are bytes without a sign: int4 is stored so.
@@ -27,8 +30,6 @@ inline int added_to_weights(const Linear& a) { return a.storage == kInt4 ? 8 : 1
 inline int64_t bytes_of_few_row(const Linear& a) {
     return padded_inputs(a) + groups_of(a) * int64_t(sizeof(uint32_t));
 }
-
-inline int64_t few_rows_bytes(const Linear& a) { return a.rows * bytes_of_few_row(a); }
 
 inline int8_t* few_row(const Linear& a, int64_t row) {
     return static_cast<int8_t*>(a.packed_x) + row * bytes_of_few_row(a);
