@@ -168,7 +168,7 @@ template <class T>
 inline void linear_amx(const Linear& a, int begin, int end) {
     if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
     if (a.storage == kFloat) return linear_any<T, kFloat>(a, begin, end);
-    const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
+    const Tiles tiles(a.rows < 16 ? int(a.rows) : 16, a.storage == kInt4);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);
     else if (is_stream(a))

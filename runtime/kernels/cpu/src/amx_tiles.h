@@ -2,6 +2,7 @@
 // amx_int4.h and attention_amx.h.
 //
 // A tile of weights is 1 KiB of the packed weight: 16 outputs x 32 inputs in bfloat16, x 64 in int8.
+// (With int4 it is 16 x 32 in int8: amx_int4.h.)
 // Inputs in float32 are split into three bfloat16 terms whose sum is exact, so that with weights
 // that are bfloat16 values the product is as accurate as one in float32.
 #pragma once
@@ -28,13 +29,13 @@ struct alignas(64) TileConfig {
 // torch's own kernels use the same tiles.
 class Tiles {
 public:
-    explicit Tiles(int rows) {
+    explicit Tiles(int rows, bool is_int4 = false) {
         _tile_storeconfig(&before_);
         TileConfig config;
         config.palette = 1;
         for (int i = 0; i < 8; ++i) {
-            config.row_bytes[i] = 64;
-            config.rows[i] = uint8_t(i == 4 || i == 5 ? 16 : rows);
+            config.row_bytes[i] = is_int4 && i >= 6 ? 32 : 64;
+            config.rows[i] = uint8_t(i != 4 && i != 5 ? rows : is_int4 ? 8 : 16);
         }
         // To the compiler it reads a pointer's bytes, and what is stored in the others is never used.
         __asm__ volatile("" : : "r"(&config) : "memory");
@@ -67,7 +68,7 @@ inline int rows_of_block(const Linear& a, int64_t block) {
 
 template <class T>
 inline int64_t linear_bytes_amx(const Linear& a) {
-    if (has_few_rows(a)) return few_rows_bytes(a);
+    if (is_packed_in_rows(a)) return (a.rows + 15) / 16 * 16 * bytes_of_few_row(a);
     if (a.storage == kFloat) return linear_bytes_any(a);
     return (a.rows + 15) / 16 * tiles_of_row(a) * terms_of<T>(a) * kTileBytes;
 }
@@ -96,28 +97,21 @@ inline void pack_tile(const float* x, int64_t stride, int rows, int columns, bf1
     }
 }
 
-// A row in integers: with int8 weights as int8, x 64 inputs per tile, with int4 weights as bfloat16,
-// which holds them. Rows from a.rows on are left as they are: no tile has them.
+// A row in int8, x 64 inputs per tile. Rows from a.rows on are left as they are: no tile has them.
 template <class T>
 inline void pack_rounded_row(const Linear& a, int64_t row, char* tiles) {
     tiles += row % 16 * 64;
-    if (a.storage == kInt8)
-        round_row<T>(a, row, [&](int i, vi whole) {
-            store_bytes(tiles + i / 64 * kTileBytes + i % 64, whole);
-        });
-    else
-        round_row<T>(a, row, [&](int i, vi whole) {
-            store(reinterpret_cast<bf16*>(tiles + i / 32 * kTileBytes) + i % 32,
-                  __builtin_convertvector(whole, vf));
-        });
+    round_row<T>(a, row, [&](int i, vi whole) {
+        store_bytes(tiles + i / 64 * kTileBytes + i % 64, whole);
+    });
 }
 
 template <class T>
 inline void pack_inputs_amx(const Linear& a, int64_t block) {
     if (a.storage == kFloat) return pack_inputs_any<T>(a, block);
     const int rows = rows_of_block(a, block);
-    if (has_few_rows(a)) {
-        for (int r = 0; r < rows; ++r) pack_few_row<T>(a, r);
+    if (is_packed_in_rows(a)) {
+        for (int r = 0; r < rows; ++r) pack_few_row<T>(a, block * 16 + r);
         return;
     }
     const int steps = tiles_of_row(a), terms = terms_of<T>(a);

@@ -1,8 +1,11 @@
-// Linear layers with int4 weights and so few rows that unpacking the weight would cost more than
-// meeting it: products of bytes (AVX512-VNNI), sixteen outputs at a time; for amx.h.
+// Linear layers with int8 or int4 weights and so few rows that reading the weight, or unpacking it for
+// tiles, would cost more than the products: products of bytes (AVX512-VNNI), of some blocks of sixteen
+// outputs side by side; for amx.h.
 #pragma once
 
 #include <immintrin.h>
+
+#include <algorithm>
 
 #include "kernels.h"
 #include "linear.h"
@@ -10,17 +13,23 @@
 
 namespace {
 
-constexpr int kByteRows = 4;
+inline bool has_few_rows(const Linear& a) {
+    return (a.storage == kInt8 && a.rows <= 4) || (a.storage == kInt4 && a.rows <= 8);
+}
 
-inline bool has_few_rows(const Linear& a) { return a.storage == kInt4 && a.rows <= kByteRows; }
+// int4 on tiles takes its rows as they are here.
+inline bool is_packed_in_rows(const Linear& a) { return has_few_rows(a) || a.storage == kInt4; }
 
-// A row: its integers as bytes, and for each group -8 times their sum, since codes are stored plus 8.
-// Where x is not finite they are any, and overflow.
+// --- inputs ------------------------------------------------------------------------------------
+
+// What is added to weights so that they are bytes without a sign: int4 is stored so.
+inline int added_to_weights(const Linear& a) { return a.storage == kInt4 ? 8 : 128; }
+
+// A row: its integers as bytes, and for each group what their sum begins with, so that it is one of
+// weights to which nothing was added. Where x is not finite they are any, and overflow.
 inline int64_t bytes_of_few_row(const Linear& a) {
     return padded_inputs(a) + groups_of(a) * int64_t(sizeof(uint32_t));
 }
-
-inline int64_t few_rows_bytes(const Linear& a) { return a.rows * bytes_of_few_row(a); }
 
 inline int8_t* few_row(const Linear& a, int64_t row) {
     return static_cast<int8_t*>(a.packed_x) + row * bytes_of_few_row(a);
@@ -35,11 +44,14 @@ inline void pack_few_row(const Linear& a, int64_t row) {
     int8_t* to = few_row(a, row);
     uint32_t* starts = group_starts(a, row);
     std::memset(starts, 0, size_t(groups_of(a)) * sizeof *starts);
+    const int length = padded_inputs(a) / groups_of(a);
+    const uint32_t added = uint32_t(added_to_weights(a));
     round_row<T>(a, row, [&](int i, vi whole) {
-        starts[i / a.group] -= 8u * uint32_t(_mm512_reduce_add_epi32((__m512i)whole));
+        starts[i / length] -= added * uint32_t(_mm512_reduce_add_epi32((__m512i)whole));
         // The low nibbles of a word's bytes are inputs 0, 4, 1, 5, the high ones 2, 6, 3, 7.
         const vi order = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
-        store_bytes(to + i, (vi)_mm512_permutexvar_epi32((__m512i)order, (__m512i)whole));
+        if (a.storage == kInt4) whole = (vi)_mm512_permutexvar_epi32((__m512i)order, (__m512i)whole);
+        store_bytes(to + i, whole);
     });
 }
 
@@ -49,63 +61,148 @@ inline __m512i four_bytes(const int8_t* x) {
     return _mm512_set1_epi32(bytes);
 }
 
-// R rows x C blocks of 16 outputs.
-template <class T, int R, int C>
-inline void few_outputs(const Linear& a, int block) {
-    const int padded = padded_inputs(a), groups = groups_of(a);
-    const int64_t next_block = int64_t(padded) * 8;
-    const char* w = static_cast<const char*>(a.weight) + block * next_block;
-    const bf16* scales = static_cast<const bf16*>(a.scales) + int64_t(block) * groups * 16;
-    const __m512i low = _mm512_set1_epi8(15);
+// R rows from `row` on.
+template <int R>
+struct FewRows {
+    int64_t row;
     const int8_t* x[R];
     const uint32_t* starts[R];
-    for (int r = 0; r < R; ++r) x[r] = few_row(a, r), starts[r] = group_starts(a, r);
-    vf totals[R][C] = {};
-    for (int g = 0; g < groups; ++g) {
-        __m512i sums[R][C];
+
+    FewRows(const Linear& a, int64_t row) : row(row) {
+        for (int r = 0; r < R; ++r) x[r] = few_row(a, row + r), starts[r] = group_starts(a, row + r);
+    }
+};
+
+// --- weights -----------------------------------------------------------------------------------
+
+// C strips of bytes, one behind the other, that are read side by side: memory answers sooner where it
+// is asked at several places (Stream in amx_tiles.h). What is read a little later is asked for, at the
+// end of these strips that of the next C, where there are so many.
+template <int C>
+class Strips {
+public:
+    Strips(const void* strips, int64_t bytes, int first, int end)
+        : first_(static_cast<const char*>(strips) + first * bytes), bytes_(bytes),
+          ahead_(std::min(kAheadBytes / C, bytes)), turn_(bytes - ahead_),
+          over_(first + 2 * C <= end ? ahead_ + (C - 1) * bytes : 0) {}
+
+    // Before what lies `i` bytes behind the strips' begins is loaded.
+    __attribute__((always_inline)) void ask(int64_t i) const {
+        const char* line = first_ + i + (i < turn_ ? ahead_ : over_);
+        for (int c = 0; c < C; ++c) _mm_prefetch(line + c * bytes_, _MM_HINT_T1);
+    }
+
+    const char* at(int c, int64_t i) const { return first_ + c * bytes_ + i; }
+
+private:
+    static constexpr int64_t kAheadBytes = 8192;
+
+    const char* first_;
+    int64_t bytes_, ahead_, turn_, over_;
+};
+
+// --- products ----------------------------------------------------------------------------------
+
+// R rows x C blocks of 16 sums.
+template <int R, int C>
+struct FewSums {
+    __m512i at[R][C];
+
+    FewSums(const FewRows<R>& rows, int group) {
         for (int r = 0; r < R; ++r)
-            for (int c = 0; c < C; ++c) sums[r][c] = _mm512_set1_epi32(int32_t(starts[r][g]));
-        for (int i = g * a.group; i < (g + 1) * a.group; i += 8) {
-            for (int c = 0; c < C; ++c) {
-                const __m512i words = _mm512_loadu_si512(w + c * next_block + int64_t(i) * 8);
-                const __m512i first = _mm512_and_si512(words, low);
-                const __m512i second = _mm512_and_si512(_mm512_srli_epi16(words, 4), low);
-                for (int r = 0; r < R; ++r) {
-                    sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], first, four_bytes(x[r] + i));
-                    sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], second, four_bytes(x[r] + i + 4));
-                }
-            }
-        }
-        for (int c = 0; c < C; ++c) {
-            const vf scale = load(scales + (int64_t(c) * groups + g) * 16);
-            for (int r = 0; r < R; ++r)
-                totals[r][c] += __builtin_convertvector((vi)sums[r][c], vf) *
-                                (scale * a.x_scales[int64_t(r) * groups + g]);
-        }
+            for (int c = 0; c < C; ++c) at[r][c] = _mm512_set1_epi32(int32_t(rows.starts[r][group]));
+    }
+
+    // Of block c, with the four inputs of each row from `i` on.
+    __attribute__((always_inline)) void add(int c, __m512i weights, const FewRows<R>& rows, int64_t i) {
+        for (int r = 0; r < R; ++r)
+            at[r][c] = _mm512_dpbusd_epi32(at[r][c], weights, four_bytes(rows.x[r] + i));
+    }
+};
+
+// The results of the blocks from `block` on; `end`: of the blocks that are read after these.
+template <int R, int C>
+inline void few_int8(const Linear& a, const FewRows<R>& rows, int block, int end, vf (*results)[C]) {
+    const int64_t bytes = int64_t(padded_inputs(a)) * 16;
+    const Strips<C> strips(a.weight, bytes, block, end);
+    const __m512i added = _mm512_set1_epi8(-128);
+    FewSums<R, C> sums(rows, 0);
+    for (int64_t i = 0; i < bytes; i += 64) {
+        strips.ask(i);
+        for (int c = 0; c < C; ++c)
+            sums.add(c, _mm512_xor_si512(_mm512_loadu_si512(strips.at(c, i)), added), rows, i / 16);
     }
     for (int c = 0; c < C; ++c) {
-        float results[R * 16];
-        for (int r = 0; r < R; ++r) store(results + r * 16, totals[r][c]);
-        put_sums<T>(a, results, R, 0, (block + c) * 16);
+        const vf scale = load(static_cast<const float*>(a.scales) + (block + c) * 16);
+        for (int r = 0; r < R; ++r)
+            results[r][c] =
+                __builtin_convertvector((vi)sums.at[r][c], vf) * (scale * a.x_scales[rows.row + r]);
     }
 }
 
-template <class T, int R>
-inline void few_rows(const Linear& a, int begin, int end) {
-    for (int pair = begin; pair < end; ++pair) {
-        if (pair * 32 + 16 < a.outputs)
-            few_outputs<T, R, 2>(a, 2 * pair);
-        else
-            few_outputs<T, R, 1>(a, 2 * pair);
+template <int R, int C>
+inline void few_int4(const Linear& a, const FewRows<R>& rows, int block, int end, vf (*results)[C]) {
+    const int groups = groups_of(a);
+    const int64_t bytes = int64_t(padded_inputs(a)) * 8, group_bytes = bytes / groups;
+    const Strips<C> strips(a.weight, bytes, block, end);
+    const Strips<C> scales(a.scales, groups * int64_t(16 * sizeof(bf16)), block, end);
+    const __m512i low = _mm512_set1_epi8(15);
+    for (int r = 0; r < R; ++r)
+        for (int c = 0; c < C; ++c) results[r][c] = vf{};
+    for (int g = 0; g < groups; ++g) {
+        const int64_t of_group = g * int64_t(16 * sizeof(bf16));
+        if (of_group % 64 == 0) scales.ask(of_group);
+        FewSums<R, C> sums(rows, g);
+        for (int64_t i = g * group_bytes; i < (g + 1) * group_bytes; i += 64) {
+            strips.ask(i);
+            for (int c = 0; c < C; ++c) {
+                const __m512i words = _mm512_loadu_si512(strips.at(c, i));
+                sums.add(c, _mm512_and_si512(words, low), rows, i / 8);
+                sums.add(c, _mm512_and_si512(_mm512_srli_epi16(words, 4), low), rows, i / 8 + 4);
+            }
+        }
+        for (int c = 0; c < C; ++c) {
+            const vf scale = load(reinterpret_cast<const bf16*>(scales.at(c, of_group)));
+            for (int r = 0; r < R; ++r)
+                results[r][c] += __builtin_convertvector((vi)sums.at[r][c], vf) *
+                                 (scale * a.x_scales[(rows.row + r) * groups + g]);
+        }
     }
+}
+
+template <class T, int R, int C>
+inline void few_outputs(const Linear& a, int64_t row, int block, int end) {
+    const FewRows<R> rows(a, row);
+    vf results[R][C];
+    a.storage == kInt8 ? few_int8<R, C>(a, rows, block, end, results)
+                       : few_int4<R, C>(a, rows, block, end, results);
+    for (int c = 0; c < C; ++c) {
+        float sums[R * 16];
+        for (int r = 0; r < R; ++r) store(sums + r * 16, results[r][c]);
+        put_sums<T>(a, sums, R, row, (block + c) * 16);
+    }
+}
+
+// For the blocks [block, end): C of them with R rows at a time, as their sums have to fit into registers.
+template <class T, int R, int C>
+inline void few_rows(const Linear& a, int block, int end) {
+    for (; block + C <= end; block += C) {
+        int64_t row = 0;
+        for (; row + R <= a.rows; row += R) few_outputs<T, R, C>(a, row, block, end);
+        if constexpr (R > 1)
+            for (; row < a.rows; ++row) few_outputs<T, 1, C>(a, row, block, end);
+    }
+    if constexpr (C > 1) few_rows<T, R, C / 2>(a, block, end);
 }
 
 // For the pairs [begin, end) of blocks of 16 outputs.
 template <class T>
 inline void linear_few_rows(const Linear& a, int begin, int end) {
-    static void (*const by_rows[kByteRows])(const Linear&, int, int) = {
-        few_rows<T, 1>, few_rows<T, 2>, few_rows<T, 3>, few_rows<T, 4>};
-    by_rows[a.rows - 1](a, begin, end);
+    const auto run = a.rows == 1   ? few_rows<T, 1, 8>
+                     : a.rows == 2 ? few_rows<T, 2, 4>
+                     : a.rows == 3 ? few_rows<T, 3, 4>
+                                   : few_rows<T, 4, 4>;
+    run(a, 2 * begin, std::min(2 * end, (a.outputs + 15) / 16));
 }
 
 }  // namespace

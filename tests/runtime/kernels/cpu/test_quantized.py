@@ -49,9 +49,10 @@ def test_products_of_random_odd_shapes_match_the_definition(
     kernels: CpuKernels, dtype: torch.dtype, storage: Storage, group: int
 ) -> None:
     rng = random.Random(f"{storage} {group}")
-    for seed in range(8):
-        outputs, inputs = rng.randint(1, 90), rng.randint(1, 400)
-        rows = rng.choice([1, 1, 2, 3, 5, 16, 17, 33, 64, 150])
+    for seed in range(12):
+        # A few rows meet up to eight blocks of 16 outputs at a time.
+        outputs, inputs = rng.randint(1, rng.choice([90, 600])), rng.randint(1, 400)
+        rows = rng.choice([1, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 64, 150])
         torch.set_num_threads(rng.choice([1, 2]))
         linear = PackedLinear(kernels, pack(randn(outputs, inputs, seed=seed), storage, group))
         x = (randn(rows, inputs, seed=seed + 50) * 3).to(dtype)
@@ -143,10 +144,11 @@ def test_what_is_not_finite_shows_in_its_row_and_nowhere_else(
 def test_a_row_does_not_depend_on_the_rows_beside_it(
     kernels: CpuKernels, dtype: torch.dtype, storage: Storage, group: int
 ) -> None:
-    linear = PackedLinear(kernels, pack(randn(70, 200), storage, group))
+    linear = PackedLinear(kernels, pack(randn(390, 200), storage, group))
     x = randn(64, 200).to(dtype)
     together = linear(x)
-    for start, stop in ((0, 1), (5, 12), (40, 57), (31, 64)):
+    few = [(3, 3 + rows) for rows in range(1, 10)]
+    for start, stop in (*few, (0, 1), (5, 12), (40, 57), (31, 64)):
         assert torch.equal(linear(x[start:stop]), together[start:stop])
 
 
