@@ -121,6 +121,10 @@ class Calls:
         promise = self._following.promise(client_id, message)
         self._begin(flight, message, request, part_of, promise)
 
+    def tell_ahead(self) -> None:
+        """Let the engine know of the calls that came for sequences which run."""
+        self._following.tell()
+
     def _request_of(self, message: Generate | Score) -> SequenceRequest:
         if isinstance(message, Generate):
             return GenerateRequest(message, self._tokenizer)

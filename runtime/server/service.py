@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..errors import RequestError
 from ..protocol import (
@@ -161,8 +161,17 @@ class Service:
 
     # --- from clients ---
 
+    def on_messages(self, client_id: bytes, messages: Iterable[ClientMessage]) -> None:
+        """What a client says at once; whatever it is, the answer goes to that client alone."""
+        for message in messages:
+            self._on_message(client_id, message)
+        self._calls.tell_ahead()
+
     def on_message(self, client_id: bytes, message: ClientMessage) -> None:
-        """One message of a client; whatever it is, the answer goes to that client alone."""
+        """One message of a client."""
+        self.on_messages(client_id, (message,))
+
+    def _on_message(self, client_id: bytes, message: ClientMessage) -> None:
         client = self._flights.clients.get(client_id)
         if isinstance(message, Hello):
             self._greet(client_id, message)
