@@ -143,7 +143,8 @@ class Intake:
     def _check_ids(self, ids: _PromptIds) -> None:
         if not len(ids):
             raise RequestError("invalid_request", "the prompt has no tokens", pointer="/prompt")
-        if ids.min() < 0 or ids.max() >= self.vocab_size:
+        # One look instead of two: as unsigned, a number below zero is larger than any token.
+        if ids.view(np.uint64).max() >= self.vocab_size:
             wrong = int(ids[(ids < 0) | (ids >= self.vocab_size)][0])
             raise RequestError(
                 "invalid_request",

@@ -259,8 +259,7 @@ class Calls:
             self._flights.send(call.flight.client_id, message)
         if call.num_unfinished == 0:
             self._go_on(call)
-            self._flights.keep(call.flight, messages[-1])
-            self._flights.forget(call.flight, finish)
+            self._flights.close(call.flight, messages[-1], finish)
 
     def _go_on(self, call: Call) -> None:
         """Begin the calls that waited for one that has ended well and is kept."""

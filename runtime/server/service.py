@@ -51,7 +51,7 @@ from .calls import Calls
 from .controls import Controls
 from .engine_link import EngineLink
 from .entrance import Entrance
-from .flight import Client, InFlight, Limits, Offload, run_inline
+from .flight import Client, InFlight, Limits, Offload, run_inline, run_now
 from .flights import Flights
 from .history import History, Record
 from .programs import PLANS, Programs
@@ -73,6 +73,7 @@ class Service:
         offload: Offload = run_inline,
         clock: Callable[[], float] = time.monotonic,
         on_request_end: Callable[[Record], None] = lambda record: None,
+        afterwards: Callable[[Callable[[], None]], None] = run_now,
     ) -> None:
         self.model = model
         self.epoch = epoch
@@ -89,7 +90,7 @@ class Service:
         )
         self._history = History(clock, on_request_end)
         bounds = validate.Bounds.of(tokenizer, context_limit)
-        self._flights = Flights(self._to_client, self._engine, clock)
+        self._flights = Flights(self._to_client, self._engine, clock, afterwards)
         self._calls = Calls(
             tokenizer,
             bounds,
