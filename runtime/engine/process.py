@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import msgspec
 import zmq
@@ -53,6 +53,7 @@ from ..protocol import (
     encode,
     engine_commands,
 )
+from ..sockets import has_come
 from ..standard_error import unfailing_stderr
 from ..views import EngineQuery, EngineView
 from . import garbage
@@ -176,8 +177,7 @@ def run(
         num_unasked += 1
         if idle or num_sent() != num_heard or num_unasked == _TURNS_UNASKED:
             num_unasked = 0
-            # Asking costs a fifth of the exception that nothing has come.
-            while cast(int, channel.get(zmq.EVENTS)) & zmq.POLLIN:
+            while has_come(channel):
                 frame = channel.recv(zmq.NOBLOCK)
                 num_heard += 1
                 beat()
