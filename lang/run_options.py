@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from . import ir
@@ -118,4 +119,17 @@ def _sampling(given: Mapping[str, Any], where: str) -> SamplingOptions:
         for name, value in given.items()
         if name in SAMPLING_NAMES and value is not None
     }
-    return SamplingOptions(**values).checked(where) if values else NO_OPTIONS
+    if not values:
+        return NO_OPTIONS
+    try:
+        return _known_options(where, **values)
+    except TypeError:  # a list has no hash
+        return _options(where, **values)
+
+
+def _options(where: str, **values: Any) -> SamplingOptions:
+    return SamplingOptions(**values).checked(where)
+
+
+# A program is run with the same few options again and again, and they do not change.
+_known_options = lru_cache(maxsize=256, typed=True)(_options)

@@ -177,6 +177,7 @@ def run(
         num_unasked += 1
         if idle or num_sent() != num_heard or num_unasked == _TURNS_UNASKED:
             num_unasked = 0
+            garbage.collect_if_needed()
             while has_come(channel):
                 frame = channel.recv(zmq.NOBLOCK)
                 num_heard += 1
@@ -191,7 +192,6 @@ def run(
             events = core.step()
             if events.progress or events.failed:
                 channel.send(encode(events))
-            garbage.collect_if_needed()
 
 
 def main(argv: list[str]) -> int:
