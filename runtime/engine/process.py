@@ -177,7 +177,6 @@ def run(
         num_unasked += 1
         if idle or num_sent() != num_heard or num_unasked == _TURNS_UNASKED:
             num_unasked = 0
-            garbage.collect_if_needed()
             while has_come(channel):
                 frame = channel.recv(zmq.NOBLOCK)
                 num_heard += 1
@@ -188,7 +187,9 @@ def run(
                 answer = execute(core, command)
                 if answer is not None:
                     channel.send(encode(answer))
-        if core.has_work:
+            garbage.collect_if_needed()
+            idle = not core.has_work
+        if not idle:
             events = core.step()
             if events.progress or events.failed:
                 channel.send(encode(events))
