@@ -210,7 +210,7 @@ class Front:
         self._reception.flush()
 
     def _hear_engine(self, ready: dict[object, int]) -> None:
-        """Take its news. Answers leave first: what they leave to do takes as long as all before."""
+        """Take its news, send the answers, and then do what these leave to do."""
         works = self._works = []
         self._keeper.read(ready)
         self._works = None
