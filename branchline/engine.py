@@ -175,6 +175,7 @@ class InProcessConnection(RequestTable):
         self._loop = shared_loop()
         self._closed = False
         self._fault: str | None = None
+        self._stopping = False
         self._commands: deque[EngineCommand] = deque()
         self._outbox: list[FrontMessage] = []
         self._inbox: queue.SimpleQueue[ClientMessage | None] = queue.SimpleQueue()
@@ -267,15 +268,10 @@ class InProcessConnection(RequestTable):
 
     def _turn(self) -> bool:
         """Take messages, run one step, deliver. False when told to stop."""
-        wait = not (self._core.has_work or self._commands)
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = self._inbox.get(block=wait, timeout=_IDLE_S)
-                wait = False
-                if message is None:
-                    self._service.abort_all("the engine was closed")
-                    return False
-                self._service.on_message(_CLIENT, message)
+        self._service.on_messages(_CLIENT, self._heard())
+        if self._stopping:
+            self._service.abort_all("the engine was closed")
+            return False
         while self._commands:
             answer = execute(self._core, self._commands.popleft())
             if answer is not None:
@@ -285,6 +281,15 @@ class InProcessConnection(RequestTable):
         self._service.tick()
         self._flush()
         return True
+
+    def _heard(self) -> Iterator[ClientMessage]:
+        """What has come since; waited for where there is nothing to do."""
+        wait = not (self._core.has_work or self._commands)
+        with contextlib.suppress(queue.Empty):
+            while (message := self._inbox.get(block=wait, timeout=_IDLE_S)) is not None:
+                wait = False
+                yield message
+            self._stopping = True
 
     def _to_client(self, client_id: bytes, message: FrontMessage) -> None:
         self._outbox.append(message)

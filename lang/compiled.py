@@ -12,9 +12,7 @@ from typing import Any
 
 from . import ir
 from .body import running_loop
-from .calls import Asked
 from .cells import Cell
-from .config import global_config
 from .executor import StreamExecutor
 from .function import Function
 from .group import ProgramStateGroup
@@ -81,19 +79,11 @@ class CompiledProgram(Function[Any]):
             return super()._executor(options)
         return partial(HeldExecutor, runner=options.plans or self._known_under(options).runner)
 
-    def _asked_under(self, options: RunOptions) -> dict[ir.Gen, Asked]:
-        return self._known_under(options).asked
-
     def _known_under(self, options: RunOptions) -> _Known:
-        template = options.backend.chat_template
-        skips_special = global_config.skip_special_tokens_in_output
-        asker = options.backend, template, template.stop_str, options.sampling, skips_special
-        known = self._known
-        if known is None or known.asker != asker:
+        asker, known = options.asker, self._known
+        # Arguments that could not be planned say nothing of the next run's.
+        if known is None or known.asker != asker or known.runner.reason is not None:
             known = self._known = _Known(asker, PlanRunner(options.backend))
-        elif known.runner.reason is not None:
-            # Arguments that could not be planned say nothing of the next run's.
-            known = self._known = _Known(asker, PlanRunner(options.backend), known.asked)
         return known
 
     def _require_traced(self) -> TracedState:
@@ -107,12 +97,10 @@ class CompiledProgram(Function[Any]):
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What runs with the same backend and options have in common: what their calls ask for, and
-    who plans them. asker: what that depends on."""
+    """Who plans the runs with the same backend and options. asker: what that depends on."""
 
     asker: object
     runner: PlanRunner
-    asked: dict[ir.Gen, Asked] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from . import calls, ir
 from .backend.base import Backend, Session
@@ -24,8 +25,6 @@ from .sampling import SamplingOptions
 from .speculation import Speculation
 from .transcript import Transcript
 
-# A body that makes new nodes all the time is not to fill the memory with them.
-_MOST_ASKED: Final = 1_024
 _RETRY: Final = Retry()
 
 
@@ -44,7 +43,7 @@ class StreamExecutor(Readings):
         parent: StreamExecutor | None = None,
         retry: Retry | None = None,
         num_api_spec_tokens: int | None = None,
-        asked: dict[ir.Gen, calls.Asked] | None = None,
+        asked: WeakKeyDictionary[ir.Gen, calls.Asked] | None = None,
         fork_point: Transcript | None = None,
         session: Session | None = None,
     ) -> None:
@@ -63,8 +62,8 @@ class StreamExecutor(Readings):
         )
         self.session = session or backend.session()
         self._lookahead = Lookahead(self)
-        # Of calls that were planned or sent ahead; instances of one batch share theirs.
-        self._asked = {} if asked is None else asked
+        # What calls ask for, as long as there are their nodes; runs that ask alike share it.
+        self._asked = WeakKeyDictionary() if asked is None else asked
         self.text_chunks: list[str] = []
         # Of this state, its branches and the programs that it called.
         self.records: list[CallRecord] = []
@@ -124,8 +123,6 @@ class StreamExecutor(Readings):
         """What a call that is to be made asks for. Raises InvalidRequest."""
         asked = self._asked.get(node)
         if asked is None:
-            if len(self._asked) >= _MOST_ASKED:
-                self._asked.clear()
             asked = self._asked[node] = calls.parameters(self.backend, node, self.sampling)
         return asked
 
@@ -211,7 +208,7 @@ class StreamExecutor(Readings):
                     self.retry,
                     self.session,
                     self._lookahead.behind(node),
-                    self._asked.get(node),
+                    self.asked(node),
                 )
             record.finish(generated.usage)
         self._take(node, op, generated, streamed)

@@ -16,6 +16,7 @@ from collections.abc import (
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from weakref import WeakKeyDictionary
 
 from . import ir
 from .body import Body, current_program
@@ -37,6 +38,9 @@ OnError = Literal["raise", "return"]
 
 class Function(Declaration[Return]):
     """A program. `func` is the Python function, whose first parameter is the state `s`."""
+
+    # Of the last run: who asked, and what its calls asked for.
+    _known_asked: tuple[object, WeakKeyDictionary[ir.Gen, Asked]] | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> ProgramState:
         """Start one instance with the program's arguments and return its state.
@@ -265,9 +269,12 @@ class Function(Declaration[Return]):
             executor.limit_time(options.timeout_s)
         return ProgramState(executor)
 
-    def _asked_under(self, options: RunOptions) -> dict[ir.Gen, Asked]:
-        """What is known of what calls ask for, by their nodes."""
-        return options.asked
+    def _asked_under(self, options: RunOptions) -> WeakKeyDictionary[ir.Gen, Asked]:
+        """What is known of what calls ask for, by their nodes: nodes come again in the next run."""
+        asker, known = options.asker, self._known_asked
+        if known is None or known[0] != asker:
+            known = self._known_asked = asker, WeakKeyDictionary()
+        return known[1]
 
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         """What makes an instance's executor."""

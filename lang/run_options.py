@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from . import ir
 from .backend.base import Backend
-from .calls import Asked
-from .config import backend_or_default
+from .config import backend_or_default, global_config
 from .early_plan import EarlyPlan
 from .plan_runner import PlanRunner
 from .retry import Retry
@@ -65,8 +64,14 @@ class RunOptions:
     inline: bool = False
     # Where instances go to be run as plans; None where they are interpreted.
     plans: PlanRunner | EarlyPlan | None = None
-    # What calls have asked for by their nodes, the same for every instance.
-    asked: dict[ir.Gen, Asked] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def asker(self) -> object:
+        """Equal for runs whose calls ask alike: all that a call's parameters depend on besides the
+        call."""
+        template = self.backend.chat_template
+        skips_special = global_config.skip_special_tokens_in_output
+        return self.backend, template, template.stop_str, self.sampling, skips_special
 
     @classmethod
     def of(cls, given: Mapping[str, Any], where: str) -> RunOptions:
@@ -118,4 +123,17 @@ def _sampling(given: Mapping[str, Any], where: str) -> SamplingOptions:
         for name, value in given.items()
         if name in SAMPLING_NAMES and value is not None
     }
-    return SamplingOptions(**values).checked(where) if values else NO_OPTIONS
+    if not values:
+        return NO_OPTIONS
+    try:
+        return _known_options(where, **values)
+    except TypeError:  # a list has no hash
+        return _options(where, **values)
+
+
+def _options(where: str, **values: Any) -> SamplingOptions:
+    return SamplingOptions(**values).checked(where)
+
+
+# A program is run with the same few options again and again, and they do not change.
+_known_options = lru_cache(maxsize=256, typed=True)(_options)

@@ -795,11 +795,12 @@ class Drop(_Message, tag="drop", frozen=True):
 
 
 class Follow(_Message, tag="follow", frozen=True):
-    """Let sequence `sid` go on with this call after all that it was told of before (`Submit.then`).
-    Of one that has ended nothing comes of it: such a call is submitted by itself."""
+    """Let sequence `sid` go on with these calls after all that it was told of before
+    (`Submit.then`). Of one that has ended nothing comes of it: such calls are submitted by
+    themselves."""
 
     sid: int
-    call: NextCall
+    calls: list[NextCall]
 
 
 class EnginePing(_Message, tag="engine_ping", frozen=True):

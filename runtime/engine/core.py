@@ -171,12 +171,12 @@ class EngineCore:
         self._sequences[seq.sid] = seq
         self._counts["prompt_tokens"] += seq.prompt_len
 
-    def follow(self, sid: int, call: NextCall) -> None:
-        """Let a sequence go on with a call after those that it goes on with already; one that has
+    def follow(self, sid: int, calls: list[NextCall]) -> None:
+        """Let a sequence go on with calls after those that it goes on with already; one that has
         ended does not."""
         seq = self._sequences.get(sid)
         if seq is not None:
-            seq.then.append(call)
+            seq.then += calls
 
     def drop(self, sid: int) -> None:
         """Stop a sequence and free what it holds at once; unknown ones are ignored."""

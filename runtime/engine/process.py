@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import msgspec
 import zmq
@@ -53,6 +53,7 @@ from ..protocol import (
     encode,
     engine_commands,
 )
+from ..sockets import has_come
 from ..standard_error import unfailing_stderr
 from ..views import EngineQuery, EngineView
 from . import garbage
@@ -92,7 +93,7 @@ class Core(CacheOnDisk, Protocol):
     @property
     def profiler(self) -> Profiler: ...
     def submit(self, command: Submit, /) -> None: ...
-    def follow(self, sid: int, call: NextCall, /) -> None: ...
+    def follow(self, sid: int, calls: list[NextCall], /) -> None: ...
     def drop(self, sid: int, /) -> None: ...
     def step(self) -> StepEvents: ...
     def flush_cache(self) -> int: ...
@@ -119,8 +120,8 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
                 traceback.print_exc()
                 failed = Failed(sid, "internal", f"{type(error).__name__} in the engine: {error}")
                 return StepEvents(failed=[failed])
-        case Follow(sid=sid, call=call):
-            core.follow(sid, call)
+        case Follow(sid=sid, calls=calls):
+            core.follow(sid, calls)
         case Drop(sid=sid):
             core.drop(sid)
         case EnginePing(seq=seq):
@@ -176,8 +177,7 @@ def run(
         num_unasked += 1
         if idle or num_sent() != num_heard or num_unasked == _TURNS_UNASKED:
             num_unasked = 0
-            # Asking costs a fifth of the exception that nothing has come.
-            while cast(int, channel.get(zmq.EVENTS)) & zmq.POLLIN:
+            while has_come(channel):
                 frame = channel.recv(zmq.NOBLOCK)
                 num_heard += 1
                 beat()
@@ -187,11 +187,12 @@ def run(
                 answer = execute(core, command)
                 if answer is not None:
                     channel.send(encode(answer))
-        if core.has_work:
+            garbage.collect_if_needed()
+            idle = not core.has_work
+        if not idle:
             events = core.step()
             if events.progress or events.failed:
                 channel.send(encode(events))
-            garbage.collect_if_needed()
 
 
 def main(argv: list[str]) -> int:

@@ -45,6 +45,8 @@ class ProgramTable:
         # By number of calls: programs that made so many, and those of them that then ended.
         self._reached = [0.0] * (_MOST_CALLS + 1)
         self._ended = [0.0] * (_MOST_CALLS + 1)
+        # Of all programs so far the most calls; beyond them `calls_after` is what it imagines.
+        self._most_calls = 0
         self._tokens_per_call = _TOKENS_PER_CALL
 
     def __len__(self) -> int:
@@ -77,16 +79,17 @@ class ProgramTable:
             num_tokens = float(tokens_after or 0)
             return ToCome(num_tokens, math.ceil(num_tokens / self._tokens_per_call))
         program.num_calls += 1
-        self._reached[min(program.num_calls, _MOST_CALLS)] += 1.0
+        reached = min(program.num_calls, _MOST_CALLS)
+        self._reached[reached] += 1.0
+        self._most_calls = max(self._most_calls, reached)
         num_calls = self.calls_after(program.num_calls)
         return ToCome(self._tokens_per_call * num_calls, math.ceil(num_calls))
 
     def calls_after(self, num_calls: int) -> float:
         """How many calls follow on average where so many were made."""
         after = _CALLS_AFTER
-        for reached, ended in zip(
-            self._reached[: num_calls - 1 : -1], self._ended[: num_calls - 1 : -1], strict=True
-        ):
+        for count in range(self._most_calls, num_calls - 1, -1):
+            reached, ended = self._reached[count], self._ended[count]
             ending = (ended + _IMAGINED / (1.0 + _CALLS_AFTER)) / (reached + _IMAGINED)
             # Of one that waited long between two calls it is nearly forgotten that it came so far.
             after = (1.0 + after) * max(0.0, 1.0 - ending)

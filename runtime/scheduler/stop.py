@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..protocol import FinishReason, SamplingParams
 from ..stop_pattern import stop_pattern
+
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
 
 class Finish(NamedTuple):
@@ -53,7 +55,7 @@ class StopChecker:
         self._tail = b""
         patterns = [stop_pattern(pattern) for pattern in params.stop_regex]
         self._patterns = [(pattern, pattern.start) for pattern in patterns]
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = _UTF8("replace")
         self._num_new = 0
 
     @property

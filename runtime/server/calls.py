@@ -121,6 +121,10 @@ class Calls:
         promise = self._following.promise(client_id, message)
         self._begin(flight, message, request, part_of, promise)
 
+    def tell_ahead(self) -> None:
+        """Let the engine know of the calls that came for sequences which run."""
+        self._following.tell()
+
     def _request_of(self, message: Generate | Score) -> SequenceRequest:
         if isinstance(message, Generate):
             return GenerateRequest(message, self._tokenizer)
@@ -255,8 +259,7 @@ class Calls:
             self._flights.send(call.flight.client_id, message)
         if call.num_unfinished == 0:
             self._go_on(call)
-            self._flights.keep(call.flight, messages[-1])
-            self._flights.forget(call.flight, finish)
+            self._flights.close(call.flight, messages[-1], finish)
 
     def _go_on(self, call: Call) -> None:
         """Begin the calls that waited for one that has ended well and is kept."""

@@ -21,6 +21,7 @@ from ..protocol import (
     Several,
     encode,
 )
+from ..sockets import has_come
 
 _HIGH_WATER_MARK: Final = 10_000
 _FRAMES_PER_TURN: Final = 256
@@ -45,11 +46,8 @@ class ClientSocket:
         """What has arrived, as (client, frames); a bounded number, for others wait too. A client
         puts what it says at once into one message, each in a frame of its own."""
         num_frames = 0
-        while num_frames < _FRAMES_PER_TURN:
-            try:
-                client_id, *frames = self.router.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        while num_frames < _FRAMES_PER_TURN and has_come(self.router):
+            client_id, *frames = self.router.recv_multipart(zmq.NOBLOCK)
             num_frames += max(1, len(frames))
             yield client_id, frames
 
@@ -87,12 +85,10 @@ class ClientSocket:
     def somebody_left(self) -> bool:
         """Whether a client has disconnected since the last look."""
         left = False
-        while True:
-            try:
-                self.monitor.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return left
+        while has_come(self.monitor):
+            self.monitor.recv_multipart(zmq.NOBLOCK)
             left = True
+        return left
 
     def close(self, linger_ms: int) -> None:
         """Close; what was sent last gets `linger_ms` to leave."""

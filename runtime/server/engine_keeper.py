@@ -20,6 +20,7 @@ from ..protocol import (
     FrameError,
     engine_events,
 )
+from ..sockets import has_come
 from .errands import Errands
 from .report import Log
 from .supervisor import TOO_OFTEN, EngineProcess, Restarts, how_it_ended
@@ -158,10 +159,10 @@ class EngineKeeper:
 
     def _read(self, engine: EngineProcess) -> None:
         for _ in range(_MESSAGES_PER_TURN):
+            if not has_come(engine.channel):
+                return
             try:
                 event = engine_events.decode(engine.channel.recv(zmq.NOBLOCK))
-            except zmq.Again:
-                return
             except FrameError as error:
                 self._log.notice(
                     f"the engine sent a frame that is no message and is killed: {error}"

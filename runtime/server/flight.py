@@ -37,6 +37,11 @@ def run_inline(work: Callable[[], Prepared], then: Callable[[Prepared], None], /
     then(work())
 
 
+def run_now(work: Callable[[], None], /) -> None:
+    """Does at once what could wait until the answers have left."""
+    work()
+
+
 def _nothing(outcome: str) -> None:
     """What a request frees that holds nothing."""
 

@@ -10,31 +10,35 @@ import heapq
 import itertools
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from ..errors import RequestError
 from ..protocol import Error, FrontMessage
 from .answered import Answered
 from .engine_link import EngineLink
-from .flight import Client, InFlight
+from .flight import Client, InFlight, run_now
 
 _MIN_DEADLINES: Final = 1_024
 
 
 class Flights:
-    """send: hands a message to a client. counters: of what happened since the start."""
+    """send: hands a message to a client. afterwards: does what is left to do of a request when its
+    answer has left. counters: of what happened since the start."""
 
     def __init__(
         self,
         send: Callable[[bytes, FrontMessage], None],
         engine: EngineLink,
         clock: Callable[[], float],
+        afterwards: Callable[[Callable[[], None]], None] = run_now,
     ) -> None:
         self.clients: dict[bytes, Client] = {}
         self.draining = False
         self.send = send
         self._engine = engine
         self._clock = clock
+        self._afterwards = afterwards
         self._answered = Answered()
         self._numbers = itertools.count()
         # (when, order, request); those that ended before are passed over.
@@ -146,14 +150,28 @@ class Flights:
     ) -> None:
         """Answer it, for the last time. kept: the answer should it come again, where that is
         another."""
-        self.keep(flight, kept or message)
-        self.forget(flight, message.code if isinstance(message, Error) else "stop")
         self.send(flight.client_id, message)
+        self.close(flight, kept or message, "stop")
+
+    def close(self, flight: InFlight, answer: FrontMessage, outcome: str) -> None:
+        """It was answered, for the last time: who waits for that waits for nothing else."""
+        flight.ended = True
+        self._afterwards(partial(self._close, flight, answer, outcome))
+
+    def _close(self, flight: InFlight, answer: FrontMessage, outcome: str) -> None:
+        try:
+            self.forget(flight, outcome)
+            self.keep(flight, answer)
+        except Exception as error:
+            self.give_up(flight, error)
 
     def abort(self, flight: InFlight, error: RequestError) -> None:
         """End it with an error."""
         self.count("requests_failed")
-        self.end(flight, error_message(flight.rid, error))
+        message = error_message(flight.rid, error)
+        self.keep(flight, message)
+        self.forget(flight, error.code)
+        self.send(flight.client_id, message)
 
     def give_up(self, flight: InFlight, error: Exception) -> None:
         """End it for a defect of ours. Whoever waits is told even where what it holds cannot be
@@ -168,7 +186,7 @@ class Flights:
 
     def keep(self, flight: InFlight, message: FrontMessage) -> None:
         """Remember the answer, should the request come again."""
-        if flight.digest is not None:
+        if flight.digest is not None and flight.client_id in self.clients:
             self._answered.keep(flight.client_id, flight.rid, flight.digest, message)
 
     def forget(self, flight: InFlight, outcome: str) -> None:

@@ -13,7 +13,7 @@ from ..plans.prompt import Speller
 from ..protocol import Follow, Generate, NextCall, Score, Text
 from .engine_link import EngineLink
 from .flight import InFlight
-from .flights import Flights
+from .flights import Flights, defect
 
 _NO_END: Final = float("inf")
 
@@ -57,6 +57,8 @@ class Following:
         self._max_waiting = max_waiting
         self._num_waiting = 0
         self._promises: dict[tuple[bytes, int], Promise] = {}
+        # Promises of calls that run, for which followers came that the engine was not told of.
+        self._untold: list[Promise] = []
 
     def promise(self, client_id: bytes, message: Generate | Score) -> Promise | None:
         """What a call that begins is going to leave, if it leaves anything."""
@@ -71,8 +73,8 @@ class Following:
         return self._promises.get((client_id, number))
 
     def add(self, promise: Promise, message: Generate | Score, digest: bytes | None) -> None:
-        """Let a call wait for what was promised. Its time does not run yet. Raises RequestError
-        where too many wait."""
+        """Let a call wait for what was promised. Its time does not run yet. `tell` lets the engine
+        know. Raises RequestError where too many wait."""
         if self._num_waiting >= self._max_waiting:
             raise RequestError(
                 "session_lost",
@@ -85,9 +87,22 @@ class Following:
         follower = Follower(flight, message, self.promise(client_id, message))
         promise.followers.append(follower)
         flight.on_end = partial(self._leave, promise, follower)
-        if promise.sid is not None:
-            for call in self.ahead(promise, promise.sid):
-                self._engine.send(Follow(promise.sid, call))
+        if promise.sid is not None and promise.told is None:
+            self._untold.append(promise)
+
+    def tell(self) -> None:
+        """Tell the engine of those that came since: one message for all that follow each other."""
+        untold, self._untold = self._untold, []
+        for promise in untold:
+            if promise.sid is None:
+                continue
+            try:
+                calls = self.ahead(promise, promise.sid)
+            except Exception as error:
+                defect(error)  # they are submitted when their turn comes
+            else:
+                if calls:
+                    self._engine.send(Follow(promise.sid, calls))
 
     def ahead(self, promise: Promise, sid: int) -> list[NextCall]:
         """The calls that sequence `sid`, which makes the promise, can go on with and was not told

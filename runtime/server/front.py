@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -84,6 +85,8 @@ class Front:
         self._orphaned = False
         self._drain_until_s: float | None = None
         self._next_tick_s = 0.0
+        # What is put off while the engine's news are read.
+        self._works: list[Callable[[], None]] | None = None
 
     # --- life ---
 
@@ -198,13 +201,30 @@ class Front:
         ready = dict(self._poller.poll(math.ceil(pause_s * 1000)))
         if self._errands.wake_out in ready:
             self._errands.run()
-        self._keeper.read(ready)
+        self._hear_engine(ready)
         self._reception.turn(ready)
         now_s = time.monotonic()
         if now_s >= self._next_tick_s:
             self._next_tick_s = now_s + _TICK_S
             self._tick(now_s)
         self._reception.flush()
+
+    def _hear_engine(self, ready: dict[object, int]) -> None:
+        """Take its news, send the answers, and then do what these leave to do."""
+        works = self._works = []
+        self._keeper.read(ready)
+        self._works = None
+        if works:
+            self._reception.flush()
+            for work in works:
+                work()
+
+    def _afterwards(self, work: Callable[[], None]) -> None:
+        """Do it when the answers to be sent have left, where that is soon."""
+        if self._works is None:
+            work()
+        else:
+            self._works.append(work)
 
     def _tick(self, now_s: float) -> None:
         self._keeper.tick(now_s)
@@ -254,6 +274,7 @@ class Front:
             limits=self._options.limits,
             offload=self._errands.offload,
             on_request_end=journal.request_ended,
+            afterwards=self._afterwards,
         )
         garbage.begin()
         self._reception.serve(self._service, self._tokenizer)

@@ -3,6 +3,7 @@ to the service and the answers back. Used by front.py."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -164,13 +165,7 @@ class Reception:
                 continue
             if not frames:
                 self._service.on_bad_frame(client_id, "it is empty")
-            for frame in frames:
-                try:
-                    message = client_messages.decode(frame)
-                except FrameError as error:
-                    self._service.on_bad_frame(client_id, str(error), request_id_in(frame))
-                else:
-                    self._service.on_message(client_id, message)
+            self._service.on_messages(client_id, _messages(self._service, client_id, frames))
 
     def _on_http(self, message: ClientMessage) -> None:
         if self._service is not None:
@@ -185,3 +180,16 @@ class Reception:
         if self._service is not None:
             for client_id in self._service.clients_with_work():
                 self.send(client_id, Pong(seq=-1, ready=self._service.ready))
+
+
+def _messages(
+    service: Service, client_id: bytes, frames: Iterable[bytes]
+) -> Iterator[ClientMessage]:
+    """What a client says, one after the other: the first is under way while the next is read."""
+    for frame in frames:
+        try:
+            message = client_messages.decode(frame)
+        except FrameError as error:
+            service.on_bad_frame(client_id, str(error), request_id_in(frame))
+        else:
+            yield message

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..errors import RequestError
 from ..protocol import (
@@ -51,7 +51,7 @@ from .calls import Calls
 from .controls import Controls
 from .engine_link import EngineLink
 from .entrance import Entrance
-from .flight import Client, InFlight, Limits, Offload, run_inline
+from .flight import Client, InFlight, Limits, Offload, run_inline, run_now
 from .flights import Flights
 from .history import History, Record
 from .programs import PLANS, Programs
@@ -73,6 +73,7 @@ class Service:
         offload: Offload = run_inline,
         clock: Callable[[], float] = time.monotonic,
         on_request_end: Callable[[Record], None] = lambda record: None,
+        afterwards: Callable[[Callable[[], None]], None] = run_now,
     ) -> None:
         self.model = model
         self.epoch = epoch
@@ -89,7 +90,7 @@ class Service:
         )
         self._history = History(clock, on_request_end)
         bounds = validate.Bounds.of(tokenizer, context_limit)
-        self._flights = Flights(self._to_client, self._engine, clock)
+        self._flights = Flights(self._to_client, self._engine, clock, afterwards)
         self._calls = Calls(
             tokenizer,
             bounds,
@@ -161,8 +162,17 @@ class Service:
 
     # --- from clients ---
 
+    def on_messages(self, client_id: bytes, messages: Iterable[ClientMessage]) -> None:
+        """What a client says at once; whatever it is, the answer goes to that client alone."""
+        for message in messages:
+            self._on_message(client_id, message)
+        self._calls.tell_ahead()
+
     def on_message(self, client_id: bytes, message: ClientMessage) -> None:
-        """One message of a client; whatever it is, the answer goes to that client alone."""
+        """One message of a client."""
+        self.on_messages(client_id, (message,))
+
+    def _on_message(self, client_id: bytes, message: ClientMessage) -> None:
         client = self._flights.clients.get(client_id)
         if isinstance(message, Hello):
             self._greet(client_id, message)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 
 import pytest
 
 import branchline as bl
+from branchline.lang import calls
 
 
 def test_the_decorator_works_with_and_without_parentheses(model):
@@ -194,3 +196,36 @@ def test_context_variables_of_the_caller_hold_in_every_body(model):
     assert [program.run(backend=model).ret_value, streaming.ret_value, batched.ret_value] == [
         "set"
     ] * 3
+
+
+def test_what_calls_ask_for_is_found_once_for_runs_that_ask_alike(model, monkeypatch):
+    num_found = 0
+    find = calls.parameters
+
+    def counted(*args):
+        nonlocal num_found
+        num_found += 1
+        return find(*args)
+
+    monkeypatch.setattr(calls, "parameters", counted)
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a", max_tokens=4) + bl.gen("b", max_tokens=5)
+
+    for options, expected in (({}, 2), ({}, 2), ({"temperature": 0.5}, 4), ({}, 6)):
+        program.run(backend=model, **options).sync()
+        assert num_found == expected
+    assert [call.sampling.temperature for call in model.calls[4:6]] == [0.5, 0.5]
+
+
+def test_what_calls_ask_for_is_kept_no_longer_than_they_are(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a", schema=int)
+
+    for _ in range(3):
+        program.run(backend=model).sync()
+    gc.collect()
+    assert program._known_asked is not None
+    assert len(program._known_asked[1]) == 0

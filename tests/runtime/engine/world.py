@@ -199,7 +199,7 @@ class World:
 
     def follow(self, heard: Heard, call: NextCall) -> None:
         """Tell the engine what the sequence of an earlier call goes on with in the end."""
-        self.core.follow(heard.submit.sid, call)
+        self.core.follow(heard.submit.sid, [call])
         last = self.heard[heard.submit.sid]
         if not last.over:
             last.submit.then.append(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
@@ -36,6 +37,22 @@ def test_tokens_that_are_to_come_are_so_many_calls_as_are_usual() -> None:
 def test_of_programs_without_a_precedent_nothing_is_known_to_differ() -> None:
     table = ProgramTable()
     assert table.calls_after(1) == pytest.approx(table.calls_after(30))
+
+
+def after_all_counts(table: ProgramTable, num_calls: int) -> float:
+    """`calls_after`, looking at every number of calls that is told apart."""
+    table._most_calls = len(table._reached) - 1
+    return table.calls_after(num_calls)
+
+
+def test_more_calls_than_any_program_made_need_no_look() -> None:
+    table = ProgramTable()
+    rng = random.Random(1)
+    for number in range(1, 100):
+        run_one(table, number, rng.randint(1, 20))
+        asked = rng.randint(1, 70)
+        quick = table.calls_after(asked)
+        assert quick == pytest.approx(after_all_counts(copy.deepcopy(table), asked), rel=1e-12)
 
 
 def test_the_nearer_programs_usually_end_the_less_is_to_come() -> None:

@@ -24,7 +24,7 @@ from branchline.runtime.protocol import (
     Text,
     TokenLogprob,
 )
-from branchline.runtime.server.flight import Limits
+from branchline.runtime.server.flight import Limits, run_now
 from branchline.runtime.server.service import Service
 from branchline.runtime.tokenizer import Tokenizer
 
@@ -43,6 +43,7 @@ class Desk:
     sent: list[tuple[bytes, FrontMessage]] = field(default_factory=list)
     commands: list[EngineCommand] = field(default_factory=list)
     offloaded: list[Callable[[], None]] = field(default_factory=list)
+    afterwards: Callable[[Callable[[], None]], None] = run_now
 
     def __post_init__(self) -> None:
         model = ModelInfo("tiny", "/tiny", "Tiny", CONTEXT, self.tokenizer.vocab_size, [END], None)
@@ -56,6 +57,7 @@ class Desk:
             limits=self.limits,
             offload=lambda work, then: self.offloaded.append(lambda: then(work())),
             clock=lambda: self.now_s,
+            afterwards=self.afterwards,
         )
 
     def greet(self, client_id: bytes = b"c") -> None:

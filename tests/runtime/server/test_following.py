@@ -43,7 +43,8 @@ def follows(desk: Desk) -> Iterator[tuple[int, str]]:
     """What the engine was told to go on with: of which sequence, behind which text."""
     for command in desk.commands:
         if isinstance(command, Follow):
-            yield command.sid, desk.tokenizer.decode(command.call.input_ids)
+            for one in command.calls:
+                yield command.sid, desk.tokenizer.decode(one.input_ids)
 
 
 def test_a_call_waits_for_the_one_that_it_goes_on_from(desk: Desk) -> None:
@@ -62,6 +63,29 @@ def test_the_engine_is_told_of_it_while_the_first_one_runs(desk: Desk) -> None:
     desk.ask(call("c", " island", base=2))
     sid = desk.submits()[0].sid
     assert list(follows(desk)) == [(sid, " the"), (sid, " island")]
+
+
+def test_what_a_client_says_at_once_the_engine_is_told_at_once(desk: Desk) -> None:
+    calls = [call("a", "hello", keep_as=1)]
+    calls += [call(f"b{n}", " the", base=n, keep_as=n + 1) for n in range(1, 4)]
+    desk.service.on_messages(b"c", calls)
+    assert len(desk.submits()) == 1
+    [told] = [command for command in desk.commands if isinstance(command, Follow)]
+    assert (told.sid, len(told.calls)) == (desk.submits()[0].sid, 3)
+
+
+def test_who_cannot_be_told_of_is_submitted_when_its_turn_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no")
+
+    desk.ask(call("a", "hello", keep_as=1))
+    monkeypatch.setattr("branchline.runtime.server.following.next_call", broken)
+    desk.ask(call("b", " the", base=1))
+    assert list(follows(desk)) == []
+    only_done(desk.step(said(desk, " world")))
+    assert len(desk.submits()) == 2
 
 
 def test_what_the_engine_went_on_with_is_not_submitted_again(desk: Desk) -> None:
