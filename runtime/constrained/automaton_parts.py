@@ -24,9 +24,7 @@ def divided(base: Automaton, others: Sequence[Automaton], most: int) -> Parts:
     others that would make it over `most` parts are left out."""
     if len(others) >= _MANY:
         with suppress(RequestError):  # too many places at once; one by one there may be few
-            parts = cut_at_once(base, others)
-            if len(parts) <= most:
-                return parts
+            return cut_at_once(base, others, most)
     return cut_in_turn(base, others, most)
 
 
@@ -48,15 +46,26 @@ def cut_in_turn(base: Automaton, others: Sequence[Automaton], most: int) -> Part
     return parts
 
 
-def cut_at_once(base: Automaton, others: Sequence[Automaton]) -> Parts:
+def cut_at_once(base: Automaton, others: Sequence[Automaton], most: int) -> Parts:
     """`divided`, by one walk through all of them."""
     walk = _Walk([base, *others])
-    parts: Parts = []
-    for kind in dict.fromkeys(walk.told):
-        if kind[0]:
-            machine = trimmed(walk.classes, walk.table, [one == kind for one in walk.told])
-            parts.append((frozenset(i for i, yes in enumerate(kind[1:]) if yes), machine))
-    return parts
+    kinds = list(dict.fromkeys(told for told in walk.told if told[0]))
+    parts = [0] * len(kinds)  # the part that each kind of text falls into
+    matching: list[frozenset[int]] = [frozenset()]
+    for index in range(len(others)):
+        cut = [(part, kind[index + 1]) for part, kind in zip(parts, kinds, strict=True)]
+        numbers = {pair: number for number, pair in enumerate(dict.fromkeys(cut))}
+        if len(numbers) <= most:
+            parts = [numbers[pair] for pair in cut]
+            matching = [
+                matching[part] | {index} if yes else matching[part] for part, yes in numbers
+            ]
+    part_of = dict(zip(kinds, parts, strict=True))
+    reached = [part_of.get(told) for told in walk.told]
+    return [
+        (found, trimmed(walk.classes, walk.table, [part == number for part in reached]))
+        for number, found in enumerate(matching)
+    ]
 
 
 class _Walk:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from ..errors import RequestError
 from ..protocol import (
@@ -38,8 +39,11 @@ from .xgrammar_engine import XGrammarEngine
 # A digest: the schemas themselves may be large, and refused ones are remembered too.
 _Key = bytes
 
-# What a failed or trivial entry is counted with.
-_ENTRY_BYTES = 4_096
+# What an entry takes beside its grammar.
+_ENTRY_BYTES = 512
+_REFUSAL_BYTES = 1_024
+# So many constraints may be in use at once; one that was asked for so long ago has grown.
+_MAX_LATELY = 128
 
 
 def build_language(
@@ -96,6 +100,10 @@ def _told_again(refusal: RequestError) -> RequestError:
     )
 
 
+def _num_bytes(found: Grammar | RequestError) -> int:
+    return found.num_bytes if isinstance(found, Grammar) else _REFUSAL_BYTES
+
+
 def _format_texts(constraint: Tagged | Islands) -> set[str]:
     """The texts of a format, in which control tokens may be named."""
     if isinstance(constraint, Tagged):
@@ -103,6 +111,12 @@ def _format_texts(constraint: Tagged | Islands) -> set[str]:
         return {*parts, constraint.opening, constraint.separator, constraint.closing}
     parts = [text for island in constraint.islands for text in (island.begin, island.end)]
     return {*parts, *constraint.triggers}
+
+
+@dataclass(slots=True)
+class _Entry:
+    found: Grammar | RequestError
+    num_bytes: int
 
 
 class GrammarCompiler:
@@ -132,9 +146,10 @@ class GrammarCompiler:
         self._tag_engine: XGrammarEngine | None = None
         self._tag_engine_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._entries: OrderedDict[_Key, Future[Grammar | RequestError]] = OrderedDict()
-        self._entry_bytes: dict[_Key, int] = {}
-        self.cached_bytes = 0
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._begun: dict[_Key, Future[Grammar | RequestError]] = {}
+        self._lately: deque[_Key] = deque()
+        self._entry_bytes = 0
         self.hits = 0
         self.misses = 0
 
@@ -149,66 +164,83 @@ class GrammarCompiler:
     def ready(self, constraint: Constraint, max_new_tokens: int | None = None) -> Grammar | None:
         """What `compile` gives or raises, without compiling: None where that was not done yet."""
         with self._lock:
-            future = self._entries.get(_key(constraint))
-        if future is None or not future.done():
-            return None
+            if _key(constraint) not in self._entries:
+                return None
         return self.compile(constraint, max_new_tokens)
+
+    @property
+    def cached_bytes(self) -> int:
+        """What is kept: grammars, refusals, and the masks of all of them."""
+        tags = 0 if self._tag_engine is None else self._tag_engine.num_bytes
+        return self._entry_bytes + self._engine.num_bytes + tags
 
     def _cached(self, constraint: Constraint) -> Grammar:
         key = _key(constraint)
         with self._lock:
-            future = self._entries.get(key)
-            if future is not None:
-                self._entries.move_to_end(key)
-                self.hits += 1
-                mine = False
-            else:
-                future = self._entries[key] = Future()
-                self.misses += 1
-                mine = True
-        if mine:
-            self._run(constraint, key, future)
-        found = future.result()
+            entry, future = self._entries.get(key), self._begun.get(key)
+            is_mine = entry is None and future is None
+            if is_mine:
+                future = self._begun[key] = Future()
+            self.misses += is_mine
+            self.hits += not is_mine
+        if future is not None:
+            if is_mine:
+                self._run(constraint, key, future)
+            found = future.result()
+        else:
+            assert entry is not None
+            found = entry.found
+        self._note(key)
         if isinstance(found, RequestError):
             raise _told_again(found)
-        if not mine:
-            self._weigh_again(key, found)
         return found
 
-    def _weigh_again(self, key: _Key, grammar: Grammar) -> None:
-        """A grammar grows as it is used; what is asked for again is weighed again."""
+    def _note(self, key: _Key) -> None:
+        """A constraint was asked for. Its grammar grows as it is used: it is weighed again when it
+        is asked for again, and when many others were."""
         with self._lock:
-            if key in self._entry_bytes:
-                size = _ENTRY_BYTES + grammar.num_bytes
-                self.cached_bytes += size - self._entry_bytes[key]
-                self._entry_bytes[key] = size
-                self._shrink()
+            self._lately.append(key)
+            self._weigh_again(key)
+            if len(self._lately) > _MAX_LATELY:
+                self._weigh_again(self._lately.popleft())
+            if key in self._entries:
+                self._entries.move_to_end(key)
+            self._shrink()
+
+    def _weigh_again(self, key: _Key) -> None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            before, entry.num_bytes = entry.num_bytes, _ENTRY_BYTES + _num_bytes(entry.found)
+            self._entry_bytes += entry.num_bytes - before
 
     def _run(
         self, constraint: Constraint, key: _Key, future: Future[Grammar | RequestError]
     ) -> None:
-        size = _ENTRY_BYTES
         try:
-            grammar = self._compiled(constraint)
-            size += grammar.num_bytes
-            future.set_result(grammar)
-        except RequestError as error:
-            future.set_result(_told_again(error))
-            # One that might be served another time is not remembered.
-            size = size if error.code == "grammar" else 0
-        except RecursionError:
-            future.set_result(RequestError("grammar", "the constraint nests too deeply"))
+            found = self._found(constraint)
         except BaseException as error:
             # Waiting threads must learn of it; nothing is kept.
+            with self._lock:
+                del self._begun[key]
             future.set_exception(error)
-            size = 0
+            return
+        entry = _Entry(found, _ENTRY_BYTES + _num_bytes(found))
+        # A refusal that might be served another time is not remembered.
+        is_kept = not isinstance(found, RequestError) or found.code == "grammar"
         with self._lock:
-            if size == 0:
-                self._entries.pop(key, None)
-                return
-            self._entry_bytes[key] = size
-            self.cached_bytes += size
-            self._shrink()
+            del self._begun[key]
+            if is_kept:
+                self._entries[key] = entry
+                self._entry_bytes += entry.num_bytes
+        future.set_result(found)
+
+    def _found(self, constraint: Constraint) -> Grammar | RequestError:
+        try:
+            return self._compiled(constraint)
+        except RequestError as error:
+            return _told_again(error)
+        except RecursionError:
+            return RequestError("grammar", "the constraint nests too deeply")
 
     def _compiled(self, constraint: Constraint) -> Grammar:
         # Text that is forced is encoded between two steps, where nothing may be loaded.
@@ -257,7 +289,7 @@ class GrammarCompiler:
             if self._tag_engine is None:
                 engine = self._engine
                 self._tag_engine = XGrammarEngine(
-                    engine.tokenizer, engine.vocab_size, self.limits, engine.vocabulary
+                    engine.tokenizer, engine.vocab_size, self.limits, engine
                 )
             return self._tag_engine
 
@@ -271,9 +303,6 @@ class GrammarCompiler:
 
     def _shrink(self) -> None:
         """Drop the entries not asked for longest; running matchers keep their own grammar."""
-        for key in list(self._entries):
-            if self.cached_bytes <= self.limits.cache_bytes:
-                return
-            if key in self._entry_bytes:  # finished ones only
-                self.cached_bytes -= self._entry_bytes.pop(key)
-                del self._entries[key]
+        while self._entries and self.cached_bytes > self.limits.cache_bytes:
+            _, entry = self._entries.popitem(last=False)
+            self._entry_bytes -= entry.num_bytes

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from itertools import count
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .vocabulary import INFINITE
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from .nodes import Node
     from .walker import Frame, State, Walker
 
-# Shortest items are looked for among so many beginnings.
-_MAX_TRIED = 20_000
+# Shortest items are looked for in so many steps.
+_MAX_TRIED = 200_000
 
 
 class Writing(NamedTuple):
@@ -50,21 +51,21 @@ def cost_of_any(node: Node) -> int:
     order = count()
     heap = [(walker.start.cost, next(order), b"", walker.start)]
     tried = found = 0
-    while heap:
+    while heap and tried <= _MAX_TRIED:
         _, _, text, state = heapq.heappop(heap)
-        tried += 1
         if state.accepting:
             found += 1
             if found == node.low:
                 return len(text)
-        if tried > _MAX_TRIED:
-            break
-        tokens = [byte for byte in node.data if any(a <= byte <= b for a, b in ranges(state))]
-        for byte in tokens[: node.low + 1]:
-            after = walker.step(state, byte)
-            if after is not None and after.cost < INFINITE:
+        allowed = {byte for low, high in ranges(state) for byte in range(low, high + 1)}
+        steps = [(walker.step(state, byte), byte) for byte in node.data if byte in allowed]
+        tried += 1 + len(steps)
+        ways = [(after.cost, byte, after) for after, byte in steps if after is not None]
+        # As many as there must be items, those that are soonest completed.
+        for cost, byte, after in heapq.nsmallest(node.low + 1, ways, key=itemgetter(0)):
+            if cost < INFINITE:
                 heapq.heappush(
-                    heap, (len(text) + 1 + after.cost, next(order), text + bytes([byte]), after)
+                    heap, (len(text) + 1 + cost, next(order), text + bytes([byte]), after)
                 )
     return INFINITE
 

@@ -9,9 +9,12 @@ from ..errors import RequestError
 from .allowance import Allowance
 from .base import NOTHING_FORCED, Forced, Grammar, MaskRow, Matcher
 from .machine_masks import Machine, MachineHandle, MachineMasks
-from .schema_report import Entry
+from .schema_report import Entry, report_bytes
 from .spelling import Speller
 from .vocabulary import Vocabulary
+
+# What the Python objects of a grammar take, its tables' arrays included.
+_OBJECTS_BYTES = 6_144
 
 
 class MachineGrammar(Grammar):
@@ -26,6 +29,7 @@ class MachineGrammar(Grammar):
     ) -> None:
         self.compiled = compiled
         self.report = report
+        self._report_bytes = report_bytes(report)
         self._vocabulary = vocabulary
         self._encode_text = encode_text
         self._speller = self._speller_of(compiled.machine)
@@ -33,7 +37,8 @@ class MachineGrammar(Grammar):
 
     @property
     def num_bytes(self) -> int:
-        return self.compiled.memory_size_bytes
+        found = self.compiled.memory_size_bytes + self._speller.num_bytes
+        return _OBJECTS_BYTES + found + self._report_bytes
 
     def matcher(self) -> MachineMatcher:
         return MachineMatcher(self, self.compiled.handle())

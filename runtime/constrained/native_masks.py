@@ -106,7 +106,7 @@ class NativeMasks:
         self._columns = columns
         self._eos = np.array(eos_ids, dtype=np.int64)
         self._vocab_size = len(vocabulary.token_bytes)
-        self._rows = rows or Rows(_CACHE_BYTES)
+        self._rows = Rows(_CACHE_BYTES) if rows is None else rows
         self._owner = self._rows.owner()
         self._begun: dict[int, _Begun] = {}
 

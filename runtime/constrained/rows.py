@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 Row = npt.NDArray[np.int32]
 
+# What it takes to find a row by one more key, and to hold one more.
+_KEY_BYTES = 320
+_ROW_BYTES = 320
 # A dictionary that has become too small moves all it holds at once: 3 ms of forty thousand keys.
 _MAX_KEYS = 10_000
 
@@ -27,7 +30,11 @@ class Rows:
         self._owners = count()
         self._rows: OrderedDict[Hashable, tuple[Row, int]] = OrderedDict()
         self._shared: dict[bytes, tuple[Row, int]] = {}  # with the number of keys
-        self.num_bytes = 0
+        self._row_bytes = 0
+
+    @property
+    def num_bytes(self) -> int:
+        return self._row_bytes + _KEY_BYTES * len(self._rows) + _ROW_BYTES * len(self._shared)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -58,7 +65,7 @@ class Rows:
             kept, users = self._shared.get(data, (None, 0))
             if kept is None:
                 kept = np.frombuffer(data, np.int32)
-                self.num_bytes += kept.nbytes
+                self._row_bytes += kept.nbytes
             self._hold(key, kept, users + 1, number)
             return kept
 
@@ -82,7 +89,7 @@ class Rows:
         if users > 1:
             self._shared[_data(row)] = (kept, users - 1)
         else:
-            self.num_bytes -= kept.nbytes
+            self._row_bytes -= kept.nbytes
 
 
 def _data(row: Row) -> bytes:

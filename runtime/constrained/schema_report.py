@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from .schema_check import ANNOTATIONS, pointer_to, refuse
 
+# An entry, its place in a tuple, and its pointer without the text.
+_ENTRY_BYTES = 128
+
 State = Literal["enforced", "superset", "described"]
+STATES: Final[dict[str, State]] = {state: state for state in get_args(State)}
+"""Each of them, to be held once where it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,11 @@ class Entry:
     pointer: str
     state: State
     reason: str = ""
+
+
+def report_bytes(report: tuple[Entry, ...]) -> int:
+    """What the entries take in memory."""
+    return sum(_ENTRY_BYTES + len(entry.pointer) + len(entry.reason) for entry in report)
 
 
 @dataclass(slots=True)

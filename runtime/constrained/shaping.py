@@ -18,7 +18,7 @@ from .limits import GrammarLimits
 from .machine_tables import MachineTables, machine_tables
 from .nodes import NodeGraph, StoredGraph
 from .prune import prune
-from .schema_report import Entry
+from .schema_report import STATES, Entry
 from .vocabulary import INFINITE, Vocabulary
 
 # Larger automata are made for those who ask for them: 0.1 s of Python each.
@@ -65,7 +65,7 @@ def decode_shaped(data: bytes) -> Shaped:
             np.frombuffer(byte_class, dtype=np.uint8),
             np.frombuffer(accepting, dtype=np.bool_),
         )
-    entries = tuple(Entry(*entry) for entry in report)
+    entries = tuple(Entry(where, STATES[state], why) for where, state, why in report)
     machine = None if arrays is None else MachineTables.decoded(arrays)
     stored = None if graph is None else StoredGraph(graph)
     return Shaped(stored, entries, dfa, source, falls_back, machine)

@@ -21,6 +21,8 @@ from .vocabulary import Vocabulary
 REJOINED_TOKENS = 8
 """So much of the text is tokenized again."""
 _MAX_KEPT = 512
+_KEPT_BYTES = 640
+_END_BYTES = 320
 # Tokens that are tried at a place, at about 1 us each; more are taken to reach on.
 _MAX_TRIED = 256
 
@@ -52,6 +54,11 @@ class Speller(Generic[State]):
         self._encode = encode_text
         self._kept: OrderedDict[tuple[State, tuple[int, ...], int], Forced] = OrderedDict()
         self._settled_ends: OrderedDict[tuple[State, bytes], bool] = OrderedDict()
+
+    @property
+    def num_bytes(self) -> int:
+        """What is kept, by what it takes on average."""
+        return _KEPT_BYTES * len(self._kept) + _END_BYTES * len(self._settled_ends)
 
     def forced(
         self, states: Sequence[State], tokens: list[int], remaining: int | None, respell: int

@@ -46,6 +46,7 @@ class Vocabulary:
         other = copy(self)
         other.__dict__.pop("_known", None)
         other.__dict__.pop("_sorted", None)
+        other.__dict__.pop("_lengths", None)
         other.token_bytes = tokens = self.token_bytes.copy()
         other.lengths, other.plain = self.lengths.copy(), self.plain.copy()
         other.text = self.text.copy()
@@ -74,20 +75,33 @@ class Vocabulary:
         return frozenset(filter(None, self.token_bytes))
 
     @cached_property
+    def _lengths(self) -> dict[bytes, list[int]]:
+        """How long the tokens are that begin with these two bytes, or are this one."""
+        found: dict[bytes, set[int]] = {}
+        for data in self._known:
+            found.setdefault(data[:2], set()).add(len(data))
+        return {beginning: sorted(lengths) for beginning, lengths in found.items()}
+
+    @cached_property
     def _sorted(self) -> list[bytes]:
         return [data for data in map(self.token_bytes.__getitem__, self.order.tolist()) if data]
 
     def suffix_costs(self, data: bytes) -> list[int]:
         """For each position of `data`, the least tokens that spell the rest from there;
         INFINITE where none do."""
-        costs = [0] * (len(data) + 1)
+        known, lengths, nothing = self._known, self._lengths, list[int]()
+        # Behind the end, where no token may reach.
+        costs = [0] * (len(data) + 1) + [INFINITE] * self.max_length
         for start in range(len(data) - 1, -1, -1):
             best = INFINITE
-            for end in range(start + 1, min(len(data), start + self.max_length) + 1):
-                if costs[end] + 1 < best and data[start:end] in self._known:
-                    best = costs[end] + 1
+            if costs[start + 1] < best and data[start : start + 1] in known:
+                best = costs[start + 1] + 1
+            for length in lengths.get(data[start : start + 2], nothing):
+                cost = costs[start + length] + 1
+                if cost < best and data[start : start + length] in known:
+                    best = cost
             costs[start] = best
-        return costs
+        return costs[: len(data) + 1]
 
     def has_byte(self, byte: int) -> bool:
         return bytes([byte]) in self._known

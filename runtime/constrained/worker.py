@@ -57,7 +57,9 @@ class _Known:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary(self._token_bytes)
+        vocabulary = Vocabulary(self._token_bytes)
+        vocabulary.suffix_costs(b"")  # makes what it looks tokens up in
+        return vocabulary
 
     @cached_property
     def xgrammar(self) -> Any:

@@ -30,7 +30,7 @@ from .machine_masks import MachineMasks, MachineVocabulary
 from .native_masks import NativeMasks, TokenColumns
 from .outlines_masks import OutlinesEngine
 from .rows import Rows
-from .schema_report import Entry
+from .schema_report import Entry, report_bytes
 from .shaping import Shaped, alive, shaped
 from .spelling import Speller
 from .vocabulary import Vocabulary
@@ -39,13 +39,15 @@ from .walker_masks import WalkerMasks
 
 # Characters of EBNF x tokens that compile in under 0.3 s whatever they say.
 _SURE_TO_END = 50_000_000
+# What the Python objects of a grammar take.
+_OBJECTS_BYTES = 8_192
 _NONE: TokenIds = np.empty(0, dtype=np.int64)
 
 
 class XGrammarEngine:
     """Compiles languages for one vocabulary. Thread-safe.
 
-    text: the vocabulary of another engine, made by it; with it languages may name control tokens,
+    text: another engine, to share what both have; with it languages may name control tokens,
     without none of them is ever allowed.
     """
 
@@ -54,7 +56,7 @@ class XGrammarEngine:
         tokenizer: Tokenizer,
         vocab_size: int,
         limits: GrammarLimits,
-        text: Vocabulary | None = None,
+        text: XGrammarEngine | None = None,
     ) -> None:
         self._limits = limits
         self.tokenizer = tokenizer
@@ -70,11 +72,11 @@ class XGrammarEngine:
         else:
             self.controls = ControlTokens(tokenizer)
             self.encode_text = self.controls.encode_text
-            self.vocabulary = self.controls.vocabulary(text)
+            self.vocabulary = self.controls.vocabulary(text.vocabulary)
         self.eos_ids = tuple(index for index in tokenizer.eos_ids if index < vocab_size)
         if not self.eos_ids:
             raise RequestError("grammar", "the model has no end token, so nothing could end")
-        self._rows = Rows(limits.cache_bytes // 4)
+        self._rows: Rows = Rows(limits.cache_bytes // 4) if text is None else text._rows
         self.row_size = -(-vocab_size // 32)
 
     def compile(
@@ -126,6 +128,13 @@ class XGrammarEngine:
         except (RuntimeError, ValueError) as error:
             message = str(error).splitlines()[-1][:300] if str(error) else "no reason given"
             raise RequestError("grammar", f"xgrammar cannot compile this: {message}") from None
+
+    @property
+    def num_bytes(self) -> int:
+        """The masks that were found, where they are its own, and what xgrammar keeps."""
+        xgrammar = self.__dict__.get("_xgrammar")
+        kept = 0 if xgrammar is None else int(xgrammar.get_cache_size_bytes())
+        return kept + (self._rows.num_bytes if self.controls is None else 0)
 
     def warm(self) -> None:
         """Prepare for what is asked for without an engine's name."""
@@ -203,10 +212,12 @@ class XGrammar(Grammar):
         self.costs = TokenCosts(walker, engine.vocabulary)
         self.speller = Speller(walker, engine.vocabulary, engine.encode_text)
         self.min_tokens = walker.start.cost
+        self._report_bytes = report_bytes(report)
 
     @property
     def num_bytes(self) -> int:
-        return self.compiled.memory_size_bytes + self.walker.num_bytes
+        found = self.walker.num_bytes + self.costs.num_bytes + self.speller.num_bytes
+        return _OBJECTS_BYTES + self.compiled.memory_size_bytes + found + self._report_bytes
 
     def matcher(self) -> XGrammarMatcher:
         return XGrammarMatcher(self, self.compiled.handle())

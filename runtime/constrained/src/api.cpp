@@ -44,7 +44,7 @@ EXPORTED int32_t bm_forced(void *masks, int32_t state, uint8_t *text, int32_t mo
     return static_cast<Masks *>(masks)->machine.forced(state, text, most);
 }
 
-EXPORTED int64_t bm_bytes(void *masks) { return static_cast<Masks *>(masks)->machine.num_bytes(); }
+EXPORTED int64_t bm_bytes(void *masks) { return static_cast<Masks *>(masks)->num_bytes(); }
 
 EXPORTED int64_t bm_work(void *masks) { return static_cast<Masks *>(masks)->machine.work; }
 

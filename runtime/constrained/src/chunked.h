@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "held.h"
+
 namespace branchline {
 
 // To move a hundred thousand places at once takes a millisecond or two, for which no token can wait.
@@ -17,7 +19,9 @@ template <typename T> class Chunked {
 
     size_t size() const { return size_; }
 
-    size_t num_bytes() const { return chunks_.size() * kSize * sizeof(T); }
+    int64_t num_bytes() const {
+        return int64_t(chunks_.size()) * held(kSize * sizeof(T)) + held(chunks_);
+    }
 
     void push_back(const T &value) {
         if (size_ == chunks_.size() * kSize) chunks_.emplace_back(new T[kSize]);

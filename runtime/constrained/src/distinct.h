@@ -37,7 +37,7 @@ class Texts {
     int32_t next(int32_t text) const { return nodes_[size_t(text)].next; }
     uint8_t byte(int32_t text) const { return nodes_[size_t(text)].byte; }
     int32_t before(int32_t text) const { return parents_[size_t(text)]; }
-    int64_t num_bytes() const { return int64_t(nodes_.size() * (sizeof(Node) + 4)); }
+    int64_t num_bytes() const { return held(nodes_) + held(parents_); }
 
   private:
     struct Node {
@@ -75,7 +75,7 @@ class Sets {
             if (at == kNothing) break;
         }
         int32_t number = int32_t(sets_.size());
-        size_ += int64_t(made.members.size() + made.beginnings.size()) * 4;
+        size_ += held(made.members) + held(made.beginnings);
         sets_.push_back(std::move(made));
         index_.insert(hash, number);
         return number;
@@ -84,7 +84,7 @@ class Sets {
     bool has(int32_t set, int32_t text) const { return in(sets_[size_t(set)].members, text); }
     // Whether a text of the set begins like this.
     bool begins(int32_t set, int32_t text) const { return in(sets_[size_t(set)].beginnings, text); }
-    int64_t num_bytes() const { return size_ + index_.num_bytes(); }
+    int64_t num_bytes() const { return held(sets_) + size_ + index_.num_bytes(); }
 
   private:
     struct Set {
@@ -124,9 +124,7 @@ class Writings {
     }
 
     const Writing &operator[](int32_t number) const { return all_[size_t(number)]; }
-    int64_t num_bytes() const {
-        return int64_t(all_.size() * sizeof(Writing)) + index_.num_bytes();
-    }
+    int64_t num_bytes() const { return held(all_) + index_.num_bytes(); }
 
   private:
     std::vector<Writing> all_;

@@ -2,11 +2,14 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
+
+#include "held.h"
 
 namespace branchline {
 
@@ -23,6 +26,7 @@ inline uint64_t mixed(uint64_t hash, uint64_t value) {
 class Index {
   public:
     template <typename Same> int32_t find(uint64_t hash, Same same) const {
+        if (!now_.size) return kNone; // most grammars need some tables only
         int32_t found = within(now_, hash, same);
         return found == kNone && before_.slots ? within(before_, hash, same) : found;
     }
@@ -35,11 +39,13 @@ class Index {
 
     void clear() {
         before_ = Table();
-        now_ = Table(kLeast);
+        now_ = Table();
         size_ = moved_ = 0;
     }
 
-    int64_t num_bytes() const { return int64_t((now_.size + before_.size) * sizeof(Slot)); }
+    int64_t num_bytes() const {
+        return held(now_.size * sizeof(Slot)) + held(before_.size * sizeof(Slot));
+    }
 
   private:
     static constexpr size_t kLeast = 64, kMoved = 4, kAtOnce = 1 << 15;
@@ -81,7 +87,7 @@ class Index {
     void grow() {
         move(before_.size); // done long since: a table is full when as many came as it moved
         before_ = std::move(now_);
-        now_ = Table(2 * before_.size);
+        now_ = Table(std::max(kLeast, 2 * before_.size));
         moved_ = 0;
         if (before_.size <= kAtOnce) move(before_.size); // one table is found in faster than two
     }
@@ -93,7 +99,7 @@ class Index {
         if (before_.slots && moved_ == before_.size) before_ = Table();
     }
 
-    Table now_ = Table(kLeast), before_;
+    Table now_, before_;
     size_t size_ = 0, moved_ = 0;
 };
 

@@ -16,6 +16,7 @@
 
 #include "chunked.h"
 #include "distinct.h"
+#include "held.h"
 #include "index.h"
 #include "nodes.h"
 
@@ -51,7 +52,7 @@ class Machine {
   public:
     Machine(const Nodes &nodes, int32_t max_frames) : nodes_(nodes), max_frames_(max_frames) {
         states_.push_back(State()); // kDead
-        states_[kDead].row = new_row();
+        states_[kDead].row = nowhere();
         int32_t root = frame_of(0, kNone);
         start = closed(&root, 1);
     }
@@ -119,12 +120,15 @@ class Machine {
     // The bytes after which a text goes on like items that are there.
     void ahead(int32_t state, std::vector<uint8_t> &found) const;
 
+    // What it holds beside itself.
     int64_t num_bytes() const {
-        return int64_t(sizeof(*this) + frames_.num_bytes() + seen_.num_bytes() + alone_.num_bytes() +
-                       states_.num_bytes() + steps_.num_bytes() + rows_.size() * kRowsAtOnce * 1024 +
-                       places_.capacity() * 4) +
-               frame_index_.num_bytes() + state_index_.num_bytes() + step_index_.num_bytes() +
-               texts_.num_bytes() + sets_.num_bytes() + writings_.num_bytes();
+        return frames_.num_bytes() + seen_.num_bytes() + alone_.num_bytes() + states_.num_bytes() +
+               steps_.num_bytes() + int64_t(rows_.size()) * held(kRowsAtOnce * 1024) + held(rows_) +
+               held(places_) + held(leaves_) + held(pending_) + held(arrivals_) + held(others_) +
+               others_bytes_ + frame_index_.num_bytes() + state_index_.num_bytes() +
+               step_index_.num_bytes() + others_index_.num_bytes() + texts_.num_bytes() +
+               sets_.num_bytes() + writings_.num_bytes() +
+               int64_t(beginnings_.size() + plain_.size()) * (kMapNode + 8);
     }
 
     int32_t start = kDead;
@@ -154,6 +158,12 @@ class Machine {
             alone_[frame] = state;
         }
         return alone_[frame];
+    }
+
+    // The row of the state that no text leads out of; nobody writes to it.
+    static int32_t *nowhere() {
+        static int32_t row[256] = {};
+        return row;
     }
 
     // Rows are made many at a time, and let go likewise.
@@ -214,6 +224,7 @@ class Machine {
     Chunked<std::pair<uint64_t, int32_t>> steps_; // of states without a row
     std::vector<std::vector<int32_t>> others_;        // of frames that stand for several
     Index others_index_;
+    int64_t others_bytes_ = 0;
     Texts texts_; // of items of rows of distinct ones
     Sets sets_;
     Writings writings_;
@@ -225,7 +236,8 @@ class Machine {
     Chunked<int64_t> seen_;  // by frame: the last round that met it
     Chunked<int32_t> alone_; // by frame: the state of it alone
     std::vector<Arrival> arrivals_;
-    std::vector<int32_t> arrived_[257]; // by segment
+    // By segment, while a state is expanded. Of all machines: it is 6 KiB, and most of them wait.
+    inline static thread_local std::vector<int32_t> arrived_[257];
     int64_t round_ = 0;
 };
 

@@ -60,6 +60,11 @@ class Masks {
         return true;
     }
 
+    int64_t num_bytes() const {
+        return held(sizeof(*this)) + machine.num_bytes() + held(free_) + bytes_of(jobs_) +
+               bytes_of(plain_);
+    }
+
     Machine machine;
 
   private:
@@ -78,6 +83,16 @@ class Masks {
         int32_t most = 0;
         int64_t number = 0;
     };
+
+    using Jobs = std::map<std::pair<int32_t, int32_t>, Job>;
+
+    static int64_t bytes_of(const Jobs &jobs) {
+        int64_t bytes = int64_t(jobs.size()) * (kMapNode + int64_t(sizeof(Jobs::value_type)));
+        for (const auto &[key, job] : jobs)
+            bytes += held(job.row) + held(job.path) + held(job.pieces) + held(job.suspects) +
+                     held(job.crossing);
+        return bytes;
+    }
 
     int find(const Vocabulary &vocabulary, int32_t state, int32_t budget, int64_t limit, Job *&job) {
         auto key = std::make_pair(state, budget);
@@ -291,8 +306,8 @@ class Masks {
         jobs_.erase(oldest);
     }
 
-    std::map<std::pair<int32_t, int32_t>, Job> jobs_;
-    std::map<std::pair<int32_t, int32_t>, Job> plain_; // masks of states that do not compare
+    Jobs jobs_;
+    Jobs plain_; // masks of states that do not compare
     std::vector<int8_t> free_; // by state, as far as it was asked for: free text, or kNotYet
     int64_t num_begun_ = 0;
 };

@@ -70,6 +70,7 @@ inline int32_t Machine::either(const std::vector<int32_t> &frames) {
     frames_.push_back({kSeveral, kNone, 0, 0, int32_t(others_.size()), cost, least});
     seen_.push_back(0);
     alone_.push_back(kNotYet);
+    others_bytes_ += held(flat);
     others_.push_back(std::move(flat));
     others_index_.insert(key, index);
     return index;

@@ -41,6 +41,31 @@ def test_a_grammar_that_grew_is_weighed_when_it_is_asked_for_again(tokenizer, ge
     assert compiler.cached_bytes - before > 4 * 1_024  # tens of bytes a state
 
 
+def test_a_grammar_that_grew_is_weighed_when_many_others_were_asked_for(tokenizer, generate):
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size)
+    grammar = compiler.compile(JsonSchema('{"type":"string","maxLength":500}'))
+    generate(grammar, 100, 1)
+    size, before = grammar.num_bytes, compiler.cached_bytes
+    other = compiler.compile(Regex("other"))
+    assert compiler.cached_bytes - before < other.num_bytes + 1_000
+    for _ in range(200):
+        compiler.compile(Regex("other"))
+    assert compiler.cached_bytes - before > size // 2
+
+
+def test_masks_are_kept_within_the_same_bytes(tokenizer, generate):
+    limit = 600_000
+    compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, GrammarLimits(cache_bytes=limit))
+    without = 0
+    for index in range(30):
+        generate(compiler.compile(Regex(f"[a-z]{{1,5}}{index}")), 20, 1)
+        assert compiler.compile(Regex("a")) is not None
+        assert compiler.cached_bytes <= limit
+        without = max(without, compiler._entry_bytes)
+    assert compiler.cached_bytes - compiler._entry_bytes > 10_000
+    assert without < limit
+
+
 def test_a_grammar_in_use_outlives_its_place_in_the_cache(tokenizer):
     compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size, GrammarLimits(cache_bytes=1))
     matcher = compiler.compile(Choices(["ab"])).matcher()

@@ -146,6 +146,13 @@ def test_more_items_than_there_are_satisfy_nothing():
     assert graph.root.cost >= INFINITE
 
 
+def test_items_that_end_in_a_late_letter_are_found():
+    """Of the bytes that may come next, those that lead to an end are tried, not the first few."""
+    item = seq(lit('"'), Repeat(Chars(((ord("a"), ord("m")),)), 0, None), lit('z"'))
+    graph = NodeGraph(Language(row(item, 3), {}), VOCABULARY)
+    assert graph.root.cost < INFINITE
+
+
 STRINGS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 PART = {"properties": {"id": {"type": "integer"}, "tags": STRINGS}, "required": ["id"]}
 SCHEMAS = {
@@ -160,6 +167,12 @@ SCHEMAS = {
         "type": "array",
         "items": {"anyOf": [{"type": "string"}, {**PART, "additionalProperties": False}]},
         "uniqueItems": True,
+    },
+    "names with a late letter": {
+        "type": "object",
+        "minProperties": 3,
+        "propertyNames": {"pattern": "^[a-y]*z$"},
+        "additionalProperties": {"type": "null"},
     },
     "three names": {"type": "object", "minProperties": 3, "additionalProperties": {"type": "null"}},
 }
