@@ -1,6 +1,7 @@
 // Kernels of kernels.h whose calls a team shares; for api.cpp and pass.h.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -50,10 +51,15 @@ inline int64_t attend_work(const Plan& plan, int heads, int head_dim) {
 }
 
 inline void attend(Team& team, const Level& level, const Plan& plan, const Attend& a, int which) {
+    // Some at a time where there are many, as taking one costs some hundred keys.
     const int64_t calls = int64_t(plan.items.size()) * a.kv_heads;
-    team.run(calls, attend_work(plan, a.heads, a.head_dim), [&](int64_t i) {
-        const Item& item = plan.items[size_t(i / a.kv_heads)];
-        if (which & (item.is_decode ? 1 : 2)) level.attend(a, item, int(i % a.kv_heads));
+    const int64_t some = std::clamp<int64_t>(calls / (team.threads() * 16), 1, 8);
+    team.run((calls + some - 1) / some, attend_work(plan, a.heads, a.head_dim), [&](int64_t part) {
+        const int64_t end = std::min((part + 1) * some, calls);
+        for (int64_t i = part * some; i < end; ++i) {
+            const Item& item = plan.items[size_t(i / a.kv_heads)];
+            if (which & (item.is_decode ? 1 : 2)) level.attend(a, item, int(i % a.kv_heads));
+        }
     });
     if (!(which & 1)) return;
     const int64_t merge_work = int64_t(plan.partials.size()) * a.heads * a.head_dim * 16;
@@ -111,9 +117,13 @@ inline bool multiply(Team& team, const Level& level, Linear a) {
     a.packed_x = buffer + scale_bytes;
     const int64_t work = linear_work(a.rows, a.inputs, a.outputs);
     team.run(blocks, work, [&](int64_t i) { level.pack_inputs(a, i); });
-    // Each part is a run of outputs, so that the weight is read as a few streams.
-    team.run_ranges((a.outputs + 31) / 32, work,
-                    [&](int64_t begin, int64_t end) { level.linear(a, int(begin), int(end)); });
+    // Each part is a run of outputs, so that the weight is read as a few streams; beyond 64 rows one
+    // whose weights fill the nearer half of L2, as inputs come from further away.
+    const int64_t pair_bytes = int64_t(padded_inputs(a)) * 64;
+    const int64_t least = std::max<int64_t>(1, (a.rows > 64 ? 768 : 256) * 1024 / pair_bytes);
+    team.run_shrinking((a.outputs + 31) / 32, work, least, [&](int64_t begin, int64_t end) {
+        level.linear(a, int(begin), int(end));
+    });
     return true;
 }
 
