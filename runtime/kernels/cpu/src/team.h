@@ -93,16 +93,16 @@ public:
         run(parts, work, [&](int64_t i) { call(count * i / parts, count * (i + 1) / parts); });
     }
 
-    // The same with ranges that get shorter, down to `least`, as long as those are: of threads that are
-    // not equally fast none is left with a long one at the end.
+    // The same with ranges that get shorter, down to half: of threads that are not equally fast none is
+    // left with a long one at the end.
     template <class Call>
-    void run_shrinking(int64_t count, int64_t work, int64_t least, const Call& call) {
+    void run_shrinking(int64_t count, int64_t work, const Call& call) {
         if (threads_ == 1 || work < kMinWork) return call(int64_t(0), count);
+        const int64_t parts = threads_ * 2, least = std::max<int64_t>(1, count / (2 * parts));
         std::atomic<int64_t> next{0};
         run(threads_, work, [&](int64_t) {
             for (int64_t begin = next.load(); begin < count;) {
-                const int64_t fair = (count - begin) / (2 * threads_) / least * least;
-                const int64_t end = std::min(count, begin + std::max(fair, least));
+                const int64_t end = std::min(count, begin + std::max(least, (count - begin) / parts));
                 if (!next.compare_exchange_weak(begin, end)) continue;
                 call(begin, end);
                 begin = next.load();
