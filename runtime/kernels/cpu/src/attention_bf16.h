@@ -1,4 +1,4 @@
-// Attention of few rows (decode) in bfloat16 with AVX512-BF16; for level.cpp, level amx.
+// Attention of few rows (decode) in bfloat16 with AVX-512; for level.cpp, level amx.
 //
 // A sequence that decodes reads all its keys and values for a few rows, so what counts is to take them
 // from memory as they lie: they are widened in registers, once for all rows, and what comes next is
@@ -17,7 +17,8 @@
 namespace {
 
 constexpr int kPairs = 32;    // values of one register
-constexpr int kPairRows = 8;  // more rows are faster on tiles
+// More rows are faster on tiles; of keys and values in int8, which are not read here, four.
+constexpr int kPairRows = 8, kRowsOfInt8 = 4;
 
 inline int round_up_pairs(int dim) { return (dim + kPairs - 1) / kPairs * kPairs; }
 
@@ -176,7 +177,7 @@ inline void attend_few_bf16(const Attend& a, const Item& item, int kv_head) {
     const auto point_to = [&](int at, PlainRows& to) {
         point_to_rows(k, v, item.slots + at, std::min(kBlock, sight.end - at), dim, to);
     };
-    point_to(sight.begin, rows[0]);
+    if (sight.begin < sight.end) point_to(sight.begin, rows[0]);
     for (int at = sight.begin, i = 0; at < sight.end; at += kBlock, i ^= 1) {
         const int keys = std::min(kBlock, sight.end - at);
         const bool is_last = at + kBlock >= sight.end;
