@@ -209,19 +209,23 @@ inline void multiply(const char* x, int64_t x_next, const char* w, int64_t w_nex
     if constexpr (C == 2) _tile_zero(1);
     if constexpr (R == 2) _tile_zero(2);
     if constexpr (R == 2 && C == 2) _tile_zero(3);
+    // Products stand between the loads: where another thread has its share of the core, one tile is
+    // loaded or multiplied at a time, and what is loaded early only waits.
     for (int s = 0; s < steps; ++s) {
-        ahead.ask(0);
         _tile_loadd(4, w + s * kTileBytes, 64);
-        ahead.ask(1);
-        if constexpr (C == 2) _tile_loadd(5, w + w_next + s * kTileBytes, 64);
-        ahead.ask(2);
+        ahead.ask(0);
         for (int term = 0; term < TERMS; ++term) {
             const char* tile = x + (s * TERMS + term) * kTileBytes;
             _tile_loadd(6, tile, 64);
-            if (term == 0) ahead.ask(3);
-            if constexpr (R == 2) _tile_loadd(7, tile + x_next, 64);
+            if (term == 0) ahead.ask(1);
             BL_DOT(0, 6, 4);
-            if constexpr (C == 2) BL_DOT(1, 6, 5);
+            if constexpr (C == 2) {
+                if (term == 0) _tile_loadd(5, w + w_next + s * kTileBytes, 64);
+                BL_DOT(1, 6, 5);
+            }
+            if (term == 0) ahead.ask(2);
+            if constexpr (R == 2) _tile_loadd(7, tile + x_next, 64);
+            if (term == 0) ahead.ask(3);
             if constexpr (R == 2) BL_DOT(2, 7, 4);
             if constexpr (R == 2 && C == 2) BL_DOT(3, 7, 5);
         }

@@ -17,15 +17,17 @@ struct Sight {
 inline Sight sight_of(const Attend& a, const Item& item, int num_rows, int group) {
     Sight sight;
     sight.begin = item.end, sight.end = item.begin;
-    for (int r = 0; r < round_up(num_rows); ++r) {
-        const Query& query = a.queries[item.first + (r < num_rows ? r / group : 0)];
+    int r = 0;
+    for (int i = 0; i < item.count; ++i) {
+        const Query& query = a.queries[item.first + i];
         const int64_t first = query.position - a.window + 1;
-        sight.low[r] = first > item.begin ? int(first) : item.begin;
-        sight.high[r] = query.position < item.end ? query.position : item.end - 1;
-        if (r >= num_rows) continue;
-        sight.begin = sight.low[r] < sight.begin ? sight.low[r] : sight.begin;
-        sight.end = sight.high[r] + 1 > sight.end ? sight.high[r] + 1 : sight.end;
+        const int low = first > item.begin ? int(first) : item.begin;
+        const int high = query.position < item.end ? query.position : item.end - 1;
+        sight.begin = low < sight.begin ? low : sight.begin;
+        sight.end = high + 1 > sight.end ? high + 1 : sight.end;
+        for (const int end = r + group; r < end; ++r) sight.low[r] = low, sight.high[r] = high;
     }
+    for (; r < round_up(num_rows); ++r) sight.low[r] = sight.low[0], sight.high[r] = sight.high[0];
     return sight;
 }
 

@@ -1,11 +1,15 @@
-// Attention of few rows (decode) in bfloat16 with AVX512-BF16; for level.cpp, level amx.
+// Attention of few rows (decode) in bfloat16 with AVX-512; for level.cpp, level amx.
 //
-// A sequence that decodes reads all its keys and values for one row, so what counts is to take them
-// from memory as they lie: keys go into products of pairs, values are widened in registers, and
-// rows further on are asked for early, as the slots of a sequence need not be neighbours.
+// A sequence that decodes reads all its keys and values for a few rows, so what counts is to take them
+// from memory as they lie: they are widened in registers, once for all rows, and what comes next is
+// asked for a line at a time between products, as the slots of a sequence need not be neighbours.
+// (Products of pairs, vdpbf16ps, take three times as long as those of floats.)
 #pragma once
 
 #include <immintrin.h>
+
+#include <algorithm>
+#include <type_traits>
 
 #include "attention.h"
 #include "attention_amx.h"
@@ -13,7 +17,8 @@
 namespace {
 
 constexpr int kPairs = 32;    // values of one register
-constexpr int kPairRows = 4;  // more rows are faster on tiles
+// More rows are faster on tiles; of keys and values in int8, which are not read here, four.
+constexpr int kPairRows = 8, kRowsOfInt8 = 4;
 
 inline int round_up_pairs(int dim) { return (dim + kPairs - 1) / kPairs * kPairs; }
 
@@ -25,44 +30,60 @@ struct PlainRows {
 
 inline void point_to_rows(const bf16* k, const bf16* v, const int64_t* slots, int count, int dim,
                           PlainRows& rows) {
-    for (int n = 0; n < count; ++n) {
-        rows.k[n] = k + slots[n] * dim;
-        rows.v[n] = v + slots[n] * dim;
+    for (int n = 0; n < kBlock; ++n) {
+        const int64_t slot = slots[n < count ? n : count - 1] * dim;
+        rows.k[n] = k + slot, rows.v[n] = v + slot;
     }
-    for (int n = count; n < round_up(count); ++n) rows.k[n] = rows.k[count - 1];
 }
 
-inline void ask_for(const bf16* row, int dim) {
-    for (int d = 0; d < dim; d += 32)
-        _mm_prefetch(reinterpret_cast<const char*>(row + d), _MM_HINT_T0);
+inline void ask_for(const bf16* line) {
+    _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0);
 }
 
-// scores[row][n]: [kPairRows, kBlock]. queries: [rows, padded], zero behind dim.
+// 32 values from d on: those at even places, and at odd ones.
+struct Halves {
+    vf even, odd;
+};
+
 template <bool WHOLE>
-inline void pair_scores(const PlainRows& rows, int keys, int num_rows, int dim, const bf16* queries,
-                        float factor, float* scores) {
+inline Halves halves(const bf16* row, int d, int dim) {
+    const auto both = (vu)(WHOLE ? _mm512_loadu_si512(row + d) : load_row(row + d, dim - d));
+    return {(vf)(both << 16), (vf)(both & 0xffff0000u)};
+}
+
+// scores[row][n] of R rows with the W keys from n on, some of them at a time: their sums stay in
+// registers. queries: [rows, padded], of each 32 dims first the even ones. Asks for the keys' values.
+template <bool WHOLE, int R>
+inline void pair_scores(const PlainRows& rows, int n, int dim, const float* queries, float* scores) {
+    constexpr int at_once = R > 3 ? W / 4 : W / 2;
     const int padded = round_up_pairs(dim);
-    for (int n = 0; n < keys; n += W) {
-        for (int j = 0; j < W && n + j < keys; ++j) ask_for(rows.v[n + j], dim);
-        for (int r = 0; r < num_rows; ++r) {
-            vf sums[W] = {};
-            for (int d = 0; d < padded; d += kPairs) {
-                const auto q = (__m512bh)_mm512_load_si512(queries + r * padded + d);
-                for (int j = 0; j < W; ++j) {
-                    const bf16* row = rows.k[n + j] + d;
-                    const __m512i key = WHOLE ? _mm512_loadu_si512(row) : load_row(row, dim - d);
-                    sums[j] = (vf)_mm512_dpbf16_ps((__m512)sums[j], (__m512bh)key, q);
+    vf all[R][W];
+    for (int first = 0; first < W; first += at_once) {
+        vf sums[R][at_once] = {};
+        for (int d = 0; d < padded; d += kPairs) {
+            for (int j = 0; j < at_once; ++j) {
+                const int key = n + first + j;
+                ask_for(rows.v[key] + d);
+                const Halves k = halves<WHOLE>(rows.k[key], d, dim);
+                for (int r = 0; r < R; ++r) {
+                    const float* q = queries + r * padded + d;
+                    sums[r][j] += load(q) * k.even;
+                    sums[r][j] += load(q + W) * k.odd;
                 }
             }
-            store(scores + r * kBlock + n, sum_rows(sums) * factor);
         }
+        for (int r = 0; r < R; ++r)
+            for (int j = 0; j < at_once; ++j) all[r][first + j] = sums[r][j];
     }
+    for (int r = 0; r < R; ++r)
+        store(scores + r * kBlock + n, sum_rows(all[r]) * score_factor(dim));
 }
 
 // out[row]: of each 32 dims first the even ones, then the odd ones. C: runs of 32 dims at a time.
+// next: the keys that are met next, which are asked for.
 template <bool WHOLE, int R, int C>
-inline void add_pairs(const PlainRows& rows, int keys, int column, int dim, const float* weights,
-                      const float* scale, float* out) {
+inline void add_pairs(const PlainRows& rows, int keys, const bf16* const* next, int column, int dim,
+                      const float* weights, const float* scale, float* out) {
     const int padded = round_up_pairs(dim);
     vf sums[R][2 * C];
     for (int r = 0; r < R; ++r)
@@ -71,12 +92,11 @@ inline void add_pairs(const PlainRows& rows, int keys, int column, int dim, cons
     for (int n = 0; n < keys; ++n) {
         for (int c = 0; c < C; ++c) {
             const int d = column + c * kPairs;
-            const bf16* row = rows.v[n] + d;
-            const auto both = (vu)(WHOLE ? _mm512_loadu_si512(row) : load_row(row, dim - d));
-            const auto even = (vf)(both << 16), odd = (vf)(both & 0xffff0000u);
+            ask_for(next[n] + d);
+            const Halves v = halves<WHOLE>(rows.v[n], d, dim);
             for (int r = 0; r < R; ++r) {
-                sums[r][2 * c] += weights[r * kBlock + n] * even;
-                sums[r][2 * c + 1] += weights[r * kBlock + n] * odd;
+                sums[r][2 * c] += weights[r * kBlock + n] * v.even;
+                sums[r][2 * c + 1] += weights[r * kBlock + n] * v.odd;
             }
         }
     }
@@ -84,30 +104,36 @@ inline void add_pairs(const PlainRows& rows, int keys, int column, int dim, cons
         for (int c = 0; c < 2 * C; ++c) store(out + r * padded + column + c * W, sums[r][c]);
 }
 
-template <bool WHOLE, int R>
-inline void add_rows_of_pairs(const PlainRows& rows, int keys, int dim, int row,
-                              const float* scale) {
-    const int padded = round_up_pairs(dim);
-    const float* weights = scratch.scores + row * kBlock;
-    float* out = scratch.out + row * padded;
-    int column = 0;
-    for (; column + 2 * kPairs <= padded; column += 2 * kPairs)
-        add_pairs<WHOLE, R, 2>(rows, keys, column, dim, weights, scale + row, out);
-    if (column < padded) add_pairs<WHOLE, R, 1>(rows, keys, column, dim, weights, scale + row, out);
+// visit(R, r) for as many rows R at a time as registers have room for, from row r on.
+template <class Visit>
+inline void by_rows(int num_rows, const Visit& visit) {
+    int r = 0;
+    for (; r + 4 <= num_rows; r += 4) visit(std::integral_constant<int, 4>(), r);
+    if (num_rows - r == 3) visit(std::integral_constant<int, 3>(), r);
+    if (num_rows - r == 2) visit(std::integral_constant<int, 2>(), r);
+    if (num_rows - r == 1) visit(std::integral_constant<int, 1>(), r);
 }
 
 template <bool WHOLE>
-inline void block_of_pairs(const PlainRows& rows, int keys, int num_rows, int dim,
-                           const bf16* queries, const int* low, const int* high, float* most,
-                           float* total) {
+inline void block_of_pairs(const PlainRows& rows, int keys, const bf16* const* next, int num_rows,
+                           int dim, const int* low, const int* high, float* most, float* total) {
+    const int padded = round_up_pairs(dim);
     float scale[kPairRows];
-    pair_scores<WHOLE>(rows, keys, num_rows, dim, queries, score_factor(dim), scratch.scores);
+    by_rows(num_rows, [&](auto count, int r) {
+        for (int n = 0; n < keys; n += W)
+            pair_scores<WHOLE, count()>(rows, n, dim, scratch.q + r * padded,
+                                        scratch.scores + r * kBlock);
+    });
     weigh_few(scratch.scores, keys, num_rows, low, high, most, total, scale);
-    if (num_rows == kPairRows)
-        return add_rows_of_pairs<WHOLE, kPairRows>(rows, keys, dim, 0, scale);
-    int r = 0;
-    for (; r + 2 <= num_rows; r += 2) add_rows_of_pairs<WHOLE, 2>(rows, keys, dim, r, scale);
-    for (; r < num_rows; ++r) add_rows_of_pairs<WHOLE, 1>(rows, keys, dim, r, scale);
+    by_rows(num_rows, [&](auto count, int r) {
+        const float* weights = scratch.scores + r * kBlock;
+        float* out = scratch.out + r * padded;
+        int column = 0;
+        for (; column + 2 * kPairs <= padded; column += 2 * kPairs)
+            add_pairs<WHOLE, count(), 2>(rows, keys, next, column, dim, weights, scale + r, out);
+        if (column < padded)
+            add_pairs<WHOLE, count(), 1>(rows, keys, next, column, dim, weights, scale + r, out);
+    });
 }
 
 // From the order of `add_pairs`, rows of whole registers, to that of `put_rows`, in place.
@@ -117,10 +143,11 @@ inline void put_in_order(int num_rows, int dim) {
         const float* from = scratch.out + r * padded;
         float* to = scratch.out + r * stride;
         for (int d = 0; d < padded; d += kPairs) {
-            float ordered[kPairs];
-            for (int i = 0; i < kPairs; ++i) ordered[i] = from[d + i % 2 * W + i / 2];
-            const int count = stride - d < kPairs ? stride - d : kPairs;
-            std::memcpy(to + d, ordered, size_t(count) * sizeof(float));
+            const vi low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+            const auto even = (__m512)load(from + d), odd = (__m512)load(from + d + W);
+            store(to + d, (vf)_mm512_permutex2var_ps(even, (__m512i)low, odd));
+            if (d + W < stride)
+                store(to + d + W, (vf)_mm512_permutex2var_ps(even, (__m512i)(low + 8), odd));
         }
     }
 }
@@ -129,11 +156,13 @@ inline void attend_few_bf16(const Attend& a, const Item& item, int kv_head) {
     const int dim = a.head_dim, group = a.heads / a.kv_heads, padded = round_up_pairs(dim);
     const int num_rows = item.count * group;
     scratch.reserve(padded);
-    auto* queries = reinterpret_cast<bf16*>(scratch.q);
     for (int r = 0; r < num_rows; ++r) {
         const bf16* q = query_row<bf16>(a, item, kv_head, group, r);
-        for (int d = 0; d < padded; d += kPairs)
-            _mm512_store_si512(queries + r * padded + d, load_row(q + d, dim - d));
+        float* to = scratch.q + r * padded;
+        for (int d = 0; d < padded; d += kPairs) {
+            const Halves both = halves<false>(q, d, dim);
+            store(to + d, both.even), store(to + d + W, both.odd);
+        }
     }
     std::memset(scratch.out, 0, sizeof(float) * padded * num_rows);
     float most[kPairRows], total[kPairRows];
@@ -143,16 +172,19 @@ inline void attend_few_bf16(const Attend& a, const Item& item, int kv_head) {
     const bf16* k = static_cast<const bf16*>(a.k) + head;
     const bf16* v = static_cast<const bf16*>(a.v) + head;
     const Sight sight = sight_of(a, item, num_rows, group);
-    PlainRows rows;
-    for (int at = sight.begin; at < sight.end; at += kBlock) {
-        const int keys = sight.end - at < kBlock ? sight.end - at : kBlock;
-        for (int n = at + keys; n < sight.end && n < at + 2 * kBlock; ++n)
-            ask_for(k + item.slots[n] * dim, dim);
-        point_to_rows(k, v, item.slots + at, keys, dim, rows);
+    const auto block = dim % kPairs == 0 ? block_of_pairs<true> : block_of_pairs<false>;
+    PlainRows rows[2];
+    const auto point_to = [&](int at, PlainRows& to) {
+        point_to_rows(k, v, item.slots + at, std::min(kBlock, sight.end - at), dim, to);
+    };
+    if (sight.begin < sight.end) point_to(sight.begin, rows[0]);
+    for (int at = sight.begin, i = 0; at < sight.end; at += kBlock, i ^= 1) {
+        const int keys = std::min(kBlock, sight.end - at);
+        const bool is_last = at + kBlock >= sight.end;
+        if (!is_last) point_to(at + kBlock, rows[i ^ 1]);
         int first[kMaxRows], last[kMaxRows];
         look_at(sight, at, keys, num_rows, first, last);
-        const auto block = dim % kPairs == 0 ? block_of_pairs<true> : block_of_pairs<false>;
-        block(rows, keys, num_rows, dim, queries, first, last, most, total);
+        block(rows[i], keys, rows[is_last ? i : i ^ 1].k, num_rows, dim, first, last, most, total);
     }
     put_in_order(num_rows, dim);
     put_rows<bf16>(a, item, kv_head, num_rows, most, total);

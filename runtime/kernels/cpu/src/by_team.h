@@ -1,6 +1,7 @@
 // Kernels of kernels.h whose calls a team shares; for api.cpp and pass.h.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -50,10 +51,15 @@ inline int64_t attend_work(const Plan& plan, int heads, int head_dim) {
 }
 
 inline void attend(Team& team, const Level& level, const Plan& plan, const Attend& a, int which) {
+    // Some at a time where there are many, as taking one costs some hundred keys.
     const int64_t calls = int64_t(plan.items.size()) * a.kv_heads;
-    team.run(calls, attend_work(plan, a.heads, a.head_dim), [&](int64_t i) {
-        const Item& item = plan.items[size_t(i / a.kv_heads)];
-        if (which & (item.is_decode ? 1 : 2)) level.attend(a, item, int(i % a.kv_heads));
+    const int64_t some = std::clamp<int64_t>(calls / (team.threads() * 16), 1, 8);
+    team.run((calls + some - 1) / some, attend_work(plan, a.heads, a.head_dim), [&](int64_t part) {
+        const int64_t end = std::min((part + 1) * some, calls);
+        for (int64_t i = part * some; i < end; ++i) {
+            const Item& item = plan.items[size_t(i / a.kv_heads)];
+            if (which & (item.is_decode ? 1 : 2)) level.attend(a, item, int(i % a.kv_heads));
+        }
     });
     if (!(which & 1)) return;
     const int64_t merge_work = int64_t(plan.partials.size()) * a.heads * a.head_dim * 16;
@@ -75,13 +81,19 @@ inline void rope_store(Team& team, const Level& level, const RopeStore& a, int64
     });
 }
 
-inline void rms_norm(Team& team, const Level& level, int64_t rows, int n, const void* x,
-              const void* weight, void* out, float eps, bool is_bf16, bool is_wide = false) {
+// The rows [begin, end).
+inline void norm_rows(const Level& level, int64_t begin, int64_t end, int n, const void* x,
+                      const void* weight, void* out, float eps, bool is_bf16, bool is_wide = false) {
     const int64_t bytes = int64_t(n) * (is_bf16 ? 2 : 4), x_bytes = is_wide ? n * 4 : bytes;
+    for (int64_t i = begin; i < end; ++i)
+        level.rms_norm(static_cast<const char*>(x) + i * x_bytes, weight,
+                       static_cast<char*>(out) + i * bytes, n, eps, is_bf16, is_wide);
+}
+
+inline void rms_norm(Team& team, const Level& level, int64_t rows, int n, const void* x,
+                     const void* weight, void* out, float eps, bool is_bf16) {
     team.run_ranges(rows, rows * n * 16, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-            level.rms_norm(static_cast<const char*>(x) + i * x_bytes, weight,
-                           static_cast<char*>(out) + i * bytes, n, eps, is_bf16, is_wide);
+        norm_rows(level, begin, end, n, x, weight, out, eps, is_bf16);
     });
 }
 
@@ -100,9 +112,10 @@ inline int64_t linear_work(int64_t rows, int inputs, int outputs) {
     return int64_t(inputs) * outputs * (rows < 16 ? 2 : rows / 8);
 }
 
-// Whether there was memory.
-inline bool multiply(Team& team, const Level& level, Linear a) {
-    const int64_t blocks = (a.rows + 15) / 16;
+// Whether there was memory. prepare(begin, end): is called before these rows of a.x are read.
+template <class Prepare>
+inline bool multiply(Team& team, const Level& level, Linear a, const Prepare& prepare) {
+    const int64_t blocks = (a.rows + 15) / 16, pairs = (a.outputs + 31) / 32;
     const int64_t scale_bytes = part_bytes(a.rows * groups_of(a) * int64_t(sizeof(float)));
     thread_local Buffer inputs;  // of the thread that leads, read by its team
     char* buffer = inputs.of(level.linear_bytes(a) + scale_bytes);
@@ -110,11 +123,20 @@ inline bool multiply(Team& team, const Level& level, Linear a) {
     a.x_scales = reinterpret_cast<float*>(buffer);
     a.packed_x = buffer + scale_bytes;
     const int64_t work = linear_work(a.rows, a.inputs, a.outputs);
-    team.run(blocks, work, [&](int64_t i) { level.pack_inputs(a, i); });
-    // Each part is a run of outputs, so that the weight is read as a few streams.
-    team.run_ranges((a.outputs + 31) / 32, work,
-                    [&](int64_t begin, int64_t end) { level.linear(a, int(begin), int(end)); });
+    team.run(blocks, work, [&](int64_t i) {
+        prepare(i * 16, std::min(i * 16 + 16, a.rows));
+        level.pack_inputs(a, i);
+    });
+    // Each part is a run of outputs, so that the weight is read as a few streams. (Where reading takes
+    // all the time a part more costs more than threads wait for each other; many rows want long ones.)
+    const auto call = [&](int64_t begin, int64_t end) { level.linear(a, int(begin), int(end)); };
+    const bool is_even = a.rows <= 16 || a.rows > 64;
+    is_even ? team.run_ranges(pairs, work, call) : team.run_shrinking(pairs, work, call);
     return true;
+}
+
+inline bool multiply(Team& team, const Level& level, const Linear& a) {
+    return multiply(team, level, a, [](int64_t, int64_t) {});
 }
 
 inline int64_t draw_work(int64_t rows, int vocab) { return rows * vocab * 4; }

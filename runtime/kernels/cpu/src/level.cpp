@@ -15,7 +15,8 @@ namespace {
 
 void attend(const Attend& a, const Item& item, int kv_head) {
 #ifdef BL_AMX
-    const bool few = !a.is_fixed && item.count * (a.heads / a.kv_heads) <= kPairRows;
+    const int most = a.kv_is_int8 ? kRowsOfInt8 : kPairRows;
+    const bool few = !a.is_fixed && item.count * (a.heads / a.kv_heads) <= most;
     if (a.is_bf16 && !few) return attend_rows_amx(a, item, kv_head);
     if (a.is_bf16 && !a.kv_is_int8) return attend_few_bf16(a, item, kv_head);
 #endif

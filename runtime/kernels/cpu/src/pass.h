@@ -136,13 +136,15 @@ inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a
         char *attended = part(layer.out.inputs, element);
         char* gated = part(inner, element);
         const auto product = [&](const Projection& p, const void* from, void* to, bool adds,
-                                 bool gates = false) {
+                                 bool gates = false, const void* norm = nullptr) {
             Linear linear = linear_of(p, from, to, tokens, bf16);
             linear.adds = adds, linear.gates = gates;
-            ok = ok && multiply(team, level, linear);
+            ok = ok && multiply(team, level, linear, [&](int64_t begin, int64_t end) {
+                if (norm != nullptr)
+                    norm_rows(level, begin, end, hidden, sums, norm, normed, a.eps, bf16, bf16);
+            });
         };
-        rms_norm(team, level, tokens, hidden, sums, layer.input_norm, normed, a.eps, bf16, bf16);
-        product(layer.qkv, normed, qkv, false);
+        product(layer.qkv, normed, qkv, false, false, layer.input_norm);
         rope_store(team, level,
                    {qkv, a.cos, a.sin, a.positions, layer.head_norm, layer.k, layer.v, a.new_slots,
                     a.num_slots, a.heads, a.kv_heads, a.head_dim, a.head_eps, bf16, int8, bf16},
@@ -153,12 +155,11 @@ inline bool run_layers(Team& team, const Level& level, Plan& plan, const Step& a
                               a.head_dim, bf16, int8, false}),
                3);
         product(layer.out, attended, sums, true);
-        rms_norm(team, level, tokens, hidden, sums, layer.post_norm, normed, a.eps, bf16, bf16);
         if (can_gate(level, layer, tokens, bf16)) {
-            product(layer.gate_up, normed, gated, false, true);
+            product(layer.gate_up, normed, gated, false, true, layer.post_norm);
         } else {
             char* gate_up = part(layer.gate_up.outputs, 4);
-            product(layer.gate_up, normed, gate_up, false);
+            product(layer.gate_up, normed, gate_up, false, false, layer.post_norm);
             silu_mul(team, level, tokens, inner, gate_up, gated, bf16, bf16);
         }
         product(layer.down, gated, sums, true);
@@ -200,7 +201,9 @@ inline int run_pass(Team& team, const Level& level, Plan& plan, const Pass& a) {
                      bf16);
     }
     if (!run_layers(team, level, plan, step, buffer)) return kNoMemory;
-    rms_norm(team, level, tokens, int(hidden), x, a.norm, buffer, a.norm_eps, bf16);
-    const bool ok = multiply(team, level, linear_of(a.head, buffer, a.logits, tokens, bf16));
+    const Linear head = linear_of(a.head, buffer, a.logits, tokens, bf16);
+    const bool ok = multiply(team, level, head, [&](int64_t begin, int64_t end) {
+        norm_rows(level, begin, end, int(hidden), x, a.norm, buffer, a.norm_eps, bf16);
+    });
     return ok ? kDone : kNoMemory;
 }

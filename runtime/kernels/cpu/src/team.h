@@ -16,6 +16,7 @@
 #include <unistd.h>
 #endif
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 #include <cstdint>
@@ -90,6 +91,23 @@ public:
         const int64_t parts = count < threads_ * 2 ? count : threads_ * 2;
         if (threads_ == 1 || work < kMinWork) return call(int64_t(0), count);
         run(parts, work, [&](int64_t i) { call(count * i / parts, count * (i + 1) / parts); });
+    }
+
+    // The same with ranges that get shorter, down to half: of threads that are not equally fast none is
+    // left with a long one at the end.
+    template <class Call>
+    void run_shrinking(int64_t count, int64_t work, const Call& call) {
+        if (threads_ == 1 || work < kMinWork) return call(int64_t(0), count);
+        const int64_t parts = threads_ * 2, least = std::max<int64_t>(1, count / (2 * parts));
+        std::atomic<int64_t> next{0};
+        run(threads_, work, [&](int64_t) {
+            for (int64_t begin = next.load(); begin < count;) {
+                const int64_t end = std::min(count, begin + std::max(least, (count - begin) / parts));
+                if (!next.compare_exchange_weak(begin, end)) continue;
+                call(begin, end);
+                begin = next.load();
+            }
+        });
     }
 
     // Takes part until over(), which is asked again after every kernel and every `tell`.

@@ -112,6 +112,24 @@ def test_decoding_over_a_tree_matches_the_definition(
     assert_same(attend(kernels, step, window), steps.naive(step, window))
 
 
+@pytest.mark.parametrize("head_dim", [24, 64, 80])
+@pytest.mark.parametrize("group", range(1, 10))
+def test_any_number_of_rows_decodes_over_several_blocks_of_keys(
+    steps: Any, kernels: CpuKernels, group: int, head_dim: int
+) -> None:
+    """Up to eight rows read keys as they lie, as many at a time as registers have room for."""
+    step = steps.make(
+        [1] * 5,
+        steps.contexts(random.Random(group), [1, 16, 64, 65, 200]),
+        heads=2 * group,
+        kv_heads=2,
+        head_dim=head_dim,
+        dtype=torch.bfloat16,
+    )
+    for window in (None, 1, 70):
+        assert_same(attend(kernels, step, window), steps.naive(step, window))
+
+
 def test_keys_in_common_are_read_once(steps: Any, kernels: CpuKernels) -> None:
     shared, *own = steps.contexts(random.Random(0), [600, *([10] * 8)])
     step = steps.make([1] * 8, [shared + slots for slots in own])
