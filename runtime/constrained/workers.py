@@ -126,8 +126,9 @@ class _Worker:
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Not into the way of signals that a terminal sends to all of its group.
-            start_new_session=True,
+            # Not into the way of signals that a terminal sends to all of its group. Not a session
+            # of its own, which Linux gives as much of the cores as it gives the engine's.
+            process_group=0,
         )
         self._jobs, self._replies = self._ends()
         self._decoder = msgspec.msgpack.Decoder(Reply)
