@@ -80,7 +80,7 @@ class CompiledProgram(Function[Any]):
         return partial(HeldExecutor, runner=options.plans or self._known_under(options).runner)
 
     def _known_under(self, options: RunOptions) -> _Known:
-        asker, known = options.asker, self._known
+        asker, known = (options.backend, options.asker), self._known
         # Arguments that could not be planned say nothing of the next run's.
         if known is None or known.asker != asker or known.runner.reason is not None:
             known = self._known = _Known(asker, PlanRunner(options.backend))

@@ -16,9 +16,10 @@ from collections.abc import (
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from . import ir
+from .backend.base import Backend
 from .body import Body, current_program
 from .calls import Asked
 from .declaration import Declaration, Instance, Return
@@ -39,8 +40,9 @@ OnError = Literal["raise", "return"]
 class Function(Declaration[Return]):
     """A program. `func` is the Python function, whose first parameter is the state `s`."""
 
-    # Of the last run: who asked, and what its calls asked for.
-    _known_asked: tuple[object, WeakKeyDictionary[ir.Gen, Asked]] | None = None
+    # Of the last run: its backend, which does not live longer for it, who asked, and what its
+    # calls asked for.
+    _known_asked: tuple[ref[Backend], object, WeakKeyDictionary[ir.Gen, Asked]] | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> ProgramState:
         """Start one instance with the program's arguments and return its state.
@@ -272,9 +274,9 @@ class Function(Declaration[Return]):
     def _asked_under(self, options: RunOptions) -> WeakKeyDictionary[ir.Gen, Asked]:
         """What is known of what calls ask for, by their nodes: nodes come again in the next run."""
         asker, known = options.asker, self._known_asked
-        if known is None or known[0] != asker:
-            known = self._known_asked = asker, WeakKeyDictionary()
-        return known[1]
+        if known is None or known[0]() is not options.backend or known[1] != asker:
+            known = self._known_asked = ref(options.backend), asker, WeakKeyDictionary()
+        return known[2]
 
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         """What makes an instance's executor."""

@@ -67,11 +67,11 @@ class RunOptions:
 
     @property
     def asker(self) -> object:
-        """Equal for runs whose calls ask alike: all that a call's parameters depend on besides the
-        call."""
+        """Equal for runs with the same backend whose calls ask alike: all else that a call's
+        parameters depend on besides the call."""
         template = self.backend.chat_template
         skips_special = global_config.skip_special_tokens_in_output
-        return self.backend, template, template.stop_str, self.sampling, skips_special
+        return template, template.stop_str, self.sampling, skips_special
 
     @classmethod
     def of(cls, given: Mapping[str, Any], where: str) -> RunOptions:

@@ -228,4 +228,4 @@ def test_what_calls_ask_for_is_kept_no_longer_than_they_are(model):
         program.run(backend=model).sync()
     gc.collect()
     assert program._known_asked is not None
-    assert len(program._known_asked[1]) == 0
+    assert len(program._known_asked[-1]) == 0
