@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,8 @@ AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
+# A prompt is no decoding, and few tokens are as short as one.
+_QUANTIZED_TOKENS = 128
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
 SCHEMA = (
     '{"type":"object","properties":{"name":{"type":"string","maxLength":200},"numbers":'
@@ -70,6 +72,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--minutes", type=float, help="of workloads, not of loading (default: 40, quick: 2.5)"
+    )
+    parser.add_argument(
+        "--only", choices=WORKLOADS, nargs="+", default=WORKLOADS, help="these workloads"
     )
     parser.add_argument("--avx2", action="store_true", help="without AVX-512 and AMX; goals: 1.0")
     options = parser.parse_args()
@@ -88,7 +93,7 @@ def main() -> None:
             start = time.perf_counter()
             tell(f"{name}: loading")
             bench = Bench(report, name, write_model(name, folder), options)
-            bench.run(60 * minutes / left)
+            bench.run(options.only, 60 * minutes / left)
             minutes -= (time.perf_counter() - start) / 60
     finish(report, options, plot)
 
@@ -115,41 +120,16 @@ class Bench:
         kernels = kernels_of(runner.attention)
         self.machine = Machine(runner.model_config, runner.dtype, kernels, options.threads)
 
-    def run(self, seconds: float) -> None:
-        """All workloads, the short ones first; those that begin after `seconds` are left out."""
+    def run(self, only: Sequence[str], seconds: float) -> None:
+        """The workloads of these names; those that begin after `seconds` are left out."""
         end = time.perf_counter() + seconds
-        new_tokens = 16 if self.quick else 128
-        length = 16 if self.quick else 128
-        own: list[Callable[[], None]] = [
-            self.kernels,
-            lambda: self.quantized("int8", "q8_0", new_tokens, 1.7),
-            lambda: self.quantized("int4", "q4_0", new_tokens, 2.5),
-            self.memory,
-        ]
-        work: list[Callable[[], None]] = [
-            lambda: self.prefill("TTFT 128", 128, 1 / 0.85),
-            lambda: self.decode(1, length, new_tokens, 1.15),
-            lambda: self.decode(8, length, new_tokens, 1.3),
-            lambda: self.prefill("prefill 1,024", 1024, 1.15),
-            lambda: self.json(32 if self.quick else 128),
-            lambda: self.decode(32, length, new_tokens, 2.0),
-            lambda: self.decode(64, length, new_tokens, 2.0),
-            lambda: self.prefill("prefill 4,096", 4096, 1.3),
-            lambda: self.multi_turn(*((2, 2, 32) if self.quick else (8, 4, 64))),
-            lambda: self.shared(
-                "shared prefix", *((256, 8, 16, 8) if self.quick else (1024, 32, 64, 64)), 2.0
-            ),
-            lambda: self.shared(
-                "fork", *((512, 16, 1, 8) if self.quick else (2000, 64, 1, 32)), 3.0
-            ),
-        ]
-        if not self.avx2:
-            work = own + work
-        for number, workload in enumerate(work):
+        possible = AGAINST_PEERS if self.avx2 else WORKLOADS
+        chosen = [workload for name, workload in possible.items() if name in only]
+        for number, workload in enumerate(chosen):
             if time.perf_counter() > end:
-                tell(f"{self.name}: no time for the last {len(work) - number} workloads")
+                tell(f"{self.name}: no time for the last {len(chosen) - number} workloads")
                 break
-            workload()
+            workload(self)
         for size, speed in sorted(self.machine.speeds.items()):
             self.add(f"reading {size / 1e6:.0f} MB again and again", speed / 1e9, "GB/s")
         for rows, rate in sorted(self.machine.rates.items()):
@@ -224,12 +204,13 @@ class Bench:
         work = [prefill(1, length)]
         self.compare(metric, self.prompts(1, length), 1, goal=goal, work=work)
 
-    def decode(self, batch: int, length: int, new_tokens: int, goal: float) -> None:
+    def decode(self, batch: int, goal: float) -> None:
+        length = new_tokens = 16 if self.quick else 128
         work = [prefill(batch, length), *decode(batch, length, new_tokens - 1)]
         prompts = self.prompts(batch, length)
         self.compare(f"decode batch {batch}", prompts, new_tokens, goal=goal, work=work)
 
-    def quantized(self, name: Quantization, theirs: str, new_tokens: int, goal: float) -> None:
+    def quantized(self, name: Quantization, theirs: str, goal: float) -> None:
         """Decoding at batch 1 against our own in bfloat16, and against llama.cpp's nearest."""
         core = EngineCore(EngineConfig(model=str(self.path), dtype="bfloat16", quantization=name))
         prompts = self.prompts(1, 16)
@@ -237,25 +218,25 @@ class Bench:
         def run(core: EngineCore) -> float:
             core.flush_cache()
             start = time.perf_counter()
-            self.answers(prompts, new_tokens, core=core)
+            self.answers(prompts, _QUANTIZED_TOKENS, core=core)
             return time.perf_counter() - start
 
         peer = llama_cpp(self.path, theirs, self.threads)
         runs = [lambda: run(core), lambda: run(self.core)]
         if peer is not None:
-            runs.append(lambda: timed(lambda: peer.generate(prompts, new_tokens)))
+            runs.append(lambda: timed(lambda: peer.generate(prompts, _QUANTIZED_TOKENS)))
         size = quantized_bytes(self.machine, name)
-        work = [prefill(1, 16), *decode(1, 16, new_tokens - 1)]
+        work = [prefill(1, 16), *decode(1, 16, _QUANTIZED_TOKENS - 1)]
         self.machine.measure(work, size)
         own, plain, *other = self.turns(*runs)
         self.machine.measure(work, size)
         least = self.machine.least_s(work, size)
-        detail = f"{new_tokens / own:.0f} tokens/s, of our own bfloat16's time, "
+        detail = f"{_QUANTIZED_TOKENS / own:.0f} tokens/s, of our own bfloat16's time, "
         detail += f"{100 * least / own:.0f} % of the limit, {plain / least:.2f}x at most"
         metric, most = f"{name}, decode batch 1", plain / least
         self.add(metric, plain / own, "x", goal=goal, detail=detail, most=most)
         if peer is not None:
-            detail = f"{new_tokens / other[0]:.0f} tokens/s, {peer.name}"
+            detail = f"{_QUANTIZED_TOKENS / other[0]:.0f} tokens/s, {peer.name}"
             self.add(f"{name}, against {theirs}", other[0] / own, "x", goal=1.1, detail=detail)
 
     def prompts(self, count: int, length: int) -> Prompts:
@@ -296,6 +277,12 @@ class Bench:
         self.num_salts += 1
         return [[LAST_ID + self.num_salts, *prompt[1:]] for prompt in prompts]
 
+    def shared_prefix(self) -> None:
+        self.shared("shared prefix", *((256, 8, 16, 8) if self.quick else (1024, 32, 64, 64)), 2.0)
+
+    def fork(self) -> None:
+        self.shared("fork", *((512, 16, 1, 8) if self.quick else (2000, 64, 1, 32)), 3.0)
+
     def shared(
         self, metric: str, prefix: int, count: int, own: int, new_tokens: int, goal: float
     ) -> None:
@@ -311,8 +298,9 @@ class Bench:
             work = [*first, *steps]
             self.compare(name, prompts, new_tokens, goal=goal, work=work, warm=warm)
 
-    def multi_turn(self, conversations: int, turns: int, length: int) -> None:
+    def multi_turn(self) -> None:
         """Each turn goes on where the last ended; transformers computes the history anew."""
+        conversations, turns, length = (2, 2, 32) if self.quick else (8, 4, 64)
         systems = self.prompts(conversations, 4 * length)
         messages = [self.prompts(conversations, length) for _ in range(turns)]
 
@@ -338,8 +326,9 @@ class Bench:
             work=work,
         )
 
-    def json(self, new_tokens: int) -> None:
+    def json(self) -> None:
         """Under a schema, seconds per token; transformers without any constraint."""
+        new_tokens = 32 if self.quick else 128
         prompts = self.prompts(8, 64)
 
         def run(answer: Callable[[Prompts], Prompts]) -> float:
@@ -395,6 +384,28 @@ def timed(run: Callable[[], object]) -> float:
     run()
     return time.perf_counter() - start
 
+
+# In the order in which they run, the short ones first.
+AGAINST_PEERS: dict[str, Callable[[Bench], None]] = {
+    "ttft": lambda bench: bench.prefill("TTFT 128", 128, 1 / 0.85),
+    "decode-1": lambda bench: bench.decode(1, 1.15),
+    "decode-8": lambda bench: bench.decode(8, 1.3),
+    "prefill-1024": lambda bench: bench.prefill("prefill 1,024", 1024, 1.15),
+    "json": Bench.json,
+    "decode-32": lambda bench: bench.decode(32, 2.0),
+    "decode-64": lambda bench: bench.decode(64, 2.0),
+    "prefill-4096": lambda bench: bench.prefill("prefill 4,096", 4096, 1.3),
+    "multi-turn": Bench.multi_turn,
+    "shared": Bench.shared_prefix,
+    "fork": Bench.fork,
+}
+WORKLOADS: dict[str, Callable[[Bench], None]] = {
+    "kernels": Bench.kernels,
+    "int8": lambda bench: bench.quantized("int8", "q8_0", 1.7),
+    "int4": lambda bench: bench.quantized("int4", "q4_0", 2.5),
+    "memory": Bench.memory,
+    **AGAINST_PEERS,
+}
 
 if __name__ == "__main__":
     main()
