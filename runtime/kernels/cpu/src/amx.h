@@ -21,7 +21,7 @@ inline void scale_int8(const Linear& a, float* sums, int rows, int64_t row, int 
 // Whether a block's sums are its results, so that tiles are stored where these belong.
 inline bool is_result(const Linear& a, int rows, int output) {
     return a.storage == kBf16 && a.out_is_float && !a.adds && a.bias == nullptr &&
-           output + 16 <= a.outputs && (rows == 16 || a.rows < 16);
+           output + 16 <= a.outputs && (rows == 16 || a.rows <= most_exact_rows(a));
 }
 
 // The sums of R x C blocks, numbered as `multiply` has them.
@@ -91,16 +91,18 @@ constexpr int kStreamBlocks = 4;
 
 inline bool is_stream(const Linear& a) { return a.rows <= kStreamBlocks * 16; }
 
-// visit(a, block, two_rows, output, stream) for each pair of row blocks and each of the outputs [begin,
-// end): a strip each at `first` and `first + between`, and the next ones `onward` bytes on.
+// visit(a, block, two_rows, output, stream) for each pair of row blocks, after the one that is left
+// over, and each of the outputs [begin, end): a strip each at `first` and `first + between`, and the
+// next ones `onward` bytes on.
 template <class Visit>
 inline void in_stream(const Linear& a, const char* first, int64_t between, int64_t onward, int begin,
                       int end, const Visit& visit) {
     const int64_t row_blocks = (a.rows + 15) / 16, strip = int64_t(tiles_of_row(a)) * kTileBytes;
     Stream stream(first + begin * onward, between, onward, strip, end - begin, row_blocks > 2 ? 2 : 1);
     for (int output = begin; output < end; ++output) {
-        for (int64_t block = 0; block < row_blocks; block += 2)
-            visit(a, block, block + 1 < row_blocks, output, stream);
+        if (row_blocks % 2 == 1) visit(a, 0, false, output, stream);
+        for (int64_t block = row_blocks % 2; block < row_blocks; block += 2)
+            visit(a, block, true, output, stream);
         stream.advance();
     }
 }
@@ -168,7 +170,7 @@ template <class T>
 inline void linear_amx(const Linear& a, int begin, int end) {
     if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
     if (a.storage == kFloat) return linear_any<T, kFloat>(a, begin, end);
-    const Tiles tiles(a.rows < 16 ? int(a.rows) : 16, a.storage == kInt4);
+    const Tiles tiles = tiles_of(a);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);
     else if (is_stream(a))

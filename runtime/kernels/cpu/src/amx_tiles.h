@@ -25,17 +25,19 @@ struct alignas(64) TileConfig {
     uint8_t rows[16] = {};
 };
 
-// Tiles 0-3 are sums, 4-5 weights, 6-7 inputs. What was configured before comes back at the end:
-// torch's own kernels use the same tiles.
+// Tiles 0-3 are sums, 4-5 weights, 6-7 inputs; 2, 3 and 7 are the second row block's. A product takes
+// as long as its inputs have rows. What was configured before comes back at the end: torch's own
+// kernels use the same tiles.
 class Tiles {
 public:
-    explicit Tiles(int rows, bool is_int4 = false) {
+    Tiles(int rows, int second_rows, bool is_int4 = false) {
         _tile_storeconfig(&before_);
         TileConfig config;
         config.palette = 1;
         for (int i = 0; i < 8; ++i) {
+            const bool is_second = i == 2 || i == 3 || i == 7, is_weight = i == 4 || i == 5;
             config.row_bytes[i] = is_int4 && i >= 6 ? 32 : 64;
-            config.rows[i] = uint8_t(i != 4 && i != 5 ? rows : is_int4 ? 8 : 16);
+            config.rows[i] = uint8_t(is_weight ? (is_int4 ? 8 : 16) : is_second ? second_rows : rows);
         }
         // To the compiler it reads a pointer's bytes, and what is stored in the others is never used.
         __asm__ volatile("" : : "r"(&config) : "memory");
@@ -64,6 +66,14 @@ inline int tiles_of_row(const Linear& a) { return padded_inputs(a) / (a.storage 
 inline int rows_of_block(const Linear& a, int64_t block) {
     const int64_t left = a.rows - block * 16;
     return left < 16 ? int(left) : 16;
+}
+
+// Up to so many rows the last row block, if it is not the only one, is always a second one.
+inline int most_exact_rows(const Linear& a) { return a.storage == kInt4 ? 32 : 48; }
+
+inline Tiles tiles_of(const Linear& a) {
+    const bool is_exact = a.rows > 16 && a.rows <= most_exact_rows(a);
+    return {rows_of_block(a, 0), is_exact ? rows_of_block(a, (a.rows - 1) / 16) : 16, a.storage == kInt4};
 }
 
 template <class T>

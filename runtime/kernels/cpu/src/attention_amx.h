@@ -368,7 +368,7 @@ inline void attend_rows_amx(const Attend& a, const Item& item, int kv_head) {
     const int num_rows = item.count * group, row_tiles = (num_rows + 15) / 16;
     scratch.reserve(padded, kMostRows);
     tile_scratch.reserve(dim);
-    const Tiles tiles(16);
+    const Tiles tiles(16, 16);
     pack_queries(a, item, kv_head, num_rows, group);
     float most[kMostRows], total[kMostRows];
     const int64_t head = kv_head * a.num_slots;

@@ -74,7 +74,7 @@ inline void gated_stream(const Linear& a, int begin, int end) {
 
 template <class T>
 inline void linear_gated(const Linear& a, int begin, int end) {
-    const Tiles tiles(a.rows < 16 ? int(a.rows) : 16);
+    const Tiles tiles = tiles_of(a);
     if (is_stream(a)) return gated_stream<T>(a, begin, end);
     a.storage == kInt8 ? gated_in_chunks<T, true>(a, begin, end)
                        : gated_in_chunks<T, false>(a, begin, end);
