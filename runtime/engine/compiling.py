@@ -59,6 +59,7 @@ class GrammarThreads:
         self._jobs: dict[int, _Job] = {}
         self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[_Job, Grammar | Exception]] = queue.SimpleQueue()
+        self._waiting: list[_Job] = []
         self._num_threads = 0
         self.num_hung = 0
         self.num_compiled = 0
@@ -78,8 +79,9 @@ class GrammarThreads:
             "grammar_compile_seconds": self.compile_s,
         }
 
-    def start(self, seq: Sequence, constraint: Constraint) -> None:
-        """Begin to compile. Raises RequestError when too many compilations hang."""
+    def start(self, seq: Sequence, constraint: Constraint, *, waits: bool = False) -> None:
+        """Begin to compile, or with `waits` not before `go_on`. Raises RequestError when too many
+        compilations hang."""
         if self.num_hung >= _MAX_HUNG:
             raise RequestError(
                 "overloaded",
@@ -89,9 +91,17 @@ class GrammarThreads:
             )
         job = _Job(seq, constraint, self._clock() + self._timeout_s)
         self._jobs[seq.sid] = job
-        self._todo.put(job)
-        if self._num_threads < _NUM_THREADS:
-            self._add_thread()
+        self._waiting.append(job)
+        if not waits:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Compile what waits."""
+        for job in self._waiting:
+            self._todo.put(job)
+            if self._num_threads < _NUM_THREADS:
+                self._add_thread()
+        self._waiting.clear()
 
     def ready(self, constraint: Constraint, max_new_tokens: int) -> Grammar | None:
         """The grammar, if nothing has to be compiled for it."""

@@ -126,6 +126,7 @@ class EngineCore:
             is_live=lambda seq: self._sequences.get(seq.sid) is seq and seq.node is not None,
             conclude=self._conclude,
             count=self._count_step,
+            is_compiling=lambda: len(self._compiling) > 0,
         )
         self._succession = Succession(
             self._intake, self._compiling, self._taker.look_ahead, self.tokenizer.token_bytes
@@ -161,7 +162,7 @@ class EngineCore:
             )
         seq = self._intake.take(command)
         if seq.constraint is not None:
-            self._compiling.start(seq, seq.constraint)
+            self._compiling.start(seq, seq.constraint, waits=self._overlap.needs_cores)
         if seq.session:
             self.leases.begin(seq.session, seq.program, seq.namespace, command.session_ttl_s)
         programs = self.leases.programs
@@ -274,6 +275,8 @@ class EngineCore:
         lost: list[Sequence] = []
         try:
             if self._trouble is None:
+                if not self._overlap.needs_cores:
+                    self._compiling.go_on()
                 self._advance()
                 self._receive_grammars()
                 self._speculator.weigh(self.scheduler.running)

@@ -15,9 +15,11 @@ another token than was drawn, is dropped.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -34,6 +36,9 @@ from .taking import Taker
 from .turn import Turn
 
 _log = logging.getLogger(__name__)
+
+# How long a thread has a core to itself where another one waits for it; Linux, at 250 Hz.
+_TICK_S: Final = 0.004
 
 
 @dataclass(slots=True)
@@ -68,9 +73,10 @@ class Overlap:
     """At most one step runs ahead. num_ahead: steps that did; num_dropped: rows of theirs that were
     dropped.
 
-    mode: with "auto" steps always run ahead, but on a CPU where that is measured to pay.
-    is_live: whether a sequence still runs. conclude: settles and reports what a turn took. count:
-    is told how many tokens a step computes.
+    mode: with "auto" steps always run ahead, but on a CPU where that is measured to pay, and not
+    while a grammar is compiled that needs a core of theirs. is_live: whether a sequence still runs.
+    conclude: settles and reports what a turn took. count: is told how many tokens a step computes.
+    is_compiling: whether a grammar is compiled.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Overlap:
         is_live: Callable[[Sequence], bool],
         conclude: Callable[[Turn, int], None],
         count: Callable[[int], None],
+        is_compiling: Callable[[], bool],
     ) -> None:
         self._runner = runner
         self._scheduler = scheduler
@@ -93,17 +100,32 @@ class Overlap:
         self._is_live = is_live
         self._conclude = conclude
         self._count = count
+        self._is_compiling = is_compiling
+        num_threads = torch.get_num_threads() + 1  # a step's, and the host's
+        self._may_be_crowded = self._pays is not None and _num_cores() <= num_threads
         self._pending: _Pending | None = None
         self._computed: _Computed | None = None
         self.num_ahead = 0
         self.num_dropped = 0
 
+    @property
+    def needs_cores(self) -> bool:
+        """Whether a grammar had better not be compiled before the step that is queued is through,
+        which is sooner than a thread of the step would get its core back."""
+        is_queued = self._pending is not None or self._computed is not None
+        pays = self._pays if self._may_be_crowded and is_queued else None
+        return pays is not None and 0.0 < pays.step_s < _TICK_S
+
+    def _is_crowded(self) -> bool:
+        """Whether threads that take turns would wait for a core each time."""
+        return self._may_be_crowded and self._is_compiling()
+
     def begin(self, turns: list[Turn], logits: torch.Tensor) -> bool:
         """Queue the drawing of a step's tokens, which `advance` takes. False where the turns are
         to be taken at once; those whose sequences were found to fail are taken out of them."""
         may_begin = self._may_begin(turns)
-        if self._pays is not None and not self._asked(self._pays, turns, may_begin):
-            return False
+        if self._pays is not None:
+            may_begin = self._asked(self._pays, turns, may_begin and not self._is_crowded())
         if not may_begin:
             return False
         try:
@@ -171,7 +193,7 @@ class Overlap:
     def _queue(self, pending: _Pending) -> _Ahead | None:
         """Queue the step behind `pending`; None where the scheduler must decide first."""
         scheduler, drawn = self._scheduler, pending.drawn
-        if drawn.unfinished or not scheduler.is_steady(len(drawn.seqs)):
+        if drawn.unfinished or not scheduler.is_steady(len(drawn.seqs)) or self._is_crowded():
             return None
         rows = [i for i, seq in enumerate(drawn.seqs) if seq.num_remaining > 1]
         seqs = [drawn.seqs[i] for i in rows]
@@ -238,6 +260,13 @@ class Overlap:
 def _stopped(turn: Turn) -> bool:
     """Whether a turn ended its sequence where nobody knew before."""
     return turn.finish is not None and turn.finish.reason != "length"
+
+
+def _num_cores() -> int:
+    """Of this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _is_host(device: Device) -> bool:

@@ -40,6 +40,11 @@ class Pays:
         self._size, self._begun_s = size, now_s
         return size.ahead
 
+    @property
+    def step_s(self) -> float:
+        """What the last steps took; 0 where nobody knows."""
+        return self._size.before if self._size is not None else 0.0
+
     def note_loss(self) -> None:
         """All sequences of that step stopped where nobody knew before: a step behind it would have
         been, or was, computed for nobody."""

@@ -15,7 +15,9 @@ from world import World
 
 from branchline.runtime.device.base import FetchAll, Replay
 from branchline.runtime.device.cpu import CpuDevice
+from branchline.runtime.engine import overlap
 from branchline.runtime.engine.batch import ForwardBatch
+from branchline.runtime.engine.pays import Pays
 from branchline.runtime.sampling import SamplingState, sample
 
 
@@ -195,3 +197,62 @@ def test_what_was_drawn_is_told_before_the_next_mask_is_found() -> None:
         assert len(seq.matcher.remaining) == len(heard.token_ids)
     assert len(heard.token_ids) > 5
     assert world.core.stats()["steps_ahead"] > 5
+
+
+class Crowd:
+    """A free sequence and one with a grammar, on a CPU with so many cores."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, num_cores: int, step_s: float) -> None:
+        patch.setattr(overlap, "_num_cores", lambda: num_cores)
+        patch.setattr(Pays, "runs_ahead", lambda self, num_seqs, now_s: True)
+        patch.setattr(Pays, "step_s", step_s)
+        self.compiler = ScriptCompiler({"slow": Script([{11}])})
+        self.world = World(compiler=self.compiler, speculation="off", overlap="auto")
+        self.free = self.world.submit([3, 4], 200, ignore_eos=True)
+        assert self.steps_ahead(10) > 5
+        self.asks = self.world.submit([5, 6], 5, constraint=named("slow"))
+
+    def steps_ahead(self, num_steps: int) -> int:
+        before = self.world.core.stats()["steps_ahead"]
+        for _ in range(num_steps):
+            self.world.step()
+        return int(self.world.core.stats()["steps_ahead"] - before)
+
+    @property
+    def is_begun(self) -> bool:
+        return not self.world.core._compiling._waiting
+
+    def end(self) -> None:
+        self.compiler.gate.set()
+        self.world.run()
+        assert self.asks.token_ids == [11]
+        self.world.assert_right(self.free)
+
+
+def test_no_step_runs_ahead_while_a_grammar_needs_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(monkeypatch, torch.get_num_threads() + 1, step_s=0.1)
+    assert crowd.is_begun
+    told = len(crowd.free.token_ids)
+    assert crowd.steps_ahead(20) == 0
+    assert len(crowd.free.token_ids) > told + 10
+    crowd.compiler.gate.set()
+    while not crowd.asks.over:
+        crowd.world.step()
+    assert crowd.steps_ahead(20) > 10
+    crowd.end()
+
+
+def test_steps_run_ahead_beside_a_grammar_that_has_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(monkeypatch, torch.get_num_threads() + 2, step_s=0.001)
+    assert crowd.is_begun
+    assert crowd.steps_ahead(20) > 10
+    crowd.end()
+
+
+def test_a_grammar_waits_for_a_short_step_that_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(monkeypatch, torch.get_num_threads() + 1, step_s=0.001)
+    assert not crowd.is_begun
+    crowd.steps_ahead(3)
+    assert crowd.is_begun
+    assert not crowd.asks.over
+    crowd.end()
