@@ -205,6 +205,7 @@ def add_ui_routes(app: FastAPI, link: Link) -> None:
         return json_response(SchemaVerdict(True))
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.api_route("/ui/", methods=["GET", "HEAD"], include_in_schema=False)
     async def root() -> Response:
         """Whoever opens the bare address wants to see something."""
         return Response(status_code=307, headers={"Location": "/ui"})
