@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import traceback
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not stand between replies
     known: dict[int, _Known] = {}
     decoder = msgspec.msgpack.Decoder(Job)
+    # What `re` says of a pattern, "[[a]" for one, is for whoever writes it, not for a server's log.
+    warnings.simplefilter("ignore", FutureWarning)
     # What a job leaves is collected while nobody waits: a collection takes as long as many jobs.
     gc.disable()
     try:

@@ -91,6 +91,13 @@ def test_a_refusal_keeps_its_place_on_the_way(workers):
     assert caught.value.pointer == "#/properties/a/minLength"
 
 
+def test_what_python_says_of_a_pattern_is_not_logged(capfd):
+    workers = Workers(GrammarLimits())
+    workers.run(Build(Regex("[[a]"), GrammarLimits()))
+    workers.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_vocabulary_is_sent_once_and_known_beside_others(workers):
     limits = GrammarLimits()
     single = [bytes([byte]) for byte in range(256)]
