@@ -78,7 +78,8 @@ class EngineConfig:
         guesses came true; "always" is for tests.
     draft_tokens: so many are guessed per step and sequence.
     overlap: while a decode step is computed, the host takes the tokens of the step before; the
-        output stays the same. "auto" does it on a GPU, and on a CPU where it is measured to pay.
+        output stays the same. "auto" does it on a GPU, and on a CPU where it is measured to pay
+        and no grammar is compiled that needs the core.
     grammar_timeout_s: how long a request waits for its grammar, by the clock; what compiling it may
         take is `GrammarLimits.max_compile_s` of processor time.
     grammar_backend: which engine makes the masks of constraints that do not say.

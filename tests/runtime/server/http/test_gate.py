@@ -45,7 +45,7 @@ def status_of(asker: Asker, head: str) -> int:
 
 def test_every_kind_of_api_is_among_the_routes() -> None:
     paths = {path for _, path in ROUTES}
-    assert len(ROUTES) == len(ROUTER.routes) + 2  # /openapi.json and / take HEAD, too
+    assert len(ROUTES) == len(ROUTER.routes) + 3  # /openapi.json, / and /ui/ take HEAD, too
     assert {"/health", "/v1/chat/completions", "/generate", "/metrics", "/flush_cache"} <= paths
 
 
