@@ -120,17 +120,19 @@ def _model() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from branchline.runtime.device.cpu import num_cores
+
+    cores = num_cores()
     level = torch.backends.cpu.get_cpu_capability()
     threads = torch.get_num_threads()
     found = f"{_processor_name()}, {cores} cores here, torch uses {threads} threads and {level}"
-    if cores is not None and threads < cores // 2:
+    if threads < cores // 2:
         limited = "OMP_NUM_THREADS" if "OMP_NUM_THREADS" in os.environ else "a limit"
         yield Finding("CPU", "slow", found, f"{limited} keeps torch from using more: --num-threads")
     else:
         yield Finding("CPU", "good", found)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if cores is not None and load > cores:
+    if load > cores:
         advice = "others compete for these cores; what runs now is slower than it could be"
         yield Finding("load", "slow", f"{load:.1f} on {cores} cores", advice)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -32,6 +33,13 @@ MAX_KV_BYTES: Final = 2 * 1024**3
 _FLOAT32_PARAMETERS: Final = 64_000_000
 
 _DTYPES: Final = (torch.float32, torch.bfloat16)
+
+
+def num_cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class CpuDevice(Device):

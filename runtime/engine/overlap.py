@@ -15,7 +15,6 @@ another token than was drawn, is dropped.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 
 from ..device.base import Device
+from ..device.cpu import num_cores
 from ..scheduler.scheduler import Chunk, Scheduler
 from ..scheduler.sequence import Sequence
 from .batch import ForwardBatch
@@ -102,7 +102,7 @@ class Overlap:
         self._count = count
         self._is_compiling = is_compiling
         num_threads = torch.get_num_threads() + 1  # a step's, and the host's
-        self._may_be_crowded = self._pays is not None and _num_cores() <= num_threads
+        self._may_be_crowded = self._pays is not None and num_cores() <= num_threads
         self._pending: _Pending | None = None
         self._computed: _Computed | None = None
         self.num_ahead = 0
@@ -260,13 +260,6 @@ class Overlap:
 def _stopped(turn: Turn) -> bool:
     """Whether a turn ended its sequence where nobody knew before."""
     return turn.finish is not None and turn.finish.reason != "length"
-
-
-def _num_cores() -> int:
-    """Of this process."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _is_host(device: Device) -> bool:

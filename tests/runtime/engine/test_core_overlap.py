@@ -203,7 +203,7 @@ class Crowd:
     """A free sequence and one with a grammar, on a CPU with so many cores."""
 
     def __init__(self, patch: pytest.MonkeyPatch, num_cores: int, step_s: float) -> None:
-        patch.setattr(overlap, "_num_cores", lambda: num_cores)
+        patch.setattr(overlap, "num_cores", lambda: num_cores)
         patch.setattr(Pays, "runs_ahead", lambda self, num_seqs, now_s: True)
         patch.setattr(Pays, "step_s", step_s)
         self.compiler = ScriptCompiler({"slow": Script([{11}])})
