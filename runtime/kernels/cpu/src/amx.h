@@ -21,7 +21,7 @@ inline void scale_int8(const Linear& a, float* sums, int rows, int64_t row, int 
 // Whether a block's sums are its results, so that tiles are stored where these belong.
 inline bool is_result(const Linear& a, int rows, int output) {
     return a.storage == kBf16 && a.out_is_float && !a.adds && a.bias == nullptr &&
-           output + 16 <= a.outputs && (rows == 16 || a.rows <= most_exact_rows(a));
+           output + 16 <= a.outputs && (rows == 16 || a.rows <= kMostExactRows);
 }
 
 // The sums of R x C blocks, numbered as `multiply` has them.

@@ -107,11 +107,10 @@ inline void int4_outputs(const Linear& a, int64_t first, int64_t last, int outpu
             for (int c = 0; c < C; ++c)
                 scale[g][c] = load(reinterpret_cast<const bf16*>(all_scales.at(c, at)));
         }
-        int64_t block = first;
-        for (; block + 2 <= last; block += 2)
+        const int64_t pairs = first + (last - first) % 2;  // as in_stream has them
+        if (pairs > first) add_groups<1, C>(a, first, step, steps, tiles, scale, totals);
+        for (int64_t block = pairs; block < last; block += 2)
             add_groups<2, C>(a, block, step, steps, tiles, scale, totals + 2 * (block - first));
-        if (block < last)
-            add_groups<1, C>(a, block, step, steps, tiles, scale, totals + 2 * (block - first));
     }
     for (int64_t block = first; block < last; ++block)
         for (int c = 0; c < C; ++c)

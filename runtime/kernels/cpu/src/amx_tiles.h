@@ -68,11 +68,12 @@ inline int rows_of_block(const Linear& a, int64_t block) {
     return left < 16 ? int(left) : 16;
 }
 
-// Up to so many rows the last row block, if it is not the only one, is always a second one.
-inline int most_exact_rows(const Linear& a) { return a.storage == kInt4 ? 32 : 48; }
+// Up to so many rows the last row block, if it is not the only one, is always a second one: of an odd
+// number the first stands alone.
+constexpr int kMostExactRows = 48;
 
 inline Tiles tiles_of(const Linear& a) {
-    const bool is_exact = a.rows > 16 && a.rows <= most_exact_rows(a);
+    const bool is_exact = a.rows > 16 && a.rows <= kMostExactRows;
     return {rows_of_block(a, 0), is_exact ? rows_of_block(a, (a.rows - 1) / 16) : 16, a.storage == kInt4};
 }
 
