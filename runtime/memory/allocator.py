@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 SlotIds = npt.NDArray[np.int64]
+
+# Slots that lie side by side in the pool, and that a sequence gets one after the other.
+_RUN: Final = 16
 
 
 class SlotError(RuntimeError):
@@ -13,37 +18,73 @@ class SlotError(RuntimeError):
 
 
 class SlotAllocator:
-    """A stack of free slot ids in one array, and one bit per slot that catches a double free.
+    """One bit per slot, and a stack of the runs of 16 slots that are wholly free.
 
-    Fresh slots come out in ascending order, so that a prompt that arrives at an idle engine lies
-    contiguously in the pool.
+    What is attended to is read faster where its slots are neighbours. So a prompt gets whole runs,
+    and a sequence that decodes the slot behind its last one, as long as its run has one: what is
+    left of a run goes to others only when no whole one is free. Nothing is reserved; every free
+    slot can be had.
     """
 
     def __init__(self, num_slots: int) -> None:
         if num_slots < 1:
             raise ValueError(f"num_slots is {num_slots}; a KV pool needs at least one slot")
         self.num_slots = num_slots
-        self._stack: SlotIds = np.arange(num_slots - 1, -1, -1, dtype=np.int64)
-        self._num_free = num_slots
-        self._is_free = np.ones(num_slots, dtype=np.bool_)
-        # Where each freed slot stands in the array it was freed with: finds repeats without a sort.
-        self._seen_at: SlotIds = np.zeros(num_slots, dtype=np.int64)
+        # With one more, never free, behind the last.
+        self._is_free = np.zeros(num_slots + 1, dtype=np.bool_)
+        # Where each slot stands in the array that it was last in: finds repeats without a sort.
+        self._seen_at: SlotIds = np.zeros(num_slots + 1, dtype=np.int64)
+        num_runs = -(-num_slots // _RUN)
+        self._free_in_run = np.zeros(num_runs, dtype=np.int64)
+        # Wholly free runs, the next one last. A last run that is shorter never is.
+        self._runs: SlotIds = np.empty(num_runs, dtype=np.int64)
+        self._num_runs = 0
+        # Free slots of runs that were not, or are not any more; looked for when runs are used up.
+        self._loose: SlotIds = np.empty(0, dtype=np.int64)
+        self.reset(np.arange(num_slots, dtype=np.int64))
 
     @property
     def num_free(self) -> int:
         return self._num_free
 
-    def allocate(self, n: int) -> SlotIds | None:
-        """`n` slots as int64 [n] that the caller now owns, or None when fewer are free."""
+    def allocate(self, n: int, behind: int = -1) -> SlotIds | None:
+        """`n` slots as int64 [n] that the caller now owns, or None when fewer are free: first those
+        behind the slot `behind`, as far as its run has them."""
         if n < 0:
             raise ValueError(f"cannot allocate {n} slots")
         if n > self._num_free:
             return None
-        rest = self._num_free - n
-        taken = self._stack[rest : self._num_free][::-1].copy()
-        self._is_free[taken] = False
-        self._num_free = rest
-        return taken
+        near = self._take_behind(behind, n)
+        num_far = n - len(near)
+        runs = self._take_runs(-(-num_far // _RUN))
+        if not len(runs):
+            return self._with_loose(near, n)
+        far = (runs[:, None] * _RUN + np.arange(_RUN)).ravel()[:num_far]
+        self._is_free[far] = False
+        self._num_free -= len(far)
+        self._free_in_run[runs] = 0
+        self._free_in_run[runs[-1]] = len(runs) * _RUN - len(far)
+        return self._with_loose(np.concatenate([near, far]) if len(near) else far, n)
+
+    def allocate_each(self, last: SlotIds) -> SlotIds | None:
+        """A slot for each of `last`, slots that are in use: the one behind it where its run has
+        one. None when fewer are free."""
+        n = len(last)
+        if n == 1:
+            return self.allocate(1, int(last[0]))
+        if n > self._num_free:
+            return None
+        slots = last + 1
+        places = np.arange(n, dtype=np.int64)
+        self._seen_at[slots] = places
+        is_near = self._is_free[slots] & (slots % _RUN != 0) & (self._seen_at[slots] == places)
+        self._take(slots[is_near])
+        num_far = n - int(np.count_nonzero(is_near))
+        if num_far:
+            far = self._take_runs(num_far) * _RUN
+            self._take(far)
+            slots[~is_near] = self._with_loose(far, num_far)
+        return slots
 
     def free(self, slots: SlotIds) -> None:
         """Take back slots.
@@ -63,17 +104,64 @@ class SlotAllocator:
         self._seen_at[slots] = places
         if (self._seen_at[slots] != places).any():
             raise SlotError(f"a slot appears more than once among those freed together: {slots}")
-        self._stack[self._num_free : self._num_free + n] = slots
-        self._num_free += n
         self._is_free[slots] = True
+        self._num_free += n
+        counts = np.bincount(slots // _RUN)
+        now = self._free_in_run[: len(counts)]
+        now += counts
+        self._put_runs(np.flatnonzero((counts > 0) & (now == _RUN)))
 
     def reset(self, free: SlotIds) -> None:
         """Forget everything; from now on exactly `free` are. For repairs."""
         self._is_free[:] = False
         self._is_free[free] = True
         self._num_free = len(free)
-        self._stack[: len(free)] = free[::-1]
+        self._free_in_run[:] = np.bincount(free // _RUN, minlength=len(self._free_in_run))
+        self._num_runs = 0
+        self._put_runs(np.flatnonzero(self._free_in_run == _RUN))
+        self._loose = self._loose[:0]
 
     def free_slots(self) -> SlotIds:
-        """A copy of the ids that are free, for checks."""
-        return self._stack[: self._num_free].copy()
+        """The ids that are free, ascending, for checks."""
+        return np.flatnonzero(self._is_free)
+
+    def _take(self, slots: SlotIds) -> None:
+        self._is_free[slots] = False
+        self._num_free -= len(slots)
+        np.subtract.at(self._free_in_run, slots // _RUN, 1)
+
+    def _take_behind(self, slot: int, n: int) -> SlotIds:
+        """Up to `n` slots that follow `slot` in its run."""
+        start = slot + 1
+        if start % _RUN == 0 or not self._is_free[start]:
+            return self._loose[:0]
+        is_free = self._is_free[start : min(start + n, start // _RUN * _RUN + _RUN)]
+        count = len(is_free) if is_free.all() else int(is_free.argmin())
+        is_free[:count] = False
+        self._free_in_run[start // _RUN] -= count
+        self._num_free -= count
+        return np.arange(start, start + count, dtype=np.int64)
+
+    def _take_runs(self, n: int) -> SlotIds:
+        """At most `n` of the wholly free runs."""
+        end = self._num_runs
+        self._num_runs = max(0, end - n)
+        return self._runs[self._num_runs : end][::-1]
+
+    def _put_runs(self, runs: SlotIds) -> None:
+        """`runs`, ascending, come out in this order."""
+        end = self._num_runs + len(runs)
+        self._runs[self._num_runs : end] = runs[::-1]
+        self._num_runs = end
+
+    def _with_loose(self, slots: SlotIds, n: int) -> SlotIds:
+        """`slots`, and more of those that are left of runs, up to `n`."""
+        while len(slots) < n:
+            loose = self._loose[self._is_free[self._loose]]
+            if not len(loose):
+                loose = self.free_slots()
+            missing = n - len(slots)
+            self._take(loose[:missing])
+            slots = np.concatenate([slots, loose[:missing]])
+            self._loose = loose[missing:]
+        return slots

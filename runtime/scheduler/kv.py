@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from ..memory.allocator import SlotAllocator
+from ..memory.allocator import SlotAllocator, SlotIds
 from ..radix_cache.host_tier import HostTier
 from ..radix_cache.node import TOKEN_BYTES, TokenIds
 from ..radix_cache.tree import Match, RadixCache
@@ -76,28 +76,26 @@ class KVLedger:
             match = self.cache.match_prefix(namespace, whole)
             self.cache.lock(match.node)
 
-    def grow(self, seqs: list[Sequence], num_each: int) -> None:
-        """Give each sequence slots for its next `num_each` tokens.
+    def grow(self, seq: Sequence, n: int) -> None:
+        """Give a sequence slots for its next `n` tokens.
 
         The caller has seen to it that `num_available` suffices.
         """
-        total = num_each * len(seqs)
-        if total > self.allocator.num_free:
-            self.cache.evict(
-                total - self.allocator.num_free, common_namespace(seqs), self._num_spare
-            )
-        slots = self.allocator.allocate(total)
-        if slots is None:
-            raise RuntimeError(f"{total} slots were promised, {self.allocator.num_free} are free")
-        if num_each == 1:
-            for seq, slot in zip(seqs, slots.tolist(), strict=True):
-                if seq.num_slots == len(seq.slots):
-                    seq.reserve(seq.num_slots + 1)
-                seq.slots[seq.num_slots] = slot
-                seq.num_slots += 1
-        else:
-            for i, seq in enumerate(seqs):
-                seq.add_slots(slots[i * num_each : (i + 1) * num_each])
+        self._make_room(n, seq.namespace)
+        behind = seq.slots.item(seq.num_slots - 1) if seq.num_slots else -1
+        seq.add_slots(self._taken(self.allocator.allocate(n, behind), n))
+
+    def grow_each(self, seqs: list[Sequence]) -> None:
+        """Give each sequence, which has some, a slot for its next token, likewise."""
+        n = len(seqs)
+        self._make_room(n, common_namespace(seqs))
+        last = np.array([seq.slots.item(seq.num_slots - 1) for seq in seqs], dtype=np.int64)
+        slots = self._taken(self.allocator.allocate_each(last), n)
+        for seq, slot in zip(seqs, slots.tolist(), strict=True):
+            if seq.num_slots == len(seq.slots):
+                seq.reserve(seq.num_slots + 1)
+            seq.slots[seq.num_slots] = slot
+            seq.num_slots += 1
 
     def publish(self, seq: Sequence) -> None:
         """File everything computed so far in the tree, for others to use, and lease it.
@@ -131,6 +129,16 @@ class KVLedger:
         self.allocator.free(seq.own_slots())
         seq.node = None
         seq.num_slots = seq.num_leased = seq.num_computed = seq.num_ahead = 0
+
+    def _make_room(self, n: int, namespace: str | None) -> None:
+        missing = n - self.allocator.num_free
+        if missing > 0:
+            self.cache.evict(missing, namespace, self._num_spare)
+
+    def _taken(self, slots: SlotIds | None, n: int) -> SlotIds:
+        if slots is None:
+            raise RuntimeError(f"{n} slots were promised, {self.allocator.num_free} are free")
+        return slots
 
     def _extend(self, seq: Sequence) -> bool:
         """File what was computed behind what the sequence leases, and lease that, too. False, and

@@ -143,7 +143,7 @@ class Scheduler:
         nothing is done, where a sequence would have to be retracted for them."""
         if len(seqs) > self.kv.num_available(common_namespace(seqs)):
             return False
-        self.kv.grow(seqs, 1)
+        self.kv.grow_each(seqs)
         for seq in seqs:
             seq.num_ahead = 1
         return True
@@ -216,7 +216,7 @@ class Scheduler:
             if len(decoding) <= self.kv.num_available(common_namespace(decoding)):
                 break
             self._retract_last()
-        self.kv.grow(decoding, 1)
+        self.kv.grow_each(decoding)
         return decoding
 
     def _grant_given(self, chunks: list[Chunk], budget: int) -> int:
@@ -236,7 +236,7 @@ class Scheduler:
         length = min(length, self.kv.num_available(seq.namespace))
         if length <= 0:
             return 0
-        self.kv.grow([seq], length)
+        self.kv.grow(seq, length)
         seq.stage(length)
         chunk.end += length
         return length
@@ -259,7 +259,7 @@ class Scheduler:
             self._rows_left -= max(0, length - num_before)
         if length <= 0:
             return 0
-        self.kv.grow([seq], length)
+        self.kv.grow(seq, length)
         chunk = Chunk(seq, seq.num_computed, seq.num_computed + length)
         chunks.append(chunk)
         if seq.given and chunk.reaches_end:

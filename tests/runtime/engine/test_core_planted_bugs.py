@@ -121,7 +121,7 @@ def a_retracted_sequence_resumes_on_its_old_slots(patch: Patch) -> None:
         def lease_but_trust_the_old(ledger: KVLedger, seq: Sequence) -> None:
             lease(ledger, seq)
             if seq is victim and seq.num_computed < num_computed:
-                ledger.grow([seq], num_computed - seq.num_computed)
+                ledger.grow(seq, num_computed - seq.num_computed)
                 seq.num_computed = num_computed
 
         self.kv.lease = lease_but_trust_the_old.__get__(self.kv)  # type: ignore[method-assign]
@@ -152,7 +152,7 @@ def the_newest_token_is_taken_for_computed(patch: Patch) -> None:
     def hasty(self: Scheduler, seq: Sequence, num_computed: int) -> None:
         confirm(self, seq, num_computed)
         if seq.num_generated > 3 and self.kv.num_available(None):
-            self.kv.grow([seq], 1)
+            self.kv.grow(seq, 1)
             seq.num_computed += 1
 
     patch.setattr(Scheduler, "confirm", hasty)
@@ -161,8 +161,8 @@ def the_newest_token_is_taken_for_computed(patch: Patch) -> None:
 def a_slot_is_handed_out_twice(patch: Patch) -> None:
     allocate = SlotAllocator.allocate
 
-    def careless(self: SlotAllocator, n: int) -> SlotIds | None:
-        slots = allocate(self, n)
+    def careless(self: SlotAllocator, n: int, behind: int = -1) -> SlotIds | None:
+        slots = allocate(self, n, behind)
         if slots is not None and n > 3:
             slots[1] = slots[0]
         return slots

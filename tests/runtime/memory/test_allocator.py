@@ -62,21 +62,91 @@ def test_a_pool_without_slots_is_refused() -> None:
         SlotAllocator(0)
 
 
-def test_random_traffic_keeps_one_owner_per_slot() -> None:
+def allocate(allocator: SlotAllocator, n: int, behind: int = -1) -> np.ndarray:
+    taken = allocator.allocate(n, behind)
+    assert taken is not None
+    return taken
+
+
+def test_sequences_that_decode_together_each_lie_together() -> None:
+    allocator = SlotAllocator(1000)
+    held = [allocate(allocator, n) for n in (5, 16, 20)]
+    for _ in range(30):
+        last = np.array([slots[-1] for slots in held])
+        taken = allocator.allocate_each(last)
+        assert taken is not None
+        held = [np.append(slots, slot) for slots, slot in zip(held, taken, strict=True)]
+    for slots in held:
+        for run in range(0, len(slots), 16):
+            piece = slots[run : run + 16]
+            assert (piece == np.arange(piece[0], piece[0] + len(piece))).all()
+
+
+def test_a_sequence_that_is_lengthened_fills_its_run_first() -> None:
+    allocator = SlotAllocator(1000)
+    first, other = allocate(allocator, 10), allocate(allocator, 1)
+    more = allocate(allocator, 30, int(first[-1]))
+    assert more[:6].tolist() == list(range(first[-1] + 1, first[-1] + 7))
+    assert more[6] % 16 == 0
+    assert not np.isin(other, more).any()
+
+
+def test_two_that_go_on_from_one_slot_get_one_each() -> None:
+    allocator = SlotAllocator(1000)
+    last = allocate(allocator, 3)[-1]
+    taken = allocator.allocate_each(np.array([last, last, last]))
+    assert taken is not None
+    assert len(set(taken.tolist())) == 3
+    assert last + 1 in taken
+
+
+def test_what_is_left_of_runs_can_be_had_by_anybody() -> None:
+    allocator = SlotAllocator(40)
+    held = [allocate(allocator, 1) for _ in range(3)]  # a slot in each run, and one behind the last
+    rest = allocate(allocator, 37)
+    assert allocator.num_free == 0
+    assert sorted(np.concatenate([*held, rest]).tolist()) == list(range(40))
+    assert allocator.allocate_each(held[0]) is None
+    allocator.free(rest[:1])
+    assert allocator.allocate_each(held[0]) == rest[0]
+
+
+def test_a_run_that_is_free_again_lies_in_one_piece() -> None:
+    allocator = SlotAllocator(64)
+    everything = allocate(allocator, 64)
+    for slots in (everything[40:], everything[:24], everything[24:40]):
+        allocator.free(slots[::2])
+        allocator.free(slots[1::2])
+    for _ in range(4):
+        slots = allocate(allocator, 16)
+        assert (slots == np.arange(slots[0], slots[0] + 16)).all()
+
+
+@pytest.mark.parametrize("num_slots", [7, 97, 160])
+def test_random_traffic_keeps_one_owner_per_slot(num_slots: int) -> None:
     rng = np.random.default_rng(7)
-    allocator = SlotAllocator(97)
+    allocator = SlotAllocator(num_slots)
     held: list[np.ndarray] = []
-    for _ in range(20_000):
-        if held and rng.random() < 0.5:
+    for _ in range(10_000):
+        choice = rng.random()
+        if held and choice < 0.4:
             slots = held.pop(int(rng.integers(len(held))))
             cut = int(rng.integers(len(slots) + 1))
             allocator.free(slots[:cut])
             allocator.free(slots[cut:])
+        elif held and choice < 0.6:
+            last = np.array([slots[-1] for slots in held])
+            taken = allocator.allocate_each(last)
+            assert (taken is None) == (len(held) > num_slots - sum(map(len, held)))
+            if taken is not None:
+                held = [np.append(slots, slot) for slots, slot in zip(held, taken, strict=True)]
         else:
             wanted = int(rng.integers(1, 20))
-            taken = allocator.allocate(wanted)
-            assert (taken is None) == (wanted > 97 - sum(map(len, held)))
+            behind = int(held[int(rng.integers(len(held)))][-1]) if held else -1
+            taken = allocator.allocate(wanted, behind)
+            assert (taken is None) == (wanted > num_slots - sum(map(len, held)))
             if taken is not None:
                 held.append(taken)
-        owners = np.bincount(np.concatenate([allocator.free_slots(), *held]), minlength=97)
+        owners = np.bincount(np.concatenate([allocator.free_slots(), *held]), minlength=num_slots)
         assert (owners == 1).all()
+        assert allocator.num_free == num_slots - sum(map(len, held))
