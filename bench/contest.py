@@ -14,7 +14,8 @@ class Contest:
     """Ways of doing the same, taking turns after a warm-up each: whatever else the machine does
     falls on all of them alike. Knows for each the median time, and CPU time by process.
 
-    step_seconds: what a runtime has spent in its engine's steps so far; "steps" is then known, too.
+    step_seconds: what a runtime has spent in its engine's steps so far, with the time between two
+    of them in which a pass that runs ahead is computed; "steps" is then known, too.
     """
 
     def __init__(

@@ -145,7 +145,9 @@ class RuntimeSession(Session):
         """Send what follows, as soon as the call that leaves `held` is on its way."""
         if ahead is not None:
             self._leaving = held
-            asyncio.get_running_loop().call_soon(self._send_ahead, held, ahead)
+            # A turn after that call has left: the runtime begins with it meanwhile.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._send_ahead, held, ahead)
 
     def _send_ahead(self, held: _Held, ahead: Ahead) -> None:
         if self._leaving is not held or self._num_dropped:

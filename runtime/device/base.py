@@ -54,6 +54,11 @@ class Device(ABC):
         """Whether work is queued, and the host goes on before it is done."""
         return False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether queued work is still being done, as far as the host can know without waiting."""
+        return False
+
     @abstractmethod
     def default_dtype(self, num_parameters: int) -> torch.dtype:
         """The fastest type for weights and KV of a model of this size."""

@@ -62,6 +62,10 @@ class CpuDevice(Device):
         return self._queue is not None
 
     @property
+    def is_busy(self) -> bool:
+        return self._queue is not None and self._queue.is_busy
+
+    @property
     def _queue(self) -> CpuQueue | None:
         return None if self._library is None else self._library.queue
 

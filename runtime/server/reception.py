@@ -3,6 +3,7 @@ to the service and the answers back. Used by front.py."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -186,7 +187,10 @@ def _messages(
     service: Service, client_id: bytes, frames: Iterable[bytes]
 ) -> Iterator[ClientMessage]:
     """What a client says, one after the other: the first is under way while the next is read."""
-    for frame in frames:
+    for number, frame in enumerate(frames):
+        if number == 1:
+            # ZeroMQ's thread, which sends what came of the first one, may wait for this core.
+            os.sched_yield()
         try:
             message = client_messages.decode(frame)
         except FrameError as error:

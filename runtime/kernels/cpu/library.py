@@ -61,6 +61,7 @@ _SIGNATURES: Final = {
     "bl_queue_new": (c_void_p, ""),
     "bl_queue_delete": (None, "p"),
     "bl_queue_wait": (c_int, "pli"),
+    "bl_queue_is_busy": (c_int, "p"),
     "bl_queue_idle_ns": (c_int64, "p"),
     "bl_queue_num_taken": (c_int64, "p"),
     "bl_queue_pick": (c_int64, "ppplp"),

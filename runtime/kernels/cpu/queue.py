@@ -78,6 +78,11 @@ class CpuQueue:
             raise IndexError("a step that ran ahead met a token or a position that there is not")
 
     @property
+    def is_busy(self) -> bool:
+        """Whether work is left or being done."""
+        return bool(self._library.bl_queue_is_busy(self._handle))
+
+    @property
     def idle_s(self) -> float:
         """For how long there was nothing to do, in all, without the time that it lasts by now."""
         return int(self._library.bl_queue_idle_ns(self._handle)) / 1e9

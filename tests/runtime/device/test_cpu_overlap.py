@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
 import torch
 from msgspec.structs import replace
 
+from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.kernels.cpu.queue import CpuQueue
@@ -105,6 +107,31 @@ def test_nearly_all_steps_of_a_steady_batch_run_ahead(model_dir: str) -> None:
     said(core, [call(sid, 40) for sid in range(4)])
     stats = core.stats()
     assert stats["steps"] - stats["steps_ahead"] <= 2
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_the_time_between_steps_is_the_steps_while_a_pass_is_computed(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch, is_busy: bool
+) -> None:
+    core = engine(model_dir, "on")
+    core.submit(call(0, 20))
+    core.step()
+    between_s = 0.0
+    before_s = core.stats()["step_seconds"]
+    began_s = time.perf_counter()
+    while core.has_work:
+        time.sleep(0.03)  # longer than a pass of this model takes
+        if is_busy:
+            monkeypatch.setattr(CpuDevice, "is_busy", True)
+        between_s += 0.03
+        core.step()
+        monkeypatch.undo()
+    all_s = time.perf_counter() - began_s
+    stepped_s = core.stats()["step_seconds"] - before_s
+    if is_busy:
+        assert stepped_s == pytest.approx(all_s, rel=0.05)
+    else:
+        assert stepped_s < all_s - 0.9 * between_s
 
 
 def test_by_default_it_is_tried_and_changes_no_token(model_dir: str) -> None:

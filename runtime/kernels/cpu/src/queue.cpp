@@ -73,6 +73,9 @@ public:
         return ++num_added_;
     }
 
+    // For the host: whether something that it added is not done yet.
+    bool is_busy() const { return num_done_.load(std::memory_order_acquire) < num_added_; }
+
     // Of its thread, in all.
     int64_t idle_ns() const { return idle_ns_; }
 
@@ -170,6 +173,9 @@ void bl_queue_delete(Queue* queue) { delete queue; }
 // 0, or what the first work that failed since the last call returned: 1 for no memory, 2 for a token or
 // position that there is not.
 int bl_queue_wait(Queue* queue, int64_t number, int threads) { return queue->wait(number, threads); }
+
+// Whether work is left or being done.
+int bl_queue_is_busy(const Queue* queue) { return queue->is_busy(); }
 
 // Nanoseconds for which there was nothing to do.
 int64_t bl_queue_idle_ns(const Queue* queue) { return queue->idle_ns(); }

@@ -60,6 +60,19 @@ def test_who_waits_does_what_nobody_has_begun(kernels: CpuKernels) -> None:
     assert all(torch.equal(each, values.roll(i)) for i, each in enumerate(made))
 
 
+def test_it_is_busy_as_long_as_work_is_left(kernels: CpuKernels) -> None:
+    queue = CpuQueue(kernels.library)
+    assert not queue.is_busy
+    values, turned = torch.arange(64), torch.arange(64).roll(1)
+    seen = []
+    for _ in range(5_000):
+        queue.pick(values, turned)
+        seen.append(queue.is_busy)
+    assert any(seen)
+    queue.drain()
+    assert not queue.is_busy
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_queued_drawing_gives_what_drawing_at_once_gives(
     kernels: CpuKernels, threads: int, temperature: float
