@@ -106,10 +106,12 @@ class SlotAllocator:
             raise SlotError(f"a slot appears more than once among those freed together: {slots}")
         self._is_free[slots] = True
         self._num_free += n
-        counts = np.bincount(slots // _RUN)
-        now = self._free_in_run[: len(counts)]
-        now += counts
-        self._put_runs(np.flatnonzero((counts > 0) & (now == _RUN)))
+        runs = slots // _RUN
+        np.add.at(self._free_in_run, runs, 1)
+        whole = runs[self._free_in_run[runs] == _RUN]
+        if len(whole):
+            first = whole.min()
+            self._put_runs(np.flatnonzero(np.bincount(whole - first)) + first)
 
     def reset(self, free: SlotIds) -> None:
         """Forget everything; from now on exactly `free` are. For repairs."""
@@ -133,10 +135,10 @@ class SlotAllocator:
     def _take_behind(self, slot: int, n: int) -> SlotIds:
         """Up to `n` slots that follow `slot` in its run."""
         start = slot + 1
-        if start % _RUN == 0 or not self._is_free[start]:
+        if n == 0 or start % _RUN == 0 or not self._is_free[start]:
             return self._loose[:0]
         is_free = self._is_free[start : min(start + n, start // _RUN * _RUN + _RUN)]
-        count = len(is_free) if is_free.all() else int(is_free.argmin())
+        count = int(is_free.argmin()) or len(is_free)  # 0 where none is taken: the first is free
         is_free[:count] = False
         self._free_in_run[start // _RUN] -= count
         self._num_free -= count

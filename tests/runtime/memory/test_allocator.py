@@ -26,6 +26,9 @@ def test_more_than_is_free_gives_none_and_takes_nothing() -> None:
 
 def test_nothing_can_be_allocated_and_freed() -> None:
     allocator = SlotAllocator(4)
+    last = int(allocate(allocator, 1)[0])
+    assert len(allocate(allocator, 0, last)) == 0
+    allocator.free(np.array([last]))
     nothing = allocator.allocate(0)
     assert nothing is not None
     allocator.free(nothing)
