@@ -39,7 +39,8 @@ class SlotAllocator:
         # Wholly free runs, the next one last. A last run that is shorter never is.
         self._runs: SlotIds = np.empty(num_runs, dtype=np.int64)
         self._num_runs = 0
-        # Free slots of runs that were not, or are not any more; looked for when runs are used up.
+        # Free slots of runs that were not, or are not any more; looked for when runs are used up:
+        # finding them anew in each step of a full pool takes many times as long.
         self._loose: SlotIds = np.empty(0, dtype=np.int64)
         self.reset(np.arange(num_slots, dtype=np.int64))
 
@@ -60,10 +61,7 @@ class SlotAllocator:
         if not len(runs):
             return self._with_loose(near, n)
         far = (runs[:, None] * _RUN + np.arange(_RUN)).ravel()[:num_far]
-        self._is_free[far] = False
-        self._num_free -= len(far)
-        self._free_in_run[runs] = 0
-        self._free_in_run[runs[-1]] = len(runs) * _RUN - len(far)
+        self._take(far)
         return self._with_loose(np.concatenate([near, far]) if len(near) else far, n)
 
     def allocate_each(self, last: SlotIds) -> SlotIds | None:
@@ -139,10 +137,9 @@ class SlotAllocator:
             return self._loose[:0]
         is_free = self._is_free[start : min(start + n, start // _RUN * _RUN + _RUN)]
         count = int(is_free.argmin()) or len(is_free)  # 0 where none is taken: the first is free
-        is_free[:count] = False
-        self._free_in_run[start // _RUN] -= count
-        self._num_free -= count
-        return np.arange(start, start + count, dtype=np.int64)
+        slots = np.arange(start, start + count, dtype=np.int64)
+        self._take(slots)
+        return slots
 
     def _take_runs(self, n: int) -> SlotIds:
         """At most `n` of the wholly free runs."""
