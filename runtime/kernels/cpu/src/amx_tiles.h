@@ -10,8 +10,8 @@
 #include <immintrin.h>
 
 #include "kernels.h"
-#include "linear.h"
 #include "linear_few.h"
+#include "linear_panels.h"
 #include "vec.h"
 
 namespace {

@@ -206,6 +206,7 @@ template <int K, int C>
 inline void score_tile(const float* const* k, const float* queries, int dim, int stride,
                        float* scores) {
     vf sums[K][C] = {};
+#pragma GCC unroll 4
     for (int d = 0; d < dim; ++d) {
         vf part[C];
         for (int c = 0; c < C; ++c) part[c] = load(queries + d * stride + c * W);
@@ -236,6 +237,7 @@ inline void value_tile(const Rows& rows, int keys, int stride, int padded, int r
     vf sums[R][C];
     for (int r = 0; r < R; ++r)
         for (int c = 0; c < C; ++c) sums[r][c] = load(out + r * padded + c * W) * scale[row + r];
+#pragma GCC unroll 4
     for (int n = 0; n < keys; ++n) {
         vf part[C];
         for (int c = 0; c < C; ++c) part[c] = load(rows.v[n] + column + c * W);

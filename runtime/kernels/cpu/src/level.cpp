@@ -2,7 +2,7 @@
 // BL_LEVEL (its name) and BL_VECTOR_BYTES.
 #include "attention.h"
 #include "fused.h"
-#include "linear.h"
+#include "linear_panels.h"
 #include "sampling.h"
 #ifdef BL_AMX
 #include "amx.h"
@@ -87,7 +87,7 @@ void pack_inputs(const Linear& a, int64_t block) {
     a.is_bf16 ? pack_inputs_any<bf16>(a, block) : pack_inputs_any<float>(a, block);
 }
 
-bool can_gate(const Linear&) { return false; }
+bool can_gate(const Linear& a) { return can_gate_any(a); }
 
 template <class T>
 void linear_as(const Linear& a, int begin, int end) {
@@ -105,8 +105,8 @@ void linear(const Linear& a, int begin, int end) {
     a.is_bf16 ? linear_as<bf16>(a, begin, end) : linear_as<float>(a, begin, end);
 }
 
-// The weight is unpacked anew for every four rows: libraries that block are faster from here on.
-constexpr int64_t kLinearRows = 64;
+// Where nothing is known of the processor, whoever knows it is faster from here on.
+constexpr int64_t kLinearRows = W > 4 ? INT64_MAX : 64;
 #endif
 
 }  // namespace

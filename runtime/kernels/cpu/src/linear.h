@@ -59,9 +59,12 @@ inline void put_sums(const Linear& a, const float* sums, int rows, int64_t row, 
 
 // --- any vector width --------------------------------------------------------------------------
 
-// The inputs stay float, [rows][padded inputs]; with quantized weights they are integers.
+// The inputs stay float; with quantized weights they are integers. Rows are so many floats apart that
+// some of them, at the same input, have different places in a cache.
+inline int64_t stride_any(const Linear& a) { return padded_inputs(a) + 16; }
+
 inline int64_t linear_bytes_any(const Linear& a) {
-    return a.rows * padded_inputs(a) * int64_t(sizeof(float));
+    return a.rows * stride_any(a) * int64_t(sizeof(float));
 }
 
 template <class T>
@@ -70,7 +73,7 @@ inline void pack_inputs_any(const Linear& a, int64_t block) {
     const int64_t end = a.rows < (block + 1) * 16 ? a.rows : (block + 1) * 16;
     for (int64_t r = block * 16; r < end; ++r) {
         const T* x = static_cast<const T*>(a.x) + r * a.inputs;
-        float* to = static_cast<float*>(a.packed_x) + r * padded;
+        float* to = static_cast<float*>(a.packed_x) + r * stride_any(a);
         if (is_rounded(a.storage)) {
             round_row<T>(a, r, [&](int i, vi whole) {
                 store(to + i, __builtin_convertvector(whole, vf));
@@ -105,7 +108,7 @@ inline vf unpack(vu words) {
 
 template <int STORAGE, int R, int C, int... K>
 inline void add_words(
-    const uint32_t* w, int64_t next_block, const float* x, int64_t padded,
+    const uint32_t* w, int64_t next_block, const float* x, int64_t stride,
     vf (&sums)[R][C][16 / W], std::integer_sequence<int, K...>
 ) {
     for (int c = 0; c < C; ++c) {
@@ -113,40 +116,59 @@ inline void add_words(
             vu words;
             std::memcpy(&words, w + c * next_block + v * W, sizeof words);
             const auto add = [&](int k, vf weight) {
-                for (int r = 0; r < R; ++r) sums[r][c][v] += weight * x[r * padded + k];
+                for (int r = 0; r < R; ++r) sums[r][c][v] += weight * x[r * stride + k];
             };
             (add(K, unpack<STORAGE, K>(words)), ...);
         }
     }
 }
 
+// Of the 16 outputs of a block those from `lane` on.
+template <int STORAGE>
+inline vf scale_of_outputs(const Linear& a, int block, int group, int lane) {
+    if constexpr (STORAGE == kInt8)
+        return load(static_cast<const float*>(a.scales) + block * 16 + lane);
+    else
+        return load(static_cast<const bf16*>(a.scales) + (block * int64_t(groups_of(a)) + group) * 16 +
+                    lane);
+}
+
+// So many products are summed by themselves before they are added to others: the more accurate, and the
+// same bits however many rows there are.
+constexpr int kPartInputs = 256;
+
 // R rows x C blocks of 16 outputs.
 template <class T, int STORAGE, int R, int C>
 inline void product_any(const Linear& a, int64_t row, int block) {
     constexpr int per_word = kPerWord<STORAGE>;
-    const int padded = padded_inputs(a), num_words = padded / per_word, groups = groups_of(a);
-    const int at_once = num_words / groups;
-    const int64_t next_block = int64_t(num_words) * 16;
+    const int padded = padded_inputs(a), groups = groups_of(a), length = padded / groups;
+    const int64_t next_block = padded / per_word * int64_t(16), stride = stride_any(a);
     const uint32_t* w = static_cast<const uint32_t*>(a.weight) + block * next_block;
-    const float* x = static_cast<const float*>(a.packed_x) + row * padded;
+    const float* x = static_cast<const float*>(a.packed_x) + row * stride;
     vf totals[R][C][16 / W] = {};
     for (int group = 0; group < groups; ++group) {
         vf sums[R][C][16 / W] = {};
-        for (int n = group * at_once; n < (group + 1) * at_once; ++n)
-            add_words<STORAGE>(w + n * 16, next_block, x + n * per_word, padded, sums,
-                               std::make_integer_sequence<int, per_word>());
+        const int end = (group + 1) * length;
+        for (int k = group * length; k < end;) {
+            vf parts[R][C][16 / W] = {};
+            const int part_end = k + kPartInputs < end ? k + kPartInputs : end;
+            for (; k < part_end; k += per_word)
+                add_words<STORAGE>(w + k / per_word * 16, next_block, x + k, stride, parts,
+                                   std::make_integer_sequence<int, per_word>());
+            for (int r = 0; r < R; ++r)
+                for (int c = 0; c < C; ++c)
+                    for (int v = 0; v < 16 / W; ++v) sums[r][c][v] += parts[r][c][v];
+        }
         for (int c = 0; c < C; ++c) {
             for (int v = 0; v < 16 / W; ++v) {
-                vf scale = splat(1.f);
-                if constexpr (STORAGE == kInt8)
-                    scale = load(static_cast<const float*>(a.scales) + (block + c) * 16 + v * W);
-                if constexpr (STORAGE == kInt4)
-                    scale = load(static_cast<const bf16*>(a.scales) +
-                                 ((block + c) * int64_t(groups) + group) * 16 + v * W);
                 for (int r = 0; r < R; ++r) {
-                    float of_x = 1.f;
-                    if constexpr (is_rounded(STORAGE)) of_x = a.x_scales[(row + r) * groups + group];
-                    totals[r][c][v] += sums[r][c][v] * (scale * of_x);
+                    vf& total = totals[r][c][v];
+                    const vf sum = sums[r][c][v];
+                    if constexpr (is_rounded(STORAGE))
+                        total += sum * (scale_of_outputs<STORAGE>(a, block + c, group, v * W) *
+                                        a.x_scales[(row + r) * groups + group]);
+                    else
+                        total = sum;
                 }
             }
         }
@@ -160,26 +182,18 @@ inline void product_any(const Linear& a, int64_t row, int block) {
     }
 }
 
-template <class T, int STORAGE, int C>
-inline void all_rows(const Linear& a, int block) {
-    int64_t row = 0;
-    for (; row + 4 <= a.rows; row += 4) product_any<T, STORAGE, 4, C>(a, row, block);
-    if (row + 2 <= a.rows) {
-        product_any<T, STORAGE, 2, C>(a, row, block);
-        row += 2;
-    }
-    if (row < a.rows) product_any<T, STORAGE, 1, C>(a, row, block);
-}
+// Up to so many rows the weight is unpacked in registers.
+constexpr int kStreamedRows = 4;
 
-// All rows for the pairs [begin, end) of blocks of 16 outputs.
-template <class T, int STORAGE>
-inline void linear_any(const Linear& a, int begin, int end) {
-    for (int pair = begin; pair < end; ++pair) {
-        if (pair * 32 + 16 < a.outputs)
-            all_rows<T, STORAGE, 2>(a, 2 * pair);
-        else
-            all_rows<T, STORAGE, 1>(a, 2 * pair);
-    }
+// For the blocks [block, end), C of them at a time.
+template <class T, int STORAGE, int C = 2>
+inline void linear_as_it_streams(const Linear& a, int block, int end) {
+    const auto run = a.rows == 1   ? product_any<T, STORAGE, 1, C>
+                     : a.rows == 2 ? product_any<T, STORAGE, 2, C>
+                     : a.rows == 3 ? product_any<T, STORAGE, 3, C>
+                                   : product_any<T, STORAGE, 4, C>;
+    for (; block + C <= end; block += C) run(a, 0, block);
+    if constexpr (C > 1) linear_as_it_streams<T, STORAGE, 1>(a, block, end);
 }
 
 }  // namespace
