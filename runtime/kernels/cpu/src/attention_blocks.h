@@ -16,7 +16,7 @@ namespace {
 constexpr int kMaxRows = 64;   // of one call; on tiles kMostRows
 constexpr int kFewRows = 8;
 constexpr int kBlock = 64;     // keys between two updates of the running maximum
-constexpr int kTall = BL_VECTOR_BYTES == 64 ? 6 : 4;  // accumulators: kTall x kWide registers
+constexpr int kTall = BL_VECTOR_BYTES == 16 ? 4 : 6;  // sums: kTall x kWide registers
 constexpr int kWide = BL_VECTOR_BYTES == 64 ? 4 : 2;
 constexpr int kFixedTall = 2;  // fewer: sums of some lanes wait for those of others
 constexpr int kFixedWide = kWide;
@@ -217,15 +217,12 @@ inline void score_tile(const float* const* k, const float* queries, int dim, int
         for (int c = 0; c < C; ++c) store(scores + n * stride + c * W, sums[n][c]);
 }
 
-template <int C>
-inline void score_columns(const Rows& rows, int keys, int dim, int stride, int column) {
-    int n = 0;
-    for (; n + kTall <= keys; n += kTall)
-        score_tile<kTall, C>(rows.k + n, scratch.q + column, dim, stride,
-                             scratch.scores + n * stride + column);
-    for (; n < keys; ++n)
-        score_tile<1, C>(rows.k + n, scratch.q + column, dim, stride,
+template <int C, int K = kTall>
+inline void score_columns(const Rows& rows, int keys, int dim, int stride, int column, int n = 0) {
+    for (; n + K <= keys; n += K)
+        score_tile<K, C>(rows.k + n, scratch.q + column, dim, stride,
                          scratch.scores + n * stride + column);
+    if constexpr (K > 1) score_columns<C, K - 1>(rows, keys, dim, stride, column, n);
 }
 
 // out[row][head_dim] = out * scale + weights[n][row] x values.
@@ -248,13 +245,13 @@ inline void value_tile(const Rows& rows, int keys, int stride, int padded, int r
         for (int c = 0; c < C; ++c) store(out + r * padded + c * W, sums[r][c]);
 }
 
-template <int C>
+template <int C, int R = kTall>
 inline void value_columns(const Rows& rows, int keys, int num_rows, int stride, int padded,
-                          int column, const float* scale) {
-    int r = 0;
-    for (; r + kTall <= num_rows; r += kTall)
-        value_tile<kTall, C>(rows, keys, stride, padded, r, column, scale);
-    for (; r < num_rows; ++r) value_tile<1, C>(rows, keys, stride, padded, r, column, scale);
+                          int column, const float* scale, int r = 0) {
+    for (; r + R <= num_rows; r += R)
+        value_tile<R, C>(rows, keys, stride, padded, r, column, scale);
+    if constexpr (R > 1)
+        value_columns<C, R - 1>(rows, keys, num_rows, stride, padded, column, scale, r);
 }
 
 // --- many rows in the deterministic mode -----------------------------------------------------
