@@ -38,10 +38,9 @@ class Peer(Protocol):
 
 
 def load_peers(path: Path, threads: int, *, float32: bool) -> list[Peer]:
-    """All that can run here. `float32`: what it is to a processor without bfloat16 arithmetic,
-    where transformers may take either and the others are left out."""
+    """All that can run here; with `float32` transformers alone."""
     if float32:
-        return [Transformers(path, torch.float32), Transformers(path, torch.bfloat16)]
+        return [Transformers(path, torch.float32)]
     peers: list[Peer] = [Transformers(path, torch.bfloat16)]
     if _installed("openvino_genai", "optimum.intel"):
         peers.append(OpenVino(path, threads))
