@@ -169,7 +169,7 @@ inline void linear_in_chunks(const Linear& a, int begin, int end) {
 template <class T>
 inline void linear_amx(const Linear& a, int begin, int end) {
     if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
-    if (a.storage == kFloat) return linear_any<T, kFloat>(a, begin, end);
+    if (a.storage == kFloat) return linear_any<kFloat>(a, begin, end);
     const Tiles tiles = tiles_of(a);
     if (a.storage == kInt4)
         linear_int4<T>(a, begin, end);

@@ -89,20 +89,12 @@ void pack_inputs(const Linear& a, int64_t block) {
 
 bool can_gate(const Linear& a) { return can_gate_any(a); }
 
-template <class T>
-void linear_as(const Linear& a, int begin, int end) {
-    if (a.storage == kInt4)
-        linear_any<T, kInt4>(a, begin, end);
-    else if (a.storage == kInt8)
-        linear_any<T, kInt8>(a, begin, end);
-    else if (a.storage == kFloat)
-        linear_any<T, kFloat>(a, begin, end);
-    else
-        linear_any<T, kBf16>(a, begin, end);
-}
-
 void linear(const Linear& a, int begin, int end) {
-    a.is_bf16 ? linear_as<bf16>(a, begin, end) : linear_as<float>(a, begin, end);
+    const auto run = a.storage == kInt4    ? linear_any<kInt4>
+                     : a.storage == kInt8  ? linear_any<kInt8>
+                     : a.storage == kFloat ? linear_any<kFloat>
+                                           : linear_any<kBf16>;
+    run(a, begin, end);
 }
 
 // Where nothing is known of the processor, whoever knows it is faster from here on.

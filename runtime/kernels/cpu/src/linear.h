@@ -57,6 +57,11 @@ inline void put_sums(const Linear& a, const float* sums, int rows, int64_t row, 
     }
 }
 
+__attribute__((noinline)) inline void put_sums_any(const Linear& a, const float* sums, int rows,
+                                                  int64_t row, int output) {
+    a.is_bf16 ? put_sums<bf16>(a, sums, rows, row, output) : put_sums<float>(a, sums, rows, row, output);
+}
+
 // --- any vector width --------------------------------------------------------------------------
 
 // The inputs stay float; with quantized weights they are integers. Rows are so many floats apart that
@@ -138,7 +143,7 @@ inline vf scale_of_outputs(const Linear& a, int block, int group, int lane) {
 constexpr int kPartInputs = 256;
 
 // R rows x C blocks of 16 outputs.
-template <class T, int STORAGE, int R, int C>
+template <int STORAGE, int R, int C>
 inline void product_any(const Linear& a, int64_t row, int block) {
     constexpr int per_word = kPerWord<STORAGE>;
     const int padded = padded_inputs(a), groups = groups_of(a), length = padded / groups;
@@ -178,7 +183,7 @@ inline void product_any(const Linear& a, int64_t row, int block) {
         for (int r = 0; r < R; ++r)
             for (int v = 0; v < 16 / W; ++v)
                 store(results + r * 16 + v * W, totals[r][c][v]);
-        put_sums<T>(a, results, R, row, (block + c) * 16);
+        put_sums_any(a, results, R, row, (block + c) * 16);
     }
 }
 
@@ -186,14 +191,14 @@ inline void product_any(const Linear& a, int64_t row, int block) {
 constexpr int kStreamedRows = 4;
 
 // For the blocks [block, end), C of them at a time.
-template <class T, int STORAGE, int C = 2>
+template <int STORAGE, int C = 2>
 inline void linear_as_it_streams(const Linear& a, int block, int end) {
-    const auto run = a.rows == 1   ? product_any<T, STORAGE, 1, C>
-                     : a.rows == 2 ? product_any<T, STORAGE, 2, C>
-                     : a.rows == 3 ? product_any<T, STORAGE, 3, C>
-                                   : product_any<T, STORAGE, 4, C>;
+    const auto run = a.rows == 1   ? product_any<STORAGE, 1, C>
+                     : a.rows == 2 ? product_any<STORAGE, 2, C>
+                     : a.rows == 3 ? product_any<STORAGE, 3, C>
+                                   : product_any<STORAGE, 4, C>;
     for (; block + C <= end; block += C) run(a, 0, block);
-    if constexpr (C > 1) linear_as_it_streams<T, STORAGE, 1>(a, block, end);
+    if constexpr (C > 1) linear_as_it_streams<STORAGE, 1>(a, block, end);
 }
 
 }  // namespace

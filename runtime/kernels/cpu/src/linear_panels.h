@@ -120,33 +120,38 @@ inline void sum_chunk(const Linear& a, int64_t first, int64_t rows, int block, C
     }
 }
 
-template <class T, int STORAGE, int C>
+template <int STORAGE, int C>
 inline void product_of_chunk(const Linear& a, int64_t first, int64_t rows, int block) {
     ChunkSums sums;
     sum_chunk<STORAGE, C>(a, first, rows, block, sums);
-    for (int c = 0; c < C; ++c) put_sums<T>(a, sums.at[c][0], int(rows), first, (block + c) * 16);
+    for (int c = 0; c < C; ++c) put_sums_any(a, sums.at[c][0], int(rows), first, (block + c) * 16);
+}
+
+// Rows of a block of gates and of what they let through.
+template <class T>
+inline void put_gated(const Linear& a, const float (*gates)[16], const float (*ups)[16], int64_t rows,
+                      int64_t row, int output) {
+    T* out = static_cast<T*>(a.out) + row * (a.outputs / 2) + output;
+    for (int64_t r = 0; r < rows; ++r) silu_mul_row(gates[r], ups[r], out + r * (a.outputs / 2), 16);
 }
 
 // silu of blocks of the first half of the outputs times those of the second, where both are made.
-template <class T, int STORAGE, int C>
+template <int STORAGE, int C>
 inline void gated_product_of_chunk(const Linear& a, int64_t first, int64_t rows, int block) {
-    const int half = a.outputs / 2;
     ChunkSums gates, ups;
     sum_chunk<STORAGE, C>(a, first, rows, block, gates);
-    sum_chunk<STORAGE, C>(a, first, rows, block + half / 16, ups);
-    for (int64_t r = 0; r < rows; ++r)
-        for (int c = 0; c < C; ++c)
-            silu_mul_row(gates.at[c][r], ups.at[c][r],
-                         static_cast<T*>(a.out) + (first + r) * half + (block + c) * 16, 16);
+    sum_chunk<STORAGE, C>(a, first, rows, block + a.outputs / 32, ups);
+    const auto put = a.is_bf16 ? put_gated<bf16> : put_gated<float>;
+    for (int c = 0; c < C; ++c) put(a, gates.at[c], ups.at[c], rows, first, (block + c) * 16);
 }
 
 // The blocks [block, end) of outputs, or of half of them.
-template <class T, int STORAGE>
+template <int STORAGE>
 inline void linear_in_panels(const Linear& a, int block, int end) {
-    const auto run = a.gates ? gated_product_of_chunk<T, STORAGE, kPanelBlocks>
-                             : product_of_chunk<T, STORAGE, kPanelBlocks>;
+    const auto run = a.gates ? gated_product_of_chunk<STORAGE, kPanelBlocks>
+                             : product_of_chunk<STORAGE, kPanelBlocks>;
     const auto run_one =
-        a.gates ? gated_product_of_chunk<T, STORAGE, 1> : product_of_chunk<T, STORAGE, 1>;
+        a.gates ? gated_product_of_chunk<STORAGE, 1> : product_of_chunk<STORAGE, 1>;
     const int64_t fit = kChunkInputBytes / (stride_any(a) * int64_t(sizeof(float)));
     const int64_t most = std::clamp<int64_t>(fit / kPanelRows * kPanelRows, 48, kMostChunkRows);
     for (int64_t first = 0; first < a.rows; first += most) {
@@ -162,12 +167,12 @@ inline bool can_gate_any(const Linear& a) {
 }
 
 // For the pairs [begin, end) of blocks of 16 outputs, or where `gates` the blocks of both halves.
-template <class T, int STORAGE>
+template <int STORAGE>
 inline void linear_any(const Linear& a, int begin, int end) {
-    if (a.gates) return linear_in_panels<T, STORAGE>(a, begin, end);
+    if (a.gates) return linear_in_panels<STORAGE>(a, begin, end);
     const int block = 2 * begin, blocks_end = std::min(2 * end, (a.outputs + 15) / 16);
-    a.rows <= kStreamedRows ? linear_as_it_streams<T, STORAGE>(a, block, blocks_end)
-                            : linear_in_panels<T, STORAGE>(a, block, blocks_end);
+    a.rows <= kStreamedRows ? linear_as_it_streams<STORAGE>(a, block, blocks_end)
+                            : linear_in_panels<STORAGE>(a, block, blocks_end);
 }
 
 }  // namespace
