@@ -9,7 +9,7 @@ figure is told when it is known, and with --json kept at once: a run that is cut
 it had.
 
 --avx2 holds ours and transformers to what a processor without AVX-512 and AMX can do, both in
-float32: there is no arithmetic in bfloat16 (it took transformers 4.5 to 5 times as long).
+float32: there is no arithmetic in bfloat16 (it took transformers 4 to 5 times as long).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
         "--minutes", type=float, help="of workloads, not of loading (default: 40, quick: 2.5)"
     )
     parser.add_argument(
-        "--only", choices=WORKLOADS, nargs="+", default=WORKLOADS, help="these workloads"
+        "--only", choices=WORKLOADS, nargs="+", help="these workloads (default: all)"
     )
     parser.add_argument("--avx2", action="store_true", help="without AVX-512 and AMX; goals: 1.0")
     options = parser.parse_args()
@@ -82,8 +82,10 @@ def main() -> None:
         # They are read when torch is imported.
         command = [sys.executable, "-m", "bench.cpu", *sys.argv[1:]]
         os.execve(sys.executable, command, os.environ | AVX2)
-    if options.avx2 and not AGAINST_PEERS.keys() & set(options.only):
-        parser.error(f"--avx2 runs {', '.join(AGAINST_PEERS)}")
+    possible = AGAINST_PEERS if options.avx2 else WORKLOADS
+    only = options.only or list(possible)
+    if not set(only) <= possible.keys():
+        parser.error(f"--avx2 runs {', '.join(possible)}")
     torch.set_num_threads(options.threads)
     report = LiveReport("cpu", json_file=options.json)
     chosen = options.model or ("S" if options.quick else "both")
@@ -95,7 +97,7 @@ def main() -> None:
             start = time.perf_counter()
             tell(f"{name}: loading")
             bench = Bench(report, name, write_model(name, folder), options)
-            bench.run(options.only, 60 * minutes / left)
+            bench.run(only, 60 * minutes / left)
             minutes -= (time.perf_counter() - start) / 60
     finish(report, options, plot)
 
@@ -125,8 +127,7 @@ class Bench:
     def run(self, only: Sequence[str], seconds: float) -> None:
         """The workloads of these names; those that begin after `seconds` are left out."""
         end = time.perf_counter() + seconds
-        possible = AGAINST_PEERS if self.avx2 else WORKLOADS
-        chosen = [workload for name, workload in possible.items() if name in only]
+        chosen = [workload for name, workload in WORKLOADS.items() if name in only]
         for number, workload in enumerate(chosen):
             if time.perf_counter() > end:
                 tell(f"{self.name}: no time for the last {len(chosen) - number} workloads")
