@@ -1,5 +1,5 @@
 // Linear layers over packed weights for any vector width, and what amx.h needs of them, too; for
-// level.cpp. A few rows of x at a time meet the weight as it streams by, lanes over outputs.
+// level.cpp. A few rows of x meet the weight as it streams by, lanes over outputs; more: linear_panels.h.
 #pragma once
 
 #include "kernels.h"
@@ -142,14 +142,14 @@ inline vf scale_of_outputs(const Linear& a, int block, int group, int lane) {
 // same bits however many rows there are.
 constexpr int kPartInputs = 256;
 
-// R rows x C blocks of 16 outputs.
+// All rows, which are R, x C blocks of 16 outputs.
 template <int STORAGE, int R, int C>
-inline void product_any(const Linear& a, int64_t row, int block) {
+inline void product_any(const Linear& a, int block) {
     constexpr int per_word = kPerWord<STORAGE>;
     const int padded = padded_inputs(a), groups = groups_of(a), length = padded / groups;
     const int64_t next_block = padded / per_word * int64_t(16), stride = stride_any(a);
     const uint32_t* w = static_cast<const uint32_t*>(a.weight) + block * next_block;
-    const float* x = static_cast<const float*>(a.packed_x) + row * stride;
+    const float* x = static_cast<const float*>(a.packed_x);
     vf totals[R][C][16 / W] = {};
     for (int group = 0; group < groups; ++group) {
         vf sums[R][C][16 / W] = {};
@@ -171,7 +171,7 @@ inline void product_any(const Linear& a, int64_t row, int block) {
                     const vf sum = sums[r][c][v];
                     if constexpr (is_rounded(STORAGE))
                         total += sum * (scale_of_outputs<STORAGE>(a, block + c, group, v * W) *
-                                        a.x_scales[(row + r) * groups + group]);
+                                        a.x_scales[r * groups + group]);
                     else
                         total = sum;
                 }
@@ -183,7 +183,7 @@ inline void product_any(const Linear& a, int64_t row, int block) {
         for (int r = 0; r < R; ++r)
             for (int v = 0; v < 16 / W; ++v)
                 store(results + r * 16 + v * W, totals[r][c][v]);
-        put_sums_any(a, results, R, row, (block + c) * 16);
+        put_sums_any(a, results, R, 0, (block + c) * 16);
     }
 }
 
@@ -197,7 +197,7 @@ inline void linear_as_it_streams(const Linear& a, int block, int end) {
                      : a.rows == 2 ? product_any<STORAGE, 2, C>
                      : a.rows == 3 ? product_any<STORAGE, 3, C>
                                    : product_any<STORAGE, 4, C>;
-    for (; block + C <= end; block += C) run(a, 0, block);
+    for (; block + C <= end; block += C) run(a, block);
     if constexpr (C > 1) linear_as_it_streams<STORAGE, 1>(a, block, end);
 }
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "amx.h"
-#include "fused.h"
+#include "linear_panels.h"
 
 namespace {
 
@@ -34,9 +34,7 @@ inline void gated_product(const Linear& a, int64_t block, int output_block, Aske
             scale_int8(a, gate, rows, row, output);
             scale_int8(a, up, rows, row, half + output);
         }
-        for (int i = 0; i < rows; ++i)
-            silu_mul_row(gate + i * 16, up + i * 16,
-                         static_cast<T*>(a.out) + (row + i) * half + output, 16);
+        put_gated<T>(a, gate, up, rows, row, output);
     }
 }
 

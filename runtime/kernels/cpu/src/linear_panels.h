@@ -129,10 +129,11 @@ inline void product_of_chunk(const Linear& a, int64_t first, int64_t rows, int b
 
 // Rows of a block of gates and of what they let through.
 template <class T>
-inline void put_gated(const Linear& a, const float (*gates)[16], const float (*ups)[16], int64_t rows,
-                      int64_t row, int output) {
-    T* out = static_cast<T*>(a.out) + row * (a.outputs / 2) + output;
-    for (int64_t r = 0; r < rows; ++r) silu_mul_row(gates[r], ups[r], out + r * (a.outputs / 2), 16);
+inline void put_gated(const Linear& a, const float* gates, const float* ups, int rows, int64_t row,
+                      int output) {
+    const int64_t half = a.outputs / 2;
+    T* out = static_cast<T*>(a.out) + row * half + output;
+    for (int r = 0; r < rows; ++r) silu_mul_row(gates + r * 16, ups + r * 16, out + r * half, 16);
 }
 
 // silu of blocks of the first half of the outputs times those of the second, where both are made.
@@ -142,7 +143,8 @@ inline void gated_product_of_chunk(const Linear& a, int64_t first, int64_t rows,
     sum_chunk<STORAGE, C>(a, first, rows, block, gates);
     sum_chunk<STORAGE, C>(a, first, rows, block + a.outputs / 32, ups);
     const auto put = a.is_bf16 ? put_gated<bf16> : put_gated<float>;
-    for (int c = 0; c < C; ++c) put(a, gates.at[c], ups.at[c], rows, first, (block + c) * 16);
+    for (int c = 0; c < C; ++c)
+        put(a, gates.at[c][0], ups.at[c][0], int(rows), first, (block + c) * 16);
 }
 
 // The blocks [block, end) of outputs, or of half of them.
