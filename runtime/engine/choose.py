@@ -141,9 +141,10 @@ class Chooser:
         read_logprobs = _queue_logprobs(seqs, logits, token_ids, device)
         return Drawn(seqs, unfinished, token_ids, device.fetch(token_ids), read_logprobs)
 
-    def finish(self, drawn: Drawn, is_live: Callable[[Sequence], bool]) -> list[Choice]:
-        """Wait for tokens that were drawn; nobody is blamed who does not run any more."""
-        token_ids: list[int] = drawn.read().tolist()
+    def finish(
+        self, drawn: Drawn, token_ids: list[int], is_live: Callable[[Sequence], bool]
+    ) -> list[Choice]:
+        """What became of a drawing of these tokens; nobody is blamed who does not run any more."""
         logprobs = _logprobs_of(drawn, token_ids)
         live = [(i, seq) for i, seq in enumerate(drawn.seqs) if is_live(seq)]
         sampled = of_drawn([token_ids[i] for i, _ in live])

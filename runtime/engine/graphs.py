@@ -87,6 +87,7 @@ class DecodeGraphs:
         self.num_captures = 0
         self.num_replays = 0
 
+    @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor | None:
         """What `compute` gives for a step, float32 [rows, width], valid until the next call; None
         where the step is not one that is captured."""

@@ -231,13 +231,12 @@ class Overlap:
         """Take the pending tokens; what was drawn, by sequence."""
         turns = [turn for turn in pending.turns if self._is_live(turn.seq)]
         try:
-            self._taker.take_drawn(turns, pending.drawn, pending.logits, self._is_live)
+            ids = self._taker.take_drawn(turns, pending.drawn, pending.logits, self._is_live)
         finally:
             for turn in turns:
                 if turn.finish is not None or turn.failed:
                     turn.seq.num_ahead = 0
                 self._conclude(turn, len(turns))
-        ids = pending.drawn.read().tolist()
         return {seq.sid: token for seq, token in zip(pending.drawn.seqs, ids, strict=True)}
 
     def _settled(self, ahead: _Ahead, drawn_ids: dict[int, int]) -> list[Turn]:

@@ -123,14 +123,13 @@ class ModelRunner:
         self.device.catch_up()
         self.kv_pool.write(slots, kv)
 
-    @torch.inference_mode()
     def forward(self, batch: ForwardBatch) -> torch.Tensor:
         """Logits, float32 [rows, vocab_size], of `batch.logit_rows`; stores the new tokens' KV.
         They hold good until the next call, and those of a step ahead may still be on their way."""
         if not batch.is_ahead:
             self.device.catch_up()
         logits = None if self.graphs is None else self.graphs.forward(batch)
-        return self._compute(batch).float() if logits is None else logits
+        return self._compute(batch) if logits is None else logits
 
     def _compute(self, batch: ForwardBatch, plan: object = None) -> torch.Tensor:
         return self.model.forward(batch, self.kv_pool, self.attention, plan)

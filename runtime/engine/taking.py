@@ -66,11 +66,13 @@ class Taker:
         drawn: Drawn,
         logits: torch.Tensor,
         is_live: Callable[[Sequence], bool],
-    ) -> None:
+    ) -> list[int]:
         """Wait for the tokens that were drawn; `turns`, of the sequences that still run, take
-        them."""
-        self._take_chosen(turns, self._chooser.finish(drawn, is_live), logits)
+        them. Those of all that were drawn for, in order."""
+        token_ids: list[int] = drawn.read().tolist()
+        self._take_chosen(turns, self._chooser.finish(drawn, token_ids, is_live), logits)
         self.held.keep(turns, logits, self._chooser.allowance)
+        return token_ids
 
     def _take(self, turns: list[Turn], logits: torch.Tensor) -> None:
         self._take_ahead(turns, logits)

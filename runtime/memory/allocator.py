@@ -42,6 +42,8 @@ class SlotAllocator:
         # Free slots of runs that were not, or are not any more; looked for when runs are used up:
         # finding them anew in each step of a full pool takes many times as long.
         self._loose: SlotIds = np.empty(0, dtype=np.int64)
+        # The same memory for who looks at one slot or run: without what NumPy needs for an array.
+        self._is_free_at, self._num_free_at = self._is_free.data, self._free_in_run.data
         self.reset(np.arange(num_slots, dtype=np.int64))
 
     @property
@@ -64,25 +66,17 @@ class SlotAllocator:
         self._take(far)
         return self._with_loose(np.concatenate([near, far]) if len(near) else far, n)
 
-    def allocate_each(self, last: SlotIds) -> SlotIds | None:
-        """A slot for each of `last`, slots that are in use: the one behind it where its run has
-        one. None when fewer are free."""
-        n = len(last)
-        if n == 1:
-            return self.allocate(1, int(last[0]))
-        if n > self._num_free:
-            return None
-        slots = last + 1
-        places = np.arange(n, dtype=np.int64)
-        self._seen_at[slots] = places
-        is_near = self._is_free[slots] & (slots % _RUN != 0) & (self._seen_at[slots] == places)
-        self._take(slots[is_near])
-        num_far = n - int(np.count_nonzero(is_near))
-        if num_far:
-            far = self._take_runs(num_far) * _RUN
-            self._take(far)
-            slots[~is_near] = self._with_loose(far, num_far)
-        return slots
+    def allocate_next(self, last: int) -> int | None:
+        """A slot: the one behind `last`, which is in use, where its run has one. None when no slot
+        is free."""
+        slot = last + 1
+        if slot % _RUN == 0 or not self._is_free_at[slot]:
+            slots = self.allocate(1)
+            return None if slots is None else int(slots[0])
+        self._is_free_at[slot] = False
+        self._num_free_at[slot // _RUN] -= 1
+        self._num_free -= 1
+        return slot
 
     def free(self, slots: SlotIds) -> None:
         """Take back slots.
@@ -155,12 +149,13 @@ class SlotAllocator:
 
     def _with_loose(self, slots: SlotIds, n: int) -> SlotIds:
         """`slots`, and more of those that are left of runs, up to `n`."""
-        while len(slots) < n:
-            loose = self._loose[self._is_free[self._loose]]
-            if not len(loose):
-                loose = self.free_slots()
-            missing = n - len(slots)
-            self._take(loose[:missing])
-            slots = np.concatenate([slots, loose[:missing]])
-            self._loose = loose[missing:]
+        while (missing := n - len(slots)) > 0:
+            if not len(self._loose):
+                self._loose = self.free_slots()
+            some = self._loose[: missing + _RUN]
+            places = np.flatnonzero(self._is_free[some])[:missing]
+            num_seen = len(some) if len(places) < missing else int(places[-1]) + 1
+            self._loose = self._loose[num_seen:]
+            self._take(some[places])
+            slots = np.concatenate([slots, some[places]])
         return slots

@@ -106,6 +106,8 @@ def sample_by(
 
 def of_drawn(drawn: list[int]) -> Sampled:
     """What a RowSampler's tokens mean; without log probabilities."""
+    if min(drawn, default=0) >= 0:
+        return Sampled(drawn, [None] * len(drawn), {})
     highest = {NOTHING_ALLOWED: -math.inf, NOT_FINITE: math.nan}
     failures = _failures([highest.get(token, 0.0) for token in drawn])
     token_ids = [-1 if row in failures else token for row, token in enumerate(drawn)]

@@ -11,14 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-TokenIds = npt.NDArray[np.int32]
+from ..radix_cache.node import TOKEN_BYTES, TokenIds
 
 _LONGEST: Final = 8
-# Searching more takes longer (3 us per 10,000 tokens) than older text is worth.
+# Searching more takes longer (25 us per 10,000 tokens) than older text is worth.
 _WINDOW: Final = 16_384
+_MOST_TRIES: Final = 64
 
 _LEARNING: Final = 0.2
 _FIRST_PAUSE: Final = 4
@@ -32,23 +30,31 @@ def look_up(ids: TokenIds, most: int) -> list[int]:
     ids = ids[-_WINDOW:]
     if most <= 0 or len(ids) < 3:
         return []
-    # Where what follows begins. Most pairs of tokens that stood before did so once.
-    found = np.flatnonzero((ids[1:-1] == ids[-1]) & (ids[:-2] == ids[-2])) + 2
-    if not len(found):
-        return []
-    length, tail = 2, ids[-_LONGEST:]
-    while len(found) > 1 and length < min(_LONGEST, len(tail)):
-        if np.array_equal(ids[found[-1] - len(tail) : found[-1]], tail):
-            break  # none is longer, none of these later
-        length += 1
-        longer = found[found >= length]
-        longer = longer[ids[longer - length] == tail[-length]]
-        if not len(longer):
+    text, start = ids.tobytes(), 0
+    for count in range(2, _LONGEST + 1):
+        # Where more of them stand together, fewer do.
+        longer = _end_of_last(text, count, start or len(ids) - 1)
+        if not longer:
             break
-        found = longer
-    start = int(found[-1])
+        start = longer
+    if not start:
+        return []
     followed: list[int] = ids[start : start + most].tolist()
     return [followed[place % len(followed)] for place in range(most)]
+
+
+def _end_of_last(text: bytes, count: int, end: int) -> int:
+    """Behind which token the last `count` tokens of `text` stood last, up to `end`; 0 for nowhere,
+    or where their bytes stand across too many others' to go on."""
+    tail, end = text[-count * TOKEN_BYTES :], end * TOKEN_BYTES
+    for _ in range(_MOST_TRIES):
+        at = text.rfind(tail, 0, end)
+        if at < 0:
+            break
+        if at % TOKEN_BYTES == 0:
+            return at // TOKEN_BYTES + count
+        end = at + len(tail) - 1
+    return 0
 
 
 @dataclass(slots=True)

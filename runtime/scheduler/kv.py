@@ -5,7 +5,7 @@ Every slot has one owner. All moves between owners are here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from .sequence import Sequence
 
 # Slots that are freed beside those that are needed now: a full pool would evict in every step.
 _MOST_SPARE: Final = 64
+
+_Slots = TypeVar("_Slots", SlotIds, int)
 
 
 def common_namespace(seqs: list[Sequence]) -> str | None:
@@ -87,14 +89,12 @@ class KVLedger:
 
     def grow_each(self, seqs: list[Sequence]) -> None:
         """Give each sequence, which has some, a slot for its next token, likewise."""
-        n = len(seqs)
-        self._make_room(n, common_namespace(seqs))
-        last = np.array([seq.slots.item(seq.num_slots - 1) for seq in seqs], dtype=np.int64)
-        slots = self._taken(self.allocator.allocate_each(last), n)
-        for seq, slot in zip(seqs, slots.tolist(), strict=True):
+        self._make_room(len(seqs), common_namespace(seqs))
+        for seq in seqs:
+            slot = self.allocator.allocate_next(seq.slots.item(seq.num_slots - 1))
             if seq.num_slots == len(seq.slots):
                 seq.reserve(seq.num_slots + 1)
-            seq.slots[seq.num_slots] = slot
+            seq.slots[seq.num_slots] = self._taken(slot, 1)
             seq.num_slots += 1
 
     def publish(self, seq: Sequence) -> None:
@@ -135,7 +135,7 @@ class KVLedger:
         if missing > 0:
             self.cache.evict(missing, namespace, self._num_spare)
 
-    def _taken(self, slots: SlotIds | None, n: int) -> SlotIds:
+    def _taken(self, slots: _Slots | None, n: int) -> _Slots:
         if slots is None:
             raise RuntimeError(f"{n} slots were promised, {self.allocator.num_free} are free")
         return slots

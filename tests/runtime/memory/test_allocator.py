@@ -71,14 +71,17 @@ def allocate(allocator: SlotAllocator, n: int, behind: int = -1) -> np.ndarray:
     return taken
 
 
+def allocate_next(allocator: SlotAllocator, slots: np.ndarray) -> int:
+    taken = allocator.allocate_next(int(slots[-1]))
+    assert taken is not None
+    return taken
+
+
 def test_sequences_that_decode_together_each_lie_together() -> None:
     allocator = SlotAllocator(1000)
     held = [allocate(allocator, n) for n in (5, 16, 20)]
     for _ in range(30):
-        last = np.array([slots[-1] for slots in held])
-        taken = allocator.allocate_each(last)
-        assert taken is not None
-        held = [np.append(slots, slot) for slots, slot in zip(held, taken, strict=True)]
+        held = [np.append(slots, allocate_next(allocator, slots)) for slots in held]
     for slots in held:
         for run in range(0, len(slots), 16):
             piece = slots[run : run + 16]
@@ -96,11 +99,10 @@ def test_a_sequence_that_is_lengthened_fills_its_run_first() -> None:
 
 def test_two_that_go_on_from_one_slot_get_one_each() -> None:
     allocator = SlotAllocator(1000)
-    last = allocate(allocator, 3)[-1]
-    taken = allocator.allocate_each(np.array([last, last, last]))
-    assert taken is not None
-    assert len(set(taken.tolist())) == 3
-    assert last + 1 in taken
+    held = allocate(allocator, 3)
+    taken = [allocate_next(allocator, held) for _ in range(3)]
+    assert len(set(taken)) == 3
+    assert taken[0] == held[-1] + 1
 
 
 def test_what_is_left_of_runs_can_be_had_by_anybody() -> None:
@@ -109,9 +111,9 @@ def test_what_is_left_of_runs_can_be_had_by_anybody() -> None:
     rest = allocate(allocator, 37)
     assert allocator.num_free == 0
     assert sorted(np.concatenate([*held, rest]).tolist()) == list(range(40))
-    assert allocator.allocate_each(held[0]) is None
+    assert allocator.allocate_next(int(held[0][-1])) is None
     allocator.free(rest[:1])
-    assert allocator.allocate_each(held[0]) == rest[0]
+    assert allocate_next(allocator, held[0]) == rest[0]
 
 
 def test_a_run_that_is_free_again_lies_in_one_piece() -> None:
@@ -138,11 +140,11 @@ def test_random_traffic_keeps_one_owner_per_slot(num_slots: int) -> None:
             allocator.free(slots[:cut])
             allocator.free(slots[cut:])
         elif held and choice < 0.6:
-            last = np.array([slots[-1] for slots in held])
-            taken = allocator.allocate_each(last)
-            assert (taken is None) == (len(held) > num_slots - sum(map(len, held)))
-            if taken is not None:
-                held = [np.append(slots, slot) for slots, slot in zip(held, taken, strict=True)]
+            for place, slots in enumerate(held):
+                next_one = allocator.allocate_next(int(slots[-1]))
+                assert (next_one is None) == (num_slots == sum(map(len, held)))
+                if next_one is not None:
+                    held[place] = np.append(slots, next_one)
         else:
             wanted = int(rng.integers(1, 20))
             behind = int(held[int(rng.integers(len(held)))][-1]) if held else -1

@@ -60,6 +60,14 @@ def test_look_up_agrees_with_a_naive_search() -> None:
         assert look_up(np.array(ids, np.int32), 6) == naive(ids, 6), ids
 
 
+def test_bytes_across_two_tokens_are_no_match() -> None:
+    across = [0x0001_0000] * 50  # among its bytes are those of [1, 1], two further on
+    assert look_up(np.array([*across, 1, 1], np.int32), 3) == []
+    assert look_up(np.array([1, 1, 7, *across[:9], 1, 1], np.int32), 2) == [7, across[0]]
+    # Nobody may hold a step up by them: the search ends sooner than it finds anything.
+    assert look_up(np.array([1, 1, 7, *(200 * across), 1, 1], np.int32), 2) == []
+
+
 def run(pace: Pace, rate: float, steps: int, cost: float) -> list[int]:
     """Lengths that are guessed while each guess comes true with a chance of `rate`."""
     rng = random.Random(2)
