@@ -129,7 +129,7 @@ class ModelRunner:
         if not batch.is_ahead:
             self.device.catch_up()
         logits = None if self.graphs is None else self.graphs.forward(batch)
-        return self._compute(batch) if logits is None else logits
+        return self._compute(batch).float() if logits is None else logits
 
     def _compute(self, batch: ForwardBatch, plan: object = None) -> torch.Tensor:
         return self.model.forward(batch, self.kv_pool, self.attention, plan)

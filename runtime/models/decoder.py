@@ -171,15 +171,15 @@ class CausalLM:
         attention: Attention[Any],
         plan: object = None,
     ) -> torch.Tensor:
-        """Logits, float32 [rows, vocab], of `batch.logit_rows`; keys and values go into `kv_pool`.
-        plan: of `attention` for this step, where the caller has made it."""
+        """Logits [rows, vocab] of `batch.logit_rows`; keys and values go into `kv_pool`. plan: of
+        `attention` for this step, where the caller has made it."""
         if self.whole is not None:
             plan = attention.plan(batch) if plan is None else plan
             if (logits := self.whole(batch, kv_pool.layers, plan)) is not None:
                 return logits
         # Not round the whole: it takes 40 us of a small step, where no operator of torch's runs.
         with torch.inference_mode():
-            return self.logits(self.last_states(batch, kv_pool, attention, plan)).float()
+            return self.logits(self.last_states(batch, kv_pool, attention, plan))
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
         """What the first layer is given, [tokens, hidden], which the layers overwrite."""
