@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
+import triton.runtime.interpreter as interpreter
 
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.kernels.triton.attention import TritonAttention
@@ -27,6 +29,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 def device() -> torch.device:
     """Where the kernels run: the CPU in the interpreter, else the GPU."""
     return torch.device("cuda" if os.environ["TRITON_INTERPRET"] == "0" else "cpu")
+
+
+@pytest.fixture(autouse=True)
+def products_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of a product is the same bits at any place among the rows, as of tensor cores. The
+    interpreter's are BLAS's, which without AVX-512 sums a row by where it stands."""
+
+    def dot(builder: Any, a: Any, b: Any, c: Any, *_: object) -> Any:
+        left, right = a.data.astype(c.data.dtype), b.data.astype(c.data.dtype)
+        total = numpy.zeros_like(c.data)
+        for k in range(left.shape[-1]):
+            total += left[..., k, None] * right[..., k, None, :]
+        return interpreter.TensorHandle(total + c.data, c.dtype.scalar)
+
+    monkeypatch.setattr(interpreter.InterpreterBuilder, "create_dot", dot)
 
 
 @pytest.fixture
