@@ -24,6 +24,7 @@ from branchline.runtime.kernels.cpu.attention import CpuAttention
 from branchline.runtime.models.config import ModelConfig
 
 _MOST_ROWS: Final = 1024  # more are not multiplied any faster
+_WEIGHT_BYTES: Final = 2  # bfloat16, as in the models' files, whatever they are multiplied in
 _KNOWN_ROUNDS: Final = 5
 _OPENVINO_ROUNDS: Final = 20  # its first calls are slow
 
@@ -107,7 +108,7 @@ class Machine:
     @property
     def weight_bytes(self) -> int:
         """Of those that a pass reads."""
-        return (self.layer_weights + self.head_weights) * self.dtype.itemsize
+        return (self.layer_weights + self.head_weights) * _WEIGHT_BYTES
 
     def least_s(self, passes: Iterable[Pass], weight_bytes: int | None = None) -> float:
         """Seconds. weight_bytes: that a pass reads, where they are not in the model's type."""
@@ -155,7 +156,7 @@ class Machine:
         sizes = [(qkv, hidden), (hidden, attended), (2 * inner, hidden), (hidden, inner)]
         seconds = 0.0
         for outputs, inputs in sizes:
-            weight = torch.randn(outputs, inputs).to(self.dtype)
+            weight = torch.randn(outputs, inputs, dtype=torch.bfloat16).to(self.dtype)
             x = torch.randn(rows, inputs).to(self.dtype)
             runs: list[Callable[[], object]] = [lambda x=x, w=weight: F.linear(x, w)]
             packed = None if self.ops is None else self.ops.pack_linear(weight)

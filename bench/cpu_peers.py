@@ -37,13 +37,11 @@ class Peer(Protocol):
         thing, which asks less of it."""
 
 
-def load_peers(path: Path, threads: int, *, float32: bool) -> list[Peer]:
-    """All that can run here; with `float32` transformers alone."""
-    if float32:
-        return [Transformers(path, torch.float32)]
-    peers: list[Peer] = [Transformers(path, torch.bfloat16)]
-    if _installed("openvino_genai", "optimum.intel"):
-        peers.append(OpenVino(path, threads))
+def load_peers(path: Path, threads: int, dtype: torch.dtype, *, held: bool) -> list[Peer]:
+    """All that can run here, computing in `dtype`. held: to less than this processor can do."""
+    peers: list[Peer] = [Transformers(path, dtype)]
+    if not held and _installed("openvino_genai", "optimum.intel"):
+        peers.append(OpenVino(path, threads, dtype))
     return peers
 
 
@@ -85,12 +83,12 @@ class Transformers:
 
 class OpenVino:
     """OpenVINO GenAI's continuous batching with its prefix cache; weights in float16, arithmetic
-    and KV in bfloat16, as it runs by default on processors that have it."""
+    and KV in bfloat16, as it runs by default on processors that have it, else in float32."""
 
     name = "OpenVINO"
     keeps_prefixes = True
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, dtype: torch.dtype) -> None:
         import openvino_genai
 
         folder = path / "openvino"
@@ -100,7 +98,8 @@ class OpenVino:
         scheduling = openvino_genai.SchedulerConfig()
         scheduling.cache_size = _CACHE_GB
         scheduling.enable_prefix_caching = True
-        precision = {"INFERENCE_PRECISION_HINT": "bf16", "KV_CACHE_PRECISION": "bf16"}
+        name = "bf16" if dtype is torch.bfloat16 else "f32"
+        precision = {"INFERENCE_PRECISION_HINT": name, "KV_CACHE_PRECISION": name}
         self.pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
             str(folder), scheduling, "CPU", {"INFERENCE_NUM_THREADS": threads, **precision}
         )

@@ -120,11 +120,8 @@ inline void pack_rounded_row(const Linear& a, int64_t row, char* tiles) {
 template <class T>
 inline void pack_inputs_amx(const Linear& a, int64_t block) {
     if (a.storage == kFloat) return pack_inputs_any<T>(a, block);
+    if (is_packed_in_rows(a)) return pack_few_rows<T>(a, block);
     const int rows = rows_of_block(a, block);
-    if (is_packed_in_rows(a)) {
-        for (int r = 0; r < rows; ++r) pack_few_row<T>(a, block * 16 + r);
-        return;
-    }
     const int steps = tiles_of_row(a), terms = terms_of<T>(a);
     char* to = static_cast<char*>(a.packed_x) + block * steps * terms * kTileBytes;
     if (a.storage != kBf16) {

@@ -9,6 +9,8 @@
 #include "attention_amx.h"
 #include "attention_bf16.h"
 #include "linear_gated.h"
+#elif BL_VECTOR_BYTES == 32
+#include "linear_avx2.h"
 #endif
 
 namespace {
@@ -81,17 +83,37 @@ void linear(const Linear& a, int begin, int end) {
 
 constexpr int64_t kLinearRows = INT64_MAX;
 #else
+#if BL_VECTOR_BYTES == 32
+int64_t linear_bytes(const Linear& a) {
+    return is_rounded(a.storage) ? a.rows * bytes_of_few_row(a) : linear_bytes_any(a);
+}
+
+template <class T>
+void pack_inputs_as(const Linear& a, int64_t block) {
+    is_rounded(a.storage) ? pack_few_rows<T>(a, block) : pack_inputs_any<T>(a, block);
+}
+
+bool can_gate(const Linear& a) { return !is_rounded(a.storage) && can_gate_any(a); }
+
+constexpr auto linear_int4 = linear_of_bytes, linear_int8 = linear_of_bytes;
+#else
 int64_t linear_bytes(const Linear& a) { return linear_bytes_any(a); }
 
-void pack_inputs(const Linear& a, int64_t block) {
-    a.is_bf16 ? pack_inputs_any<bf16>(a, block) : pack_inputs_any<float>(a, block);
-}
+template <class T>
+void pack_inputs_as(const Linear& a, int64_t block) { pack_inputs_any<T>(a, block); }
 
 bool can_gate(const Linear& a) { return can_gate_any(a); }
 
+constexpr auto linear_int4 = linear_any<kInt4>, linear_int8 = linear_any<kInt8>;
+#endif
+
+void pack_inputs(const Linear& a, int64_t block) {
+    a.is_bf16 ? pack_inputs_as<bf16>(a, block) : pack_inputs_as<float>(a, block);
+}
+
 void linear(const Linear& a, int begin, int end) {
-    const auto run = a.storage == kInt4    ? linear_any<kInt4>
-                     : a.storage == kInt8  ? linear_any<kInt8>
+    const auto run = a.storage == kInt4    ? linear_int4
+                     : a.storage == kInt8  ? linear_int8
                      : a.storage == kFloat ? linear_any<kFloat>
                                            : linear_any<kBf16>;
     run(a, begin, end);

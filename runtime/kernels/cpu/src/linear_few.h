@@ -8,8 +8,7 @@
 #include <algorithm>
 
 #include "kernels.h"
-#include "linear.h"
-#include "vec.h"
+#include "linear_bytes.h"
 
 namespace {
 
@@ -21,39 +20,6 @@ inline bool has_few_rows(const Linear& a) {
 inline bool is_packed_in_rows(const Linear& a) { return has_few_rows(a) || a.storage == kInt4; }
 
 // --- inputs ------------------------------------------------------------------------------------
-
-// What is added to weights so that they are bytes without a sign: int4 is stored so.
-inline int added_to_weights(const Linear& a) { return a.storage == kInt4 ? 8 : 128; }
-
-// A row: its integers as bytes, and for each group what their sum begins with, so that it is one of
-// weights to which nothing was added. Where x is not finite they are any, and overflow.
-inline int64_t bytes_of_few_row(const Linear& a) {
-    return padded_inputs(a) + groups_of(a) * int64_t(sizeof(uint32_t));
-}
-
-inline int8_t* few_row(const Linear& a, int64_t row) {
-    return static_cast<int8_t*>(a.packed_x) + row * bytes_of_few_row(a);
-}
-
-inline uint32_t* group_starts(const Linear& a, int64_t row) {
-    return reinterpret_cast<uint32_t*>(few_row(a, row) + padded_inputs(a));
-}
-
-template <class T>
-inline void pack_few_row(const Linear& a, int64_t row) {
-    int8_t* to = few_row(a, row);
-    uint32_t* starts = group_starts(a, row);
-    std::memset(starts, 0, size_t(groups_of(a)) * sizeof *starts);
-    const int length = padded_inputs(a) / groups_of(a);
-    const uint32_t added = uint32_t(added_to_weights(a));
-    round_row<T>(a, row, [&](int i, vi whole) {
-        starts[i / length] -= added * uint32_t(_mm512_reduce_add_epi32((__m512i)whole));
-        // The low nibbles of a word's bytes are inputs 0, 4, 1, 5, the high ones 2, 6, 3, 7.
-        const vi order = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
-        if (a.storage == kInt4) whole = (vi)_mm512_permutexvar_epi32((__m512i)order, (__m512i)whole);
-        store_bytes(to + i, whole);
-    });
-}
 
 inline __m512i four_bytes(const int8_t* x) {
     int32_t bytes;

@@ -93,14 +93,20 @@ inline void store_up_to(T* p, vf v, int n) {
 
 inline vf vmax(vf a, vf b) { return a > b ? a : b; }
 
+// Lane i of the result is lane FROM[i] of v.
+template <class V, int... FROM>
+inline V lanes_of(V v, std::integer_sequence<int, FROM...>) {
+#ifdef __clang__
+    return __builtin_shufflevector(v, v, FROM...);
+#else
+    return __builtin_shuffle(v, vi{FROM...});
+#endif
+}
+
 // Each lane takes the place of the one at the distance STEP.
 template <int STEP, int... LANE>
 inline vf exchanged(vf v, std::integer_sequence<int, LANE...>) {
-#ifdef __clang__
-    return __builtin_shufflevector(v, v, (LANE ^ STEP)...);
-#else
-    return __builtin_shuffle(v, vi{(LANE ^ STEP)...});
-#endif
+    return lanes_of(v, std::integer_sequence<int, (LANE ^ STEP)...>());
 }
 
 template <int STEP = W / 2>

@@ -76,6 +76,24 @@ def test_products_of_random_odd_shapes_match_the_definition(
             torch.testing.assert_close(ours.double(), expected, rtol=0, atol=allowed + 2 * tie)
 
 
+@storages
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 70])
+def test_sums_of_the_largest_bytes_fit(
+    kernels: CpuKernels, storage: Storage, group: int, rows: int
+) -> None:
+    """Where two products, or some more, are added in 16 bits: all of one sign, the largest."""
+    least, most = (-8, 7) if storage == "int4" else (-127, 127)
+    weight = torch.full((40, 256), float(least))
+    weight[1::2] = most
+    weight[1::2, ::32] = least  # each group's largest
+    linear = PackedLinear(kernels, pack(weight, storage, group))
+    assert torch.equal(weight_of(linear.packed), weight.double())
+    for sign in (1.0, -1.0):
+        x = torch.full((rows, 256), sign * 127)
+        x[::2, 1::3] *= -1
+        assert torch.equal(linear(x).double(), x.double() @ weight.double().T)
+
+
 @pytest.mark.parametrize(("storage", "group"), [("bf16", 0), ("float", 0), *STORAGES])
 def test_words_lie_as_torch_would_lay_them(
     kernels: CpuKernels, storage: Storage, group: int
