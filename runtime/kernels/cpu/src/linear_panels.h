@@ -71,12 +71,24 @@ inline void add_panel(const float* x, int64_t stride, const float* panel, int co
     }
 }
 
+// R rows from `row` on, which are as many as `rows` says.
 template <int C, int R = kPanelRows>
+inline void add_panel_to(const float* x, int64_t stride, const float* panel, int count, ChunkSums& sums,
+                         int64_t row, int64_t rows) {
+    if (rows == R) return add_panel<R, C>(x + row * stride, stride, panel, count, sums, row);
+    if constexpr (R > 1) add_panel_to<C, R - 1>(x, stride, panel, count, sums, row, rows);
+}
+
+// All rows, about as many each time: of a few only the processor waits for sums.
+template <int C>
 void add_panel_to_rows(const float* x, int64_t stride, const float* panel, int count, ChunkSums& sums,
-                       int64_t row, int64_t rows) {
-    for (; row + R <= rows; row += R)
-        add_panel<R, C>(x + row * stride, stride, panel, count, sums, row);
-    if constexpr (R > 1) add_panel_to_rows<C, R - 1>(x, stride, panel, count, sums, row, rows);
+                       int64_t rows) {
+    int64_t row = 0;
+    for (int64_t times = (rows + kPanelRows - 1) / kPanelRows; times > 0; --times) {
+        const int64_t now = (rows - row + times - 1) / times;
+        add_panel_to<C>(x, stride, panel, count, sums, row, now);
+        row += now;
+    }
 }
 
 // Adds a group's sums of integers, times its scales, to the totals of a block, and clears them.
@@ -112,7 +124,7 @@ inline void sum_chunk(const Linear& a, int64_t first, int64_t rows, int block, C
             const int count = std::min(kPartInputs, end - k);
             unpack_panel<STORAGE, C>(a, block, k, count, panel,
                                      std::make_integer_sequence<int, kPerWord<STORAGE>>());
-            add_panel_to_rows<C>(x + k, stride, panel, count, added, 0, rows);
+            add_panel_to_rows<C>(x + k, stride, panel, count, added, rows);
         }
         if constexpr (is_scaled)
             for (int c = 0; c < C; ++c)
