@@ -88,17 +88,20 @@ inline void add_group(const char* words, const int8_t* x, int64_t stride, int sp
 }
 
 template <int R, int C>
-inline void add_int4(const Linear& a, int64_t row, int block, Sums<R, C>& results) {
+inline void add_int4(const Linear& a, int64_t row, int block, int end, Sums<R, C>& results) {
     const int groups = groups_of(a), spans = a.group / 32;
     const int64_t strip = int64_t(padded_inputs(a)) * 8, scales_strip = groups * int64_t(16);
     const int64_t stride = bytes_of_few_row(a), word_bytes = a.group * int64_t(8);
     const char* w = static_cast<const char*>(a.weight) + block * strip;
+    const Strips<C> strips(a.weight, strip, block, end);
     const bf16* scales = static_cast<const bf16*>(a.scales) + block * scales_strip;
     const int8_t* x = few_row(a, row);
     const char* starts = reinterpret_cast<const char*>(group_starts(a, row));
     const float* x_scales = a.x_scales + row * groups;
     vf totals[R][C][2] = {};
     for (int group = 0; group < groups; ++group) {
+        if (row == 0)
+            for (int64_t line = 0; line < word_bytes; line += 64) strips.ask(group * word_bytes + line);
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) {
 #pragma GCC unroll 2
@@ -120,12 +123,13 @@ inline void add_int4(const Linear& a, int64_t row, int block, Sums<R, C>& result
     std::memcpy(results, totals, sizeof results);
 }
 
-// The rows from `row` on, R at a time while there are so many.
+// The rows from `row` on, R at a time while there are so many; `end`: of the blocks that come after these.
 template <int R, int C>
-inline void bytes_of_rows(const Linear& a, int64_t row, int block) {
+inline void bytes_of_rows(const Linear& a, int64_t row, int block, int end) {
     for (; row + R <= a.rows; row += R) {
         Sums<R, C> results;
-        a.storage == kInt8 ? add_int8<R, C>(a, row, block, results) : add_int4<R, C>(a, row, block, results);
+        a.storage == kInt8 ? add_int8<R, C>(a, row, block, results)
+                           : add_int4<R, C>(a, row, block, end, results);
         for (int c = 0; c < C; ++c) {
             float sums[R * 16];
             for (int r = 0; r < R; ++r)
@@ -134,13 +138,13 @@ inline void bytes_of_rows(const Linear& a, int64_t row, int block) {
         }
     }
     if constexpr (R > 1)
-        if (row < a.rows) bytes_of_rows<R - 1, C>(a, row, block);
+        if (row < a.rows) bytes_of_rows<R - 1, C>(a, row, block, end);
 }
 
 // For the blocks [block, end): C of them with R rows at a time, as their sums have to fit into registers.
 template <int R, int C>
 inline void bytes_of_blocks(const Linear& a, int block, int end) {
-    for (; block + C <= end; block += C) bytes_of_rows<R, C>(a, 0, block);
+    for (; block + C <= end; block += C) bytes_of_rows<R, C>(a, 0, block, end);
     if constexpr (C > 1) bytes_of_blocks<R, C / 2>(a, block, end);
 }
 

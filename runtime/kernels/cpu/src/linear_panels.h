@@ -14,7 +14,7 @@ namespace {
 constexpr int kPanelBlocks = W == 16 ? 2 : 1;
 constexpr int kPanelRows = W == 16 ? 8 : W == 8 ? 6 : 2;  // whose sums fit into registers
 constexpr int kMostChunkRows = 240;
-constexpr int64_t kChunkInputBytes = 768 * 1024;
+constexpr int64_t kChunkInputBytes = (W == 8 ? 320 : 768) * 1024;  // with AVX2 alone L2 is small
 
 // C blocks of outputs of a chunk.
 struct alignas(64) ChunkSums {
