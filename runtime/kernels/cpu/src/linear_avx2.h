@@ -1,6 +1,5 @@
-// Linear layers with int8 or int4 weights on AVX2, for any number of rows: products of bytes, which it has
-// with sums of two in 16 bits; for level.cpp. Where memory would let a few rows pass at once, unpacking the
-// weight to float takes two to four times as long, and with many its products take longer than those.
+// Linear layers with int8 or int4 weights on AVX2, for any number of rows; for level.cpp. It has products of
+// bytes, two of them added in 16 bits: four times as many at once as of floats, and nothing to convert.
 #pragma once
 
 #include <immintrin.h>
@@ -31,7 +30,7 @@ inline void add_in_turn(__m256i& sum, __m256i pairs) {
     __asm__("" : "+x"(sum));
 }
 
-// R rows with C blocks of 16 outputs, eight sums in a vector. w: of the first block.
+// R rows with C blocks of 16 outputs, eight sums in a vector.
 template <int R, int C>
 using Sums = vf[R][C][2];
 
@@ -64,8 +63,8 @@ inline void add_int8(const Linear& a, int64_t row, int block, Sums<R, C>& result
                                    (scale_of_outputs<kInt8>(a, block + c, 0, v * 8) * a.x_scales[row + r]);
 }
 
-// The sums of a group, each `words` a block's eight outputs; of 32 inputs, with weights of 0 to 15, eight
-// pairs fit into 16 bits. spans: of 32 inputs in a group.
+// Adds a group's products, for eight outputs, whose first words are at `words`. Of 32 inputs, a span, all
+// eight pairs fit into 16 bits, as weights are 0 to 15.
 template <int R>
 inline void add_group(const char* words, const int8_t* x, int64_t stride, int spans, __m256i (&sums)[R]) {
     const __m256i low = _mm256_set1_epi8(15);
