@@ -30,14 +30,10 @@ inline void add_in_turn(__m256i& sum, __m256i pairs) {
     __asm__("" : "+x"(sum));
 }
 
-// R rows with C blocks of 16 outputs, eight sums in a vector.
+// The results of R rows with C blocks of 16 outputs. One factor has no sign: it is x's that goes to the
+// weights, both being -127 to 127, as two products of up to 255 times 127 would not fit into 16 bits.
 template <int R, int C>
-using Sums = vf[R][C][2];
-
-// One factor has no sign: it is x's that goes to the weights, both being -127 to 127, as two products of
-// up to 255 times 127 would not fit into 16 bits.
-template <int R, int C>
-inline void add_int8(const Linear& a, int64_t row, int block, Sums<R, C>& results) {
+inline void add_int8(const Linear& a, int64_t row, int block, float (*results)[R * 16]) {
     const int padded = padded_inputs(a);
     const int64_t strip = int64_t(padded) * 16;
     const char* w = static_cast<const char*>(a.weight) + block * strip;
@@ -59,8 +55,9 @@ inline void add_int8(const Linear& a, int64_t row, int block, Sums<R, C>& result
     for (int r = 0; r < R; ++r)
         for (int c = 0; c < C; ++c)
             for (int v = 0; v < 2; ++v)
-                results[r][c][v] = __builtin_convertvector((vi)sums[r][c][v], vf) *
-                                   (scale_of_outputs<kInt8>(a, block + c, 0, v * 8) * a.x_scales[row + r]);
+                store(results[c] + r * 16 + v * 8,
+                      __builtin_convertvector((vi)sums[r][c][v], vf) *
+                          (scale_of_outputs<kInt8>(a, block + c, 0, v * 8) * a.x_scales[row + r]));
 }
 
 // Adds a group's products, for eight outputs, whose first words are at `words`. Of 32 inputs, a span, all
@@ -87,7 +84,8 @@ inline void add_group(const char* words, const int8_t* x, int64_t stride, int sp
 }
 
 template <int R, int C>
-inline void add_int4(const Linear& a, int64_t row, int block, int end, Sums<R, C>& results) {
+inline void add_int4(const Linear& a, int64_t row, int block, int end,
+                     float (*results)[R * 16]) {
     const int groups = groups_of(a), spans = a.group / 32;
     const int64_t strip = int64_t(padded_inputs(a)) * 8, scales_strip = groups * int64_t(16);
     const int64_t stride = bytes_of_few_row(a), word_bytes = a.group * int64_t(8);
@@ -108,6 +106,7 @@ inline void add_int4(const Linear& a, int64_t row, int block, int end, Sums<R, C
                 __m256i sums[R];
                 for (int r = 0; r < R; ++r) sums[r] = four_inputs(starts + r * stride);
                 add_group<R>(w + c * strip + v * 32, x, stride, spans, sums);
+                // As `load` of bf16, which GCC makes six instructions of: 7 % of one row.
                 const __m128i* halves =
                     reinterpret_cast<const __m128i*>(scales + c * scales_strip + v * 8);
                 const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(halves));
@@ -119,22 +118,19 @@ inline void add_int4(const Linear& a, int64_t row, int block, int end, Sums<R, C
         }
         w += word_bytes, x += a.group, scales += 16, starts += sizeof(uint32_t), ++x_scales;
     }
-    std::memcpy(results, totals, sizeof results);
+    for (int r = 0; r < R; ++r)
+        for (int c = 0; c < C; ++c)
+            for (int v = 0; v < 2; ++v) store(results[c] + r * 16 + v * 8, totals[r][c][v]);
 }
 
 // The rows from `row` on, R at a time while there are so many; `end`: of the blocks that come after these.
 template <int R, int C>
 inline void bytes_of_rows(const Linear& a, int64_t row, int block, int end) {
     for (; row + R <= a.rows; row += R) {
-        Sums<R, C> results;
+        float results[C][R * 16];
         a.storage == kInt8 ? add_int8<R, C>(a, row, block, results)
                            : add_int4<R, C>(a, row, block, end, results);
-        for (int c = 0; c < C; ++c) {
-            float sums[R * 16];
-            for (int r = 0; r < R; ++r)
-                for (int v = 0; v < 2; ++v) store(sums + r * 16 + v * 8, results[r][c][v]);
-            put_sums_any(a, sums, R, row, (block + c) * 16);
-        }
+        for (int c = 0; c < C; ++c) put_sums_any(a, results[c], R, row, (block + c) * 16);
     }
     if constexpr (R > 1)
         if (row < a.rows) bytes_of_rows<R - 1, C>(a, row, block, end);
