@@ -188,7 +188,7 @@ inline void product_any(const Linear& a, int block) {
 }
 
 // Up to so many rows the weight is unpacked in registers.
-constexpr int kStreamedRows = 4;
+constexpr int kStreamedRows = W == 8 ? 3 : 4;
 
 // For the blocks [block, end), C of them at a time.
 template <int STORAGE, int C = 2>

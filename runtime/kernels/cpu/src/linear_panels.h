@@ -1,7 +1,7 @@
 // Linear layers on vectors of any width; for level.cpp and amx.h. A few rows meet the weight as it streams
-// by (linear.h). More meet panels of it, some inputs of one or two blocks of outputs, which are unpacked to
-// float once for a chunk of rows and stay in L1 while its inputs come from L2 (K. Goto, R. van de Geijn,
-// Anatomy of high-performance matrix multiplication, 2008).
+// by (linear.h). More meet parts of it, some inputs of one or two blocks of outputs, which stay in L1 while
+// a chunk of rows comes from L2 (K. Goto, R. van de Geijn, Anatomy of high-performance matrix multiplication,
+// 2008): as they are, or as panels, unpacked to float once for the chunk.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +13,9 @@ namespace {
 
 constexpr int kPanelBlocks = W == 16 ? 2 : 1;
 constexpr int kPanelRows = W == 16 ? 8 : W == 8 ? 6 : 2;  // whose sums fit into registers
+// Up to so many rows need no panel: unpacking the weight in registers again for every five of them costs
+// less (measured with AVX2, on Zen 3, alone).
+constexpr int kUnpanelledRows = W == 8 ? 64 : 0;
 constexpr int kMostChunkRows = 240;
 constexpr int64_t kChunkInputBytes = (W == 8 ? 320 : 768) * 1024;  // with AVX2 alone L2 is small
 
@@ -25,14 +28,14 @@ struct alignas(64) ChunkSums {
     }
 };
 
-// panel[input][output]: `count` inputs from `first` on, C blocks from `block` on.
+// panel[input][block][output], as floats: `count` inputs of C blocks, whose words are `next_block` apart.
 template <int STORAGE, int C, int... K>
-inline void unpack_panel(const Linear& a, int block, int first, int count, float* panel,
+inline void unpack_panel(const uint32_t* w, int64_t next_block, int count, uint32_t* panel,
                          std::integer_sequence<int, K...>) {
     constexpr int per_word = kPerWord<STORAGE>;
-    const int64_t next_block = padded_inputs(a) / per_word * int64_t(16);
-    const uint32_t* w =
-        static_cast<const uint32_t*>(a.weight) + block * next_block + first / per_word * 16;
+    const auto put = [&](int input, int lane, vf weights) {
+        std::memcpy(panel + input * C * 16 + lane, &weights, sizeof weights);
+    };
     const uint32_t* next = w + count / per_word * 16;
     for (int n = 0; n < count; n += per_word, w += 16, next += 16, panel += per_word * C * 16) {
         for (int c = 0; c < C; ++c) __builtin_prefetch(next + c * next_block, 0, 2);
@@ -40,26 +43,37 @@ inline void unpack_panel(const Linear& a, int block, int first, int count, float
             for (int lane = 0; lane < 16; lane += W) {
                 vu words;
                 std::memcpy(&words, w + c * next_block + lane, sizeof words);
-                (store(panel + (K * C + c) * 16 + lane, unpack<STORAGE, K>(words)), ...);
+                (put(K, c * 16 + lane, unpack<STORAGE, K>(words)), ...);
             }
         }
     }
 }
 
-// Adds the products of a panel with R rows of x, `stride` floats apart, to those from `row` on.
-template <int R, int C>
-inline void add_panel(const float* x, int64_t stride, const float* panel, int count, ChunkSums& sums,
-                      int64_t row) {
-    constexpr int V = 16 / W;
+// Adds the products of R rows of x, `stride` floats apart, with `count` inputs of C blocks to the sums from
+// `row` on. words[inputs of a word][block][output]: a panel, or where C is 1 a part of the weight, of which
+// it ASKS for the next one meanwhile. A function of its own for each R, so that sums stay in registers.
+template <int STORAGE, int R, int C, bool ASKS, int... K>
+__attribute__((noinline)) void add_products(const uint32_t* words, const float* x, int64_t stride, int count,
+                                            ChunkSums& sums, int64_t row,
+                                            std::integer_sequence<int, K...>) {
+    constexpr int V = 16 / W, per_word = kPerWord<STORAGE>;
+    const int64_t next = count / per_word * int64_t(16);
     vf parts[R][C][V] = {};
-#pragma GCC unroll 8
-    for (int k = 0; k < count; ++k) {
-        vf weights[C][V];
+    for (int k = 0; k < count; k += per_word, words += C * 16) {
+        if constexpr (ASKS) __builtin_prefetch(words + next, 0, 2);
+        vu now[C][V];
         for (int c = 0; c < C; ++c)
-            for (int v = 0; v < V; ++v) weights[c][v] = load(panel + (k * C + c) * 16 + v * W);
-        for (int r = 0; r < R; ++r)
+            for (int v = 0; v < V; ++v) std::memcpy(&now[c][v], words + c * 16 + v * W, sizeof(vu));
+        const auto add = [&](auto input) {
+            vf weights[C][V];
             for (int c = 0; c < C; ++c)
-                for (int v = 0; v < V; ++v) parts[r][c][v] += weights[c][v] * x[r * stride + k];
+                for (int v = 0; v < V; ++v) weights[c][v] = unpack<STORAGE, input()>(now[c][v]);
+            for (int r = 0; r < R; ++r)
+                for (int c = 0; c < C; ++c)
+                    for (int v = 0; v < V; ++v)
+                        parts[r][c][v] += weights[c][v] * x[r * stride + k + input()];
+        };
+        (add(std::integral_constant<int, K>()), ...);
     }
     for (int r = 0; r < R; ++r) {
         for (int c = 0; c < C; ++c) {
@@ -71,22 +85,24 @@ inline void add_panel(const float* x, int64_t stride, const float* panel, int co
     }
 }
 
-// R rows from `row` on, which are as many as `rows` says.
-template <int C, int R = kPanelRows>
-inline void add_panel_to(const float* x, int64_t stride, const float* panel, int count, ChunkSums& sums,
-                         int64_t row, int64_t rows) {
-    if (rows == R) return add_panel<R, C>(x + row * stride, stride, panel, count, sums, row);
-    if constexpr (R > 1) add_panel_to<C, R - 1>(x, stride, panel, count, sums, row, rows);
+// R rows, which are as many as `rows` says.
+template <int STORAGE, int R, int C, bool ASKS>
+inline void add_rows(const uint32_t* words, const float* x, int64_t stride, int count, ChunkSums& sums,
+                     int64_t row, int64_t rows) {
+    if (rows == R)
+        return add_products<STORAGE, R, C, ASKS>(words, x + row * stride, stride, count, sums, row,
+                                                 std::make_integer_sequence<int, kPerWord<STORAGE>>());
+    if constexpr (R > 1) add_rows<STORAGE, R - 1, C, ASKS>(words, x, stride, count, sums, row, rows);
 }
 
-// All rows, about as many each time: of a few only the processor waits for sums.
-template <int C>
-void add_panel_to_rows(const float* x, int64_t stride, const float* panel, int count, ChunkSums& sums,
-                       int64_t rows) {
+// All rows, about as many each time and at most R: of a few only the processor waits for sums.
+template <int STORAGE, int R, int C, bool ASKS>
+inline void add_all_rows(const uint32_t* words, const float* x, int64_t stride, int count, ChunkSums& sums,
+                         int64_t rows) {
     int64_t row = 0;
-    for (int64_t times = (rows + kPanelRows - 1) / kPanelRows; times > 0; --times) {
+    for (int64_t times = (rows + R - 1) / R; times > 0; --times) {
         const int64_t now = (rows - row + times - 1) / times;
-        add_panel_to<C>(x, stride, panel, count, sums, row, now);
+        add_rows<STORAGE, R, C, ASKS>(words, x, stride, count, sums, row, now);
         row += now;
     }
 }
@@ -110,10 +126,12 @@ inline void scale_group(const Linear& a, int64_t first, int64_t rows, int block,
 template <int STORAGE, int C>
 inline void sum_chunk(const Linear& a, int64_t first, int64_t rows, int block, ChunkSums& sums) {
     constexpr bool is_scaled = is_rounded(STORAGE);
+    constexpr int per_word = kPerWord<STORAGE>;
     const int groups = groups_of(a), length = padded_inputs(a) / groups;
-    const int64_t stride = stride_any(a);
+    const int64_t stride = stride_any(a), next_block = padded_inputs(a) / per_word * int64_t(16);
     const float* x = static_cast<const float*>(a.packed_x) + first * stride;
-    alignas(64) float panel[kPartInputs * C * 16];
+    const uint32_t* weight = static_cast<const uint32_t*>(a.weight) + block * next_block;
+    alignas(64) uint32_t panel[kPartInputs * C * 16];
     ChunkSums of_group;
     ChunkSums& added = is_scaled ? of_group : sums;
     sums.clear(rows);
@@ -122,9 +140,14 @@ inline void sum_chunk(const Linear& a, int64_t first, int64_t rows, int block, C
         const int end = (group + 1) * length;
         for (int k = group * length; k < end; k += kPartInputs) {
             const int count = std::min(kPartInputs, end - k);
-            unpack_panel<STORAGE, C>(a, block, k, count, panel,
-                                     std::make_integer_sequence<int, kPerWord<STORAGE>>());
-            add_panel_to_rows<C>(x + k, stride, panel, count, added, rows);
+            const uint32_t* words = weight + k / per_word * 16;
+            if (C == 1 && rows <= kUnpanelledRows) {
+                add_all_rows<STORAGE, 5, 1, true>(words, x + k, stride, count, added, rows);
+                continue;
+            }
+            unpack_panel<STORAGE, C>(words, next_block, count, panel,
+                                     std::make_integer_sequence<int, per_word>());
+            add_all_rows<kFloat, kPanelRows, C, false>(panel, x + k, stride, count, added, rows);
         }
         if constexpr (is_scaled)
             for (int c = 0; c < C; ++c)
