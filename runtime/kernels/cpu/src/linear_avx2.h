@@ -106,11 +106,7 @@ inline void add_int4(const Linear& a, int64_t row, int block, int end,
                 __m256i sums[R];
                 for (int r = 0; r < R; ++r) sums[r] = four_inputs(starts + r * stride);
                 add_group<R>(w + c * strip + v * 32, x, stride, spans, sums);
-                // As `load` of bf16, which GCC makes six instructions of: 7 % of one row.
-                const __m128i* halves =
-                    reinterpret_cast<const __m128i*>(scales + c * scales_strip + v * 8);
-                const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(halves));
-                const vf scale = (vf)_mm256_slli_epi32(wide, 16);
+                const vf scale = load(scales + c * scales_strip + v * 8);
                 for (int r = 0; r < R; ++r)
                     totals[r][c][v] += __builtin_convertvector((vi)sums[r], vf) *
                                        (scale * x_scales[r * groups]);

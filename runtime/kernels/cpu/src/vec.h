@@ -8,6 +8,10 @@
 #include <cstring>
 #include <utility>
 
+#if BL_VECTOR_BYTES == 32
+#include <immintrin.h>
+#endif
+
 namespace {
 
 constexpr int W = BL_VECTOR_BYTES / 4;
@@ -47,7 +51,11 @@ inline vf load(const float* p) {
 inline vf load(const bf16* p) {
     vh h;
     std::memcpy(&h, p, sizeof h);
+#if BL_VECTOR_BYTES == 32
+    return (vf)((vu)_mm256_cvtepu16_epi32((__m128i)h) << 16);  // one instruction; GCC 12 makes six
+#else
     return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
 }
 
 inline void store(float* p, vf v) { std::memcpy(p, &v, sizeof v); }
