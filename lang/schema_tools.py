@@ -9,7 +9,8 @@ from typing import Any
 
 from branchline.runtime.tool_formats import ToolSpec
 
-from .tools import Tool, checked_name, checked_tool_timeout
+from .sampling import checked_timeout
+from .tools import Tool, checked_name
 
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -32,7 +33,7 @@ class SchemaTool(Tool[..., Any]):
             )
         self.name = checked_name(told["name"])
         self.description = str(told.get("description") or "")
-        self.timeout_s = checked_tool_timeout(timeout, self.name)
+        self.timeout_s = checked_timeout(timeout, f"tool {self.name!r}")
         schema = told.get("parameters", told.get("input_schema")) or _NO_PARAMETERS
         if not isinstance(schema, Mapping):
             raise TypeError(f"tool {self.name!r}: parameters={schema!r}: expected a JSON Schema")

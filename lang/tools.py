@@ -8,11 +8,12 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from functools import cached_property, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, overload
 
 from branchline.runtime.tool_formats import ToolSpec
 
+from .sampling import checked_timeout
 from .schema import json_schema_of, type_adapter
 
 Arguments = ParamSpec("Arguments")
@@ -42,11 +43,12 @@ class Tool(Generic[Arguments, Result]):
         timeout: float | None = None,
     ) -> None:
         self.func = func
+        inner = _inner(func)
         self.name = checked_name(
-            name if name is not None else str(getattr(func, "__name__", type(func).__name__))
+            name if name is not None else str(getattr(inner, "__name__", type(inner).__name__))
         )
-        self.timeout_s = checked_tool_timeout(timeout, self.name)
-        text, self._documented = _read_docstring(inspect.getdoc(func) or "")
+        self.timeout_s = checked_timeout(timeout, f"tool {self.name!r}")
+        text, self._documented = _read_docstring(inspect.getdoc(inner) or "")
         self.description = text if description is None else description
         self._parameters = _checked_parameters(func, self.name)
         update_wrapper(self, func, updated=())
@@ -75,7 +77,8 @@ class Tool(Generic[Arguments, Result]):
         import typing_extensions
         from pydantic import Field
 
-        function = self.func if inspect.isroutine(self.func) else type(self.func).__call__
+        inner = inspect.unwrap(_inner(self.func))
+        function = inner if inspect.isroutine(inner) else type(inner).__call__
         try:
             hints = typing.get_type_hints(function, include_extras=True)
         except NameError as error:
@@ -157,11 +160,11 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_tool_timeout(timeout: float | None, name: str) -> float | None:
-    """Seconds, or ValueError."""
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"tool {name!r}: timeout={timeout!r}: expected seconds above 0")
-    return timeout
+def _inner(func: Callable[..., Any]) -> Callable[..., Any]:
+    """What a partial calls: it has the name, the docstring and the types."""
+    while isinstance(func, partial):
+        func = func.func
+    return func
 
 
 def _checked_parameters(func: Callable[..., Any], name: str) -> list[inspect.Parameter]:

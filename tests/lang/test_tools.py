@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Annotated, Literal
 
 import jinja2
@@ -113,6 +114,14 @@ def test_a_bound_method_and_a_callable_object_are_tools():
     counter = Counter()
     assert as_tool(counter.count).parameters["required"] == ["text"]
     assert as_tool(counter).validate('{"text":"a"}') == {"text": "a"}
+
+
+def test_a_partial_is_a_tool_by_what_it_calls():
+    paris = partial(partial(get_weather, unit="F"), city="Paris")
+    weather = as_tool(paris)
+    assert (weather.name, weather.description) == ("get_weather", "Weather of a city.")
+    assert "required" not in weather.parameters
+    assert weather(**weather.validate('{"day":"2024-02-29"}')) == "Paris 2024-02-29 F"
 
 
 def test_functions_that_a_model_cannot_call_are_refused():
