@@ -115,7 +115,8 @@ class _Map:
         error: BaseException | None = None
         try:
             await body.arun()
-        except Exception as raised:
+        except BaseException as raised:
+            # Whatever it is, who waits for this instance is told.
             error = raised
         task = asyncio.current_task()
         if task is not None:

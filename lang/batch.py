@@ -232,7 +232,7 @@ class Batch:
     async def _run_async(self, index: int, body: Body) -> None:
         try:
             await body.arun()
-        except Exception as error:
+        except BaseException as error:
             self._note(index, error)
         finally:
             self._finished.put(index)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import os
 import threading
 from collections import deque
@@ -25,6 +26,7 @@ class LoopThread:
         # With the context variables of who called.
         self._called: deque[tuple[Context, Callable[..., object], tuple[object, ...]]] = deque()
         self._is_told = False
+        self._is_stopped = False
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
@@ -81,9 +83,15 @@ class LoopThread:
         """Cancel what runs, end the thread. Waits at most `timeout_s`."""
         if not self.alive:
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
         if not self.is_current():
             self._thread.join(timeout_s)
+
+    async def stop_when_idle(self) -> None:
+        """Let what runs here come to its end, then stop."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        self.stop()
 
     def _call_all(self) -> None:
         # Before counting: what comes from now on tells again. A turn ends, however much comes.
@@ -96,10 +104,17 @@ class LoopThread:
                 told = {"message": f"Exception in {function!r}", "exception": error}
                 self._loop.call_exception_handler(told)
 
+    def _end(self) -> None:
+        self._is_stopped = True
+        self._loop.stop()
+
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._is_stopped:
+                # These leave a loop beside being their task's own exception.
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    self._loop.run_forever()
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()
@@ -110,6 +125,7 @@ class LoopThread:
             self._loop.close()
 
 
+_TOOLS = "branchline-tools"
 _lock = threading.Lock()
 _shared: dict[str, LoopThread] = {}
 
@@ -121,7 +137,15 @@ def shared_loop() -> LoopThread:
 
 def tool_loop() -> LoopThread:
     """A second one for the users' async tools, which may block it without harm to the first."""
-    return _named("branchline-tools")
+    return _named(_TOOLS)
+
+
+def give_up_tool_loop(loop: LoopThread) -> None:
+    """A tool blocks it: later calls get another, what it has begun stays."""
+    with _lock:
+        if _shared.get(_TOOLS) is loop:
+            del _shared[_TOOLS]
+            loop.spawn(loop.stop_when_idle())
 
 
 def _named(name: str) -> LoopThread:

@@ -1,7 +1,7 @@
 """Running the calls that a model asked for: `s.run_tools()`. Called by state.py.
 
 Sync tools run in threads of their own, async ones on a loop of their own: a tool that blocks or
-hangs holds up neither the language's loop nor the end of the process.
+hangs holds up neither the language's loop, which looks at their time, nor the end of the process.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from branchline.runtime.tool_formats import RawCall
 
 from . import api
 from .errors import InvalidRequest, TimeoutExceeded
-from .loop import tool_loop
+from .loop import give_up_tool_loop, shared_loop, tool_loop
 from .readings import unknown_variable
+from .sampling import checked_timeout
 from .tool_calls import ToolCalls, calls_of
-from .tools import Tool
 from .values import InvalidOutput
 
 if TYPE_CHECKING:
     from .executor import StreamExecutor
     from .state import ProgramState
+
+# A loop that does not take up a call for so long is blocked.
+_PATIENCE_S: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class _Work:
 
     def start(self) -> concurrent.futures.Future[list[ToolResult]]:
         context = contextvars.copy_context()
-        return tool_loop().spawn(_all(self.calls, self.raw, self.timeout_s, context))
+        return shared_loop().spawn(_all(self.calls, self.raw, self.timeout_s, context))
 
 
 def run_tools(
@@ -88,6 +91,7 @@ async def run_tools_async(
 
 
 def _work(executor: StreamExecutor, name: str | None, role: str, timeout_s: float | None) -> _Work:
+    checked_timeout(timeout_s, "run_tools()")
     variable = _last_calls(executor) if name is None else name
     cell = executor.cells.get(variable)
     if cell is None:
@@ -160,7 +164,9 @@ async def _all(
 ) -> list[ToolResult]:
     # Each in a context of its own, a copy of the program's: a tool may run programs itself.
     tasks = [
-        asyncio.get_running_loop().create_task(_one(calls, call, timeout_s), context=context.copy())
+        asyncio.get_running_loop().create_task(
+            _one(_Call(calls, call, timeout_s)), context=context.copy()
+        )
         for call in raw
     ]
     try:
@@ -170,67 +176,113 @@ async def _all(
             task.cancel()
 
 
-async def _one(calls: ToolCalls, call: RawCall, timeout_s: float | None) -> ToolResult:
-    begun_s = time.monotonic()
-    arguments: dict[str, Any] = {}
-    try:
-        arguments = calls.validated(call)
-        tool = calls.tools[call.name]
-        value = await _within(tool, arguments, tool.timeout_s or timeout_s)
-        content = result_text(value)
-    except Exception as error:
+class _Call:
+    """One call. What runs the user's code hands its end over as a value, whatever was raised: no
+    exception can be lost between threads."""
+
+    def __init__(self, calls: ToolCalls, raw: RawCall, timeout_s: float | None) -> None:
+        self.name = raw.name
+        self._calls = calls
+        self._raw = raw
+        self._arguments: dict[str, Any] = {}
+        tool = calls.tools.get(raw.name)
+        self.timeout_s = (tool and tool.timeout_s) or timeout_s
+        self.is_async = tool is not None and inspect.iscoroutinefunction(tool.func)
+        self.begun_s = time.monotonic()
+
+    @property
+    def left_s(self) -> float | None:
+        if self.timeout_s is None:
+            return None
+        return self.begun_s + self.timeout_s - time.monotonic()
+
+    def run(self) -> ToolResult | Awaitable[Any]:
+        """All of a plain tool's call. Where that gives something to await, that."""
+        try:
+            value = self._start()
+            return value if inspect.isawaitable(value) else self._returned(value)
+        except BaseException as error:
+            return self.failed(error)
+
+    async def run_async(
+        self, begun: concurrent.futures.Future[None], value: Awaitable[Any] | None
+    ) -> ToolResult:
+        """Of an async tool; of any other what `value` still is to give. Not where `begun` was
+        cancelled before."""
+        if not begun.set_running_or_notify_cancel():
+            raise asyncio.CancelledError
+        if value is None:
+            self.begun_s = time.monotonic()
+        begun.set_result(None)
+        try:
+            return self._returned(await (self._start() if value is None else value))
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise
+            return self.failed(error)
+
+    def failed(self, error: BaseException) -> ToolResult:
+        if not isinstance(error, Exception):
+            # Where a program reads it, it would end more than the tool.
+            left, error = error, RuntimeError(f"the tool raised {type(error).__name__}")
+            error.__cause__ = left
         content = json.dumps({"error": _told(error)}, ensure_ascii=False, separators=(",", ":"))
-        spent_s = time.monotonic() - begun_s
-        return ToolResult(call.name, arguments, content, error=error, duration_s=spent_s)
-    spent_s = time.monotonic() - begun_s
-    return ToolResult(call.name, arguments, content, value, duration_s=spent_s)
+        return self._result(content, error=error)
+
+    def _start(self) -> Any:
+        self._arguments = self._calls.validated(self._raw)
+        return self._calls.tools[self.name].func(**self._arguments)
+
+    def _returned(self, value: Any) -> ToolResult:
+        return self._result(result_text(value), value)
+
+    def _result(
+        self, content: str, value: Any = None, error: BaseException | None = None
+    ) -> ToolResult:
+        spent_s = time.monotonic() - self.begun_s
+        return ToolResult(self.name, self._arguments, content, value, error, spent_s)
 
 
-async def _within(tool: Tool[..., Any], arguments: dict[str, Any], timeout_s: float | None) -> Any:
+async def _one(call: _Call) -> ToolResult:
+    """On the language's loop, which runs none of the user's code: that may block."""
     try:
-        async with asyncio.timeout(timeout_s) as limit:
-            if inspect.iscoroutinefunction(tool.func):
-                return await _guarded(tool.func, arguments)
-            value = await _in_thread(tool.func, arguments)
-            return await value if inspect.isawaitable(value) else value
-    except TimeoutError as error:
-        if limit.expired():
-            raise TimeoutExceeded(f"tool {tool.name!r} took longer than {timeout_s:g} s") from error
-        raise
+        value = None if call.is_async else await asyncio.wait_for(_in_thread(call), call.left_s)
+        return value if isinstance(value, ToolResult) else await _on_loop(call, value)
+    except TimeoutError:
+        return call.failed(
+            TimeoutExceeded(f"tool {call.name!r} took longer than {call.timeout_s:g} s")
+        )
 
 
-async def _guarded(func: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    try:
-        return await func(**arguments)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise RuntimeError("the tool cancelled itself") from error
-    except (SystemExit, KeyboardInterrupt) as error:
-        # asyncio would end the whole loop with these.
-        raise RuntimeError(f"the tool raised {type(error).__name__}") from error
-
-
-def _in_thread(func: Callable[..., Any], arguments: dict[str, Any]) -> asyncio.Future[Any]:
+def _in_thread(call: _Call) -> asyncio.Future[ToolResult | Awaitable[Any]]:
     """Run a blocking function in a daemon thread: one that hangs cannot keep the process alive."""
-    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    future: concurrent.futures.Future[ToolResult | Awaitable[Any]] = concurrent.futures.Future()
     context = contextvars.copy_context()
 
     def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            value = context.run(func, **arguments)
-        except Exception as error:
-            future.set_exception(error)
-        except BaseException as error:
-            future.set_exception(RuntimeError(f"the tool raised {type(error).__name__}"))
-        else:
-            future.set_result(value)
+        if future.set_running_or_notify_cancel():
+            future.set_result(context.run(call.run))
 
     threading.Thread(target=run, name="branchline-tool", daemon=True).start()
     return asyncio.wrap_future(future)
+
+
+async def _on_loop(call: _Call, value: Awaitable[Any] | None) -> ToolResult:
+    """Run what is async on the tools' loop. One that does not begin it is blocked by another tool
+    and given up; the time until then does not count."""
+    while True:
+        loop = tool_loop()
+        begun: concurrent.futures.Future[None] = concurrent.futures.Future()
+        running = asyncio.wrap_future(loop.spawn(call.run_async(begun, value)))
+        try:
+            await asyncio.wait([asyncio.wrap_future(begun)], timeout=_PATIENCE_S)
+            if not begun.cancel():
+                return await asyncio.wait_for(running, call.left_s)
+        finally:
+            begun.cancel()
+            running.cancel()
+        give_up_tool_loop(loop)
 
 
 def result_text(value: Any) -> str:
@@ -243,7 +295,13 @@ def result_text(value: Any) -> str:
 
 
 def _told(error: BaseException) -> str:
-    errors = getattr(error, "errors", None)
-    if callable(errors):  # pydantic's: which argument, and what is wrong with it
-        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors())
-    return f"{type(error).__name__}: {error}"
+    from pydantic_core import ValidationError
+
+    if isinstance(error, ValidationError):
+        # Which argument, and what is wrong with it.
+        found = error.errors()
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # of its __str__
+        return type(error).__name__

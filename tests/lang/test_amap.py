@@ -152,6 +152,20 @@ def test_failures_may_be_returned_in_their_states(model):
     ]
 
 
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, StopIteration, GeneratorExit])
+def test_whatever_a_plain_body_raises_is_told(model, kind):
+    @bl.function
+    def program(s, number):
+        if number == 1:
+            raise kind
+
+    async def main():
+        states = program.amap(records(3), backend=model, on_error="return")
+        return [state.error() async for state in states]
+
+    assert [isinstance(error, kind) for error in asyncio.run(main())] == [False, True, False]
+
+
 def test_a_record_that_does_not_fit_ends_the_iteration(model):
     with pytest.raises(TypeError, match="has no argument other"):
         results(ask.amap([{"other": 1}], backend=model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 
@@ -196,6 +197,23 @@ def test_an_exception_of_a_body_is_raised_at_the_end_with_all_results(model):
     assert list(error.errors) == [1]
     assert [error.states[i]["a"] for i in (0, 2)] == [model.reply("0"), model.reply("2")]
     assert isinstance(error.states[1].error(), LookupError)
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_no_body_ends_the_batch(model, kind, is_async):
+    def plain(s, number):
+        if number == 1:
+            raise kind
+        s += f"{number}" + bl.gen("a")
+
+    async def awaited(s, number):
+        plain(s, number)
+
+    program = bl.function(awaited if is_async else plain)
+    states = program.run_batch([(i,) for i in range(3)], backend=model, on_error="return")
+    told = bl.Cancelled if is_async and kind is asyncio.CancelledError else kind
+    assert [type(state.error()) for state in states] == [type(None), told, type(None)]
 
 
 def test_the_progress_bar_counts_every_finished_program(model, capsys):

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from branchline.lang.loop import LoopThread, shared_loop
+from branchline.lang.loop import LoopThread, give_up_tool_loop, shared_loop, tool_loop
 
 NUMBER: ContextVar[int] = ContextVar("number")
 
@@ -70,6 +70,30 @@ def test_stopping_cancels_what_still_runs(loop: LoopThread) -> None:
     assert started.wait(60)
     loop.stop()
     assert cancelled.is_set()
+    assert not loop.alive
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_no_task_ends_the_loop(loop: LoopThread, kind: type[BaseException]) -> None:
+    async def leave() -> None:
+        asyncio.get_running_loop().stop()
+        raise kind
+
+    with pytest.raises(kind):
+        loop.run(leave(), timeout_s=60)
+    assert loop.run(where(), timeout_s=60).name == "test-loop"
+    loop.stop()
+    assert not loop.alive
+
+
+def test_a_loop_that_is_given_up_ends_with_what_it_runs() -> None:
+    loop, go_on = tool_loop(), asyncio.Event()
+    waiting = loop.spawn(go_on.wait())
+    give_up_tool_loop(loop)
+    assert tool_loop() is not loop
+    loop.call(go_on.set)
+    assert waiting.result(60)
+    loop._thread.join(60)
     assert not loop.alive
 
 

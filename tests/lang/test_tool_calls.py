@@ -140,6 +140,29 @@ def test_an_exception_of_a_tool_is_a_result_that_the_model_sees():
     assert state.messages()[-1] == {"role": "tool", "content": result.content}
 
 
+class Told(Exception):
+    def errors(self):
+        return ["quota"]
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [(StopIteration, "StopIteration: "), (Told, "Told: "), (Mute, "Mute")]
+)
+def test_whatever_a_tool_raises_is_a_result(kind, content):
+    @bl.tool
+    def leave() -> None:
+        raise kind
+
+    (result,) = ask.run("?", tools=[leave], backend=model(called("leave"))).run_tools()
+    assert isinstance(result.error, kind)
+    assert json.loads(result.content) == {"error": content}
+
+
 def test_arguments_that_do_not_validate_are_a_result_too():
     state = ask.run("?", backend=model(called("add", a="x")))
     with pytest.raises(bl.InvalidOutput, match=r"list of valid tool calls.*valid integer"):
@@ -183,6 +206,63 @@ def test_a_tool_that_takes_too_long_is_a_result_that_says_so(is_async):
     forever.set()
     assert isinstance(result.error, bl.TimeoutExceeded)
     assert "longer than 0.05 s" in result.content
+
+
+def test_an_async_tool_that_blocks_holds_up_neither_its_caller_nor_other_tools():
+    release, threads = threading.Event(), []
+
+    @bl.tool(timeout=0.05)
+    async def block() -> None:
+        threads.append(threading.current_thread())
+        release.wait(60)
+
+    @bl.tool
+    async def quick() -> str:
+        await asyncio.sleep(0)
+        return threading.current_thread().name
+
+    blocking = ask.run("?", tools=[block], backend=model(called("block")))
+    assert isinstance(blocking.run_tools()[0].error, bl.TimeoutExceeded)
+    (result,) = ask.run("?", tools=[quick], backend=model(called("quick"))).run_tools(timeout=30)
+    assert result.value == "branchline-tools"
+    # What was given up ends with what it runs.
+    release.set()
+    threads[0].join(60)
+    assert not threads[0].is_alive()
+
+
+def test_async_calls_of_one_turn_do_not_wait_for_one_that_blocks():
+    met = threading.Event()
+
+    @bl.tool
+    async def wait() -> bool:
+        return met.wait(30)
+
+    @bl.tool
+    async def meet() -> bool:
+        met.set()
+        return True
+
+    state = ask.run("?", tools=[wait, meet], backend=model(called("wait") + called("meet")))
+    assert [result.value for result in state.run_tools()] == [True, True]
+
+
+def test_a_plain_function_may_return_what_is_awaited():
+    @bl.tool
+    def lazy(x: int) -> object:
+        return asyncio.sleep(0, x + 1)
+
+    (result,) = ask.run("?", tools=[lazy], backend=model(called("lazy", x=1))).run_tools(timeout=30)
+    assert result.value == 2
+
+
+@pytest.mark.parametrize("timeout", ["x", -1, 0, True])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout):
+    state = ask.run("?", backend=model(called("add", a=1)))
+    with pytest.raises(ValueError, match=r"run_tools\(\): timeout=.*a number of seconds above 0"):
+        state.run_tools(timeout=timeout)
+    with pytest.raises(ValueError, match=r"tool 'add': timeout=.*a number of seconds above 0"):
+        bl.tool(name="add", timeout=timeout)(add.func)
 
 
 def test_a_tools_own_timeout_error_is_told_as_it_is():
