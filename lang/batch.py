@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .body_threads import BodyThreads
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, CheckpointError
 from .errors import Cancelled, GenerationError
 from .loop import LoopThread
 from .plan_runner import PlanRunner
@@ -146,7 +146,7 @@ class Batch:
                     advance()
                 while yielded in done:
                     if yielded in restored and saved is not None:
-                        yield saved.restore(yielded, self.program.func)
+                        yield saved.restore(yielded)
                     else:
                         yield self._states.pop(yielded)
                     done.discard(yielded)
@@ -165,7 +165,12 @@ class Batch:
             if self.on_error == "raise":
                 self.errors.setdefault(index, failure)
         elif saved is not None:
-            saved.write(index, state)
+            try:
+                saved.write(index, state)
+            except CheckpointError as error:
+                # What it left behind is at fault, as a body that raises.
+                state.stream_executor.fail(error)
+                self.errors[index] = error
 
     def _raise_errors(self, states: list[ProgramState]) -> None:
         if self.errors and self.on_error != "return":
@@ -177,7 +182,8 @@ class Batch:
         if self.checkpoint is None:
             yield None
             return
-        saved = Checkpoint(self.checkpoint, self.program.name, self.options, self.items)
+        program = self.program
+        saved = Checkpoint(self.checkpoint, program.name, program.func, self.options, self.items)
         try:
             yield saved
         finally:

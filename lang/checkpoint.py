@@ -8,12 +8,14 @@ Failed instances are not written, so they run again too. Lines are handed to the
 one by one; they survive the death of the process, not that of the machine.
 
 What comes back is data: text, variables, messages, meta info, usage, and the return value as JSON
-(validated against the program's return annotation if it has one). The code of the program is not
-compared: finish a run with the code that began it, or accept that the results mix.
+(validated against the program's return annotation if it has one). What would come back as something
+else is refused. The code of the program is not compared: finish a run with the code that began it,
+or accept that the results mix.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
@@ -23,7 +25,7 @@ import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
@@ -34,8 +36,12 @@ from .failures import Origin
 from .record import CallRecord
 from .restored import RestoredExecutor
 from .run_options import RunOptions
+from .schema import type_adapter
 from .state import ProgramState
 from .transcript import Span, Transcript
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _VERSION: Final = 1
 _MARK: Final = "branchline_checkpoint"
@@ -52,10 +58,16 @@ class Checkpoint:
     """An open checkpoint of one batch. `done` are the positions that need not run."""
 
     def __init__(
-        self, path: Path, program: str, options: RunOptions, items: list[inspect.BoundArguments]
+        self,
+        path: Path,
+        program: str,
+        func: object,
+        options: RunOptions,
+        items: list[inspect.BoundArguments],
     ) -> None:
         self.path = path
         self._program = program
+        self._returned = _return_type(func)
         self._options = options
         self._hashes = [_hash(item, number) for number, item in enumerate(items)]
         self._offsets: dict[int, int] = {}
@@ -72,24 +84,27 @@ class Checkpoint:
         return set(self._offsets)
 
     def write(self, index: int, state: ProgramState) -> None:
-        """Note that an instance has ended well. Raises CheckpointError for what is no JSON."""
-        line = {"index": index, "arguments": self._hashes[index], **_dump(state)}
+        """Note that an instance has ended well. Raises CheckpointError for what would not come
+        back."""
         try:
-            encoded = json.dumps(line, default=_plain)
-        except (TypeError, ValueError) as error:
+            dumped = _dump(state, self._returned)
+            encoded = json.dumps({"index": index, "arguments": self._hashes[index], **dumped})
+        except Exception as error:  # the values' own types have a say in it
             raise CheckpointError(
                 f"instance {index} cannot be written to {self.path}: {error}; with checkpoint= a "
-                "program's return value and variables must be JSON data, dataclasses or pydantic "
-                "models"
+                "program's return value and variables must be JSON data (lists, dicts with keys "
+                "of text), dataclasses or pydantic models, or a return annotation such as "
+                "-> set[str] must say how to read them"
             ) from error
         self._offsets[index] = self._file.seek(0, os.SEEK_END)
         self._file.write(encoded.encode("ascii") + b"\n")
         self._file.flush()
 
-    def restore(self, index: int, func: object) -> ProgramState:
+    def restore(self, index: int) -> ProgramState:
         """The state of a finished instance, to be read but not continued."""
         self._file.seek(self._offsets[index])
-        return _load(json.loads(self._file.readline()), self._program, self._options, func)
+        data = json.loads(self._file.readline())
+        return _load(data, self._program, self._options, self._returned)
 
     def close(self) -> None:
         self._file.close()
@@ -160,14 +175,19 @@ class Checkpoint:
         return index
 
 
-def _dump(state: ProgramState) -> dict[str, Any]:
+def _dump(state: ProgramState, returned: TypeAdapter[Any]) -> dict[str, Any]:
     executor = state.stream_executor
     value = state.ret_value
     return {
         "returned": "state" if value is state else "nothing" if value is None else "value",
-        "value": None if value is state else value,
+        "value": None if value is state else _returned_data(value, returned),
         "variables": [
-            {"name": name, "value": cell.value, "meta": cell.meta, "kind": cell.kind}
+            {
+                "name": name,
+                "value": _data(cell.value, f"variable {name!r}"),
+                "meta": cell.meta,
+                "kind": cell.kind,
+            }
             | {"source": cell.origin and _in_words(cell.origin)}
             for name, cell in executor.cells.items()
             if cell.final and cell.error is None
@@ -183,7 +203,9 @@ def _dump(state: ProgramState) -> dict[str, Any]:
     }
 
 
-def _load(data: dict[str, Any], program: str, options: RunOptions, func: object) -> ProgramState:
+def _load(
+    data: dict[str, Any], program: str, options: RunOptions, returned: TypeAdapter[Any]
+) -> ProgramState:
     executor: StreamExecutor = RestoredExecutor(options.backend, options.sampling, program=program)
     executor.transcript = Transcript(
         text=data["text"],
@@ -205,7 +227,7 @@ def _load(data: dict[str, Any], program: str, options: RunOptions, func: object)
     if data["returned"] == "state":
         state.ret_value = state
     elif data["returned"] == "value":
-        state.ret_value = _returned(data["value"], func)
+        state.ret_value = _as_returned(data["value"], returned)
     return state
 
 
@@ -222,16 +244,47 @@ def _from_words(told: dict[str, Any]) -> Origin:
     return Origin(told["program"], told["op"], told["variable"], told["source"])
 
 
-def _returned(value: Any, func: object) -> Any:
-    """The return value as the type that the program's annotation names, where that fits."""
+def _return_type(func: object) -> TypeAdapter[Any]:
+    """What the program's annotation says of its return value; Any where that says nothing."""
     from pydantic import TypeAdapter
-    from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
     try:
-        annotation = typing.get_type_hints(func).get("return", Any)
-        return TypeAdapter(annotation).validate_json(json.dumps(value))
-    except (ValueError, NameError, TypeError, PydanticSchemaGenerationError, PydanticUserError):
+        return TypeAdapter(typing.get_type_hints(func).get("return", Any))
+    except Exception:  # looking at an annotation may raise anything
+        return TypeAdapter(Any)
+
+
+def _as_returned(data: Any, returned: TypeAdapter[Any]) -> Any:
+    """The return value as its annotation says, where that fits."""
+    try:
+        return returned.validate_json(json.dumps(data))
+    except ValueError:
+        return data
+
+
+def _returned_data(value: Any, returned: TypeAdapter[Any]) -> Any:
+    """A return value as JSON data: what is read as the same by its annotation, or is that."""
+    with contextlib.suppress(Exception):  # the annotation may be wrong, the values' own == too
+        data = returned.dump_python(value, mode="json", warnings=False)
+        if _as_returned(data, returned) == value:
+            return data
+    return _data(value, "the return value")
+
+
+def _data(value: Any, where: str) -> Any:
+    """A value as JSON data, of which models and dataclasses are a part by what they say."""
+    if value is None or isinstance(value, str | int | float):
         return value
+    if isinstance(value, list | tuple):
+        return [_data(item, where) for item in value]
+    if isinstance(value, Mapping):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise TypeError(f"{where} holds a dict with the key {wrong[0]!r}, which is no text")
+        return {key: _data(item, where) for key, item in value.items()}
+    kind = type(value)
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "model_dump"):
+        return type_adapter(kind).dump_python(value, mode="json")
+    raise TypeError(f"{where} holds {kind.__name__}, which is no JSON data")
 
 
 def _hash(arguments: inspect.BoundArguments, number: int) -> str:
@@ -248,7 +301,7 @@ def _hash(arguments: inspect.BoundArguments, number: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """One step from a Python object towards JSON, the same in every process."""
+    """One step from an argument towards JSON, the same in every process."""
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     if isinstance(value, set | frozenset):

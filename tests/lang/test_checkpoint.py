@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 from scripted import Scripted, model_info
 
 import branchline as bl
+from branchline.lang.checkpoint import Checkpoint
 
 
 class Person(BaseModel):
@@ -210,15 +212,75 @@ def test_a_restored_state_cannot_go_on(model, path):
         state += "more"
 
 
-def test_a_return_value_that_is_no_data_is_refused_by_number(model, path):
-    @bl.function
-    def program(s, text):
-        return object()
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({1: "a"}, dict[int, str]),
+        ({"a", "b"}, set[str]),
+        (b"ab", bytes),
+        (("a", 1), tuple[str, int]),
+        (date(2024, 2, 29), date),
+        ([Person(name="Ada", age=41)], list[Person]),
+    ],
+)
+def test_what_its_annotation_can_read_comes_back_as_it_was(model, path, value, kind):
+    def program(s):
+        return value
 
-    with pytest.raises(
-        bl.CheckpointError, match=r"instance 0 cannot be written.*object is no JSON"
-    ):
-        program.run_batch([("x",)], backend=model, checkpoint=path)
+    program.__annotations__["return"] = kind
+    for _ in range(2):
+        (state,) = bl.function(program).run_batch([()], backend=model, checkpoint=path)
+        assert state.ret_value == value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (object(), "the return value holds object"),
+        ({"a": [{"b"}]}, "the return value holds set"),
+        (b"ab", "the return value holds bytes"),
+        ({1: "a"}, "the return value holds a dict with the key 1"),
+        (date(2024, 2, 29), "the return value holds date"),
+    ],
+)
+def test_what_would_not_come_back_fails_its_instance_alone(model, path, value, words):
+    @bl.function
+    def program(s, number):
+        s += f"{number}" + bl.gen("a")
+        return value if number == 1 else number
+
+    items = [(i,) for i in range(3)]
+    states = program.run_batch(items, backend=model, checkpoint=path, on_error="return")
+    assert [state.ret_value for state in states] == [0, value, 2]
+    error = states[1].error()
+    assert isinstance(error, bl.CheckpointError)
+    assert f"instance 1 cannot be written to {path}: {words}" in str(error)
+    model.calls.clear()
+    for on_error in (None, "raise"):
+        with pytest.raises(bl.BatchError, match=r"1 of 3 .* number 1: CheckpointError") as caught:
+            program.run_batch(items, backend=model, checkpoint=path, on_error=on_error)
+        assert [state["a"] for state in caught.value.states] == [
+            model.reply(f"{i}") for i in range(3)
+        ]
+    assert [call.text for call in model.calls] == ["1", "1"]
+
+
+def test_a_variable_that_would_not_come_back_is_refused_by_name(model, path):
+    @bl.function
+    def program(s):
+        s.set_var("seen", {1, 2})
+
+    (state,) = program.run_batch([()], backend=model, checkpoint=path, on_error="return")
+    assert "variable 'seen' holds set, which is no JSON data" in str(state.error())
+
+
+def test_a_disk_that_cannot_be_written_ends_the_batch(model, path, monkeypatch):
+    def write(self, index, state):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Checkpoint, "write", write)
+    with pytest.raises(OSError, match="no space left"):
+        echo.run_batch(items(3), backend=model, checkpoint=path, on_error="return")
 
 
 def test_arguments_that_cannot_be_compared_are_refused_before_anything_runs(model, path):
