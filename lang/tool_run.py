@@ -253,6 +253,8 @@ async def _one(call: _Call) -> ToolResult:
         return call.failed(
             TimeoutExceeded(f"tool {call.name!r} took longer than {call.timeout_s:g} s")
         )
+    except RuntimeError as error:  # no more threads
+        return call.failed(error)
 
 
 def _in_thread(call: _Call) -> asyncio.Future[ToolResult | Awaitable[Any]]:
