@@ -13,7 +13,7 @@ import msgspec
 from branchline.runtime import protocol
 
 from . import ir
-from .schema import json_schema_of
+from .schema import NoSchemaError, json_schema_of
 from .values import ValueKind
 
 GrammarBackend = protocol.GrammarBackend
@@ -217,18 +217,10 @@ def _schema(name: str, value: Any, where: str) -> tuple[str, ValueKind]:
 
 def _type_schema(kind: object, where: str) -> str:
     """The schema of a Python type as JSON text."""
-    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
-
-    no_type = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError, SyntaxError)
     try:
         return _compact(json_schema_of(kind))
-    except no_type as error:
-        first = str(error).splitlines()[0].split(" Set `")[0]
-        raise TypeError(
-            f"{where}: schema={kind!r}: no JSON is made of it ({first}); expected a pydantic "
-            "model, dataclass, TypedDict, Enum, Literal, number, str, or a list, dict or union of "
-            "these, or a JSON schema as a dict"
-        ) from error
+    except NoSchemaError as error:
+        raise TypeError(f"{where}: schema={error}") from error.__cause__
 
 
 def _schema_text(schema: str | dict[str, Any], where: str) -> str:

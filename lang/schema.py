@@ -1,7 +1,7 @@
 """From Python types to JSON Schema, and from schemas to the one-line outline that prompts show.
 
 Called by api.py for `gen(schema=...)` and by users as `bl.schema_outline`. pydantic is imported
-here and in values.py only, at first use.
+at first use.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 
+class NoSchemaError(TypeError):
+    """A type whose outputs no schema can be made for, or none that makes them valid."""
+
+
 def type_adapter(kind: Any) -> TypeAdapter[Any]:
     """pydantic's validator of a type: model, dataclass, TypedDict, Enum, Literal, list[T], ..."""
     try:
@@ -36,8 +40,24 @@ def json_schema_of(kind: Any) -> Schema:
     Stricter than pydantic's own: fields with a default are generated too and no others may
     appear, since a record with missing or invented keys is never what a program asked for.
     Decimals are strings of digits, so that no precision is lost.
+
+    Raises NoSchemaError where outputs under it would not be read as the type.
     """
-    schema = type_adapter(kind).json_schema(schema_generator=_generator())
+    from pydantic.errors import PydanticUserError
+    from pydantic_core import SchemaError
+
+    from .pydantic_schema import Generator
+
+    if isinstance(kind, str):
+        raise _no_json(kind, "a text is no type")
+    try:
+        schema = type_adapter(kind).json_schema(schema_generator=Generator)
+    except NoSchemaError as error:
+        raise NoSchemaError(f"{kind!r}: {error}") from None
+    except (PydanticUserError, SchemaError, NameError, SyntaxError) as error:
+        told = str(error).splitlines()[-1 if isinstance(error, SchemaError) else 0]
+        told = told.split(" Set `")[0].split(", then call `.rebuild")[0]
+        raise _no_json(kind, told) from error
     _close_objects(schema)
     return schema
 
@@ -54,6 +74,14 @@ def schema_outline(kind: Any) -> str:
         kind = json.loads(kind)
     schema = kind if isinstance(kind, dict) else json_schema_of(kind)
     return outline(schema)
+
+
+def _no_json(kind: Any, told: str) -> NoSchemaError:
+    return NoSchemaError(
+        f"{kind!r}: no JSON is made of it ({told}); expected a pydantic model, dataclass, "
+        "TypedDict, Enum, Literal, number, str, or a list, dict or union of these, or a JSON "
+        "schema as a dict"
+    )
 
 
 def _close_objects(schema: Any) -> None:
@@ -79,26 +107,3 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 _cached_adapter = lru_cache(maxsize=256)(_adapter)
-
-
-@lru_cache(maxsize=1)
-def _generator() -> Any:
-    from pydantic.json_schema import GenerateJsonSchema
-
-    class Generator(GenerateJsonSchema):
-        def field_is_required(self, field: Any, total: bool) -> bool:
-            if field["type"] == "typed-dict-field":
-                return super().field_is_required(field, total)
-            return True
-
-        def decimal_schema(self, schema: Any) -> dict[str, Any]:
-            places = schema.get("decimal_places")
-            if places is None:
-                fraction = r"(\.\d+)?"
-            else:
-                fraction = rf"\.\d{{{places}}}" if places else ""
-            least = schema.get("ge", schema.get("gt"))
-            sign = "" if least is not None and least >= 0 else "-?"
-            return {"type": "string", "pattern": f"^{sign}\\d+{fraction}$"}
-
-    return Generator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol, cast, get_args, get_origin
 
 from .errors import GenerationError
 from .schema import type_adapter
@@ -69,9 +69,17 @@ def read_as(text: str, value_type: Any) -> Any:
 
 
 def _invalid(text: str, wanted: object, error: Exception) -> InvalidOutput:
-    name = getattr(wanted, "__name__", str(wanted))
     shown = text if len(text) <= 200 else f"{text[:200]}..."
-    return InvalidOutput(f"the output is no {name}: {_summary(error)}; it is {shown!r}", text=text)
+    return InvalidOutput(
+        f"the output is no {_name(wanted)}: {_summary(error)}; it is {shown!r}", text=text
+    )
+
+
+def _name(wanted: Any) -> str:
+    if get_origin(wanted) is Annotated:
+        return _name(wanted.__origin__)
+    plain = None if get_args(wanted) else getattr(wanted, "__name__", None)
+    return plain or str(wanted).removeprefix("typing.")
 
 
 def _summary(error: Exception) -> str:

@@ -12,6 +12,11 @@ Schema = dict[str, Any]
 
 # References that refer to references twice each would write a line without end.
 _MAX_PLACES: Final = 20_000
+# Some of which are within the bounds that a pattern of decimal numbers may have.
+_DECIMALS: Final = (
+    *("12.50", "1234.56", "0.5", "0.05", "5.5", "5.25", "25.00", "75.00", "250.00", "50000.00"),
+    *("-0.5", "-5.25", "-25.00", "-250.00"),
+)
 
 
 def outline(schema: Schema, *, match_patterns: bool = True) -> str:
@@ -103,13 +108,13 @@ def _kind_by_pattern(given: str) -> str:
     except re.error:
         return "string"
 
-    def matches_only(*right: str, wrong: tuple[str, ...]) -> bool:
-        return all(pattern.search(text) for text in right) and not any(
-            pattern.search(text) for text in (*wrong, "", "x", "ABC-12", "10:30")
-        )
+    def matches(*texts: str) -> list[bool]:
+        return [pattern.search(text) is not None for text in texts]
 
-    if matches_only("2024-03-15", "1999-12-01", wrong=("12.50", "20240315", "2024-03-15x")):
-        return "date"
-    if matches_only("12.50", "1234.56", wrong=("2024-03-15", "1.2.3", "12.50x")):
-        return "decimal"
+    if any(matches("", "x", "ABC-12", "10:30")):
+        return "string"
+    if all(matches("2024-03-15", "1999-12-01")):
+        return "string" if any(matches("12.50", "20240315", "2024-03-15x")) else "date"
+    if any(matches(*_DECIMALS)):
+        return "string" if any(matches("2024-03-15", "1.2.3", "12.50x")) else "decimal"
     return "string"

@@ -25,6 +25,8 @@ _ZONE = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL})(?:\.{_LABEL}){{0,4}}"
+# A last part that begins with a digit would be read as an IPv4 address.
+_URI_HOST = rf"(?:{_LABEL}\.){{0,4}}[A-Za-z](?:[A-Za-z0-9-]{{0,18}}[A-Za-z0-9])?"
 # Without the characters that have a meaning of their own: what a pattern in JSON needs least.
 _NAME = r"[A-Za-z0-9_-]{1,24}"
 _PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,48}"
@@ -71,12 +73,12 @@ _PATTERNS: dict[str, str] = {
     "byte": r"(?:[A-Za-z0-9+/]{4})*",
     "base64": r"(?:[A-Za-z0-9+/]{4})*",
     "base64url": r"(?:[A-Za-z0-9_-]{4})*",
-    "uri": rf"https?://{_HOST}(?::[1-9]\d{{0,3}})?(?:/{_PATH})?(?:\?{_PATH})?(?:#{_PATH})?",
+    "uri": rf"https?://{_URI_HOST}(?::[1-9]\d{{0,3}})?(?:/{_PATH})?(?:\?{_PATH})?(?:#{_PATH})?",
 }
 _PATTERNS |= {
     "iri": _PATTERNS["uri"],
     "uri-reference": rf"(?:{_PATTERNS['uri']}|/?{_RELATIVE}(?:\?{_PATH})?(?:#{_PATH})?)",
-    "uri-template": rf"(?:https?://{_HOST})?/?{_PATH_REFERENCE}(?:\{{{_NAME}\}}{_PATH_REFERENCE}){{0,4}}",
+    "uri-template": rf"(?:https?://{_URI_HOST})?/?{_PATH_REFERENCE}(?:\{{{_NAME}\}}{_PATH_REFERENCE}){{0,4}}",
     "idn-email": _PATTERNS["email"],
     "idn-hostname": _PATTERNS["hostname"],
     "json-pointer": rf"(?:/{_NAME}){{0,8}}",

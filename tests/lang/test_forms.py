@@ -98,3 +98,8 @@ def test_a_broken_expression_is_told_with_its_call():
 def test_an_island_needs_a_beginning():
     with pytest.raises(ValueError, match="begin must not be empty"):
         bl.Island("", regex="a")
+
+
+def test_a_type_that_cannot_be_enforced_is_told_with_its_call():
+    with pytest.raises(TypeError, match=r"gen\('x'\): schema=<class 'complex'>: no output can be"):
+        bl.gen("x", schema=complex)

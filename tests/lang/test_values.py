@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import enum
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 import branchline as bl
 
@@ -83,6 +84,20 @@ def test_an_output_that_does_not_validate_says_where_and_what(model):
     assert caught.value.text == '{"name":'
     assert isinstance(caught.value, bl.GenerationError)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        (Annotated[int, Field(ge=5)], "int"),
+        (dict[int, str], r"dict\[int, str\]"),
+        (Literal["a", "b"], r"Literal\['a', 'b'\]"),
+        (int | None, r"int \| None"),
+    ],
+)
+def test_an_output_that_does_not_validate_names_the_type(model, kind, named):
+    with pytest.raises(bl.InvalidOutput, match=f"the output is no {named}: "):
+        state_with(model, "x", schema=kind).value("x")
 
 
 def test_several_sequences_give_a_list_of_values(model):
