@@ -4,24 +4,24 @@ trained on."""
 from __future__ import annotations
 
 import enum
+import json
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from .api import assistant, gen, select, system, user
 from .function import Function
-from .schema import schema_outline
+from .ir import Expr
+from .schema import NoSchemaError, schema_outline
 from .state import ProgramState
 
 Value = TypeVar("Value")
 Label = TypeVar("Label", bound=enum.Enum)
 
 
-def _extract(s: ProgramState, kind: Any, text: str, options: dict[str, Any]) -> None:
+def _extract(s: ProgramState, kind: Any, fields: str, text: str, options: dict[str, Any]) -> None:
     # What is the same for all texts comes first, so that it is computed once.
-    s += system(
-        "Extract a record from the document as JSON with these fields:\n" + schema_outline(kind)
-    )
+    s += system("Extract a record from the document as JSON with these fields:\n" + fields)
     s += user(text)
     s += assistant(gen("value", schema=kind, **options))
 
@@ -68,12 +68,23 @@ def extract(
     **sampling: Any,
 ) -> Any:
     """What `text` says, as a `kind`: a pydantic model, dataclass, TypedDict, list[...] or whatever
-    `gen(schema=...)` takes, a JSON schema too. `sampling` are further arguments of `gen`.
+    `gen(schema=...)` takes, or a JSON schema as a dict or its text. `sampling` are further
+    arguments of `gen`.
 
     Raises GenerationError, and InvalidOutput when the model's record does not validate.
     """
+    _check_text(text, "extract()")
+    try:
+        kind = json.loads(kind) if isinstance(kind, str) else kind
+        fields = schema_outline(kind)
+    except NoSchemaError as error:
+        raise TypeError(f"extract(): kind={error}") from error.__cause__
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"extract(): kind={kind!r}: expected a type or a JSON schema ({error})"
+        ) from None
     options = {"max_tokens": max_tokens, "temperature": temperature, **sampling}
-    state = _extract_program.run(kind, text, options, backend=backend)
+    state = _extract_program.run(kind, fields, text, options, backend=backend)
     return state.value("value", None if isinstance(kind, dict) else kind)
 
 
@@ -87,10 +98,17 @@ def classify(text: str, labels: Any, *, backend: object = None) -> Any:
     """The label that fits `text` best, by the likelihood that the model gives each. `labels` is a
     list of strings, a Literal, or an Enum with strings for values, of which a member is returned.
     """
+    _check_text(text, "classify()")
     if isinstance(labels, type) and issubclass(labels, enum.Enum):
         return labels(classify(text, [member.value for member in labels], backend=backend))
     if typing.get_origin(labels) is typing.Literal:
         labels = typing.get_args(labels)
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"classify(): labels={labels!r}: expected a list of strings")
-    return _classify_program.run(text, list(labels), backend=backend)["label"]
+    given = labels if isinstance(labels, str) or not isinstance(labels, Iterable) else [*labels]
+    if not (isinstance(given, list) and given and all(isinstance(one, str) for one in given)):
+        raise ValueError(f"classify(): labels={given!r}: expected a list of strings")
+    return _classify_program.run(text, given, backend=backend)["label"]
+
+
+def _check_text(text: object, where: str) -> None:
+    if not isinstance(text, str | Expr):
+        raise TypeError(f"{where}: text={text!r}: expected a string; leave out what has no text")
