@@ -36,7 +36,6 @@ from branchline.runtime.protocol import (
     Hello,
     ModelInfo,
     client_messages,
-    encode,
 )
 from branchline.runtime.server.flight import Limits
 from branchline.runtime.server.model import describe, engine_config
@@ -238,7 +237,7 @@ class InProcessConnection(RequestTable):
     def _send(self, message: ClientMessage) -> None:
         # Through a frame and back: nothing gets in here that the wire would refuse.
         try:
-            self._inbox.put(client_messages.decode(encode(message)))
+            self._inbox.put(client_messages.decode(self._frame(message)))
         except FrameError as error:
             raise InvalidRequest(str(error)) from None
 

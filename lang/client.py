@@ -21,7 +21,7 @@ from branchline.runtime import protocol
 
 from .connection import Connection, RequestTable
 from .curve import CurveKeys
-from .errors import GenerationError, InvalidRequest, RuntimeUnavailable, from_wire
+from .errors import GenerationError, RuntimeUnavailable, from_wire
 from .loop import shared_loop
 
 __all__ = ["Connection", "ZmqConnection"]
@@ -219,18 +219,7 @@ class ZmqConnection(RequestTable):
     # --- the socket ---
 
     def _send(self, message: protocol.ClientMessage) -> None:
-        try:
-            frame = protocol.encode(message)
-        except UnicodeEncodeError as error:
-            wrong = error.object[error.start]
-            raise InvalidRequest(
-                f"a text holds half a surrogate pair, {wrong!r}, which is no character"
-            ) from None
-        if len(frame) > protocol.MAX_FRAME_BYTES:
-            raise InvalidRequest(
-                f"the request takes {len(frame)} bytes on the wire; at most "
-                f"{protocol.MAX_FRAME_BYTES} are allowed"
-            )
+        frame = self._frame(message)
         if self._socket is None:
             raise RuntimeUnavailable(f"the runtime at {self._address} is gone")
         self._outbox.append(frame)

@@ -20,7 +20,13 @@ from typing import Final, Protocol
 from branchline.runtime import protocol
 
 from .backend.base import OnNews
-from .errors import GenerationError, InternalError, RuntimeUnavailable, from_wire
+from .errors import (
+    GenerationError,
+    InternalError,
+    InvalidRequest,
+    RuntimeUnavailable,
+    from_wire,
+)
 from .loop import shared_loop
 
 _RELEASED_PER_MESSAGE: Final = 4_096
@@ -201,6 +207,22 @@ class RequestTable(ABC):
     @abstractmethod
     def _post(self, message: protocol.ClientMessage) -> None:
         """Send one message if that is possible; never raises."""
+
+    def _frame(self, message: protocol.ClientMessage) -> bytes:
+        """The frame of a message, or InvalidRequest."""
+        try:
+            frame = protocol.encode(message)
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start]
+            raise InvalidRequest(
+                f"a text holds half a surrogate pair, {wrong!r}, which is no character"
+            ) from None
+        if len(frame) > protocol.MAX_FRAME_BYTES:
+            raise InvalidRequest(
+                f"the request takes {len(frame)} bytes on the wire; at most "
+                f"{protocol.MAX_FRAME_BYTES} are allowed"
+            )
+        return frame
 
     def new_rid(self) -> str:
         return f"{next(self._numbers):x}"

@@ -3,7 +3,6 @@ Called by the executor and by state.py."""
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
 from dataclasses import dataclass
@@ -46,6 +45,15 @@ def _is_ours(filename: str) -> bool:
     return os.path.dirname(filename) == _THIS_PACKAGE
 
 
+def copied(error: GenerationError) -> GenerationError:
+    """The same error as another object. Its class may be a user's, made of any arguments."""
+    kind = type(error)
+    result = kind.__new__(kind, *error.args)
+    vars(result).update(vars(error))
+    result.__cause__ = error.__cause__
+    return result
+
+
 def located(error: BaseException, origin: Origin) -> GenerationError:
     """The same error, its message saying where in the program it happened.
 
@@ -53,8 +61,7 @@ def located(error: BaseException, origin: Origin) -> GenerationError:
     choices method, say) becomes the cause of a GenerationError.
     """
     if isinstance(error, GenerationError):
-        result = copy.copy(error)
-        result.__cause__ = error.__cause__
+        result = copied(error)
         message = error.message
     else:
         message = f"{type(error).__name__}: {error}"

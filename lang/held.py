@@ -91,7 +91,12 @@ class Recording:
         with self._lock:
             held, self.held = self.held, False
         if held:
-            self.runner.take(self.root)
+            try:
+                self.runner.take(self.root)
+            except BaseException as error:
+                # Nobody runs it: who waits for it must not wait for ever.
+                self.root.cancel(error)
+                raise
 
 
 class _HeldMonitor(Monitor):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import msgspec
 
@@ -57,10 +56,7 @@ class Shape:
     branches: list[list[PlanOp]] = field(default_factory=list)
     num_calls: int = 0
     nodes: list[ir.Expr] | None = None
-
-    @cached_property
-    def key(self) -> bytes:
-        return msgspec.msgpack.encode(self.branches)
+    key: bytes = b""
 
 
 @dataclass(eq=False)
@@ -74,7 +70,8 @@ class Lowered:
 
 def lower(root: HeldExecutor, like: Shape | None = None) -> Lowered:
     """The plan of an instance. like: the shape of another one of the same program, backend and
-    options, which it may well have. Raises NotPlannable."""
+    options, which it may well have. Raises NotPlannable, and what templates raise or the wire does
+    not take."""
     if like is not None and (texts := _texts_in(root.ops, like)) is not None:
         return Lowered(like, texts, [root])
     lowering = _Lowering(root)
@@ -86,6 +83,7 @@ def lower(root: HeldExecutor, like: Shape | None = None) -> Lowered:
     ):
         raise NotPlannable(f"{len(sizes)} branches with {sum(sizes)} ops are too many", None)
     lowered.shape.nodes = _telling_nodes(root)
+    lowered.shape.key = msgspec.msgpack.encode(lowered.shape.branches)
     return lowered
 
 

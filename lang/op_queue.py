@@ -8,7 +8,6 @@ and ends when the queue is empty, so an idle state costs no task and no state ev
 from __future__ import annotations
 
 import asyncio
-import copy
 import threading
 import time
 import weakref
@@ -20,7 +19,7 @@ from types import TracebackType
 
 from .cells import Cell
 from .errors import Cancelled, GenerationError, TimeoutExceeded
-from .failures import Origin, located
+from .failures import Origin, copied, located
 from .ir import Expr
 from .loop import shared_loop
 from .monitor import Monitor
@@ -214,7 +213,7 @@ class OpQueue(ABC):
         if not (idle and self.body_done):
             if isinstance(error, GenerationError) and error.program is None:
                 # Each state names its own place.
-                own = located(error, running.origin) if running else copy.copy(error)
+                own = located(error, running.origin) if running else copied(error)
                 own.program = self.program
                 self.fail(own)
             else:

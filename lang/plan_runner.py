@@ -15,7 +15,7 @@ from branchline.runtime import protocol
 
 from .backend.base import Backend
 from .early_plan import EarlyPlan
-from .errors import Cancelled, GenerationError, InternalError, InvalidRequest
+from .errors import Cancelled, GenerationError, InvalidRequest
 from .held import HeldExecutor
 from .loop import shared_loop
 from .lowering import Lowered, NotPlannable, Planned, Shape, lower
@@ -77,16 +77,7 @@ class PlanRunner:
         """An instance whose body is over, or wants a result. early: what was sent for it."""
         lowered: Lowered | None = None
         if root.failure is None and self.reason is None:
-            try:
-                lowered = lower(root, self._like)
-                self._recurs = lowered.shape is self._like
-                self._like = lowered.shape
-            except NotPlannable as reason:
-                self._give_up(f"{reason}")
-            else:
-                if lowered.shape.num_calls < self._min_calls and not root.body_done:
-                    self._give_up("its body wants each result before it goes on")
-                    lowered = None
+            lowered = self._lowered(root)
         if early is not None:
             fits = early.fits(lowered)
             shared_loop().call(early.decide, root if fits else None)
@@ -96,6 +87,24 @@ class PlanRunner:
             shared_loop().call(root.begin)
         else:
             shared_loop().call(self._add, root, lowered)
+
+    def _lowered(self, root: HeldExecutor) -> Lowered | None:
+        """Its plan; None where it is left to the interpreter."""
+        try:
+            lowered = lower(root, self._like)
+        except NotPlannable as reason:
+            self._give_up(f"{reason}")
+            return None
+        except Exception as error:
+            # Whatever it is, of this instance alone: it is met again where its op names its place.
+            _log.info("an instance is interpreted: %s: %s", type(error).__name__, error)
+            return None
+        self._recurs = lowered.shape is self._like
+        self._like = lowered.shape
+        if lowered.shape.num_calls < self._min_calls and not root.body_done:
+            self._give_up("its body wants each result before it goes on")
+            return None
+        return lowered
 
     def _give_up(self, reason: str) -> None:
         self.reason = reason
@@ -138,11 +147,12 @@ class PlanRunner:
         try:
             plan, texts = self._planned_for(instances[0]).of(instances)
             answers = await self._backend.run_plan(plan, texts, on_news)
+            running = list(zip(instances, answers, strict=True))
         except Exception as error:
             for lowered in instances:
                 _fall_back(lowered, error)
             return
-        for lowered, answer in zip(instances, answers, strict=True):
+        for lowered, answer in running:
             self._spawn(self._wait(lowered, answer, arrived_s))
 
     def _send_early(self, early: EarlyPlan) -> None:
@@ -189,6 +199,8 @@ class PlanRunner:
             root.waiting.cancel()  # cancelled meanwhile; leaving the wait tells the runtime
         try:
             done = await answer
+            for executor, calls in zip(lowered.executors, done.branches, strict=True):
+                executor.answers.extend(Answer.of(call, arrived_s) for call in calls)
         except asyncio.CancelledError:
             root.waiting = None
             root.begin()
@@ -198,8 +210,6 @@ class PlanRunner:
             _fall_back(lowered, error)
             return
         root.waiting = None
-        for executor, calls in zip(lowered.executors, done.branches, strict=True):
-            executor.answers.extend(Answer.of(call, arrived_s) for call in calls)
         root.begin()
 
 
@@ -218,8 +228,8 @@ def _fall_back(lowered: Lowered, error: Exception) -> None:
     the first call meets the error, which may be tried again as any call."""
     root = lowered.executors[0]
     if not isinstance(error, GenerationError):
-        error = InternalError(f"{type(error).__name__} while a plan was run: {error}")
-    if not isinstance(error, InvalidRequest | Cancelled):
+        _log.info("an instance is interpreted: %s: %s", type(error).__name__, error)
+    elif not isinstance(error, InvalidRequest | Cancelled):
         now_s = time.monotonic()
         root.answers.append(Answer(error, now_s, now_s))
     root.begin()

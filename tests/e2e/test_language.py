@@ -288,6 +288,17 @@ def test_an_engine_in_this_process_gives_the_same_text(endpoint, model_dir: Path
     assert inside == talk.run("cats and dogs", backend=endpoint).text()
 
 
+def test_half_a_surrogate_pair_fails_its_own_instance(endpoint, model_dir: Path):
+    @bl.function
+    def program(s, text):
+        s += text + bl.gen("x", max_tokens=2) + "|" + bl.gen("y", max_tokens=2)
+
+    with bl.Engine(str(model_dir), kv_slots=512, num_threads=1) as engine:
+        for backend in (endpoint, engine):
+            states = program.run_batch([["a\ud800b"], ["the"]], backend=backend)
+            assert [type(state.error()) for state in states] == [bl.InvalidRequest, type(None)]
+
+
 def test_an_engine_in_this_process_ends_with_its_processes_and_threads(model_dir: Path):
     @bl.function
     def program(s):

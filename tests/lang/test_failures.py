@@ -36,6 +36,23 @@ def test_what_is_no_generation_error_becomes_the_cause_of_one(model):
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+class Own(bl.GenerationError):
+    def __init__(self, message, *, place):
+        super().__init__(message)
+        self.place = place
+
+
+def test_an_error_of_the_users_may_be_made_of_anything(model):
+    model.fail = lambda prompt: Own("no", place=7)
+
+    @bl.function
+    def program(s):
+        s += bl.gen("a")
+
+    error = program.run(backend=model).error()
+    assert (type(error), error.variable, error.place) == (Own, "a", 7)
+
+
 def test_finished_results_stay_readable_after_a_later_failure(model):
     model.fail = lambda prompt: bl.Overloaded("full") if "b" in prompt else None
     model.reply = lambda prompt: "z"

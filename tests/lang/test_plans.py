@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from scripted import Scripted, default_reply
 from scripted_plans import ScriptedPlans
 
 import branchline as bl
+from branchline.lang.chat_template import ChatTemplate
 from branchline.lang.choices import ChoicesDecision, ChoicesSamplingMethod
 from branchline.lang.errors import InvalidRequest
 
@@ -187,6 +189,75 @@ def test_without_retries_a_lost_plan_fails_its_states(planner: ScriptedPlans) ->
     planner.fail_plans = bl.RuntimeUnavailable("it died")
     states = bl.function(straight).run_batch(WORDS, backend=planner, retry=bl.Retry.off())
     assert [type(state.error()) for state in states] == [bl.RuntimeUnavailable] * 3
+
+
+HALF = "caf\udce9"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        bl.select("x", ["yes", HALF]),
+        bl.gen("x", stop=HALF),
+        bl.gen("x", regex=HALF),
+        bl.gen("x", json_schema={"enum": [HALF]}),
+    ],
+)
+def test_what_does_not_fit_the_wire_is_interpreted_and_holds_up_no_other(
+    planner: ScriptedPlans, model: Scripted, call: Any
+) -> None:
+    @bl.function
+    def program(s: bl.ProgramState, call: Any) -> None:
+        s += "A" + bl.gen("a") + call
+
+    calls = [[bl.gen("x")], [call], [bl.gen("x")]]
+    states = program.run_batch(calls, backend=planner)
+    expected = program.run_batch(calls, backend=model)
+    assert [state.text() for state in states] == [state.text() for state in expected]
+    assert sum(len(texts) for _, texts in planner.plans) == 2
+    compiled = program.bind(call=call).compile().run(backend=planner)
+    assert compiled.text() == expected[1].text()
+
+
+def test_a_template_that_raises_fails_each_instance(planner: ScriptedPlans) -> None:
+    class Short(ChatTemplate):
+        def get_prefix_and_suffix(self, role: str, messages: Any) -> tuple[str, str]:
+            return {"user": ("U", "\n")}[role]
+
+    planner.chat_template = Short("short", None, {"user": ("U", "\n")})
+    program = bl.function(straight).bind(word="one")
+    states = [*program.run_batch([{}, {}], backend=planner), program.compile().run(backend=planner)]
+    for state in states:
+        with pytest.raises(bl.GenerationError, match=r"KeyError: .system.+RoleBegin"):
+            state.sync()
+
+
+def test_forks_nested_too_deep_for_a_plan_are_interpreted(planner: ScriptedPlans) -> None:
+    @bl.function
+    def deep(s: bl.ProgramState, depth: int) -> None:
+        s += "A"
+        groups = [s.fork(1)]
+        for _ in range(depth):
+            groups.append(groups[-1][0].fork(1))
+        groups[-1] += bl.gen("x") + bl.gen("y")
+        for group in reversed(groups):
+            group.join()
+
+    program = deep.bind(depth=2 * sys.getrecursionlimit() // 5)
+    states = [*program.run_batch([{}, {}], backend=planner), program.compile().run(backend=planner)]
+    assert [state.error() for state in states] == [None] * 3
+    assert planner.plans == []
+
+
+def test_an_instance_that_cannot_be_handed_in_fails(
+    planner: ScriptedPlans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("branchline.lang.plan_runner.lower", interrupted)
+    with pytest.raises(bl.BatchError, match="KeyboardInterrupt"):
+        bl.function(straight).run_batch(WORDS[:1], backend=planner)
 
 
 class First(ChoicesSamplingMethod):
