@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import ir
 from .executor import StreamExecutor
 from .ir import Expr
+from .op_queue import sync_all, sync_all_async
 
 if TYPE_CHECKING:
     from .state import ProgramState
@@ -63,20 +64,22 @@ class ProgramStateGroup:
         of the children. A name that the parent has is left alone, unless its value came from an
         earlier join and the children wrote it anew: then it becomes the new list.
         "concate_and_append": the text that the children added is appended, one after the other.
+
+        Raises the error of a child that failed as soon as it has. The others go on, for who catches
+        that and reads them; if nobody does they end with the program. In a plan nobody can catch
+        it, so they end at once.
         """
         _check_mode(mode)
         children = [state.stream_executor for state in self.states]
         if self.src_state.stream_executor.join_later(children, mode):
             return
-        for child in children:
-            child.sync("await group.join_async()")
+        sync_all(children, "await group.join_async()")
         self._merge(mode)
 
     async def join_async(self, mode: str = "gather_variable") -> None:
         """`join` for coroutines."""
         _check_mode(mode)
-        for state in self.states:
-            await state.stream_executor.sync_async()
+        await sync_all_async([state.stream_executor for state in self.states])
         self._merge(mode)
 
     def _merge(self, mode: str) -> None:

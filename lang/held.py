@@ -25,7 +25,7 @@ from .failures import Origin, caller_source, located
 from .ir import Expr
 from .loop import shared_loop
 from .monitor import Monitor
-from .op_queue import Op
+from .op_queue import Op, rest_of
 from .playback import Answer, Playback
 from .record import CallRecord
 from .transcript import Transcript
@@ -115,6 +115,11 @@ class _HeldMonitor(Monitor):
         if not self._holds(predicate):
             self._hand_in()
             await super().wait_for_async(predicate)
+
+    def tell(self, predicate: Callable[[], bool], wake: Callable[[], None]) -> Callable[[], None]:
+        if not self._holds(predicate):
+            self._hand_in()
+        return super().tell(predicate, wake)
 
     def _holds(self, predicate: Callable[[], bool]) -> bool:
         with self:
@@ -281,8 +286,8 @@ class HeldExecutor(StreamExecutor):
         child.begin()
 
     async def _bring_together(self, join: BringTogether, op: Op) -> None:
+        await rest_of(join.children)
         for child in join.children:
-            await child.monitor.wait_for_async(child.idle_test())
             if child.failure is not None:
                 self.fail(child.failure)
                 for other in join.children:

@@ -73,7 +73,7 @@ class Monitor:
                     return
                 loop = asyncio.get_running_loop()
                 future: asyncio.Future[None] = loop.create_future()
-                waiter = (predicate, partial(_wake, loop, future))
+                waiter = (predicate, partial(wake_future, loop, future))
                 self._waiters.append(waiter)
             try:
                 await future
@@ -81,13 +81,25 @@ class Monitor:
                 self._forget(waiter)
                 raise
 
+    def tell(self, predicate: Callable[[], bool], wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake()` once, as soon as the predicate, tested under the lock, holds; what is
+        returned gives that up. `wake` must not block."""
+        waiter = (predicate, wake)
+        with self:
+            if predicate():
+                wake()
+            else:
+                self._waiters.append(waiter)
+        return partial(self._forget, waiter)
+
     def _forget(self, waiter: tuple[Callable[[], bool], Callable[[], None]]) -> None:
         """Nobody waits there any more: the wait was interrupted."""
         with self:
             self._waiters = [other for other in self._waiters if other is not waiter]
 
 
-def _wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+def wake_future(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    """Resolve a future of a loop, from any thread."""
     # The waiter's loop may be gone by now; then nobody waits there any more.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_resolve, future)

@@ -8,21 +8,25 @@ and ends when the queue is empty, so an idle state costs no task and no state ev
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
+from .body_threads import waiting
 from .cells import Cell
 from .errors import Cancelled, GenerationError, TimeoutExceeded
 from .failures import Origin, copied, located
 from .ir import Expr
 from .loop import shared_loop
-from .monitor import Monitor
+from .monitor import Monitor, wake_future
 
 
 @dataclass(slots=True, eq=False)
@@ -326,7 +330,7 @@ class OpQueue(ABC):
     def _block_until(self, predicate: Callable[[], bool], instead: str) -> None:
         """Wait in this thread, unless that would stop the event loop on which the program's own
         coroutine runs: then say what to write instead."""
-        if self.async_body and self.body_thread == threading.get_ident():
+        if self._is_on_bodys_loop():
             with self.monitor:
                 ready = predicate()
             if not ready:
@@ -336,3 +340,60 @@ class OpQueue(ABC):
                 )
         else:
             self.monitor.wait_for(predicate)
+
+    def _is_on_bodys_loop(self) -> bool:
+        return self.async_body and self.body_thread == threading.get_ident()
+
+
+def sync_all(queues: Sequence[OpQueue], instead: str) -> None:
+    """`sync` of several, which raises as soon as one of them has failed."""
+    if not (shared_loop().is_current() or any(queue._is_on_bodys_loop() for queue in queues)):
+        woken = threading.Event()
+        with _told_of_rest(queues, woken.set):
+            if not woken.is_set():
+                with waiting():
+                    woken.wait()
+    _raise_first_failure(queues)
+    for queue in queues:
+        queue.sync(instead)
+
+
+async def sync_all_async(queues: Sequence[OpQueue]) -> None:
+    """The coroutine form of `sync_all`."""
+    await rest_of(queues)
+    _raise_first_failure(queues)
+    for queue in queues:
+        await queue.sync_async()
+
+
+async def rest_of(queues: Sequence[OpQueue]) -> None:
+    """Wait until nothing runs in any of them, or one has failed."""
+    loop = asyncio.get_running_loop()
+    woken: asyncio.Future[None] = loop.create_future()
+    with _told_of_rest(queues, partial(wake_future, loop, woken)):
+        await woken
+
+
+@contextmanager
+def _told_of_rest(queues: Sequence[OpQueue], wake: Callable[[], None]) -> Iterator[None]:
+    """`wake()` is called when nothing runs in any of them, and when one has failed."""
+    resting = itertools.count(1)
+
+    def rest(queue: OpQueue) -> None:
+        # Of several threads each counts once.
+        if next(resting) == len(queues) or queue.failure is not None:
+            wake()
+
+    forget: list[Callable[[], None]] = []
+    try:
+        for queue in queues:
+            forget.append(queue.monitor.tell(queue.idle_test(), partial(rest, queue)))
+        yield
+    finally:
+        for give_up in forget:
+            give_up()
+
+
+def _raise_first_failure(queues: Sequence[OpQueue]) -> None:
+    for queue in queues:
+        queue.raise_failure()

@@ -661,7 +661,8 @@ class PlanNews(_Message, tag="plan_news", frozen=True):
 class PlanDone(_Message, tag="plan_done", frozen=True):
     """An instance has ended: the calls of each branch in order, what forks computed ahead
     included; so many of the first one's were told by a PlanNews and are left out. A branch whose
-    last reply is an Error did not come to its end."""
+    last reply is an Error did not come to its end; where the first one would have joined it, the
+    instance ended there."""
 
     rid: str
     branches: list[list[PlanCall]]

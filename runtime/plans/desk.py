@@ -117,7 +117,7 @@ class PlanDesk:
         self._proceed(run, lambda: run.instance.answer(branch, done))
         for entry in self._outbox:
             request = entry[1]
-            if entry[0] is run and self._runs[request.rid][1] == branch:
+            if entry[0] is run and not run.dropped and self._runs[request.rid][1] == branch:
                 self._outbox.remove(entry)
                 self._turn()
                 return request if isinstance(request, Generate) else None
@@ -193,6 +193,7 @@ class PlanDesk:
             run.awaited[request.rid] = now_s
             self._outbox.append((run, request))
         if not run.instance.running and not run.dropped:
+            self.drop(run)
             run.end(run.calls)
         elif requests and run.instance.in_last_call:
             run.tell(run.calls[0])

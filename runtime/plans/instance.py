@@ -59,7 +59,8 @@ class Instance:
     """Texts for a plan's arguments, and how far each of its branches has come.
 
     `begin()` and `answer()` return the calls to make now, at most one per branch at a time;
-    `running` is False once no answer is awaited any more. tokens_left: how many the calls that were
+    `running` is False once no answer is awaited any more, and when the first branch has failed at a
+    join: what others still generate is of no use then. tokens_left: how many the calls that were
     not made yet may generate.
     """
 
@@ -77,11 +78,12 @@ class Instance:
         self._runnable: deque[_Branch] = deque()
         self._calls: list[Generate | Score] = []
         self._failures: list[tuple[int, Error]] = []
+        self._is_lost = False
         self._start(0, Prompt(speller))
 
     @property
     def running(self) -> bool:
-        return self.num_awaited > 0
+        return self.num_awaited > 0 and not self._is_lost
 
     @property
     def in_last_call(self) -> bool:
@@ -189,6 +191,7 @@ class Instance:
                 case PlanJoin(branches=numbers, append=append):
                     children = [self._branches[number] for number in numbers]
                     if any(child.failed for child in children):
+                        self._is_lost = branch.number == 0
                         self._end(branch, failed=True)
                         return
                     if not all(child.ended for child in children):

@@ -53,7 +53,7 @@ class ScriptedPlans(Scripted):
         branches: list[list[protocol.PlanCall]] = [[] for _ in plan.plan.branches]
         calls = {asyncio.ensure_future(self._ask(call)): call for call in run.begin()}
         try:
-            while calls:
+            while run.running:
                 done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     number = int(calls.pop(task).rid.split(".")[1])

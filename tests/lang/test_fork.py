@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -169,6 +170,38 @@ def test_a_failing_child_is_raised_by_the_join_and_leaves_the_others(model):
     state = program.run(backend=model)
     assert state.ret_value == model.reply("2")
     assert state.error() is None
+
+
+def test_a_join_does_not_wait_for_others_to_tell_of_a_child_that_failed(model):
+    model.hold = lambda prompt: prompt == "0"
+    model.fail = lambda prompt: bl.InvalidRequest("no") if prompt == "1" else None
+
+    @bl.function
+    def program(s):
+        group = s.fork(3)
+        group += lambda i: f"{i}" + bl.gen("v")
+        with pytest.raises(bl.InvalidRequest):
+            group.join()
+        with pytest.raises(bl.InvalidRequest):
+            asyncio.run(group.join_async())
+        model.release()
+        return group[0]["v"]
+
+    assert program.run(backend=model).ret_value == model.reply("0")
+
+
+def test_a_join_tells_of_a_cancelled_child_at_once(model):
+    model.hold = lambda prompt: prompt == "0"
+
+    @bl.function
+    def program(s):
+        group = s.fork(2)
+        group += lambda i: f"{i}" + bl.gen("v")
+        group[1].cancel()
+        group.join()
+
+    with pytest.raises(bl.Cancelled):
+        program.run(backend=model)
 
 
 def test_usages_count_branches_too(model):

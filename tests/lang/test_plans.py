@@ -173,6 +173,17 @@ def test_a_failed_branch_fails_its_state_at_the_join(planner: ScriptedPlans) -> 
         state["end"]
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_join_in_a_plan_does_not_wait_for_others_to_tell_of_a_branch_that_failed(
+    planner: ScriptedPlans, compiled: bool
+) -> None:
+    planner.fail = lambda prompt: InvalidRequest("no") if prompt.endswith(" 1:") else None
+    planner.hold = lambda prompt: prompt.endswith(" 0:")
+    program: bl.Function[Any] = bl.function(forked)
+    [state] = (program.compile() if compiled else program).run_batch(WORDS[:1], backend=planner)
+    assert isinstance(state.error(), InvalidRequest)
+
+
 def test_a_plan_that_the_backend_refuses_is_interpreted(planner: ScriptedPlans) -> None:
     planner.fail_plans = InvalidRequest("too large")
     states = bl.function(straight).run_batch(WORDS, backend=planner)

@@ -139,6 +139,21 @@ def test_a_call_that_fails_ends_its_branch_and_tells_what_came_before(desk: Desk
     assert getattr(bad.reply, "code", None) == "context_length"
 
 
+def test_a_branch_that_fails_a_join_ends_the_instance_and_the_other_branches(desk: Desk) -> None:
+    desk.ask(
+        run(
+            [PlanFork([1, 2]), PlanJoin([1, 2], append=True), gen()],
+            [text("one"), gen(), gen()],
+            [text("two"), gen(), text("x" * 400), gen()],
+        )
+    )
+    other, _ = desk.submits()
+    done = only_plan(answer(desk, " b", 1))
+    assert [len(calls) for calls in done.branches] == [0, 0, 2]
+    assert desk.dropped() == [other.sid]
+    assert desk.service.num_in_flight == 0
+
+
 def test_a_lost_engine_ends_thousands_of_instances(desk: Desk) -> None:
     desk.ask(run([PlanArgument(0), gen(), gen()], texts=[["one"]] * 2000))
     before = len(desk.sent)
