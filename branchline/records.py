@@ -245,18 +245,17 @@ def _json_of(cell: Cell) -> Any:
     """A variable as JSON: what was generated under a type or schema nested, texts as texts. An
     output that was cut short stays the text that it is. The same whether a checkpoint holds it."""
 
-    def read(text: Any) -> Any:
+    def read(value: Any) -> Any:
+        if isinstance(value, list) and cell.is_output:
+            return [read(one) for one in value]
         # A checkpoint knows no Python types: what is JSON is read as such. Tool calls need theirs.
         kind = "json" if cell.kind == "type" else "text" if cell.kind == "calls" else cell.kind
         try:
-            return read_value(text, kind, None) if isinstance(text, str) else text
+            return read_value(value, kind, None) if isinstance(value, str) else value
         except InvalidOutput:
-            return text
+            return value
 
-    is_several = isinstance(cell.value, list) and cell.origin is not None
-    return to_jsonable_python(
-        [read(text) for text in cell.value] if is_several else read(cell.value)
-    )
+    return to_jsonable_python(read(cell.value))
 
 
 def _names(programs: dict[str, Any]) -> str:

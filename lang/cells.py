@@ -3,8 +3,9 @@ monitor, read by state.py and streaming.py."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from .errors import InvalidRequest
 from .failures import Origin, located
@@ -24,6 +25,7 @@ class Cell:
     gets the result of the op that stood before its read, even when the name is used again.
 
     `chunks` are (text, meta) pieces in order; their texts concatenate to the variable's text.
+    `parts` are the branches' variables that a join has gathered in this one.
     """
 
     name: str
@@ -35,6 +37,22 @@ class Cell:
     error: BaseException | None = None
     final: bool = False
     chunks: list[tuple[str, Meta]] = field(default_factory=list)
+    parts: tuple[Cell, ...] = ()
+
+    @classmethod
+    def gathered(cls, name: str, parts: Sequence[Cell]) -> Cell:
+        """A new one for what a join gathers."""
+        [kind, *others] = {part.kind for part in parts}
+        return cls(name, kind="text" if others else kind, parts=tuple(parts))
+
+    @property
+    def is_output(self) -> bool:
+        """Whether calls wrote its texts, and not a hand."""
+        return self.origin is not None or self.kind != "text"
+
+    def complete_gathered(self) -> None:
+        """Set the value, the parts having theirs."""
+        self.complete([part.value for part in self.parts])
 
     def complete(self, value: Any, meta: Meta | None = None) -> None:
         """Set the value; what was not streamed yet follows as the last chunk."""
@@ -70,26 +88,39 @@ class VariableEvent:
 
 
 def value_of(cell: Cell, as_type: Any) -> Any:
-    """A finished variable as a Python object: as its op says, or as `as_type`."""
+    """A finished variable as a Python object: as its op says, or as `as_type`. What a join has
+    gathered is read branch by branch."""
     if as_type is None and cell.value_type is UnknownType:
         raise InvalidRequest(
             f"the type of {cell.name!r} is not known any more: its state came from a checkpoint, "
             f"which holds text; write s.value({cell.name!r}, T)"
         )
 
-    def read(text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
+    if cell.parts:
+        return [value_of(part, _type_of_each(as_type, part.value_type)) for part in cell.parts]
+
+    def read(value: Any, as_type: Any) -> Any:
+        if isinstance(value, list) and cell.is_output:
+            each = as_type if cell.origin is not None else _type_of_each(as_type, None)
+            return [read(one, each) for one in value]
+        if not isinstance(value, str):
+            return value
         if as_type is None or as_type is cell.value_type:
-            return read_value(text, cell.kind, cell.value_type)
-        return read_as(text, as_type)
+            return read_value(value, cell.kind, cell.value_type)
+        return read_as(value, as_type)
 
     try:
-        if isinstance(cell.value, list) and cell.origin is not None:
-            return [read(text) for text in cell.value]
-        return read(cell.value)
+        return read(cell.value, as_type)
     except InvalidOutput as error:
         raise (located(error, cell.origin) if cell.origin else error) from error.__cause__
+
+
+def _type_of_each(as_type: Any, own: object) -> Any:
+    """What each branch's variable is read as: `list[T]` is the type of all, but for branches that
+    have lists of their `own`."""
+    if as_type == own or list not in (as_type, get_origin(as_type)):
+        return as_type
+    return next(iter(get_args(as_type)), None)
 
 
 def _without_logprobs(meta: Meta | None) -> Meta:

@@ -111,6 +111,18 @@ class StreamExecutor(Readings):
         done at once, by who asks."""
         return False
 
+    def gather(self, children: Sequence[StreamExecutor]) -> tuple[Cell, ...]:
+        """New cells for the variables that a join gathers, to be completed when these have come to
+        their ends."""
+        taken = set(self.cells) - self.joined_names
+        parts: dict[str, list[Cell]] = {}
+        for child in children:
+            for name, cell in child.cells.items():
+                if name not in taken and child.inherited.get(name) is not cell:
+                    parts.setdefault(name, []).append(cell)
+        self.joined_names.update(parts)
+        return tuple(Cell.gathered(name, cells) for name, cells in parts.items())
+
     async def fork_async(self, size: int) -> list[StreamExecutor]:
         """The coroutine form of `fork`."""
         await self.sync_async()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from . import ir
-from .executor import StreamExecutor
 from .ir import Expr
 from .op_queue import sync_all, sync_all_async
 
@@ -85,7 +84,10 @@ class ProgramStateGroup:
     def _merge(self, mode: str) -> None:
         children = [state.stream_executor for state in self.states]
         if mode == "gather_variable":
-            _gather(self.src_state.stream_executor, children)
+            parent = self.src_state.stream_executor
+            for cell in parent.gather(children):
+                cell.complete_gathered()
+                parent.set_cell(cell)
         else:
             additions = tuple(child.transcript.since(child.fork_point) for child in children)
             self.src_state.stream_executor.submit(ir.AppendChildren(additions))
@@ -96,16 +98,3 @@ class ProgramStateGroup:
 def _check_mode(mode: str) -> None:
     if mode not in ("gather_variable", "concate_and_append"):
         raise ValueError(f"join: mode={mode!r}: expected 'gather_variable' or 'concate_and_append'")
-
-
-def _gather(parent: StreamExecutor, children: list[StreamExecutor]) -> None:
-    free = parent.joined_names
-    taken = set(parent.cells) - free
-    gathered: dict[str, list[Any]] = {}
-    for child in children:
-        for name, cell in child.cells.items():
-            if name not in taken and child.inherited.get(name) is not cell:
-                gathered.setdefault(name, []).append(cell.value)
-    for name, values in gathered.items():
-        parent.set_variable(name, values)
-    parent.joined_names.update(gathered)

@@ -51,7 +51,7 @@ class BringTogether(Expr):
 
     children: tuple[HeldExecutor, ...]
     append: bool
-    gathered: tuple[tuple[Cell, tuple[Cell, ...]], ...] = ()
+    gathered: tuple[Cell, ...] = ()
 
     def __repr__(self) -> str:
         return f"Join({len(self.children)})"
@@ -175,10 +175,10 @@ class HeldExecutor(StreamExecutor):
         if not self.recording.held or len(held) < len(children):
             return False
         append = mode == "concate_and_append"
-        gathered = () if append else self._gather_later(held)
+        gathered = () if append else self.gather(held)
         node = BringTogether(held, append, gathered)
         origin = Origin(self.program, node, None, caller_source())
-        self.enqueue([Op(node, origin, tuple(cell for cell, _ in gathered))])
+        self.enqueue([Op(node, origin, gathered)])
         for child in held:
             child._joined = True
             child.finish()
@@ -297,8 +297,8 @@ class HeldExecutor(StreamExecutor):
             additions = (child.transcript.since(child.fork_point) for child in join.children)
             self._perform(Op(ir.AppendChildren(tuple(additions)), op.origin))
         with self.monitor:
-            for cell, sources in join.gathered:
-                cell.complete([source.value for source in sources])
+            for cell in join.gathered:
+                cell.complete_gathered()
             self.monitor.changed()
 
     @contextmanager
@@ -310,19 +310,6 @@ class HeldExecutor(StreamExecutor):
             _note_times(record, session.last)
 
     # --- helpers ---
-
-    def _gather_later(
-        self, children: Sequence[HeldExecutor]
-    ) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
-        """New cells for what a join will gather; the rules are those of group.py."""
-        taken = set(self.cells) - self.joined_names
-        sources: dict[str, list[Cell]] = {}
-        for child in children:
-            for name, cell in child.cells.items():
-                if name not in taken and child.inherited.get(name) is not cell:
-                    sources.setdefault(name, []).append(cell)
-        self.joined_names.update(sources)
-        return tuple((Cell(name), tuple(cells)) for name, cells in sources.items())
 
     def _new_branch(self, point: Transcript) -> StreamExecutor:
         if not self.recording.held:

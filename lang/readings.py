@@ -126,8 +126,12 @@ class Readings(OpQueue):
         """Write a variable by hand."""
         cell = Cell(name)
         cell.complete(value)
+        self.set_cell(cell)
+
+    def set_cell(self, cell: Cell) -> None:
+        """Take a finished variable."""
         with self.monitor:
-            self.cells[name] = cell
+            self.cells[cell.name] = cell
             self.monitor.changed()
 
 

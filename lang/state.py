@@ -169,8 +169,9 @@ class ProgramState:
         """The variable as a Python object: validated against the `schema` that it was generated
         under (JSON data for `json_schema`, a number for `dtype=int`, ...), or read as `as_type`.
 
-        A variable of n > 1 sequences gives a list. Raises InvalidOutput when the output does not
-        validate.
+        A variable of n > 1 sequences gives a list, and so does one that a join has gathered, whose
+        branches' types may differ; `as_type` is then list[T], or T. Raises InvalidOutput when the
+        output does not validate.
         """
         return value_of(self._known(name, self.stream_executor.cell(name)), as_type)
 

@@ -205,6 +205,21 @@ def test_a_typed_variable_of_a_restored_state_needs_its_type_again(model, path):
         state.value("person")
 
 
+def test_a_gathered_variable_of_a_restored_state_is_read_as_before(model, path):
+    model.reply = lambda prompt: "7"
+
+    @bl.function
+    def program(s, text):
+        with s.copy() as copied:
+            copied += text + bl.gen("number", dtype=int) + bl.gen("typed", schema=int)
+
+    program.run_batch([("x",)], backend=model, checkpoint=path)
+    (state,) = program.run_batch([("x",)], backend=model, checkpoint=path)
+    assert state.value("number") == state.value("typed", list[int]) == [7]
+    with pytest.raises(bl.InvalidRequest, match=r"s\.value\('typed', T\)"):
+        state.value("typed")
+
+
 def test_a_restored_state_cannot_go_on(model, path):
     echo.run_batch(items(1), backend=model, checkpoint=path)
     (state,) = echo.run_batch(items(1), backend=model, checkpoint=path)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, Field
+from scripted import Scripted
+from scripted_plans import ScriptedPlans
 
 import branchline as bl
 
@@ -108,6 +110,52 @@ def test_several_sequences_give_a_list_of_values(model):
         s += bl.gen("x", n=2, dtype=int)
 
     assert program.run(backend=model).value("x") == [1, 11]
+
+
+@pytest.mark.parametrize("backend", [Scripted, ScriptedPlans])
+def test_what_a_join_gathers_is_read_branch_by_branch(backend):
+    model = backend(reply=lambda prompt: "1")
+
+    @bl.function
+    def program(s):
+        group = s.fork(2)
+        group += bl.gen("x", schema=int) + bl.gen("several", n=2, dtype=int)
+        group += lambda i: bl.gen("mixed", dtype=int) if i else bl.gen("mixed")
+        for branch in group:
+            with branch.copy() as copied:
+                copied += bl.gen("inner", schema=int)
+        group.join()
+
+    [state] = program.run_batch([[]], backend=model)
+    assert state["x"] == ["1", "1"]
+    assert state.value("x") == state.value("x", list[int]) == state.value("x", int) == [1, 1]
+    assert state.value("x", str) == ["1", "1"]
+    assert state.value("several") == [[1, 11], [1, 11]]
+    assert state.value("mixed") == ["1", 1]
+    assert state.value("inner") == state.value("inner", list[list[int]]) == [[1], [1]]
+
+
+def test_branches_whose_values_are_lists_give_a_list_of_lists(model):
+    model.reply = lambda prompt: "[1,2]"
+
+    @bl.function
+    def program(s):
+        with s.copy() as copied:
+            copied += bl.gen("x", schema=list[int])
+
+    state = program.run(backend=model)
+    assert state.value("x") == state.value("x", list[int]) == state.value("x", list[list[int]])
+    assert state.value("x") == [[1, 2]]
+
+
+def test_a_gathered_value_that_does_not_validate_says_which_branch_wrote_it(model):
+    @bl.function
+    def program(s):
+        with s.copy() as copied:
+            copied += bl.gen("x", schema=int)
+
+    with pytest.raises(bl.InvalidOutput, match=r"no int: .*Gen\('x'\)"):
+        program.run(backend=model).value("x")
 
 
 def test_a_choice_can_be_read_as_an_enum(model):
