@@ -111,8 +111,9 @@ class _Replay:
     arguments: Mapping[str, Any]
     states: dict[TracedState, ProgramState]
     cells: dict[tuple[int, str], tuple[Cell, StreamExecutor]] = field(default_factory=dict)
-    # For the state `pending_of`: nodes, each with the number of the traced one that it stands for.
-    pending: list[tuple[ir.Expr, int]] = field(default_factory=list)
+    # For the state `pending_of`: nodes, each with the number of the traced one that it stands for,
+    # and its line.
+    pending: list[tuple[ir.Expr, int, str | None]] = field(default_factory=list)
     pending_of: TracedState | None = None
     declared: dict[tuple[TracedState, str], Cell] = field(default_factory=dict)
 
@@ -122,7 +123,10 @@ class _Replay:
                 self._append_pending()
                 self.pending_of = step.state
                 if not self._gather(step):
+                    executor = self.states[step.state].stream_executor
+                    executor.replayed_from = step.source
                     self._do(step)
+                    executor.replayed_from = None
         self._append_pending()
 
     def _gather(self, step: Step) -> bool:
@@ -136,7 +140,7 @@ class _Replay:
             expr = self.arguments[expr.name]
             if not isinstance(expr, ir.Expr | str):
                 return False
-        self.pending += [(node, step.node.node_id) for node in ir.flatten(expr)]
+        self.pending += [(node, step.node.node_id, step.source) for node in ir.flatten(expr)]
         return True
 
     def _append_pending(self) -> None:
@@ -144,8 +148,9 @@ class _Replay:
             return
         pending, self.pending = self.pending, []
         executor = self.states[self.pending_of].stream_executor
-        ops = executor.submit(ir.ExprList(tuple(node for node, _ in pending)))
-        for op, (_, node_id) in zip(ops, pending, strict=True):
+        nodes, _, sources = zip(*pending, strict=True)
+        ops = executor.submit(ir.ExprList(nodes), sources)
+        for op, (_, node_id, _) in zip(ops, pending, strict=True):
             for cell in op.cells:
                 self.cells[node_id, cell.name] = cell, executor
                 # A scope's variable is declared where it begins, and read from where it ends.
@@ -167,7 +172,11 @@ class _Replay:
             if step.name is not None:
                 state[step.name] = self.value(step.value)
         elif isinstance(step.node.expr, Variable):
-            state.stream_executor.submit(CopyText(*self._cell(step.node.expr)))
+            cell, writer = self._cell(step.node.expr)
+            if _has_several(cell, writer):
+                state += self._wait(cell, writer)  # which says what it thinks of a list
+            else:
+                state.stream_executor.submit(CopyText(cell, writer))
         elif isinstance(step.node.expr, Argument):
             state += self.arguments[step.node.expr.name]
 
@@ -190,6 +199,14 @@ class _Replay:
         writer.monitor.wait_for(lambda: cell.final)
         writer.raise_error_of(cell)
         return cell.value
+
+
+def _has_several(cell: Cell, writer: StreamExecutor) -> bool:
+    """Whether a variable is going to be a list: the outputs of one call."""
+    node = cell.origin and cell.origin.node
+    if not isinstance(node, ir.Gen) or cell.name != node.name:
+        return False
+    return (node.sampling.over(writer.sampling).n or 1) > 1
 
 
 def _texts_of(traced: TracedState) -> list[str | Argument] | None:

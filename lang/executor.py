@@ -68,6 +68,8 @@ class StreamExecutor(Readings):
         # Of this state, its branches and the programs that it called.
         self.records: list[CallRecord] = []
         self.path: tuple[str, ...] = () if parent is None else (*parent.path, program)
+        # While a step of a trace is replayed: the line that was traced.
+        self.replayed_from: str | None = None
         self._num_forks = 0
         # Text before this offset is in the runtime's cache already.
         self._cached_len = 0
@@ -82,11 +84,12 @@ class StreamExecutor(Readings):
         """No more will be appended."""
         self.finish()
 
-    def submit(self, expr: Expr | str) -> list[Op]:
-        """Queue an expression, and tell its ops. Its variables are declared when this returns."""
-        source = caller_source()
+    def submit(self, expr: Expr | str, sources: Sequence[str | None] | None = None) -> list[Op]:
+        """Queue an expression, and tell its ops. Its variables are declared when this returns.
+        sources: where each of its nodes comes from, if not from who calls."""
         nodes = [node.for_backend(self.backend) for node in ir.flatten(expr)]
-        ops = [self._op(node, source) for node in nodes]
+        sources = sources or [self.replayed_from or caller_source()] * len(nodes)
+        ops = [self._op(node, source) for node, source in zip(nodes, sources, strict=True)]
         if ops:
             self.enqueue(ops)
             if self.inline:

@@ -3,6 +3,7 @@ Called by the executor and by state.py."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ def caller_source() -> str | None:
 @lru_cache(maxsize=1_024)
 def _is_ours(filename: str) -> bool:
     # Each op asks for every frame of ours that it came through.
-    return os.path.dirname(filename) == _THIS_PACKAGE
+    # Our context managers are called through the library's.
+    return os.path.dirname(filename) == _THIS_PACKAGE or filename == contextlib.__file__
 
 
 def copied(error: GenerationError) -> GenerationError:

@@ -177,7 +177,7 @@ class HeldExecutor(StreamExecutor):
         append = mode == "concate_and_append"
         gathered = () if append else self.gather(held)
         node = BringTogether(held, append, gathered)
-        origin = Origin(self.program, node, None, caller_source())
+        origin = Origin(self.program, node, None, self.replayed_from or caller_source())
         self.enqueue([Op(node, origin, gathered)])
         for child in held:
             child._joined = True
@@ -275,7 +275,7 @@ class HeldExecutor(StreamExecutor):
                 if cell.error is not None:
                     self.fail(cell.error)
                     return
-                self._perform(Op(ir.Constant(str(cell.value)), op.origin))
+                self._perform(Op(ir.Constant(cell.value), op.origin))
             case _:
                 await super()._execute(op)
 

@@ -233,7 +233,7 @@ class _Lowering:
         if written is not None:
             ops.append(written)
         elif cell.final and cell.error is None:
-            self._text(ops, str(cell.value))
+            self._text(ops, cell.value)
         else:
             raise NotPlannable(f"the text of {cell.name!r} is no single output", op.origin.source)
 

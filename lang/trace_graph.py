@@ -130,7 +130,8 @@ class TraceNode:
 @dataclass(frozen=True)
 class Step:
     """What a traced body did, in order: `state` got a node, was forked into `children`, joined
-    them (`mode`), or was given a variable (`name`, `value`). Replayed by compiled.py."""
+    them (`mode`), or was given a variable (`name`, `value`). `source` is where it did so. Replayed
+    by compiled.py."""
 
     state: TracedState
     node: TraceNode | None = None
@@ -138,3 +139,4 @@ class Step:
     mode: str | None = None
     name: str | None = None
     value: Any = None
+    source: str | None = None

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from . import api, ir
 from .backend.base import Backend
+from .failures import caller_source
 from .ir import Expr
 from .trace_graph import Argument, Fork, GetForkItem, Join, Step, TraceError, TraceNode, Variable
 
@@ -101,7 +102,7 @@ class TracedState:
             )
             child._append(GetForkItem(index))
             children.append(child)
-        self.steps.append(Step(self, fork, tuple(children)))
+        self.steps.append(Step(self, fork, tuple(children), source=caller_source()))
         self.child_states += children
         return TracedGroup(children, self)
 
@@ -139,7 +140,7 @@ class TracedState:
         self.nodes.append(traced)
         self._last = traced
         if not isinstance(node, Fork | GetForkItem | Join):
-            self.steps.append(Step(self, traced))
+            self.steps.append(Step(self, traced, source=caller_source()))
         if isinstance(node, ir.Gen | ir.Select | ir.VarScopeEnd) and node.name is not None:
             self.variables[node.name] = Variable(node.name, traced)
             if isinstance(node, ir.Gen) and node.reasoning is not None:
@@ -177,7 +178,9 @@ class TracedGroup:
         return self
 
     def join(self, mode: str = "gather_variable") -> None:
-        self.src_state.steps.append(Step(self.src_state, None, tuple(self.states), mode))
+        self.src_state.steps.append(
+            Step(self.src_state, None, tuple(self.states), mode, source=caller_source())
+        )
         if mode == "concate_and_append":
             ends = tuple(state.last_node for state in self.states)
             self.src_state._append(Join(len(ends)), ends)

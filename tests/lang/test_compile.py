@@ -73,6 +73,48 @@ def test_a_failed_output_fails_who_appends_it(planner: ScriptedPlans) -> None:
 
 
 @bl.function
+def going_wrong(s: bl.ProgramState, word: str) -> None:
+    s += word + bl.gen("a")
+    s += word
+    group = s.fork(2)
+    group += bl.gen("b")
+    group.join()
+    with s.user():
+        s += s["a"]
+        with s.assistant():
+            s += "never"
+
+
+def test_the_lines_of_a_compiled_run_are_those_of_the_program(
+    planner: ScriptedPlans, model: Scripted
+) -> None:
+    def lines(state: bl.ProgramState) -> list[str | None]:
+        state.error()
+        return [record.origin.source for record in state.stream_executor.records]
+
+    compiled = going_wrong.compile().run("one", backend=planner)
+    interpreted = going_wrong.run("one", backend=model)
+    assert lines(compiled) == lines(interpreted)
+    assert len(set(lines(compiled))) == 3
+    for state in (compiled, interpreted):
+        with pytest.raises(bl.InvalidRequest, match="Nested roles") as caught:
+            state.sync()
+        _, line = str(caught.value.source).rsplit(":", 1)
+        assert int(line) == going_wrong.func.__code__.co_firstlineno + 9
+
+
+def test_several_outputs_are_no_text_to_append(planner: ScriptedPlans) -> None:
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        s += "A" + bl.gen("x", n=2)
+        s += s["x"]
+
+    for one in (program, program.compile()):
+        with pytest.raises(TypeError, match="cannot append list"):
+            one.run(backend=planner)
+
+
+@bl.function
 def rewriting(s: bl.ProgramState, word: str) -> tuple[str, str]:
     """Uses names again, and what they stood for before."""
     with s.var_scope("part"):

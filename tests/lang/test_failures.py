@@ -36,6 +36,18 @@ def test_what_is_no_generation_error_becomes_the_cause_of_one(model):
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+def test_an_error_of_a_context_manager_names_the_line_that_uses_it(model):
+    @bl.function
+    def program(s):
+        first, second = s.var_scope("a"), s.var_scope("b")
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+
+    error = program.run(backend=model).error()
+    assert error.source == f"{__file__}:{program.func.__code__.co_firstlineno + 5}"
+
+
 class Own(bl.GenerationError):
     def __init__(self, message, *, place):
         super().__init__(message)
