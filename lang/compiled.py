@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from . import ir
-from .body import running_loop
+from .backend.base import Backend
+from .body import Body, running_loop
 from .cells import Cell
 from .executor import StreamExecutor
 from .function import Function
@@ -21,8 +22,11 @@ from .plan_graph import graph_text, mermaid
 from .plan_runner import PlanRunner
 from .run_options import RunOptions
 from .state import ProgramState
-from .trace_graph import Argument, Step, TraceError, Variable
-from .tracing import TracedState
+from .trace_graph import Argument, Joined, Step, TraceError, Variable
+from .tracing import TracedGroup, TracedState
+
+_PLAIN = (type(None), bool, int, float, str, bytes)
+_SYMBOLS = (Argument, Joined, Variable, TracedState, TracedGroup)
 
 
 class CompiledProgram(Function[Any]):
@@ -66,6 +70,8 @@ class CompiledProgram(Function[Any]):
     def _begun(self, arguments: inspect.BoundArguments, options: RunOptions) -> RunOptions:
         if self._texts is None or options.inline or options.stream:
             return options
+        if not self._traced_for(arguments):
+            return options
         if running_loop() is not None:
             return options  # it is not to be held up
         given = self.arg_defaults | arguments.arguments
@@ -73,6 +79,22 @@ class CompiledProgram(Function[Any]):
         if not all(type(text) is str for text in texts):
             return options
         return replace(options, plans=self._known_under(options).runner.begin_early(texts))
+
+    def body(self, arguments: inspect.BoundArguments, options: RunOptions) -> Body:
+        if self._traced_for(arguments):
+            return super().body(arguments, options)
+        return self.program.body(arguments, options)
+
+    def _traced_for(self, arguments: inspect.BoundArguments) -> bool:
+        """Whether the trace says what the body would do with these: symbols stand for texts, and
+        the others have their values."""
+        if self.traced is None:
+            return False
+        given = self.arg_defaults | arguments.arguments
+        return all(
+            isinstance(given[name], str) if type(known) is Argument else given[name] is known
+            for name, known in self.traced.arguments.items()
+        )
 
     def _executor(self, options: RunOptions) -> type[StreamExecutor] | partial[HeldExecutor]:
         if self.traced is None:
@@ -181,15 +203,24 @@ class _Replay:
             state += self.arguments[step.node.expr.name]
 
     def value(self, value: Any) -> Any:
-        """What the body returned, with symbols replaced by what they stand for. Waits for it."""
+        """What the body returned, with symbols replaced by what they stand for. Waits for it. Of
+        the types that `_require_replayable` lets through."""
+        if isinstance(value, TracedState):
+            return self.states[value]
+        if isinstance(value, TracedGroup):
+            states = [self.states[branch] for branch in value.branches]
+            return ProgramStateGroup(states, self.states[value.trunk])
+        if isinstance(value, Joined):
+            parts = [self.value(part) for part in value.exprs]
+            return "".join(part.value if isinstance(part, ir.Constant) else part for part in parts)
         if isinstance(value, Argument):
             return self.arguments[value.name]
         if isinstance(value, Variable):
             return self._wait(*self._cell(value))
-        if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        if type(value) in (list, tuple):
             return type(value)(self.value(one) for one in value)
         if type(value) is dict:
-            return {key: self.value(one) for key, one in value.items()}
+            return {self.value(key): self.value(one) for key, one in value.items()}
         return value
 
     def _cell(self, variable: Variable) -> tuple[Cell, StreamExecutor]:
@@ -199,6 +230,38 @@ class _Replay:
         writer.monitor.wait_for(lambda: cell.final)
         writer.raise_error_of(cell)
         return cell.value
+
+
+def traced_whole(program: Function[Any], backend: Backend | None) -> TracedState:
+    """The trace of a program whose runs replay it. Raises what its body raises, and TraceError."""
+    given = {
+        name: default
+        for name, default in program.arg_defaults.items()
+        if name not in program.bind_arguments and not isinstance(default, str)
+    }
+    traced = program.trace_once(backend, given, with_calls=False)
+    _require_replayable(traced.ret_value, "returns")
+    for step in traced.steps:
+        if step.name is not None:
+            _require_replayable(step.value, f"sets {step.name!r} to")
+    return traced
+
+
+def _require_replayable(value: Any, what: str) -> None:
+    """Refuse what may hold symbols, or changes, out of sight."""
+    kind = type(value)
+    if kind in (list, tuple):
+        for one in value:
+            _require_replayable(one, what)
+    elif kind is dict:
+        for key, one in value.items():
+            _require_replayable(key, what)
+            _require_replayable(one, what)
+    elif kind not in _PLAIN and kind not in _SYMBOLS:
+        raise TypeError(
+            f"the program {what} a {kind.__name__}; only texts, numbers, states, and lists, tuples "
+            "and dicts of them trace"
+        )
 
 
 def _has_several(cell: Cell, writer: StreamExecutor) -> bool:

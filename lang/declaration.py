@@ -104,6 +104,11 @@ class Declaration(Generic[Return]):
     ) -> TracedState:
         """`trace`; without `with_calls` a body that calls another program raises TraceError."""
         self._require_traceable(kwargs)
+        if self.parameters.unnamed:
+            raise TypeError(
+                f"the program {self.name!r} takes {' and '.join(self.parameters.unnamed)}; only "
+                "arguments with names trace"
+            )
         chosen = None if backend is None else unwrap_backend(backend)
         given = {**self.bind_arguments, **kwargs}
         return trace_body(self.func, self.arg_names, given, chosen, with_calls=with_calls)

@@ -4,10 +4,14 @@ Called by the executor and by state.py."""
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from .errors import GenerationError
 
@@ -38,6 +42,21 @@ def caller_source() -> str | None:
             return None
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def raised_at(error: BaseException, body: Callable[..., Any]) -> str | None:
+    """File and line of a program from which an error came: the innermost in the file of its body,
+    which may have called others; else the innermost outside of this package."""
+    places = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not _is_ours(frame.f_code.co_filename)
+    ]
+    code = getattr(inspect.unwrap(body), "__code__", None)
+    if code is not None:
+        places = [place for place in places if place[0] == code.co_filename] or places
+        places = places or [(code.co_filename, code.co_firstlineno)]
+    return "{}:{}".format(*places[-1]) if places else None
 
 
 @lru_cache(maxsize=1_024)

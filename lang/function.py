@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from weakref import WeakKeyDictionary, ref
 
 from . import ir
-from .backend.base import Backend
+from .backend.base import Backend, unwrap_backend
 from .body import Body, current_program
 from .calls import Asked
 from .declaration import Declaration, Instance, Return
 from .executor import StreamExecutor
+from .failures import raised_at
 from .held import HeldExecutor
 from .retry import Retry
 from .run_options import RunOptions, batch_options
@@ -221,17 +222,23 @@ class Function(Declaration[Return]):
         """The program traced once, as `trace` does it; its runs go to the runtime whole, and the
         body does not run again: what it does besides appending happens here, once.
 
+        Symbols stand for texts: arguments that are given here, and defaults that are no text, are
+        traced as they are. A run with others, or with an argument that is no text, is interpreted.
+
         What cannot be traced is no error: `reason` of the result says what it was and on which
         line, and the program is run as ever. `graph()` prints the result, `to_mermaid()` draws it.
         """
-        from .compiled import CompiledProgram
+        from .compiled import CompiledProgram, traced_whole
 
         program = self.bind(**kwargs) if kwargs else self
+        chosen = None if backend is None else unwrap_backend(backend)
         try:
-            traced = program.trace_once(backend, {}, with_calls=False)
+            return CompiledProgram(program, traced_whole(program, chosen), None)
         except TraceError as error:
             return CompiledProgram(program, None, str(error))
-        return CompiledProgram(program, traced, None)
+        except Exception as error:  # a run may raise it, too
+            place = raised_at(error, self.func)
+            return CompiledProgram(program, None, f"{type(error).__name__}: {error} ({place})")
 
     def is_plannable(self, options: RunOptions) -> bool:
         """Whether instances may go to the runtime as plans."""
@@ -239,6 +246,7 @@ class Function(Declaration[Return]):
 
     def body(self, arguments: inspect.BoundArguments, options: RunOptions) -> Body:
         """A fresh state with the Python function that will fill it, not started yet."""
+        refuse_while_tracing(self.name)
         return Body(self.func, arguments, self._state(arguments, options), self.is_async)
 
     def _body(

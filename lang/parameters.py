@@ -10,8 +10,8 @@ from .run_options import RUN_NAMES, meant
 
 
 class Parameters:
-    """What a program declares behind its first parameter `s`: `names`, and `defaults` of those
-    that have one."""
+    """What a program declares behind its first parameter `s`: `names`, `defaults` of those that
+    have one, and as what it takes `unnamed` ones."""
 
     def __init__(self, func: Callable[..., Any], program: str) -> None:
         declared = list(inspect.signature(func).parameters.values())
@@ -21,6 +21,9 @@ class Parameters:
         self._signature = inspect.Signature(declared[1:])
         named = [p for p in declared[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         self._takes_any = any(p.kind is p.VAR_KEYWORD for p in declared)
+        # `*args` and `**kwargs`, as they are written.
+        stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+        self.unnamed = [f"{stars[p.kind]}{p.name}" for p in declared[1:] if p.kind in stars]
         self.names = [p.name for p in named]
         self.defaults = {p.name: p.default for p in named if p.default is not p.empty}
 

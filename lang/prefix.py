@@ -9,13 +9,9 @@ from . import ir
 from .backend.base import Backend
 from .errors import InvalidRequest
 from .ir import Expr
-from .trace_graph import TraceError
+from .trace_graph import TraceError, refuse
 from .tracing import trace_body
 from .transcript import Transcript
-
-
-class _PrefixEnd(Exception):
-    """The constant beginning of a program ends here."""
 
 
 def constant_prefix(
@@ -39,11 +35,11 @@ def constant_prefix(
             case ir.VarScopeBegin() | ir.VarScopeEnd():
                 pass
             case _:
-                raise _PrefixEnd
+                refuse("what comes behind the constant beginning")
 
     try:
         trace_body(body, names, given, backend, on_node)
-    except (_PrefixEnd, TraceError):
+    except TraceError:
         pass
     except InvalidRequest as error:
         raise ValueError(error.message) from None

@@ -8,6 +8,7 @@ from branchline.runtime.reasoning import ReasoningFormat, reasoning_format
 
 from . import ir
 from .ir import Expr, ExprList
+from .trace_graph import Unknown
 
 
 class SeparateReasoning(ExprList):
@@ -33,6 +34,8 @@ def separate_reasoning(
 
 
 def _reasoned(node: Expr, form: ReasoningFormat) -> Expr:
+    if isinstance(node, Unknown):
+        return node
     if isinstance(node, ir.Gen | ir.Select) and node.name is None:
         raise ValueError("separate_reasoning: name must be provided")
     return dataclasses.replace(node, reasoning=form) if isinstance(node, ir.Gen) else node

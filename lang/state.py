@@ -49,10 +49,7 @@ class ProgramState:
         if other is None:
             raise ValueError("Tried to append None to state.")
         if isinstance(other, Turn):
-            done, other.appended_to = other.appended_to is self, None
-            if done:
-                return self
-            other = other.expr
+            other = other.left_for(self)
         if not isinstance(other, Expr | str):
             raise TypeError(
                 f"cannot append {type(other).__name__} to a state; append text, or an expression "
@@ -116,13 +113,13 @@ class ProgramState:
 
         `position_ids_offset` is accepted for programs that pass it and has no effect.
         """
-        _check_size(size)
+        check_fork_size(size)
         children = [ProgramState(child) for child in self.stream_executor.fork(size)]
         return ProgramStateGroup(children, self)
 
     async def fork_async(self, size: int = 1) -> ProgramStateGroup:
         """`fork` for coroutines."""
-        _check_size(size)
+        check_fork_size(size)
         children = [ProgramState(child) for child in await self.stream_executor.fork_async(size)]
         return ProgramStateGroup(children, self)
 
@@ -287,6 +284,7 @@ class ProgramState:
         return state_html(executor.program, transcript.text, transcript.spans, executor.failure)
 
 
-def _check_size(size: int) -> None:
+def check_fork_size(size: int) -> None:
+    """Raise ValueError for what is no number of branches."""
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"fork: size={size!r}: expected a whole number of at least 1")

@@ -3,11 +3,13 @@ tracing.py; compiled.py replays it, plan_graph.py prints it."""
 
 from __future__ import annotations
 
+import contextvars
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .failures import caller_source
-from .ir import Expr
+from .ir import Expr, ExprList, flatten
 
 if TYPE_CHECKING:
     from .tracing import TracedState
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 class TraceError(TypeError):
     """The body needs something that only a run has: the value of an argument or of an output."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not known while a program is traced ({caller_source()})")
+    def __init__(self, what: str, source: str | None = None) -> None:
+        source = source or caller_source()
+        super().__init__(f"{what} is not known while a program is traced ({source})")
 
     @classmethod
     def because(cls, reason: str | None) -> TraceError:
@@ -27,16 +30,45 @@ class TraceError(TypeError):
         return error
 
 
-class _Unknown(Expr):
-    """A text that only a run knows. It can be appended, and nothing else."""
+class Refused(BaseException):
+    """Leaves a body that is being traced, past its `except Exception`. What began the trace makes
+    a TraceError of it."""
+
+
+@dataclass
+class Trace:
+    """The trace that is under way. `with_calls`: whether it takes in the programs that the body
+    calls; `refused`: why it fails, whatever the body makes of that."""
+
+    with_calls: bool
+    ids: Iterator[int]
+    refused: Refused | None = None
+
+
+current_trace: contextvars.ContextVar[Trace | None] = contextvars.ContextVar(
+    "branchline_trace", default=None
+)
+
+
+def refuse(what: str) -> NoReturn:
+    """The body wants what only a run knows."""
+    trace = current_trace.get()
+    if trace is None:
+        raise TraceError(what)
+    trace.refused = trace.refused or Refused(what)
+    raise trace.refused
+
+
+class Unknown(Expr):
+    """A text that only a run knows. It can be appended, added to others, returned and set, and
+    nothing else: all else, its class too, would be that of the symbol."""
 
     def _unknown(self, *args: object) -> NoReturn:
-        raise TraceError(f"the value of {self!r}")
+        refuse(f"the value of {self._shown()}")
 
-    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = _unknown
-    __int__ = __float__ = __index__ = __str__ = _unknown
+    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __hash__ = _unknown
+    __int__ = __float__ = __index__ = __str__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _unknown
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
-    __hash__ = object.__hash__
 
     def __format__(self, spec: str) -> NoReturn:
         self._unknown()
@@ -44,27 +76,74 @@ class _Unknown(Expr):
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise TraceError(f"{self!r}.{name}")
+        refuse(f"{self._shown()}.{name}")
+
+    @property
+    def __class__(self) -> Any:  # isinstance asks for it where `type` does not say yes
+        if current_trace.get() is not None:
+            refuse(f"the class of {self._shown()}")
+        return type(self)
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None:
+        raise AttributeError("__class__")
+
+    def __repr__(self) -> str:
+        if current_trace.get() is not None:
+            self._unknown()
+        return self._shown()
+
+    def _shown(self) -> str:
+        raise NotImplementedError
+
+    def __add__(self, other: Expr | str) -> ExprList:
+        return _sum(self, other) if _is_text(other) else Expr.__add__(self, other)
+
+    def __radd__(self, other: Expr | str) -> ExprList:
+        return _sum(other, self) if _is_text(other) else Expr.__radd__(self, other)
 
 
-class Argument(_Unknown):
+class Joined(Unknown, ExprList):
+    """Texts one after the other, where a run has their sum."""
+
+    def _shown(self) -> str:
+        return " + ".join(
+            part._shown() if isinstance(part, Unknown) else repr(part) for part in self.exprs
+        )
+
+
+def _is_text(other: object) -> bool:
+    return isinstance(other, Unknown | str)  # a symbol's class is not asked for then
+
+
+def _sum(first: Expr | str, second: Expr | str) -> Joined:
+    return Joined((*flatten(first), *flatten(second)))
+
+
+class Argument(Unknown):
     """An argument of the traced program."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self._name = name
 
-    def __repr__(self) -> str:
-        return f"Argument({self.name!r})"
+    @property
+    def name(self) -> str:
+        if current_trace.get() is not None:  # the value may have one of its own
+            refuse(f"{self._shown()}.name")
+        return self._name
+
+    def _shown(self) -> str:
+        return f"Argument({self._name!r})"
 
 
-class Variable(_Unknown):
+class Variable(Unknown):
     """What `s["x"]` reads in a traced program; `source` is the node that writes it."""
 
     def __init__(self, name: str, source: TraceNode) -> None:
         self.name = name
         self.source = source
 
-    def __repr__(self) -> str:
+    def _shown(self) -> str:
         return f"Variable({self.name!r}, %{self.source.node_id})"
 
 

@@ -5,35 +5,37 @@ by itself: what the body does besides appending happens when it is asked for, an
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NoReturn, Self, cast
 
-from . import api, ir
+from . import ir
 from .backend.base import Backend
-from .failures import caller_source
+from .failures import caller_source, raised_at
+from .group import ProgramStateGroup
 from .ir import Expr
-from .trace_graph import Argument, Fork, GetForkItem, Join, Step, TraceError, TraceNode, Variable
-
-
-@dataclass(frozen=True)
-class _Trace:
-    """The trace that is under way: `with_calls` says whether it takes in the programs that the
-    body calls."""
-
-    with_calls: bool
-    ids: Iterator[int]
-
-
-_current: contextvars.ContextVar[_Trace | None] = contextvars.ContextVar(
-    "branchline_trace", default=None
+from .state import ProgramState, check_fork_size
+from .trace_graph import (
+    Argument,
+    Fork,
+    GetForkItem,
+    Join,
+    Refused,
+    Step,
+    Trace,
+    TraceError,
+    TraceNode,
+    Unknown,
+    Variable,
+    current_trace,
+    refuse,
 )
+from .turn import Turn
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TracedState:
     """The state that a traced body gets, and what a trace is: `nodes` in order, `variables`,
     `child_states` of its forks, `arguments`."""
@@ -47,7 +49,10 @@ class TracedState:
     _last: TraceNode | None = None
     _ids: Iterator[int] = field(default_factory=itertools.count)
     on_node: Callable[[Expr], None] = lambda expr: None
-    steps: list[Step] = field(default_factory=list, repr=False)
+    steps: list[Step] = field(default_factory=list)
+    # As in a run's state: what a branch had when it left, and names that came from a join.
+    _inherited: dict[str, Any] = field(default_factory=dict)
+    _joined_names: set[str] = field(default_factory=set)
 
     @property
     def last_node(self) -> TraceNode:
@@ -63,31 +68,36 @@ class TracedState:
     # --- what a body does ---
 
     def __iadd__(self, other: Expr | str) -> Self:
+        if type(other) is Turn:
+            other = other.left_for(self)
         if not isinstance(other, Expr | str):
             raise TypeError(f"cannot append {type(other).__name__} to a state")
         for node in ir.flatten(other):
             self._append(node)
         return self
 
-    def system(self, expr: Expr | str | None = None) -> _TracedTurn:
-        return _TracedTurn(self, "system", expr)
+    def system(self, expr: Expr | str | None = None) -> Turn:
+        return Turn(self, "system", expr)
 
-    def user(self, expr: Expr | str | None = None) -> _TracedTurn:
-        return _TracedTurn(self, "user", expr)
+    def user(self, expr: Expr | str | None = None) -> Turn:
+        return Turn(self, "user", expr)
 
-    def assistant(self, expr: Expr | str | None = None) -> _TracedTurn:
-        return _TracedTurn(self, "assistant", expr)
+    def assistant(self, expr: Expr | str | None = None) -> Turn:
+        return Turn(self, "assistant", expr)
 
-    def tool(self, expr: Expr | str | None = None) -> _TracedTurn:
-        return _TracedTurn(self, "tool", expr)
+    def tool(self, expr: Expr | str | None = None) -> Turn:
+        return Turn(self, "tool", expr)
 
     @contextmanager
     def var_scope(self, name: str) -> Iterator[None]:
         self._append(ir.VarScopeBegin(name))
-        yield
-        self._append(ir.VarScopeEnd(name))
+        try:
+            yield
+        finally:
+            self._append(ir.VarScopeEnd(name))
 
     def fork(self, size: int = 1, position_ids_offset: object = None) -> TracedGroup:
+        check_fork_size(size)
         fork = self._append(Fork(size))
         children = []
         for index in range(size):
@@ -99,6 +109,8 @@ class TracedState:
                 _ids=self._ids,
                 on_node=self.on_node,
                 steps=self.steps,
+                _inherited=dict(self.variables),
+                _joined_names=set(self._joined_names),
             )
             child._append(GetForkItem(index))
             children.append(child)
@@ -109,7 +121,7 @@ class TracedState:
     @contextmanager
     def copy(self, position_ids_offset: object = None) -> Iterator[TracedState]:
         group = self.fork(1)
-        yield group[0]
+        yield group.branches[0]
         group.join()
 
     def __getitem__(self, name: str) -> Any:
@@ -127,18 +139,32 @@ class TracedState:
     def sync(self) -> None:
         """Nothing runs, so nothing is waited for."""
 
+    def __contains__(self, name: object) -> NoReturn:
+        refuse("whether a variable has its value by now")
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise TraceError(f"s.{name}")
+        refuse(f"s.{name}")
+
+    def __repr__(self) -> str:
+        if current_trace.get() is not None:
+            refuse("the text of a state")
+        return f"TracedState({len(self.nodes)} nodes)"
 
     def _append(self, node: Expr, inputs: tuple[TraceNode, ...] = ()) -> TraceNode:
+        trace = current_trace.get()
+        if trace is not None and trace.refused is not None:
+            raise trace.refused  # the body goes on all the same
         self.on_node(node)
-        if isinstance(node, Variable):
+        if type(node) is Variable:
             inputs = (*inputs, node.source)
         traced = TraceNode(next(self._ids), node, self._last, inputs)
         self.nodes.append(traced)
         self._last = traced
+        if isinstance(node, Unknown):
+            self.steps.append(Step(self, traced))
+            return traced
         if not isinstance(node, Fork | GetForkItem | Join):
             self.steps.append(Step(self, traced, source=caller_source()))
         if isinstance(node, ir.Gen | ir.Select | ir.VarScopeEnd) and node.name is not None:
@@ -148,75 +174,37 @@ class TracedState:
                 self.variables[thinking] = Variable(thinking, traced)
         return traced
 
+    def _gather(self, branches: list[TracedState]) -> None:
+        """What a join makes of the branches' variables; the rules are those of group.py."""
+        taken = self.variables.keys() - self._joined_names
+        gathered: dict[str, list[Any]] = {}
+        for branch in branches:
+            for name, value in branch.variables.items():
+                if name not in taken and branch._inherited.get(name) is not value:
+                    gathered.setdefault(name, []).append(value)
+        self.variables.update(gathered)
+        self._joined_names.update(gathered)
 
-class TracedGroup:
+
+class TracedGroup(ProgramStateGroup):
     """The branches of a traced fork."""
 
     def __init__(self, states: list[TracedState], src_state: TracedState) -> None:
-        self.states = states
-        self.src_state = src_state
-
-    def __len__(self) -> int:
-        return len(self.states)
-
-    def __iter__(self) -> Iterator[TracedState]:
-        return iter(self.states)
-
-    def __getitem__(self, index: int) -> TracedState:
-        return self.states[index]
-
-    def __setitem__(self, index: int, state: TracedState) -> None:
-        if state is not self.states[index]:
-            raise TypeError("a group's states cannot be replaced; append with g[i] += ...")
-
-    def __iadd__(self, other: Any) -> Self:
-        for index, state in enumerate(self.states):
-            if isinstance(other, list | tuple):
-                state += other[index]
-            else:
-                state += other(index) if callable(other) else other
-        return self
+        super().__init__(cast(list[ProgramState], states), cast(ProgramState, src_state))
+        self.branches = states
+        self.trunk = src_state
 
     def join(self, mode: str = "gather_variable") -> None:
-        self.src_state.steps.append(
-            Step(self.src_state, None, tuple(self.states), mode, source=caller_source())
+        if mode not in ("gather_variable", "concate_and_append"):
+            raise ValueError(f"join: mode={mode!r}")
+        self.trunk.steps.append(
+            Step(self.trunk, None, tuple(self.branches), mode, source=caller_source())
         )
         if mode == "concate_and_append":
-            ends = tuple(state.last_node for state in self.states)
-            self.src_state._append(Join(len(ends)), ends)
-            return
-        if mode != "gather_variable":
-            raise ValueError(f"join: mode={mode!r}")
-        new: dict[str, list[Any]] = {}
-        for state in self.states:
-            for name, value in state.variables.items():
-                if name not in self.src_state.variables:
-                    new.setdefault(name, []).append(value)
-        self.src_state.variables.update(new)
-
-
-class _TracedTurn(Expr):
-    """`s.user(x)`, or `with s.user():`, of a traced state. Appended once, as in a run."""
-
-    def __init__(self, state: TracedState, role: str, content: Expr | str | None) -> None:
-        self.state = state
-        self.role = role
-        self.content = api.role(role, content)
-        self.appended = content is not None
-        if self.appended:
-            state += self.content
-
-    def nodes(self) -> Iterator[Expr]:
-        if self.appended:
-            self.appended = False
-            return iter(())
-        return self.content.nodes()
-
-    def __enter__(self) -> None:
-        self.state._append(ir.RoleBegin(self.role))
-
-    def __exit__(self, *details: object) -> None:
-        self.state._append(ir.RoleEnd(self.role))
+            ends = tuple(state.last_node for state in self.branches)
+            self.trunk._append(Join(len(ends)), ends)
+        else:
+            self.trunk._gather(self.branches)
 
 
 def trace_body(
@@ -229,26 +217,34 @@ def trace_body(
     with_calls: bool = False,
 ) -> TracedState:
     """Run a body once; arguments that are not given are symbolic. `with_calls`: programs that it
-    calls are traced too, each as a state of its own whose nodes count on."""
+    calls are traced too, each as a state of its own whose nodes count on. Raises TraceError, and
+    what the body raises."""
     arguments = {name: given.get(name, Argument(name)) for name in names}
-    outer = _current.get()
-    ids = itertools.count() if outer is None else outer.ids
-    state = TracedState(backend, {**given, **arguments}, on_node=on_node, _ids=ids)
-    token = _current.set(_Trace(with_calls, ids))
+    outer = current_trace.get()
+    trace = outer or Trace(with_calls, itertools.count())
+    state = TracedState(backend, {**given, **arguments}, on_node=on_node, _ids=trace.ids)
+    token = current_trace.set(trace)
     try:
         state.ret_value = body(state, **state.arguments)
+    except (Refused, Exception):
+        if trace.refused is None:
+            raise
     finally:
-        _current.reset(token)
-    return state
+        current_trace.reset(token)
+    if trace.refused is None:
+        return state
+    if outer is not None:
+        raise trace.refused
+    raise TraceError(f"{trace.refused}", raised_at(trace.refused, body))
 
 
 def traces_calls() -> bool:
     """Whether a body is being traced that takes in the programs it calls."""
-    trace = _current.get()
+    trace = current_trace.get()
     return trace is not None and trace.with_calls
 
 
 def refuse_while_tracing(program: str) -> None:
     """A traced body that runs another program would really generate."""
-    if _current.get() is not None:
-        raise TraceError(f"the result of the program {program!r}")
+    if current_trace.get() is not None:
+        refuse(f"the result of the program {program!r}")

@@ -1,37 +1,46 @@
-"""`Turn`: what `s.user(...)`, `s.system(...)` and `s.assistant(...)` return. Made by state.py."""
+"""`Turn`: what `s.user(...)`, `s.system(...)` and `s.assistant(...)` return. Made by state.py
+and tracing.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol, Self
 
 from . import api, ir
 from .ir import Expr
 
-if TYPE_CHECKING:
-    from .state import ProgramState
+
+class State(Protocol):
+    """What a turn is appended to."""
+
+    def __iadd__(self, other: Expr | str, /) -> Self: ...
 
 
 class Turn(Expr):
     """What `s.user(...)` returns. With content, the turn is appended already, and `s += ` of it
     adds nothing more; without, it is a `with` block whose content is what is appended inside."""
 
-    def __init__(self, state: ProgramState, role: str, content: Expr | str | None) -> None:
+    def __init__(self, state: State, role: str, content: Expr | str | None) -> None:
         self.state = state
         self.role = role
         self.expr = api.role(role, content)
         # The state that must take `+= turn` as done; None once it did.
-        self.appended_to: ProgramState | None = None
+        self.appended_to: State | None = None
         if content is not None:
-            state.stream_executor.submit(self.expr)
+            state += self.expr
             self.appended_to = state
+
+    def left_for(self, state: State) -> Expr:
+        """What `state += turn` has still to append."""
+        done, self.appended_to = self.appended_to is state, None
+        return ir.ExprList() if done else self.expr
 
     def nodes(self) -> Iterator[Expr]:
         return self.expr.nodes()
 
     def __enter__(self) -> None:
-        self.state.stream_executor.submit(ir.RoleBegin(self.role))
+        self.state += ir.RoleBegin(self.role)
 
     def __exit__(
         self,
@@ -40,7 +49,7 @@ class Turn(Expr):
         traceback: TracebackType | None,
     ) -> None:
         # After an exception too: a body that catches it goes on outside of the turn.
-        self.state.stream_executor.submit(ir.RoleEnd(self.role))
+        self.state += ir.RoleEnd(self.role)
 
     def __repr__(self) -> str:
         return repr(self.expr)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
 
 import pytest
 from scripted import Scripted
@@ -293,3 +297,255 @@ def test_a_run_that_cannot_be_planned_does_not_keep_the_next_from_it(
     assert isinstance(healed.error(), bl.InvalidRequest)  # told by the interpreter
     compiled.run("two", backend=planner).sync()
     assert len(planner.plans) == 2
+
+
+# --- what a trace tells, and what it cannot ---
+
+
+def in_rounds(s: bl.ProgramState, word: str) -> None:
+    for number in range(3):
+        branches = s.fork(2)
+        branches += [f"{number}{branch}" + bl.gen("v", max_tokens=3) for branch in range(2)]
+        branches.join()
+        s += s["v"][0] + "|" + s["v"][1]
+        with s.copy() as other:
+            other += word + bl.gen("w", max_tokens=3)
+        s += s["w"][0]
+
+
+def adding_texts(s: bl.ProgramState, word: str) -> dict[str, str]:
+    s += word + bl.gen("a", max_tokens=2)
+    s["both"] = "<" + word + ">" + s["a"]
+    s += s["both"]
+    return {"both": s["both"] + word}
+
+
+def repeating_turns(s: bl.ProgramState, word: str) -> None:
+    turn = s.user("Hi " + word)
+    branches = s.fork(2)
+    for branch in branches:
+        branch += turn
+    s += "So " + s.user("again") + bl.gen("a", max_tokens=2)
+    branches.join("concate_and_append")
+
+
+def leaving_a_scope(s: bl.ProgramState, word: str) -> None:
+    try:
+        with s.var_scope("part"):
+            s += word
+            raise LookupError
+    except LookupError:
+        s += "<" + s["part"] + ">" + bl.gen("a", max_tokens=2)
+
+
+def with_defaults(
+    s: bl.ProgramState, word: str, extra: str | None = None, width: int = 2, end: str = "."
+) -> None:
+    if word is not None:
+        s += word
+    if extra is not None:
+        s += extra
+    for _ in range(width):
+        s += bl.gen("a", max_tokens=2) + end
+
+
+@pytest.mark.parametrize(
+    "body", [in_rounds, adding_texts, repeating_turns, leaving_a_scope, with_defaults]
+)
+def test_what_traces_reads_the_same(
+    planner: ScriptedPlans, model: Scripted, body: Callable[..., Any]
+) -> None:
+    program = bl.function(body)
+    compiled = program.compile()
+    assert compiled.reason is None
+    assert seen(compiled.run("one", backend=planner)) == seen(program.run("one", backend=model))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"extra": "!"}, {"width": 3}, {"word": None}, {"word": bl.gen("a", max_tokens=2)}],
+    ids=["default None", "default 2", "None", "expression"],
+)
+def test_a_run_with_other_values_than_were_traced_is_interpreted(
+    planner: ScriptedPlans, model: Scripted, given: dict[str, Any]
+) -> None:
+    program = bl.function(with_defaults)
+    arguments = {"word": "one", **given}
+    state = program.compile().run(**arguments, backend=planner)
+    assert seen(state) == seen(program.run(**arguments, backend=model))
+    assert planner.plans == []
+    [batched] = program.compile().run_batch([arguments], backend=planner)
+    assert seen(batched) == seen(state)
+
+
+def test_a_bound_argument_can_be_given_again(planner: ScriptedPlans, model: Scripted) -> None:
+    program = bl.function(with_defaults)
+    state = program.compile(width=3).run("one", width=1, backend=planner)
+    assert seen(state) == seen(program.run("one", width=1, backend=model))
+
+
+def test_states_are_returned_as_they_are(planner: ScriptedPlans) -> None:
+    @bl.function
+    def program(s: bl.ProgramState, word: str) -> tuple[Any, ...]:
+        s += word
+        branches = s.fork(2)
+        branches += bl.gen("a", max_tokens=2)
+        return s, branches, branches[1]
+
+    state = program.compile().run("one", backend=planner)
+    trunk, branches, branch = state.ret_value
+    assert trunk is state
+    assert [child.text() for child in branches] == [branch.text()] * 2
+
+
+class Language(StrEnum):
+    ENGLISH = "en"
+
+
+NAMES = {"en": "English"}
+
+
+def parsing(s: bl.ProgramState, word: str) -> None:
+    try:
+        number = int(word)
+    except (TypeError, ValueError):
+        number = 0
+    s += f"{number}" + bl.gen("a", max_tokens=2)
+
+
+def parsing_whatever_happens(s: bl.ProgramState, word: str) -> None:
+    try:
+        number = int(word)
+    except:  # noqa: E722
+        number = 0
+    s += f"{number}" + bl.gen("a", max_tokens=2)
+
+
+def asking_a_class(s: bl.ProgramState, word: str) -> None:
+    s += ("a text" if isinstance(word, str) else "?") + bl.gen("a", max_tokens=2)
+
+
+def looking_into_a_state(s: bl.ProgramState, word: str) -> None:
+    s += word + bl.gen("a", max_tokens=2)
+    s.sync()
+    if "a" in s:
+        s += "!"
+
+
+def showing_a_state(s: bl.ProgramState, word: str) -> None:
+    s += word
+    s += f"<{s}>"
+
+
+def calling_a_batch(s: bl.ProgramState, word: str) -> None:
+    [state] = asking_twice.run_batch([{"word": "x"}], backend=Scripted())
+    s += word + state["a"]
+
+
+async def awaiting(s: bl.ProgramState, word: str) -> None:
+    s += word + bl.gen("a", max_tokens=2)
+
+
+def taking_all(s: bl.ProgramState, *words: str) -> None:
+    s += "".join(words) + bl.gen("a", max_tokens=2)
+
+
+def taking_names(s: bl.ProgramState, word: str, **named: str) -> None:
+    s += word + named.get("end", "none") + bl.gen("a", max_tokens=2)
+
+
+def returning_an_object(s: bl.ProgramState, word: str) -> object:
+    s += word + bl.gen("a", max_tokens=2)
+    return Language.ENGLISH
+
+
+def setting_an_object(s: bl.ProgramState, word: str) -> None:
+    s["kind"] = Language.ENGLISH
+    s += word + bl.gen("a", max_tokens=2)
+
+
+REFUSED: list[tuple[Any, Any]] = [
+    (parsing, "7"),
+    (parsing_whatever_happens, "7"),
+    (asking_a_class, "one"),
+    (looking_into_a_state, "one"),
+    (showing_a_state, "one"),
+    (calling_a_batch, "one"),
+    (awaiting, "one"),
+    (taking_all, "one"),
+    (taking_names, "one"),
+    (returning_an_object, "one"),
+    (setting_an_object, "one"),
+    *(
+        (lambda s, word, texts=texts: s.__iadd__(texts(word)) and None, given)
+        for texts, given in [
+            (lambda word: NAMES.get(word, "?"), "en"),
+            (lambda word: NAMES[word], "en"),
+            (lambda word: "yes" if word in {"en", "de"} else "no", "en"),
+            (lambda word: f"{word!r}", "one"),
+            (lambda word: str([word]), "one"),
+            (lambda word: str("<" + word), "one"),
+            (lambda word: "yes" if "<" + word == "<one" else "no", "one"),
+            (lambda word: word.name, Language.ENGLISH),
+            (lambda word: word * 2, "one"),
+            (lambda word: json.dumps(word), "one"),
+            (lambda word: re.sub("n", "m", word), "one"),
+            (lambda word: ", ".join(word), ["one", "two"]),
+            (lambda word: "Hi" + bl.gen(word), "a"),
+            (lambda word: "Hi" + bl.gen(word, stop=["x"]), "a"),
+            (lambda word: "Hi" + bl.select(word, ["x", "y"]), "a"),
+            (lambda number: "Hi" + bl.gen("a", max_tokens=number), 3),
+            (lambda number: "Hi" + bl.gen("a", temperature=number), 0.5),
+            (lambda number: "Hi" + bl.gen("a", timeout=number), 9.0),
+            (lambda text: "Hi" + bl.gen("a", regex=text), "[ab]+"),
+            (lambda schema: "Hi" + bl.gen("a", json_schema=schema), None),
+            (lambda kind: "Hi" + bl.gen("a", schema=kind), None),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "given"), REFUSED)
+def test_what_does_not_trace_says_its_line_and_reads_the_same(
+    planner: ScriptedPlans, model: Scripted, body: Callable[..., Any], given: Any
+) -> None:
+    program = bl.function(body)
+    compiled = program.compile()
+    assert compiled.reason is not None
+    assert "test_compile.py:" in compiled.reason
+    state = compiled.run(given, backend=planner)
+    assert seen(state) == seen(program.run(given, backend=model))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda s: s.fork(0),
+        lambda s: s.fork(2).__iadd__(["x"]),
+        lambda s: s.fork(2).__iadd__(["x", "y", "z"]),
+        lambda s: s.__iadd__(None),
+        lambda s: s["nothing"],
+    ],
+    ids=["fork(0)", "short list", "long list", "None", "unknown variable"],
+)
+def test_what_a_body_raises_is_raised_by_its_runs(
+    planner: ScriptedPlans, body: Callable[..., Any]
+) -> None:
+    program = bl.function(body)
+    compiled = program.compile()
+    assert compiled.reason is not None
+    with pytest.raises((ValueError, KeyError)) as interpreted:
+        program.run(backend=Scripted())
+    with pytest.raises(interpreted.type, match=re.escape(f"{interpreted.value}")):
+        compiled.run(backend=planner)
+
+
+def test_several_outputs_are_no_text(planner: ScriptedPlans, model: Scripted) -> None:
+    @bl.function
+    def program(s: bl.ProgramState) -> None:
+        s += "Hi" + bl.gen("a", max_tokens=2)
+        s += s["a"]
+
+    for run in (program.run, program.compile().run):
+        with pytest.raises(TypeError, match="cannot append list"):
+            run(n=2, backend=planner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hypothesis import given, settings
@@ -22,19 +23,27 @@ LEAF = st.one_of(
     st.tuples(st.just("thinking"), NAMES),
 )
 LEAVES = st.lists(LEAF, max_size=3)
+ROLES = st.sampled_from(list(CHATML))
 OPS = st.lists(
     st.recursive(
-        LEAF,
+        LEAF | st.tuples(st.just("read"), NAMES),
         lambda ops: st.one_of(
             st.tuples(st.just("scope"), NAMES, LEAVES),
             st.tuples(st.just("fork"), st.integers(1, 3), st.lists(ops, max_size=3)),
             st.tuples(st.just("concat"), st.integers(1, 3), LEAVES),
+            st.tuples(st.just("copy"), st.lists(ops, max_size=3)),
         ),
         max_leaves=6,
     )
-    | st.tuples(st.just("role"), st.sampled_from(list(CHATML)), LEAVES),
+    | st.tuples(st.just("role"), ROLES, LEAVES)
+    | st.tuples(st.just("turn"), ROLES, TEXT),
     max_size=5,
 )
+
+
+def texts_of(value: Any) -> list[Any]:
+    """A variable's texts: a join makes lists, and lists of lists."""
+    return [text for one in value for text in texts_of(one)] if type(value) is list else [value]
 
 
 def perform(s: bl.ProgramState, ops: list[Any], word: str) -> None:
@@ -49,6 +58,15 @@ def perform(s: bl.ProgramState, ops: list[Any], word: str) -> None:
             s += bl.separate_reasoning(bl.gen(rest[0], max_tokens=4), model_type="qwen3")
         elif kind == "select":
             s += bl.select(rest[0], rest[1])
+        elif kind == "read":
+            with contextlib.suppress(KeyError):
+                for text in texts_of(s[rest[0]]):
+                    s += text
+        elif kind == "copy":
+            with s.copy() as other:
+                perform(other, rest[0], word)
+        elif kind == "turn":
+            s += getattr(s, rest[0])(rest[1] + word)
         elif kind == "role":
             with getattr(s, rest[0])():
                 perform(s, rest[1], word)
@@ -68,7 +86,11 @@ def perform(s: bl.ProgramState, ops: list[Any], word: str) -> None:
 def test_a_random_program_reads_the_same_compiled_and_interpreted(
     ops: list[Any], words: list[str]
 ) -> None:
-    program = bl.function(lambda s, word: perform(s, ops, word))
+    def body(s: bl.ProgramState, word: str) -> list[str]:
+        perform(s, ops, word)
+        return [word, "<" + word]
+
+    program = bl.function(body)
     items = [{"word": word} for word in words]
     interpreted = [
         seen(state) for state in program.run_batch(items, backend=Scripted(), compiled=False)

@@ -113,8 +113,10 @@ def test_turns_are_recorded_once() -> None:
         (lambda s, x: x == "a", "Argument('x')"),
         (lambda s, x: 1 if x else 2, "Argument('x')"),
         (lambda s, x: few_shot.run(question=x), "program 'few_shot'"),
+        (lambda s, x: {}.get(x), "value of Argument('x')"),
+        (lambda s, x: isinstance(x, str), "class of Argument('x')"),
     ],
-    ids=["f-string", "text", "comparison", "truth", "another program"],
+    ids=["f-string", "text", "comparison", "truth", "another program", "hash", "class"],
 )
 def test_what_only_a_run_knows_is_refused_with_its_line(body, words: str) -> None:
     with pytest.raises(TraceError) as caught:
@@ -147,6 +149,24 @@ def test_caching_stops_where_the_body_looks_at_an_argument(model: Scripted) -> N
 
     program.cache(backend=model)
     assert [call.text for call in model.calls] == ["Always. "]
+
+
+@pytest.mark.parametrize("caught", [Exception, BaseException])
+def test_caching_stops_there_whatever_the_body_makes_of_it(
+    model: Scripted, caught: type[BaseException]
+) -> None:
+    @bl.function
+    def program(s, question):
+        try:
+            with s.user():
+                s += "Always. " + question
+        except caught:
+            pass
+        s += "Never."
+
+    model.chat_template = bl.get_chat_template("chatml")
+    program.cache(backend=model)
+    assert [call.text for call in model.calls] == ["<|im_start|>user\nAlways. "]
 
 
 def test_caching_with_bound_arguments_goes_further(model: Scripted) -> None:
