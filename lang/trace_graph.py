@@ -78,15 +78,13 @@ class Unknown(Expr):
             raise AttributeError(name)
         refuse(f"{self._shown()}.{name}")
 
-    @property
-    def __class__(self) -> Any:  # isinstance asks for it where `type` does not say yes
+    def _class(self) -> type:
         if current_trace.get() is not None:
             refuse(f"the class of {self._shown()}")
         return type(self)
 
-    @__class__.setter
-    def __class__(self, value: Any) -> None:
-        raise AttributeError("__class__")
+    # isinstance asks for it where `type` does not say yes.
+    __class__ = property(_class)
 
     def __repr__(self) -> str:
         if current_trace.get() is not None:

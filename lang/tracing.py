@@ -54,6 +54,9 @@ class TracedState:
     _inherited: dict[str, Any] = field(default_factory=dict)
     _joined_names: set[str] = field(default_factory=set)
 
+    # What isinstance says of a run's state.
+    __class__ = property(lambda self: ProgramState)
+
     @property
     def last_node(self) -> TraceNode:
         if self._last is None:

@@ -303,9 +303,11 @@ def test_a_run_that_cannot_be_planned_does_not_keep_the_next_from_it(
 
 
 def in_rounds(s: bl.ProgramState, word: str) -> None:
+    assert isinstance(s, bl.ProgramState)
     for number in range(3):
         branches = s.fork(2)
         branches += [f"{number}{branch}" + bl.gen("v", max_tokens=3) for branch in range(2)]
+        assert isinstance(branches, bl.ProgramStateGroup)
         branches.join()
         s += s["v"][0] + "|" + s["v"][1]
         with s.copy() as other:
