@@ -160,8 +160,6 @@ class _Replay:
             return False
         if isinstance(expr, Argument):
             expr = self.arguments[expr.name]
-            if not isinstance(expr, ir.Expr | str):
-                return False
         self.pending += [(node, step.node.node_id, step.source) for node in ir.flatten(expr)]
         return True
 
@@ -199,8 +197,6 @@ class _Replay:
                 state += self._wait(cell, writer)  # which says what it thinks of a list
             else:
                 state.stream_executor.submit(CopyText(cell, writer))
-        elif isinstance(step.node.expr, Argument):
-            state += self.arguments[step.node.expr.name]
 
     def value(self, value: Any) -> Any:
         """What the body returned, with symbols replaced by what they stand for. Waits for it. Of
