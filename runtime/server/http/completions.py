@@ -195,8 +195,8 @@ def _choice(
     index: int, echo: str, done: Done, output: Output, tokenizer: Tokenizer
 ) -> CompletionChoice:
     entries = output.logprobs
-    if entries is not None and done.prompt_logprobs is not None:
-        entries = done.prompt_logprobs + entries
+    if done.prompt_logprobs is not None:
+        entries = done.prompt_logprobs + (entries or [])
     return CompletionChoice(
         index,
         echo + output.text,

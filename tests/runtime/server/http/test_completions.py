@@ -58,6 +58,13 @@ def test_echo_puts_the_prompt_first_with_its_log_probabilities(asker: Asker) -> 
         assert choice["text"].startswith(token, offset)
 
 
+def test_a_prompt_without_new_tokens_is_scored(asker: Asker) -> None:
+    fields = {"prompt": "hello", "echo": True, "logprobs": 1, "max_tokens": 0}
+    [choice] = asker.post(PATH, **fields).json["choices"]
+    assert choice["text"] == "".join(choice["logprobs"]["tokens"]) == "hello"
+    assert set(choice["logprobs"]["token_logprobs"][1:]) == {-0.5}
+
+
 def test_a_stream_of_several_prompts_keeps_them_apart(front: PlayedFront, asker: Asker) -> None:
     front.reply = lambda submit: front.tokenizer.decode(submit.input_ids).upper()
     fields = {"prompt": ["one", "two"], "stream": True, "echo": True}
