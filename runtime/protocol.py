@@ -331,7 +331,8 @@ class Output(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
     `token_ids` are exactly the tokens that stand for `text` in a continued prompt; with
     `healed_chars` they stand for so many of the prompt's last characters, too. `matched_stop` is
     the stop string, stop pattern or token id that ended it. `closed_by_budget`: it is complete,
-    but a mask left tokens out for which too few of the allowed ones remained."""
+    but a mask left tokens out for which too few of the allowed ones remained; free text that was
+    cut is not meant."""
 
     text: str
     token_ids: list[int]

@@ -39,7 +39,10 @@ class Matcher(ABC):
     finished: bool
     """An end token was accepted, or only an end token could follow."""
     closed_by_budget: bool = False
-    """A mask left tokens out because too few remained to complete the output after them."""
+    """A mask left tokens out of an output that was not complete, because too few remained to
+    complete it after them."""
+    kept_short_by_budget: bool = False
+    """The same of an output that was complete as it stood."""
 
     @property
     @abstractmethod
@@ -50,6 +53,13 @@ class Matcher(ABC):
     def is_accepting(self) -> bool:
         """Whether the output is complete as it stands."""
         return self.min_tokens_to_accept == 0
+
+    def _note_left_out(self) -> None:
+        """The budget left tokens out of the mask of this state."""
+        if self.is_accepting:
+            self.kept_short_by_budget = True
+        else:
+            self.closed_by_budget = True
 
     @abstractmethod
     def fill_mask(self, row: MaskRow, remaining: int | None = None) -> None:

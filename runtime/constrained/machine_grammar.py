@@ -78,7 +78,8 @@ class MachineMatcher(Matcher):
             raise RequestError("grammar", "the output is complete; no token may follow")
         budget = None if remaining is None else remaining - 1
         is_filled = self._handle.fill(row, budget, allowance)
-        self.closed_by_budget |= self._handle.is_reduced
+        if self._handle.is_reduced:
+            self._note_left_out()
         return is_filled
 
     def accept(self, token_id: int) -> bool:
@@ -110,4 +111,5 @@ class MachineMatcher(Matcher):
         copy._tokens = self._tokens.copy()
         copy.finished = self.finished
         copy.closed_by_budget = self.closed_by_budget
+        copy.kept_short_by_budget = self.kept_short_by_budget
         return copy

@@ -259,7 +259,8 @@ class XGrammarMatcher(Matcher):
         if remaining is not None and remaining <= self._grammar.walker.most:
             ids = self._allowed(row)
             forbidden = costs.unaffordable(state, ids, remaining - 1, allowance)
-            self.closed_by_budget |= forbidden is not None and forbidden.size > 0
+            if forbidden is not None and forbidden.size:
+                self._note_left_out()
         elif state.slack < engine.vocabulary.max_length:
             forbidden = costs.overrunning(state, self._allowed(row), allowance)
         if forbidden is None:
@@ -322,6 +323,7 @@ class XGrammarMatcher(Matcher):
         copy._states = self._states.copy()
         copy.finished = self.finished
         copy.closed_by_budget = self.closed_by_budget
+        copy.kept_short_by_budget = self.kept_short_by_budget
         return copy
 
 

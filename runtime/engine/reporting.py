@@ -62,9 +62,7 @@ def progress_of(
         logprobs=logprobs,
         finish=None if finish is None else finish.reason,
         matched_stop=None if finish is None else finish.matched_stop,
-        closed_by_budget=finish is not None
-        and seq.matcher is not None
-        and seq.matcher.closed_by_budget,
+        closed_by_budget=finish is not None and _closed_by_budget(seq, finish),
         cached_tokens=seq.cached_tokens if is_first else None,
         prompt_logprobs=prompt_logprobs,
         queue_s=seq.queue_s if is_first else None,
@@ -75,6 +73,15 @@ def progress_of(
         goes_on=goes_on,
         held_s=held_s,
     )
+
+
+def _closed_by_budget(seq: Sequence, finish: Finish) -> bool:
+    matcher = seq.matcher
+    if matcher is None:
+        return False
+    # Free text is complete wherever it is cut.
+    cut = finish.reason == "length"
+    return matcher.closed_by_budget or (matcher.kept_short_by_budget and not cut)
 
 
 class Outbox:

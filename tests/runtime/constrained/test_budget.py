@@ -76,6 +76,13 @@ def test_a_matcher_tells_whether_the_budget_left_something_out(backend, compiler
     assert tight.fork().closed_by_budget
 
 
+def test_what_is_complete_already_is_kept_short_but_not_closed(compiler, allowed):
+    matcher = compiler.compile(Regex("[a-z]*(END)?")).matcher()
+    allowed(matcher, 1)
+    assert (matcher.closed_by_budget, matcher.kept_short_by_budget) == (False, True)
+    assert matcher.fork().kept_short_by_budget
+
+
 def test_the_least_tokens_of_a_choice_are_those_of_its_best_spelling(compiler, tokenizer):
     fewest = min(len(tokenizer.encode_text(text)) for text in ("zzzz", "yesterday"))
     assert compiler.compile(Choices(["zzzz", "yesterday"])).min_tokens <= fewest

@@ -13,7 +13,16 @@ from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.models.resolve import resolve_model
-from branchline.runtime.protocol import Failed, JsonSchema, Progress, SamplingParams, Submit
+from branchline.runtime.protocol import (
+    Constraint,
+    Failed,
+    JsonSchema,
+    Progress,
+    SamplingParams,
+    Submit,
+    Tag,
+    Tagged,
+)
 from branchline.runtime.tokenizer import Tokenizer
 
 ITEM = {
@@ -47,13 +56,15 @@ class Desk:
         self.constraint = JsonSchema(json.dumps(SCHEMA))
         self.least = self.compiler.compile(self.constraint).min_tokens
 
-    def ask(self, budget: int, **settings: object) -> tuple[list[Progress], list[Failed]]:
+    def ask(
+        self, budget: int, constraint: Constraint | None = None, **settings: object
+    ) -> tuple[list[Progress], list[Failed]]:
         text = json.dumps(WANTED, separators=(",", ":"))
         runner = TextRunner(self.tokenizer, {PROMPT: text})
         config = EngineConfig(**settings)
         core = EngineCore(config, runner, self.tokenizer, self.compiler, strict=True)
         params = SamplingParams(max_new_tokens=budget, temperature=0.0)
-        core.submit(Submit(1, list(PROMPT), params, self.constraint))
+        core.submit(Submit(1, list(PROMPT), params, constraint or self.constraint))
         told: list[Progress] = []
         failed: list[Failed] = []
         while core.has_work:
@@ -77,7 +88,7 @@ def test_a_text_that_is_too_long_is_closed_in_time(desk: Desk, jump_forward: boo
         assert not failed
         ids = [token for progress in told for token in progress.token_ids]
         assert len(ids) <= desk.least + extra
-        assert told[-1].finish == "stop"
+        assert (told[-1].finish, told[-1].closed_by_budget) == ("stop", True)
         value = json.loads(desk.tokenizer.decode(ids))
         jsonschema.validate(value, SCHEMA)
         written.append(len(value["note"]))
@@ -90,3 +101,10 @@ def test_a_budget_that_holds_no_output_is_refused_with_the_one_that_does(desk: D
     (failure,) = failed
     assert failure.code == "grammar"
     assert f"needs {desk.least} tokens" in failure.message
+
+
+def test_free_text_that_is_cut_was_closed_by_nothing(desk: Desk) -> None:
+    tag = Tag("<tool_call>", '{"type": "object"}', "</tool_call>")
+    tools = Tagged([tag], text="before", trigger="<tool_call>")
+    told, _ = desk.ask(4, tools)
+    assert (told[-1].finish, told[-1].closed_by_budget) == ("length", False)

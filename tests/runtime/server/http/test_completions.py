@@ -59,9 +59,9 @@ def test_echo_puts_the_prompt_first_with_its_log_probabilities(asker: Asker) -> 
 
 
 def test_a_prompt_without_new_tokens_is_scored(asker: Asker) -> None:
-    fields = {"prompt": "hello", "echo": True, "logprobs": 1, "max_tokens": 0}
+    fields = {"prompt": "hello world", "echo": True, "logprobs": 1, "max_tokens": 0}
     [choice] = asker.post(PATH, **fields).json["choices"]
-    assert choice["text"] == "".join(choice["logprobs"]["tokens"]) == "hello"
+    assert choice["text"] == "".join(choice["logprobs"]["tokens"]) == "hello world"
     assert set(choice["logprobs"]["token_logprobs"][1:]) == {-0.5}
 
 
