@@ -68,6 +68,10 @@ class Device(ABC):
         """Bytes for keys and values: `fraction` of what is free beside weights that take
         `weight_bytes` and are still to come."""
 
+    def default_kv_budget(self, weight_bytes: int) -> int:
+        """`kv_budget` where nobody says which fraction."""
+        return self.kv_budget(0.5, weight_bytes)
+
     @abstractmethod
     def kernels(self, backend: str, quantization: str, dtype: torch.dtype) -> Kernels:
         """The kernels for `EngineConfig`'s attention_backend and quantization. Raises

@@ -51,7 +51,7 @@ class EngineConfig:
         kernels of a CPU or Triton's of a GPU. What is sampled needs a seed of the request's own.
     context_length: longest sequence in tokens; None is the model's own.
     kv_slots: tokens whose keys and values fit; None is as many as `kv_memory_fraction` of the free
-        memory holds, and on a CPU at most 2 GiB.
+        memory holds. None of that is 0.5, and on a CPU at most 2 GiB.
     max_running: sequences that run at the same time.
     chunk_tokens: new tokens per step, over all sequences.
     num_threads: of torch on the CPU; None leaves torch's own choice.
@@ -94,7 +94,7 @@ class EngineConfig:
     deterministic: bool = False
     context_length: int | None = None
     kv_slots: int | None = None
-    kv_memory_fraction: float = 0.5
+    kv_memory_fraction: float | None = None
     max_running: int = 64
     chunk_tokens: int = 512
     num_threads: int | None = None
@@ -151,10 +151,9 @@ class EngineConfig:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        if not 0.0 < self.kv_memory_fraction <= 1.0:
-            raise ValueError(
-                f"kv_memory_fraction must be above 0 and at most 1, not {self.kv_memory_fraction!r}"
-            )
+        fraction = self.kv_memory_fraction
+        if fraction is not None and not 0.0 < fraction <= 1.0:
+            raise ValueError(f"kv_memory_fraction must be above 0 and at most 1, not {fraction!r}")
         if not 0.0 <= self.max_pinned_fraction <= 1.0:
             raise ValueError(
                 f"max_pinned_fraction must be from 0 to 1, not {self.max_pinned_fraction!r}"

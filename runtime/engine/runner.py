@@ -181,11 +181,14 @@ def _num_slots(
     if config.kv_slots is not None:
         return config.kv_slots
     slot_bytes = KVPool.bytes_per_slot(model.num_layers, model.num_kv_heads, model.head_dim, dtype)
-    budget = device.kv_budget(config.kv_memory_fraction, weight_bytes)
+    if config.kv_memory_fraction is None:
+        budget = device.default_kv_budget(weight_bytes)
+    else:
+        budget = device.kv_budget(config.kv_memory_fraction, weight_bytes)
     num_slots = budget // slot_bytes
     if num_slots < 1:
         raise ModelLoadError(
-            f"{budget} bytes hold no key-value slot of {slot_bytes} bytes; free memory or raise "
-            "kv_memory_fraction"
+            f"{budget} bytes hold no key-value slot of {slot_bytes} bytes; free memory, or give a "
+            "higher kv_memory_fraction"
         )
     return num_slots

@@ -180,9 +180,13 @@ def build_parser() -> FlagParser:
         help="the same request, the same bits, whatever runs beside it; on a CPU, a little slower",
     )
     engine.add_argument("--context-length", type=int, help="longest sequence (default: model's)")
-    engine.add_argument("--kv-slots", type=int, help="tokens that the KV cache holds")
     engine.add_argument(
-        "--kv-memory-fraction", type=float, default=0.5, help="of free memory, for the KV cache"
+        "--kv-slots", type=int, help="tokens that the KV cache holds (default: by memory)"
+    )
+    engine.add_argument(
+        "--kv-memory-fraction",
+        type=float,
+        help="of free memory, for the KV cache (default: 0.5, and on a CPU at most 2 GiB)",
     )
     engine.add_argument("--max-running", type=int, default=64, help="sequences run together")
     engine.add_argument("--chunk-tokens", type=int, default=512, help="new tokens per step")

@@ -89,9 +89,14 @@ def test_auto_dtype_of_a_small_model_on_a_cpu_is_float32(model_dir: str) -> None
 def test_the_pool_takes_its_share_of_memory(
     model_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu_module, "MAX_KV_BYTES", 1_000_000)
+    monkeypatch.setattr(cpu_module, "DEFAULT_KV_BYTES", 1_000_000)
+    monkeypatch.setattr(cpu_module, "available_bytes", lambda: 10_000_000)
+    slot_bytes = KVPool.bytes_per_slot(2, 2, 8, torch.float32)
     runner = ModelRunner(EngineConfig(model_dir, device="cpu"))
-    assert runner.num_slots == 1_000_000 // KVPool.bytes_per_slot(2, 2, 8, torch.float32)
+    assert runner.num_slots == 1_000_000 // slot_bytes
+    # Whoever asks for more gets it.
+    asked = ModelRunner(EngineConfig(model_dir, device="cpu", kv_memory_fraction=0.9))
+    assert asked.num_slots > 8_000_000 // slot_bytes
 
 
 @pytest.mark.parametrize(
