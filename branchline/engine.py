@@ -199,7 +199,8 @@ class InProcessConnection(RequestTable):
             to_client=self._to_client,
             to_engine=self._commands.append,
             epoch=secrets.token_hex(8),
-            context_limit=min(ready.context_length, ready.num_slots),
+            context_limit=self._model.context_length,
+            pool_limits=ready.num_slots < ready.context_length,
             # The client lives exactly as long as the runtime: nobody pings, nobody gets lost.
             limits=Limits(max_waiting_sequences=config.max_waiting, client_silence_s=float("inf")),
         )

@@ -350,6 +350,7 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
     around its content; None when the model has no chat template. `tool_call_example` is how the
     chat template writes a call of the tool EXAMPLE_TOOL with EXAMPLE_ARGUMENTS; None when it
     writes no tool calls. `reasoning_tags` stand around the thinking of a model that thinks.
+    `context_length` is the model's, or what the KV cache holds where that is less.
     """
 
     name: str

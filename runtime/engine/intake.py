@@ -152,14 +152,14 @@ class Intake:
 
     def _check_length(self, submit: Submit, num_tokens: int) -> None:
         num_new = min(1, submit.sampling.max_new_tokens)
-        for holds, what in (
-            (self._context_length, "the context holds"),
-            (self._slots_for(submit.namespace), "the KV pool holds"),
+        for holds, what, advice in (
+            (self._context_length, "the context holds", ""),
+            (self._slots_for(submit.namespace), "the KV pool holds", " or raise --kv-slots"),
         ):
             if num_tokens + num_new > holds:
                 raise RequestError(
                     "context_length",
                     f"the prompt has {num_tokens} tokens, with {num_new} to generate at least, "
-                    f"but {what} {holds}; shorten the prompt",
+                    f"but {what} {holds}; shorten the prompt{advice}",
                     pointer="/prompt",
                 )

@@ -170,7 +170,7 @@ class Calls:
 
         def prepare() -> list[SequenceSpec] | RequestError:
             try:
-                return request.prepare(self._tokenizer, self._bounds.context_limit)
+                return request.prepare(self._tokenizer, self._bounds)
             except RequestError as error:
                 return error
             except Exception as error:
@@ -317,7 +317,7 @@ class Calls:
     ) -> None:
         """Note the prompt of a call that a sequence has gone on with."""
         prompt_ids = settled + new_ids
-        request.went_on(prompt_ids, len(settled), self._bounds.context_limit)
+        request.went_on(prompt_ids, len(settled), self._bounds)
         self._history.submitted(call.record, call.sids, prompt_ids)
 
     def _judge(self, call: Call, index: int, doubt: Judge, finish: FinishReason) -> None:

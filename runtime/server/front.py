@@ -39,8 +39,6 @@ from .tracing import Spans, TracingError, spans_of_environment
 
 _TICK_S: Final = 0.1
 _SHUTTING: Final = "the runtime is shutting down"
-# Fewer slots hold hardly a prompt.
-_FEW_SLOTS: Final = 256
 
 
 class Fatal(Exception):
@@ -264,13 +262,15 @@ class Front:
             spans=self._spans,
         )
         journal.sinks.append(self._reception.note)
+        model = describe(self._options.engine.model, self._model_dir, self._tokenizer, ready)
         self._service = Service(
             self._tokenizer,
-            describe(self._options.engine.model, self._model_dir, self._tokenizer, ready),
+            model,
             to_client=self._reception.send,
             to_engine=self._keeper.send,
             epoch=secrets.token_hex(8),
-            context_limit=min(ready.context_length, ready.num_slots),
+            context_limit=model.context_length,
+            pool_limits=ready.num_slots < ready.context_length,
             limits=self._options.limits,
             offload=self._errands.offload,
             on_request_end=journal.request_ended,
@@ -278,17 +278,17 @@ class Front:
         )
         garbage.begin()
         self._reception.serve(self._service, self._tokenizer)
-        if ready.num_slots < min(_FEW_SLOTS, ready.context_length):
+        if ready.num_slots < ready.context_length:
             self._log.notice(
-                f"the KV cache holds {ready.num_slots} tokens: longer prompts are refused; raise "
-                f"--kv-slots"
+                f"the KV cache holds {ready.num_slots:,} tokens, less than the context of "
+                f"{ready.context_length:,}: longer prompts are refused; raise --kv-slots"
             )
         report_ready(
             self._reception.address,
             self._reception.http_url,
             self._options.ready_fd,
             self._options.address_file,
-            serving_facts(self._service.model, ready) if self._options.log_format == "text" else {},
+            serving_facts(model, ready) if self._options.log_format == "text" else {},
         )
 
 

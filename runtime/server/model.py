@@ -17,7 +17,8 @@ def describe(name: str, model_dir: Path, tokenizer: Tokenizer, ready: EngineRead
         name=name if name == "embedded" else Path(name).name,
         path=str(model_dir),
         architecture=ready.architecture,
-        context_length=ready.context_length,
+        # A token needs a slot.
+        context_length=min(ready.context_length, ready.num_slots),
         vocab_size=tokenizer.vocab_size,
         eos_token_ids=list(tokenizer.eos_ids),
         role_markup=tokenizer.render_roles(),

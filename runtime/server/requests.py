@@ -66,7 +66,7 @@ class SequenceRequest(ABC):
         """The prompt as a session holds it, with what was generated, where that is kept."""
 
     @abstractmethod
-    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
+    def prepare(self, tokenizer: Tokenizer, bounds: validate.Bounds) -> list[SequenceSpec]:
         """Tokenize and check against the context: the sequences to run. May raise RequestError."""
 
     @abstractmethod
@@ -138,12 +138,14 @@ class GenerateRequest(SequenceRequest):
         self._num_attempts = [1] * self.num_sequences
         self._unshown: dict[int, Piece | None] = {}
 
-    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
+    def prepare(self, tokenizer: Tokenizer, bounds: validate.Bounds) -> list[SequenceSpec]:
         request = self._request
         prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
         self._prompt_ids, self._num_settled = prompt_ids, num_settled
-        validate.check_prompt_ids(prompt_ids, request.sampling, context_limit)
-        max_new_tokens = min(request.sampling.max_new_tokens, context_limit - len(prompt_ids))
+        validate.check_prompt_ids(prompt_ids, request.sampling, bounds)
+        max_new_tokens = min(
+            request.sampling.max_new_tokens, bounds.context_limit - len(prompt_ids)
+        )
         constraint = request.constraint
         if request.sampling.token_healing and max_new_tokens:
             self._healed = heal(request.prompt, prompt_ids, request.sampling, tokenizer)
@@ -171,10 +173,10 @@ class GenerateRequest(SequenceRequest):
         ]
         return self._specs
 
-    def went_on(self, prompt_ids: list[int], num_settled: int, context_limit: int) -> None:
+    def went_on(self, prompt_ids: list[int], num_settled: int, bounds: validate.Bounds) -> None:
         """Instead of `prepare`, for a request that the engine makes already: its prompt, and how
         much of that no further text can change. May raise RequestError."""
-        validate.check_prompt_ids(prompt_ids, self._request.sampling, context_limit)
+        validate.check_prompt_ids(prompt_ids, self._request.sampling, bounds)
         self._prompt_ids, self._num_settled = prompt_ids, num_settled
         self._num_prompt_tokens = len(prompt_ids)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..errors import RequestError
 from ..protocol import (
     CacheMiss,
     ChoiceScore,
@@ -17,6 +16,7 @@ from ..protocol import (
     Usage,
 )
 from ..tokenizer import Tokenizer
+from . import validate
 from .requests import SequenceRequest, SequenceSpec, spelled, with_texts
 from .sessions import HeldPrompt
 
@@ -41,7 +41,7 @@ class ScoreRequest(SequenceRequest):
     def hold(self) -> HeldPrompt:
         return self._held
 
-    def prepare(self, tokenizer: Tokenizer, context_limit: int) -> list[SequenceSpec]:
+    def prepare(self, tokenizer: Tokenizer, bounds: validate.Bounds) -> list[SequenceSpec]:
         """Tokenize each choice joined to the prompt, as the model would see it.
 
         Where some choice merges with the end of the prompt into one token, the prompt's last
@@ -56,13 +56,9 @@ class ScoreRequest(SequenceRequest):
         kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
         scoring = SamplingParams(max_new_tokens=0)
         for index, ids in enumerate(joined):
-            if len(ids) > context_limit:
-                raise RequestError(
-                    "context_length",
-                    f"the prompt with choice {index} has {len(ids)} tokens, but the context "
-                    f"holds {context_limit}; shorten the prompt",
-                    pointer=f"/choices/{index}",
-                )
+            if len(ids) > bounds.context_limit:
+                what = f"the prompt with choice {index} has {len(ids)} tokens"
+                raise bounds.too_long(what, f"/choices/{index}")
         self._num_prompt_tokens, self._num_kept_tokens = len(prompt_ids), kept
         self._choice_ids = [ids[kept:] for ids in joined]
         specs = [SequenceSpec(ids, scoring, LogprobParams(prompt_start=kept)) for ids in joined]

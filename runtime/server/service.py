@@ -69,6 +69,7 @@ class Service:
         to_engine: Callable[[EngineCommand], None],
         epoch: str,
         context_limit: int,
+        pool_limits: bool = False,
         limits: Limits | None = None,
         offload: Offload = run_inline,
         clock: Callable[[], float] = time.monotonic,
@@ -89,7 +90,7 @@ class Service:
             silence_s=self._limits.engine_silence_s,
         )
         self._history = History(clock, on_request_end)
-        bounds = validate.Bounds.of(tokenizer, context_limit)
+        bounds = validate.Bounds.of(tokenizer, context_limit, pool_limits=pool_limits)
         self._flights = Flights(self._to_client, self._engine, clock, afterwards)
         self._calls = Calls(
             tokenizer,

@@ -27,18 +27,28 @@ from ..tokenizer import Tokenizer
 class Bounds:
     """What prompts are measured against.
 
-    longest_token: the most characters that one token stands for.
+    longest_token: the most characters that one token stands for. pool_limits: the KV cache holds
+        less than the model's context.
     """
 
     vocab_size: int
     context_limit: int
     longest_token: int
+    pool_limits: bool = False
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, context_limit: int) -> Bounds:
+    def of(cls, tokenizer: Tokenizer, context_limit: int, *, pool_limits: bool = False) -> Bounds:
         specials = (tokenizer.bytes_of([index], False) for index in tokenizer.special_ids)
         longest = max(map(len, itertools.chain(tokenizer.token_bytes, specials)), default=1)
-        return cls(tokenizer.vocab_size, context_limit, max(1, longest))
+        return cls(tokenizer.vocab_size, context_limit, max(1, longest), pool_limits)
+
+    def too_long(self, what: str, pointer: str) -> RequestError:
+        """The refusal of `what` is too long."""
+        holds, advice = "the context holds", "shorten the prompt"
+        if self.pool_limits:
+            holds, advice = "the KV cache holds", "shorten the prompt or raise --kv-slots"
+        message = f"{what}, but {holds} {self.context_limit}; {advice}"
+        return RequestError("context_length", message, pointer=pointer)
 
 
 def check_generate(request: Generate, bounds: Bounds) -> None:
@@ -59,7 +69,7 @@ def check_constraint(constraint: Constraint | None) -> None:
         _check_choices(constraint.choices, "/constraint/choices")
 
 
-def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, context_limit: int) -> None:
+def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, bounds: Bounds) -> None:
     """The tokenized prompt and the tokens that must follow it fit the context."""
     if not prompt_ids:
         raise RequestError(
@@ -68,14 +78,9 @@ def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, context_li
             pointer="/prompt",
         )
     needed = min(sampling.max_new_tokens, max(1, sampling.min_new_tokens))
-    if len(prompt_ids) + needed > context_limit:
+    if len(prompt_ids) + needed > bounds.context_limit:
         asks = f" and at least {needed} new" if needed else ""
-        raise RequestError(
-            "context_length",
-            f"the prompt has {len(prompt_ids)} tokens{asks}, but the context holds "
-            f"{context_limit}; shorten the prompt",
-            pointer="/prompt",
-        )
+        raise bounds.too_long(f"the prompt has {len(prompt_ids)} tokens{asks}", "/prompt")
 
 
 def check_prompt(prompt: list[Part], bounds: Bounds) -> None:
@@ -96,12 +101,7 @@ def check_prompt(prompt: list[Part], bounds: Bounds) -> None:
     # Tokenizing megabytes takes seconds.
     least = num_tokens + math.ceil(num_chars / bounds.longest_token)
     if least > bounds.context_limit:
-        raise RequestError(
-            "context_length",
-            f"the prompt has at least {least} tokens, but the context holds "
-            f"{bounds.context_limit}; shorten the prompt",
-            pointer="/prompt",
-        )
+        raise bounds.too_long(f"the prompt has at least {least} tokens", "/prompt")
 
 
 def _check_choices(choices: list[str], pointer: str) -> None:

@@ -16,7 +16,8 @@ from .schema import describe, json_response
 
 
 class ModelCard(Struct, frozen=True):
-    """A model that is served. `max_model_len` is its context in tokens."""
+    """A model that is served. `max_model_len` is its context in tokens, or what the KV cache
+    holds where that is less."""
 
     id: str
     created: int

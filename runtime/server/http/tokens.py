@@ -40,7 +40,7 @@ class TokenizeRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TokenizeAnswer(Struct, frozen=True):
-    """`max_model_len` is the model's context in tokens."""
+    """`max_model_len` is as in `/v1/models`."""
 
     tokens: list[int]
     count: int

@@ -39,6 +39,7 @@ class Desk:
     tokenizer: Tokenizer
     limits: Limits = field(default_factory=Limits)
     context: int = CONTEXT
+    pool_limits: bool = False
     now_s: float = 100.0
     sent: list[tuple[bytes, FrontMessage]] = field(default_factory=list)
     commands: list[EngineCommand] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Desk:
             to_engine=self.commands.append,
             epoch="epoch",
             context_limit=self.context,
+            pool_limits=self.pool_limits,
             limits=self.limits,
             offload=lambda work, then: self.offloaded.append(lambda: then(work())),
             clock=lambda: self.now_s,

@@ -175,6 +175,14 @@ def test_what_cannot_be_served_is_refused_with_the_field_s_name(
     assert desk.service.num_in_flight == 0
 
 
+def test_what_the_kv_cache_does_not_hold_is_said_to_be_its(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, pool_limits=True)
+    desk.greet()
+    for prompt in ("x" * 65, "x" * 10**6):
+        message = only_error(desk.ask(generate(prompt=prompt))).message
+        assert f"but the KV cache holds {CONTEXT}; shorten the prompt or raise --kv" in message
+
+
 def test_a_prompt_without_new_tokens_may_fill_the_context(desk: Desk) -> None:
     desk.ask(generate(prompt="x" * CONTEXT, max_new_tokens=0))
     [submit] = desk.submits()
