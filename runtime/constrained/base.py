@@ -118,11 +118,11 @@ class Grammar(ABC):
         """A matcher at the start."""
 
     def require_budget(self, max_new_tokens: int) -> None:
-        """Raise RequestError when no complete output fits into so many tokens."""
+        """Raise RequestError when no output is sure to be complete within so many tokens."""
         if max_new_tokens < self.min_tokens:
             raise RequestError(
                 "grammar",
-                f"the shortest output that this constraint allows needs {self.min_tokens} tokens, "
-                f"but max_new_tokens is {max_new_tokens}; raise it",
+                f"to complete an output that this constraint allows may take {self.min_tokens} "
+                f"tokens, but max_new_tokens is {max_new_tokens}; raise it to {self.min_tokens}",
                 pointer="sampling.max_new_tokens",
             )

@@ -124,4 +124,8 @@ def optional(item: Expr) -> Expr:
 
 
 def chars(charset: CharSet) -> Expr:
-    return Chars(charset) if charset else NEVER
+    """One character of the set; a single one is a literal."""
+    if not charset:
+        return NEVER
+    first, last = charset[0][0], charset[-1][1]
+    return lit(chr(first)) if first == last else Chars(charset)

@@ -62,7 +62,7 @@ def test_a_budget_below_the_shortest_output_is_refused(compiler):
     constraint = JsonSchema(json.dumps(INVOICE))
     least = compiler.compile(constraint).min_tokens
     compiler.compile(constraint, max_new_tokens=least)
-    with pytest.raises(RequestError, match=f"needs {least} tokens") as caught:
+    with pytest.raises(RequestError, match=f"may take {least} tokens") as caught:
         compiler.compile(constraint, max_new_tokens=least - 1)
     assert caught.value.pointer == "sampling.max_new_tokens"
 
@@ -86,6 +86,15 @@ def test_what_is_complete_already_is_kept_short_but_not_closed(compiler, allowed
 def test_the_least_tokens_of_a_choice_are_those_of_its_best_spelling(compiler, tokenizer):
     fewest = min(len(tokenizer.encode_text(text)) for text in ("zzzz", "yesterday"))
     assert compiler.compile(Choices(["zzzz", "yesterday"])).min_tokens <= fewest
+
+
+def test_a_text_in_a_regex_counts_as_its_tokens(compiler, generate):
+    text = "the yesterday, and the end of the day"
+    choices, regex = (
+        compiler.compile(one) for one in (Choices([text]), Regex(text.replace(" ", "[ ]")))
+    )
+    assert regex.min_tokens == choices.min_tokens < len(text)
+    assert generate(regex, regex.min_tokens, 1) == text
 
 
 def test_a_large_budget_leaves_the_mask_alone(compiler, allowed):

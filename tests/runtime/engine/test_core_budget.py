@@ -100,7 +100,7 @@ def test_a_budget_that_holds_no_output_is_refused_with_the_one_that_does(desk: D
     assert not told
     (failure,) = failed
     assert failure.code == "grammar"
-    assert f"needs {desk.least} tokens" in failure.message
+    assert f"may take {desk.least} tokens" in failure.message
 
 
 def test_free_text_that_is_cut_was_closed_by_nothing(desk: Desk) -> None:
