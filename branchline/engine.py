@@ -41,6 +41,7 @@ from branchline.runtime.server.flight import Limits
 from branchline.runtime.server.model import describe, engine_config
 from branchline.runtime.server.service import Service
 from branchline.runtime.tokenizer import Tokenizer, TokenizerError
+from branchline.runtime.writable import check_writable
 
 _CLIENT: Final = b"in-process"
 _IDLE_S: Final = 0.1
@@ -186,6 +187,8 @@ class InProcessConnection(RequestTable):
                     f"Engine: no option {', '.join(sorted(unknown))}; known: {', '.join(known)}"
                 )
             config = EngineConfig(model=model_path, **given)  # type: ignore[arg-type]
+            if config.cache_file is not None:
+                check_writable("cache_file", config.cache_file)
             model_dir = resolve_model(model_path)
             tokenizer = Tokenizer.load(model_dir)
             self._core, ready = load(engine_config(config, model_dir))

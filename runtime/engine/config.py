@@ -29,6 +29,9 @@ OVERLAPS: Final = get_args(OverlapMode)
 QUANTIZATIONS: Final = get_args(Quantization)
 GRAMMAR_BACKENDS: Final = get_args(GrammarBackend)
 
+# 10,000 take a minute to start, without a word.
+_MOST_THREADS: Final = 1_024
+
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
@@ -54,7 +57,7 @@ class EngineConfig:
         memory holds. None of that is 0.5, and on a CPU at most 2 GiB.
     max_running: sequences that run at the same time.
     chunk_tokens: new tokens per step, over all sequences.
-    num_threads: of torch on the CPU; None leaves torch's own choice.
+    num_threads: of torch on the CPU, at most 1,024; None leaves torch's own choice.
     seed: of everything random that no request's own seed decides.
     policy: who of the waiting is admitted first, "lpm" (longest cached prefix), "dfs-weight"
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).
@@ -151,6 +154,11 @@ class EngineConfig:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        if self.num_threads is not None and self.num_threads > _MOST_THREADS:
+            raise ValueError(
+                f"num_threads must be at most {_MOST_THREADS}, not {self.num_threads}; more than "
+                "the machine's cores only wait for each other"
+            )
         fraction = self.kv_memory_fraction
         if fraction is not None and not 0.0 < fraction <= 1.0:
             raise ValueError(f"kv_memory_fraction must be above 0 and at most 1, not {fraction!r}")

@@ -68,7 +68,10 @@ def build_tiers(config: EngineConfig, runner: Runner) -> HostTier | None:
         folder = Path(config.disk_cache).expanduser()
         in_bytes = {name: tokens * bytes_per_slot(runner) for name, tokens in quotas.items()}
         check_reserved(in_bytes, config.disk_cache_bytes, "bytes of a disk_cache_bytes")
-        below = DiskTier(folder, config.disk_cache_bytes, runner.fingerprint, in_bytes)
+        try:
+            below = DiskTier(folder, config.disk_cache_bytes, runner.fingerprint, in_bytes)
+        except OSError as error:
+            raise OSError(f"disk_cache {config.disk_cache!r} cannot be used: {error}") from error
     if not config.host_cache_tokens:
         quotas = {}
         if below is None:

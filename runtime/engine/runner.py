@@ -5,12 +5,14 @@ Owned by the engine core, which alone calls `forward`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 
 from ..device.base import Device, Kernels
+from ..device.cpu import num_cores
 from ..device.select import open_device
 from ..kernels.base import Attention
 from ..memory.allocator import SlotIds
@@ -24,6 +26,8 @@ from .batch import ForwardBatch
 from .config import EngineConfig
 from .fingerprint import fingerprint
 from .graphs import DecodeGraphs
+
+_log = logging.getLogger(__name__)
 
 _ROUNDED_KV: Final = {
     "float8": (torch.float8_e4m3fn, "Triton on a GPU from Ada or Hopper on"),
@@ -44,6 +48,13 @@ class ModelRunner:
 
     def __init__(self, config: EngineConfig, device: Device | None = None) -> None:
         if config.num_threads is not None:
+            if config.num_threads > num_cores():
+                _log.warning(
+                    "num_threads is %d, but there are %d cores: the threads will wait for each "
+                    "other",
+                    config.num_threads,
+                    num_cores(),
+                )
             torch.set_num_threads(config.num_threads)
         model_dir = resolve_model(config.model)
         self.model_config = read_config(model_dir)
@@ -78,15 +89,24 @@ class ModelRunner:
             device=self.device.torch_device,
             ops=kernels.ops,
         )
-        self.kv_pool = KVPool(
-            shape.num_layers,
-            # One more, which nobody gets, for rows that only fill a captured step.
-            self.num_slots + self.device.captures,
-            shape.num_kv_heads,
-            shape.head_dim,
-            kv_dtype,
-            self.device.torch_device,
-        )
+        try:
+            self.kv_pool = KVPool(
+                shape.num_layers,
+                # One more, which nobody gets, for rows that only fill a captured step.
+                self.num_slots + self.device.captures,
+                shape.num_kv_heads,
+                shape.head_dim,
+                kv_dtype,
+                self.device.torch_device,
+            )
+        except (OSError, OverflowError, RuntimeError) as error:
+            size = KVPool.bytes_per_slot(
+                shape.num_layers, shape.num_kv_heads, shape.head_dim, kv_dtype
+            )
+            raise ModelLoadError(
+                f"{self.num_slots} kv_slots take {self.num_slots * size / 1024**3:,.1f} GiB, which "
+                f"{self.device.torch_device} does not have: {error}; ask for fewer"
+            ) from error
         self.attention: Attention[Any] = kernels.attention(
             shape.num_heads,
             shape.num_kv_heads,

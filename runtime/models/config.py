@@ -350,10 +350,12 @@ def _eos_token_ids(model_dir: Path, fields: _Fields) -> tuple[int, ...]:
     path = model_dir / "generation_config.json"
     value = _read_json(path).get("eos_token_id") if path.exists() else None
     if value is None:
-        value = fields.raw.get("eos_token_id")
+        path, value = Path(fields.path), fields.raw.get("eos_token_id")
     if value is None:
         return ()
     ids = value if isinstance(value, list) else [value]
     if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in ids):
-        fields.refuse(f"eos_token_id must be a token id or a list of them, not {value!r}")
+        raise ModelLoadError(
+            f"{path}: eos_token_id must be a token id or a list of them, not {value!r}"
+        )
     return tuple(dict.fromkeys(ids))

@@ -21,6 +21,7 @@ from ..engine.config import (
     EngineConfig,
 )
 from ..memory.quotas import CacheQuota, is_quota
+from ..writable import check_writable
 from .flags import DefaultsShown, FlagParser
 from .flags import UsageError as UsageError
 from .flight import Limits
@@ -190,7 +191,7 @@ def build_parser() -> FlagParser:
     )
     engine.add_argument("--max-running", type=int, default=64, help="sequences run together")
     engine.add_argument("--chunk-tokens", type=int, default=512, help="new tokens per step")
-    engine.add_argument("--num-threads", type=int, help="of torch on the CPU")
+    engine.add_argument("--num-threads", type=int, help="of torch on the CPU, at most 1024")
     engine.add_argument("--policy", choices=POLICIES, default="lpm", help="who waits least")
     engine.add_argument(
         "--no-jump-forward",
@@ -332,6 +333,12 @@ def parse(argv: list[str]) -> Options:
             namespace_quotas=_quotas(given.namespace_quota),
             **{key: value for key, value in vars(given).items() if key in names},
         )
+        for flag, path in (
+            ("--cache-file", given.cache_file),
+            ("--address-file", given.address_file),
+        ):
+            if path is not None:
+                check_writable(flag, path)
     except ValueError as error:
         parser.error(str(error))
     http_settings = None

@@ -39,6 +39,18 @@ def test_a_restarted_engine_goes_on_with_its_cache(model_dir: Path, tmp_path: Pa
         assert num_cached == num_prompt - 1
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [("cache_file", "cache_file .* is a folder"), ("disk_cache", "disk_cache '/dev/null' cannot")],
+)
+def test_an_engine_that_could_not_keep_its_cache_does_not_start(
+    model_dir: Path, setting: str, words: str
+) -> None:
+    path = "/dev/null" if setting == "disk_cache" else str(model_dir)
+    with pytest.raises(bl.RuntimeUnavailable, match=words):
+        bl.Engine(str(model_dir), kv_slots=512, num_threads=1, **{setting: path})
+
+
 def test_a_restarted_runtime_goes_on_with_its_cache(model_dir: Path, tmp_path: Path) -> None:
     options = {"kv_slots": 512, "num_threads": 1, "cache_file": str(tmp_path / "cache")}
     for expect_warm in (False, True):

@@ -105,6 +105,8 @@ def test_the_pool_takes_its_share_of_memory(
         ({"context_length": 65}, "longer than the model's 64"),
         ({"device": "abacus"}, "not known to torch"),
         ({"kv_memory_fraction": 1e-15}, "hold no key-value slot"),
+        ({"kv_slots": 10**14}, "100000000000000 kv_slots take .* GiB.*ask for fewer"),
+        ({"kv_slots": 10**30}, "kv_slots take .* GiB.*ask for fewer"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
@@ -141,6 +143,7 @@ def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"max_running": None}, "max_running"),
         ({"chunk_tokens": 0}, "chunk_tokens"),
         ({"num_threads": True}, "num_threads"),
+        ({"num_threads": 10_000}, "num_threads must be at most"),
         ({"seed": -1}, "seed"),
     ],
 )

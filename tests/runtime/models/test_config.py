@@ -223,6 +223,11 @@ def test_what_cannot_be_served_is_refused_by_name(
     assert "config.json" in str(caught.value)
 
 
+def test_an_end_that_is_no_token_id_is_told_of_the_file_that_has_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match=r"/generation_config\.json: eos_token_id .*'a'"):
+        read(tmp_path, {}, {"eos_token_id": "a"})
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "\x00", "[" * 100_000])
 def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+
+import pytest
 
 from branchline.runtime.engine.config import EngineConfig
-from branchline.runtime.server.options import build_parser
+from branchline.runtime.server.options import UsageError, build_parser, parse
 
 
 def test_a_flag_that_is_not_given_is_what_the_engine_defaults_to() -> None:
@@ -14,3 +17,15 @@ def test_a_flag_that_is_not_given_is_what_the_engine_defaults_to() -> None:
     named = [field.name for field in dataclasses.fields(config) if field.name in given]
     assert "grammar_timeout_s" in named
     assert {name: given[name] for name in named} == {name: getattr(config, name) for name in named}
+
+
+@pytest.mark.parametrize("flag", ["--cache-file", "--address-file"])
+def test_a_file_that_could_not_be_written_at_the_end_is_refused_at_the_start(
+    tmp_path: Path, flag: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"{flag} .*/a/b': no file can be written in .*/a'"):
+        parse([flag, str(tmp_path / "a" / "b")])
+    with pytest.raises(UsageError, match=rf"{flag} .* is a folder"):
+        parse([flag, str(tmp_path)])
+    parse([flag, str(tmp_path / "b")])
+    assert list(tmp_path.iterdir()) == []
