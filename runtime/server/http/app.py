@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -35,7 +36,14 @@ from . import (
 )
 from .calls import CallRoutes
 from .door import Door
-from .errors import AnthropicErrorBody, ApiError, ErrorBody, OllamaErrorBody, from_request_error
+from .errors import (
+    AnthropicErrorBody,
+    ApiError,
+    ErrorBody,
+    OllamaErrorBody,
+    from_request_error,
+    refuse,
+)
 from .gate import Gate
 from .link import ClientGone, Link
 from .metrics import Metrics
@@ -144,6 +152,12 @@ def _handle_failures(app: FastAPI) -> None:
         path = request.scope["path"]
         return from_request_error(error, _FIELD_NAMES.get(path)).response(path)
 
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        # Of what stands in the address; bodies are read by us.
+        first = error.errors()[0]
+        return refuse(first["msg"], str(first["loc"][-1])).response(request.scope["path"])
+
     @app.exception_handler(ClientGone)
     async def on_client_gone(request: Request, error: ClientGone) -> Response:
         # Nobody reads it; it only ends the exchange.
@@ -171,6 +185,10 @@ def _describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = build()
+        for route in document["paths"].values():
+            for operation in route.values():
+                # FastAPI's own errors, which are answered as any other.
+                operation["responses"].pop("422", None)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(components(_STRUCTS))
         return document

@@ -19,7 +19,14 @@ from .answer import LINES, EventStream, complete
 from .errors import OllamaErrorBody
 from .link import Arrival, Link
 from .metrics import Metrics
-from .ollama_fields import NAMES, OllamaChat, OllamaGenerate, chat_call, generate_call
+from .ollama_fields import (
+    NAMES,
+    OllamaChat,
+    OllamaGenerate,
+    chat_call,
+    generate_call,
+    load_asked,
+)
 from .outputs import OutputEvent, OutputReader, Reading, Said
 from .schema import describe, json_response
 
@@ -59,7 +66,7 @@ class OllamaAnswer(Struct, kw_only=True):
     response: str | UnsetType = UNSET
     thinking: str | UnsetType = UNSET
     done: bool = False
-    done_reason: Literal["stop", "length"] | UnsetType = UNSET
+    done_reason: Literal["stop", "length", "load", "unload"] | UnsetType = UNSET
     total_duration: int | UnsetType = UNSET
     load_duration: int | UnsetType = UNSET
     prompt_eval_count: int | UnsetType = UNSET
@@ -91,6 +98,8 @@ def add_ollama_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
         """Continue a conversation."""
         body = await bodies.read(request, _CHAT)
         model, _ = link.require()
+        if (asked := load_asked(body, model)) is not None:
+            return json_response(_loaded(model.name, asked, message=OllamaSaid("")))
         namespace = request.scope["state"]["namespace"]
         return await answer(request, *chat_call(body, model, namespace), model.name, True)
 
@@ -99,6 +108,8 @@ def add_ollama_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
         """Answer a prompt, or continue it as it is with `raw`."""
         body = await bodies.read(request, _GENERATE)
         model, _ = link.require()
+        if (asked := load_asked(body, model)) is not None:
+            return json_response(_loaded(model.name, asked, response=""))
         namespace = request.scope["state"]["namespace"]
         return await answer(request, *generate_call(body, model, namespace), model.name, False)
 
@@ -169,6 +180,11 @@ class OllamaWriter:
         answer.eval_count = done.usage.completion_tokens
         answer.eval_duration = int((total_s - first_s) * 1e9)
         return answer
+
+
+def _loaded(model: str, asked: Literal["load", "unload"], **nothing: Any) -> OllamaAnswer:
+    """At once and with no text: the model is there and stays."""
+    return OllamaAnswer(model=model, created_at=_now(), done=True, done_reason=asked, **nothing)
 
 
 def _now() -> str:

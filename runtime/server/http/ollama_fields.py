@@ -37,6 +37,8 @@ _UNSUPPORTED: Final = {
     "template": "the model's own chat template is used; send raw: true for none",
     "context": "nothing is stored; send the whole conversation to /api/chat",
 }
+# Seconds, or one of Go's durations.
+_AT_ONCE: Final = ("0", "0.0", "0s", "0m", "0h")
 
 
 class OllamaOptions(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -67,8 +69,8 @@ class OllamaOptions(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class OllamaRequest(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What both routes share. `format` is "json" or a JSON Schema. `keep_alive` has no effect: the
-    model stays."""
+    """What both routes share. `format` is "json" or a JSON Schema. `keep_alive` has no effect but
+    on what is answered where no text is asked for: the model stays."""
 
     model: str
     stream: bool = True
@@ -105,16 +107,16 @@ class OllamaMessage(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class OllamaChat(OllamaRequest, kw_only=True, forbid_unknown_fields=True):
-    """A conversation to continue."""
+    """A conversation to continue; with none the model is "loaded"."""
 
-    messages: list[OllamaMessage]
+    messages: list[OllamaMessage] | None = None
     tools: list[FunctionTool] | None = None
 
 
 class OllamaGenerate(OllamaRequest, kw_only=True, forbid_unknown_fields=True):
-    """A prompt to answer; with `raw` to continue as it is."""
+    """A prompt to answer; with `raw` to continue as it is; with none the model is "loaded"."""
 
-    prompt: str = ""
+    prompt: str | None = None
     system: str | None = None
     raw: bool = False
 
@@ -124,12 +126,27 @@ class OllamaGenerate(OllamaRequest, kw_only=True, forbid_unknown_fields=True):
     context: Any = None
 
 
+def load_asked(
+    body: OllamaChat | OllamaGenerate, model: ModelInfo
+) -> Literal["load", "unload"] | None:
+    """What Ollama's clients ask of a model with no prompt; None where there is one. Raises ApiError
+    for another model and for fields that this server does not have."""
+    # Ollama's clients add a tag where the user gave none.
+    check_model(body.model.removesuffix(":latest"), model)
+    if isinstance(body, OllamaGenerate):
+        refuse_fields(body, _UNSUPPORTED)
+    if body.messages if isinstance(body, OllamaChat) else body.prompt:
+        return None
+    return "unload" if str(body.keep_alive) in _AT_ONCE else "load"
+
+
 def chat_call(body: OllamaChat, model: ModelInfo, namespace: str) -> tuple[Generate, Reading]:
-    """The call on the wire, and how what comes is read. Raises ApiError."""
-    _check_model(body, model)
+    """The call on the wire, and how what comes is read, where `load_asked` is None. Raises
+    ApiError."""
     tools = tool_use_of(body.tools, None, None)
     constraint, sampling = held_to_tools(tools, model, _form_of(body), _sampling_of(body))
-    turns = [_turn(message, f"messages.{index}") for index, message in enumerate(body.messages)]
+    messages = body.messages or ()
+    turns = [_turn(message, f"messages.{index}") for index, message in enumerate(messages)]
     constrained = constraint is not None or body.think is False
     prompt = conversation_parts(turns, model, tools, constrained=constrained)
     generate = _generate(body, prompt, constraint, sampling, namespace)
@@ -142,19 +159,18 @@ def generate_call(
     body: OllamaGenerate, model: ModelInfo, namespace: str
 ) -> tuple[Generate, Reading]:
     """The same for a prompt."""
-    _check_model(body, model)
-    refuse_fields(body, _UNSUPPORTED)
+    text = body.prompt or ""
     form = _form_of(body)
     chats = not body.raw and model.role_markup is not None
     if chats:
         turns = [Turn("system", body.system, "system")] if body.system else []
-        turns.append(Turn("user", body.prompt, "prompt"))
+        turns.append(Turn("user", text, "prompt"))
         constrained = form is not None or body.think is False
         prompt = conversation_parts(turns, model, constrained=constrained)
     elif body.system:
         raise refuse("a prompt that is continued as it is has no system message", "system")
     else:
-        prompt = [Text(body.prompt)]
+        prompt = [Text(text)]
     generate = _generate(body, prompt, form, _sampling_of(body), namespace)
     return generate, reading_of(model, calls=False, constrained=form is not None or not chats)
 
@@ -174,11 +190,6 @@ def _generate(
         stream=body.stream,
         namespace=namespace,
     )
-
-
-def _check_model(body: OllamaRequest, model: ModelInfo) -> None:
-    # Ollama's clients add a tag where the user gave none.
-    check_model(body.model.removesuffix(":latest"), model)
 
 
 def _form_of(body: OllamaRequest) -> Constraint | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+import pytest
 from played_front import Asker, PlayedFront
 
 from branchline.runtime.protocol import EnginePin, EngineUnpin
@@ -55,6 +56,16 @@ def test_a_router_reads_what_changed(front: PlayedFront, asker: Asker) -> None:
         "oldest": 2,
         "next": 6,
     }
+
+
+@pytest.mark.parametrize("since", ["abc", "-1", "1.5", ""])
+def test_a_since_that_is_no_number_is_a_wrong_field(asker: Asker, since: str) -> None:
+    answer = asker.ask("GET", f"/cache/events?since={since}")
+    assert answer.status == 400
+    assert answer.error["param"] == "since"
+    assert answer.error["type"] == "invalid_request_error"
+    operation = asker.get("/openapi.json").json["paths"]["/cache/events"]["get"]
+    assert list(operation["responses"]) == ["200", "400", "503"]
 
 
 def test_a_runtime_that_keeps_no_events_says_how_to_make_it(

@@ -61,6 +61,31 @@ def test_a_prompt_is_answered_in_the_template_or_continued_raw(
     assert texts == ["<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n", "hello"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, "load"),
+        ({"stream": False, "keep_alive": "5m"}, "load"),
+        ({"keep_alive": 0}, "unload"),
+        ({"keep_alive": "0s"}, "unload"),
+    ],
+)
+def test_no_prompt_asks_for_the_model_which_is_there_already(
+    front: PlayedFront, asker: Asker, fields: dict[str, object], reason: str
+) -> None:
+    for path, nothing, empty in (
+        ("/api/generate", {}, {"response": ""}),
+        ("/api/generate", {"prompt": ""}, {"response": ""}),
+        ("/api/chat", {}, {"message": {"role": "assistant", "content": ""}}),
+        ("/api/chat", {"messages": []}, {"message": {"role": "assistant", "content": ""}}),
+    ):
+        told = asker.post(path, **{"model": "tiny", **nothing, **fields}).json
+        del told["created_at"]
+        assert told == {"model": "tiny", **empty, "done": True, "done_reason": reason}
+    assert asker.post("/api/generate", model="llama3").status == 404
+    assert front.submits == []
+
+
 def test_options_and_format_reach_the_engine(front: PlayedFront, asker: Asker) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     options = {"num_predict": 5, "temperature": 0, "stop": ["x"], "num_ctx": 4096}
@@ -76,7 +101,6 @@ def test_options_and_format_reach_the_engine(front: PlayedFront, asker: Asker) -
     [
         ({"options": {"mirostat": 1}}, "mirostat"),
         ({"options": {"temperature": -1}}, "temperature"),
-        ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, "text only"),
     ],
 )
