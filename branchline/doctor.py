@@ -162,12 +162,13 @@ def _cpu_kernels() -> Finding:
     subject = "kernels: C++"
     if importlib.util.find_spec("branchline.runtime.kernels.cpu") is None:
         return Finding(subject, "missing", "not part of this installation")
-    from branchline.runtime.kernels.cpu.build import KernelBuildError, library_path
+    from branchline.runtime.kernels.cpu.build import KernelBuildError, check_cache, library_path
     from branchline.runtime.kernels.cpu.library import load_kernels
 
     try:
         path = library_path()
         if not path.is_file():
+            check_cache()
             advice = "`branchline build-kernels` builds them now; else the first start does it"
             return Finding(subject, "slow", "a compiler is here, but nothing is built", advice)
         return Finding(subject, "good", f"level {load_kernels().level}, {path}")

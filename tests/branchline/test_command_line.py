@@ -20,6 +20,7 @@ from scripted import Scripted
 from branchline import doctor
 from branchline.cli import app, backend_for, with_config_first
 from branchline.records import Interrupted, UsageError
+from branchline.runtime.kernels.cpu.build import KernelBuildError, library_path
 from branchline.runtime.server.layers import OTHER_TABLES, read_table
 from branchline.serve_command import ServeCommand
 from branchline.settings import default_map
@@ -232,6 +233,25 @@ def test_doctor_tells_what_is_there() -> None:
     assert found["torch"]["state"] == found["kernels: torch"]["state"] == "good"
     assert found["embedded model"]["state"] == "good"
     assert {"Python", "CPU", "kernels: C++", "memory"} <= set(found)
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        library_path()
+    except KernelBuildError as error:
+        pytest.skip(str(error))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    told = f"nothing can be built in {tmp_path}/file/branchline/kernels: "
+    [finding] = [each for each in doctor.examine() if each.subject == "kernels: C++"]
+    assert finding.found.startswith(told)
+    assert finding.state == "slow"
+    result = runner.invoke(app, ["build-kernels"])
+    assert result.exit_code == 1
+    assert told in result.output
+    assert "set XDG_CACHE_HOME" in result.output
 
 
 def test_doctor_survives_a_check_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,10 +66,18 @@ def library_path(extra_flags: Sequence[str] = ()) -> Path:
     return _cache_folder() / key.hexdigest()[:24] / _NAME
 
 
+def check_cache() -> None:
+    """Raises KernelBuildError where no library can be put into the cache; leaves nothing there."""
+    folder = _cache_folder()
+    with _cached_in(folder):
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        tempfile.TemporaryFile(dir=there).close()
+
+
 def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
     """The library's path, compiled first when it is not there; `tell` hears about the progress.
 
-    Raises KernelBuildError with the compiler's own words.
+    Raises KernelBuildError with the compiler's own words, or the folder that cannot be written.
     """
     target = library_path(extra_flags)
     return _there(target, lambda: _compile(target, tell, extra_flags))
@@ -104,16 +112,29 @@ def _key_of(source: Path) -> hashlib._Hash:
 
 def _there(target: Path, compile: Callable[[], None]) -> Path:
     """A library's path, compiled first when it is not there."""
-    if target.is_file():
-        _check_ours(target)
-        return target
-    target.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(target.parent.with_suffix(".lock")):
+    folder = target.parent.parent
+    with _cached_in(folder):
         if target.is_file():
             _check_ours(target)
-        else:
-            compile()
+            return target
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(target.parent.with_suffix(".lock")):
+            if target.is_file():
+                _check_ours(target)
+            else:
+                compile()
     return target
+
+
+@contextmanager
+def _cached_in(folder: Path) -> Iterator[None]:
+    """Every file that a build touches lies in the cache: what the system refuses is about that."""
+    try:
+        yield
+    except OSError as error:
+        raise KernelBuildError(
+            f"nothing can be built in {folder}: {error}; set XDG_CACHE_HOME to a folder of yours"
+        ) from None
 
 
 def _move(made: Path, target: Path) -> None:
