@@ -168,6 +168,8 @@ def _inner(func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _checked_parameters(func: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    if isinstance(func, type):
+        raise TypeError(f"tool {name!r}: a class; give a function that makes one of it")
     parameters = list(inspect.signature(func).parameters.values())
     for parameter in parameters:
         where = f"tool {name!r}: parameter {parameter}"

@@ -151,6 +151,15 @@ def test_functions_that_a_model_cannot_call_are_refused():
         as_tool("get_weather")
 
 
+def test_a_class_is_refused() -> None:
+    class Place:
+        def __init__(self, city: str) -> None:
+            self.city = city
+
+    with pytest.raises(TypeError, match="tool 'Place': a class; give a function"):
+        bl.tool(Place)
+
+
 def test_a_type_that_cannot_be_found_is_named():
     class Local:
         pass
