@@ -107,8 +107,8 @@ def add_cache_routes(app: FastAPI, link: Link) -> None:
     @app.get("/cache/events", **describe(CacheEvents, errors=(400, 503)))
     async def events(request: Request, since: int = 0) -> Response:
         """What was stored and evicted from change number `since` on."""
-        if since < 0:
-            raise refuse("since counts from 0", "since")
+        if not 0 <= since < 2**63:
+            raise refuse("since is from 0 to 2**63 - 1", "since")
         namespace: str = request.scope["state"]["namespace"]
         with link.start([Inspect("-", EventsQuery(since), namespace)]) as call:
             [inspected] = await call.results()

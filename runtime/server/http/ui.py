@@ -172,8 +172,8 @@ def add_ui_routes(app: FastAPI, link: Link) -> None:
     @app.get("/ui/api/requests/{number}/cache", include_in_schema=False)
     async def cache(request: Request, number: int) -> Response:
         """Why so much, and not more, of a prompt came from the cache."""
-        if number < 0:
-            raise refuse("the number of a request is not negative", "number")
+        if not 0 <= number < 2**63:
+            raise refuse("the number of a request is from 0 to 2**63 - 1", "number")
         _, tokenizer = link.require()
         view = await ask(request, CacheQuery(number))
         assert isinstance(view, CacheView)

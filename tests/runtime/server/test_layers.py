@@ -52,12 +52,13 @@ def test_what_may_be_repeated_is_a_list_and_a_flag_replaces_it(file: Path) -> No
     assert layered([*argv, f"--config={file}"], {}) == argv
 
 
-def test_the_caches_settings_reach_the_engine() -> None:
+def test_the_caches_settings_reach_the_engine(tmp_path: Path) -> None:
+    path = str(tmp_path / "tree")
     variables = {"BRANCHLINE_SERVE_NAMESPACE_QUOTA": "team-a=100 team-b=20MiB"}
-    argv = ["--cache-file=/x/tree", "--cache-events=50", "--max-pinned-fraction=0.25"]
+    argv = [f"--cache-file={path}", "--cache-events=50", "--max-pinned-fraction=0.25"]
     engine = parse(layered(argv, variables)).engine
     assert engine.namespace_quotas == {"team-a": 100, "team-b": "20MiB"}
-    assert (engine.cache_file, engine.cache_events) == ("/x/tree", 50)
+    assert (engine.cache_file, engine.cache_events) == (path, 50)
     assert engine.max_pinned_fraction == 0.25
 
 
