@@ -55,6 +55,16 @@ class Device(ABC):
         return False
 
     @property
+    def compiles(self) -> bool:
+        """Whether kernels are compiled at their first use, in the middle of a step."""
+        return self.is_asynchronous
+
+    def count_at(self, address: int) -> bool:
+        """Have the kernels raise a number of eight bytes with every piece of work, each of some
+        tenths of a second at most. Whether they do, and torch has no work of theirs."""
+        return False
+
+    @property
     def is_busy(self) -> bool:
         """Whether queued work is still being done, as far as the host can know without waiting."""
         return False

@@ -70,6 +70,13 @@ class CpuDevice(Device):
     def _queue(self) -> CpuQueue | None:
         return None if self._library is None else self._library.queue
 
+    @property
+    def compiles(self) -> bool:
+        return False
+
+    def count_at(self, address: int) -> bool:
+        return self._library is not None and self._library.count_at(address)
+
     def default_dtype(self, num_parameters: int) -> torch.dtype:
         big = num_parameters > _FLOAT32_PARAMETERS
         return torch.bfloat16 if big and _has_bfloat16_arithmetic() else torch.float32

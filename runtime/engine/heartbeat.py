@@ -2,7 +2,8 @@
 commands were sent to it. Beaten by process.py, read and rung by server/supervisor.py.
 
 Messages cannot tell a long step from a hang: the loop answers between steps. So it counts here,
-once per turn and, for models whose steps take long, once per layer. ZeroMQ's own heartbeats would
+once per turn and, for models whose steps take long, once per layer; kernels count each piece of
+their work beside it, from threads of their own. ZeroMQ's own heartbeats would
 not do: its I/O thread answers for a loop that hangs. And a loop that sees here that nothing was
 sent need not ask its socket, which behind a step costs 10 to 40 microseconds.
 """
@@ -10,6 +11,7 @@ sent need not ask its socket, which behind a step costs 10 to 40 microseconds.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 from collections.abc import Callable
@@ -18,8 +20,9 @@ from typing import Any, Final
 
 Layer = Callable[..., Any]
 
-# Two numbers of eight bytes: turns of the loop, commands.
-_SIZE: Final = 16
+# Three numbers of eight bytes: turns of the loop, commands, the kernels' pieces of work.
+_SIZE: Final = 24
+_WORK_AT: Final = 16
 
 
 class Heartbeat:
@@ -37,6 +40,13 @@ class Heartbeat:
     def num_sent(self) -> int:
         """How many commands were sent so far; they arrive in a moment."""
         return self._shared[1]
+
+    def work_address(self) -> int:
+        """Of the number that the kernels raise; valid as long as this process lives."""
+        number = ctypes.c_uint64.from_buffer(self._shared, _WORK_AT)
+        # Their threads may go on for longer than whoever has this heartbeat.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(number))
+        return ctypes.addressof(number)
 
     def follow(self, layers: list[Layer]) -> None:
         """Beat before each of a model's layers, too."""
@@ -59,13 +69,13 @@ class Pulse:
         os.truncate(fd, _SIZE)
         os.close(fd)
         self._shared = _map(path)
-        self._last = 0
+        self._last = (0, 0)
 
     def moved(self) -> bool:
         """Whether the loop has got somewhere since the last look."""
-        count = self._shared[0]
-        moved = count != self._last
-        self._last = count
+        counts = self._shared[0], self._shared[2]
+        moved = counts != self._last
+        self._last = counts
         return moved
 
     def ring(self) -> None:

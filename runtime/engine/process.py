@@ -74,7 +74,7 @@ _REST_MS: Final = 500
 _HANG_S: Final = 1.5
 _HANG_COMPILING_S: Final = 60.0
 _HANG_UNKNOWN_S: Final = 300.0
-# A step of more multiplications may take half a second on a slow core.
+# A step, or a layer, of more multiplications may take half a second on a slow core.
 _LONG_STEP: Final = 10_000_000_000
 
 
@@ -236,17 +236,25 @@ def main(argv: list[str]) -> int:
 
 def _hang_s(core: Core, heartbeat: Heartbeat, config: EngineConfig) -> float:
     """How long the loop may stand still. Models whose steps may take long beat in every layer,
-    where the layers are a list of ours."""
+    where the layers are a list of ours, and in every piece of it where our kernels compute it."""
     runner = getattr(core, "runner", None)
-    if runner is None or runner.device.is_asynchronous:
+    if runner is None or runner.device.compiles:
         return _HANG_COMPILING_S
-    if runner.model_config.num_parameters * config.chunk_tokens < _LONG_STEP:
+    counts = runner.device.count_at(heartbeat.work_address())
+    model, shape = runner.model, runner.model_config
+    if shape.num_parameters * config.chunk_tokens < _LONG_STEP:
         return _HANG_S
-    layers = getattr(runner.model, "layers", None)
+    layers = getattr(model, "layers", None)
     if not isinstance(layers, list):
         return _HANG_UNKNOWN_S
     heartbeat.follow(layers)
-    return _HANG_S
+    if counts and model.stack is not None:
+        return _HANG_S
+    # Of a token in a layer, or of its logits.
+    attended = 2 * runner.context_length * shape.num_heads * shape.head_dim
+    layer = shape.num_parameters // shape.num_layers + attended
+    widest: int = max(layer, shape.vocab_size * shape.hidden_size)
+    return _HANG_S * max(1.0, widest * config.chunk_tokens / _LONG_STEP)
 
 
 def load(config: EngineConfig) -> tuple[Core, EngineReady]:

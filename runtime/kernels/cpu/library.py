@@ -42,6 +42,7 @@ _ANY_NUMBER: Final = 2**63 - 1
 # Argument types as `declare` reads them.
 _SIGNATURES: Final = {
     "bl_level": (c_void_p, "p"),
+    "bl_count_at": (None, "p"),
     "bl_plan_new": (c_void_p, ""),
     "bl_plan_delete": (None, "p"),
     "bl_plan_shared_keys": (c_int64, "p"),
@@ -99,6 +100,12 @@ class CpuKernels:
             raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
         few = int(library.bl_linear_rows(self.level_address))
         self.linear_rows = _ANY_NUMBER if deterministic else few
+
+    def count_at(self, address: int) -> bool:
+        """Raise a number of eight bytes with every piece of work, as long as this process lives.
+        Whether none is left to torch for its size."""
+        self.library.bl_count_at(address)
+        return self.linear_rows == _ANY_NUMBER
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """x / rms(x) * weight over the last dimension, in x's dtype."""

@@ -3,6 +3,7 @@ from a hanging one."""
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,15 @@ def test_a_model_with_long_steps_beats_in_every_layer(pulse: Pulse) -> None:
     Heartbeat(pulse.path).follow(layers)
     assert [layer(2, 3) for layer in layers] == [5, 5, 5]
     assert seen == [True, True, True]
+
+
+def test_a_kernel_counts_its_work_from_the_middle_of_a_step(pulse: Pulse) -> None:
+    number = ctypes.c_uint64.from_address(Heartbeat(pulse.path).work_address())
+    assert not pulse.moved()
+    for _ in range(3):
+        number.value += 1
+        assert pulse.moved()
+        assert not pulse.moved()
 
 
 def test_only_its_user_can_read_it_and_it_leaves_nothing(pulse: Pulse) -> None:

@@ -6,11 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zmq
 
-from branchline.runtime.engine.process import run
+from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.engine.heartbeat import Heartbeat, Pulse
+from branchline.runtime.engine.process import _hang_s, run
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import (
     Drop,
@@ -259,3 +263,43 @@ def test_a_child_ends_with_its_parent() -> None:
         process.wait()
         # The pipe ends when the last process that holds it is gone.
         assert pipe.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("compiles", "counts", "stack", "num_parameters", "hang_s"),
+    [
+        (True, False, None, 10**6, 60.0),
+        (False, False, None, 10**6, 1.5),
+        (False, True, "all layers", 10**10, 1.5),
+        # Torch's: a layer of it, or its logits, may be as long as several short steps.
+        (False, True, None, 10**9, 1.5 * 3.2),
+        (False, False, "all layers", 10**10, 1.5 * 16.1),
+    ],
+)
+def test_what_counts_as_a_hang_is_longer_than_any_healthy_piece_of_work(
+    tmp_path: Path,
+    compiles: bool,
+    counts: bool,
+    stack: str | None,
+    num_parameters: int,
+    hang_s: float,
+) -> None:
+    shape = SimpleNamespace(
+        num_parameters=num_parameters,
+        num_layers=32,
+        num_heads=16,
+        head_dim=64,
+        vocab_size=62_500,
+        hidden_size=1_000,
+    )
+    runner = SimpleNamespace(
+        device=SimpleNamespace(compiles=compiles, count_at=lambda address: counts),
+        model=SimpleNamespace(layers=[], stack=stack),
+        model_config=shape,
+        context_length=1_000,
+    )
+    pulse = Pulse(tmp_path / "pulse")
+    config = EngineConfig(chunk_tokens=512)
+    found = _hang_s(SimpleNamespace(runner=runner), Heartbeat(pulse.path), config)
+    assert found == pytest.approx(hang_s, rel=0.01)
+    pulse.close()

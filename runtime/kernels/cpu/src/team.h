@@ -21,6 +21,21 @@
 #include <climits>
 #include <cstdint>
 
+// Raised behind each piece of work, for whoever tells a long step from a hang; bl_count_at (api.cpp) says
+// where. That it changes is all that counts: threads may overwrite each other's.
+class Progress {
+public:
+    static void at(std::atomic<uint64_t>* count) { count_ = count; }
+
+    static void note() {
+        count_->store(count_->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+
+private:
+    static inline std::atomic<uint64_t> unwatched_{0};
+    static inline std::atomic<uint64_t>* count_ = &unwatched_;
+};
+
 // A number that changes, and threads that wait for it to: spinning first, as most waits are shorter
 // than sleeping and waking, then asleep, as a thread that spins is the first to be taken off its core.
 class alignas(64) Watched {
@@ -72,7 +87,10 @@ public:
     template <class Call>
     void run(int64_t count, int64_t work, const Call& call) {
         if (threads_ == 1 || count <= 1 || work < kMinWork) {
-            for (int64_t i = 0; i < count; ++i) call(i);
+            for (int64_t i = 0; i < count; ++i) {
+                call(i);
+                Progress::note();
+            }
             return;
         }
         call_ = [](const void* context, int64_t i) { (*static_cast<const Call*>(context))(i); };
@@ -85,11 +103,16 @@ public:
             done_.await_other_than(done);
     }
 
-    // The same with call(begin, end) for ranges of [0, count), a few of them for each thread.
+    // The same with call(begin, end) for ranges of [0, count), a few of them for each thread, and
+    // none of them long.
     template <class Call>
     void run_ranges(int64_t count, int64_t work, const Call& call) {
-        const int64_t parts = count < threads_ * 2 ? count : threads_ * 2;
-        if (threads_ == 1 || work < kMinWork) return call(int64_t(0), count);
+        const int64_t few = threads_ == 1 || work < kMinWork ? 1 : threads_ * 2;
+        const int64_t parts = std::min(count, std::max(few, work / kMostWork));
+        if (parts <= 1) {
+            call(int64_t(0), count);
+            return Progress::note();
+        }
         run(parts, work, [&](int64_t i) { call(count * i / parts, count * (i + 1) / parts); });
     }
 
@@ -97,7 +120,7 @@ public:
     // left with a long one at the end.
     template <class Call>
     void run_shrinking(int64_t count, int64_t work, const Call& call) {
-        if (threads_ == 1 || work < kMinWork) return call(int64_t(0), count);
+        if (threads_ == 1 || work < kMinWork) return run_ranges(count, work, call);
         const int64_t parts = threads_ * 2, least = std::max<int64_t>(1, count / (2 * parts));
         std::atomic<int64_t> next{0};
         run(threads_, work, [&](int64_t) {
@@ -105,6 +128,7 @@ public:
                 const int64_t end = std::min(count, begin + std::max(least, (count - begin) / parts));
                 if (!next.compare_exchange_weak(begin, end)) continue;
                 call(begin, end);
+                Progress::note();
                 begin = next.load();
             }
         });
@@ -126,12 +150,17 @@ public:
     // Below this other threads cost more than they save.
     static constexpr int64_t kMinWork = 400'000;
 
+    // A range of more (of a product 4 billion multiply-adds) may take some tenths of a second on a slow
+    // core.
+    static constexpr int64_t kMostWork = 500'000'000;
+
 private:
     void take_calls() {
         uint64_t open = open_.load(std::memory_order_acquire);
         while (uint32_t(open) < open >> 32) {
             if (!open_.compare_exchange_weak(open, open + 1, std::memory_order_acq_rel)) continue;
             call_(context_, uint32_t(open));
+            Progress::note();
             done_.add(1);
             open = open_.load(std::memory_order_acquire);
         }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
+
 import pytest
 import torch
 
 from branchline.runtime.engine.config import Quantization
-from branchline.runtime.kernels.cpu.library import CpuKernels
+from branchline.runtime.engine.heartbeat import Heartbeat, Pulse
+from branchline.runtime.kernels.cpu.library import CpuKernels, load_kernels
 from branchline.runtime.kernels.cpu.linear import PackedLinear
 
 # Relative to the result, which is rounded once in bfloat16, and to the norm of what is summed.
@@ -187,3 +191,25 @@ def test_gates_meet_what_they_let_through_to_the_bit(
                 assert around[-16:].isnan().all()
                 seen.append(rows)
     assert bool(seen) == has_a_way
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_long_product_counts_its_pieces_as_they_are_done(threads: int, tmp_path: Path) -> None:
+    """R9: no product is as long as what counts as a hang, however few threads there are."""
+    kernels = load_kernels()
+    if kernels.linear_rows < 512:
+        pytest.skip("this processor leaves them to torch")
+    pulse = Pulse(tmp_path / "pulse")
+    number = ctypes.c_uint64.from_address(Heartbeat(pulse.path).work_address())
+    assert kernels.count_at(ctypes.addressof(number))
+    packed = pack(kernels, torch.zeros(16_384, 1_024, dtype=torch.bfloat16))
+    torch.set_num_threads(threads)
+    counts = []
+    for rows in (496, 512):  # 8.3 and 8.6 billion products; 16 rows are packed at a time
+        before = number.value
+        packed(randn(rows, 1_024, dtype=torch.bfloat16))
+        counts.append(number.value - before)
+    if threads == 1:
+        assert counts == [31 + 2, 32 + 2]
+    assert pulse.moved()
+    pulse.close()
