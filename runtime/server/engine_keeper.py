@@ -131,7 +131,7 @@ class EngineKeeper:
         moved = engine.moved()
         if moved:
             self._news.pulse()
-        hang_s = self._hang_s or self._own_hang_s
+        hang_s = self._own_hang_s if self._hang_s is None else self._hang_s
         if hang_s is None or self._condemned:
             return
         still_s = self._watch.look(now_s, moved, engine.threads, hang_s)

@@ -301,7 +301,7 @@ def build_parser() -> FlagParser:
         "--engine-hang-s",
         type=float,
         help="an engine whose loop stands still for this long is killed and started again "
-        "(default: 1.5 on a CPU, 60 on a GPU)",
+        "(default: 1.5 on a CPU, more where torch computes long layers there; 60 on a GPU)",
     )
     limits.add_argument(
         "--session-ttl-s",
@@ -373,6 +373,11 @@ def parse(argv: list[str]) -> Options:
         parser.error("--request-timeout-s must be in (0, 86400] and --drain-s in [0, 3600]")
     if not given.session_ttl_s > 0 or given.session_tokens < 0:
         parser.error("--session-ttl-s must be above 0 and --session-tokens at least 0")
+    for name in ("engine_hang_s", "engine_silence_s"):
+        seconds = getattr(given, name)
+        if seconds is not None and not 0 < seconds <= 86_400:
+            flag = "--" + name.replace("_", "-")
+            parser.error(f"{flag} must be in (0, 86400], not {seconds:g}")
     return Options(
         engine=config,
         limits=Limits(

@@ -29,3 +29,11 @@ def test_a_file_that_could_not_be_written_at_the_end_is_refused_at_the_start(
         parse([flag, str(tmp_path)])
     parse([flag, str(tmp_path / "b")])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["--engine-hang-s", "--engine-silence-s"])
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_a_time_in_which_no_engine_could_answer_is_refused(flag: str, seconds: str) -> None:
+    with pytest.raises(UsageError, match=rf"{flag} must be in \(0, 86400\], not {seconds}"):
+        parse([f"{flag}={seconds}"])
+    assert parse([f"{flag}=2.5"])
