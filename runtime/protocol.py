@@ -519,9 +519,11 @@ class Ping(_Message, tag="ping", frozen=True):
 
 
 class GetInfo(_Message, tag="get_info", frozen=True):
-    """Ask for counters of the runtime."""
+    """Ask for counters of the runtime. at_once: as the engine told them last, without waiting for
+    the end of its step."""
 
     rid: RequestId
+    at_once: bool = False
 
 
 class Inspect(_Message, tag="inspect", frozen=True):

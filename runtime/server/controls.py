@@ -80,7 +80,7 @@ class Controls:
         match message:
             case Pin(prompt=prompt):
                 validate.check_prompt(prompt, self._bounds)
-            case GetInfo():
+            case GetInfo(at_once=False):
                 command = EnginePing(seq=number)
             case Inspect(namespace=namespace):
                 query = inspection.engine_query(message, self._history)
@@ -96,6 +96,8 @@ class Controls:
             self._pin(flight, number, message)
         elif command is not None:
             self._engine.send(command)
+        else:
+            self.on_answer(number, EnginePong(number, self._engine.stats))
 
     def _pin(self, flight: InFlight, number: int, message: Pin) -> None:
         """The engine knows token ids only; a long text is tokenized beside the loop."""

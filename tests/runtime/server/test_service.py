@@ -357,6 +357,18 @@ def test_info_carries_fresh_counters_of_the_engine(desk: Desk) -> None:
     assert info.stats["front_requests"] == 1
 
 
+def test_info_at_once_carries_what_the_engine_said_last(desk: Desk) -> None:
+    desk.service.on_engine_event(EnginePong(seq=0, stats={"cached_tokens": 5.0}))
+    [info] = desk.ask(GetInfo("i", at_once=True))
+    assert isinstance(info, Info)
+    assert (info.stats["cached_tokens"], info.stats["front_ready"]) == (5.0, 1.0)
+    assert desk.commands == []
+    desk.now_s += desk.limits.engine_silence_s
+    [info] = desk.ask(GetInfo("j", at_once=True))
+    assert isinstance(info, Info)
+    assert info.stats["front_ready"] == 0.0
+
+
 def test_flushing_answers_with_the_tokens_freed(desk: Desk) -> None:
     desk.ask(FlushCache("f"))
     number = desk.commands[-1]

@@ -7,6 +7,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class Answer:
 class PlayedFront:
     """Front process and engine in one thread.
 
-    reply: what the model says to a prompt. steps: how many steps the engine may make; None is any
+    reply: what the model says to a prompt. hung, computes: its engine answers no ping, because it
+    hangs, or is in a long step. steps: how many steps the engine may make; None is any
     number. fail: an error for a sequence, instead of its next token.
     """
 
@@ -112,6 +114,8 @@ class PlayedFront:
             epoch="epoch",
             context_limit=context,
             limits=limits,
+            # One that hangs has done so for a minute.
+            clock=lambda: time.monotonic() + (60.0 if self.hung else 0.0),
         )
         self.server: HttpServer | None = None
         self._loaded = False
@@ -125,7 +129,7 @@ class PlayedFront:
         self.reply: Callable[[Submit], str] = lambda submit: "good island"
         self.fail: Callable[[Submit], Failed | None] = lambda submit: None
         self.steps: int | None = None
-        self.hung = False
+        self.hung = self.computes = False
         self.stats = {"running": 0.0}
         self.inspect: Callable[[str, EngineQuery], EngineView] = self._inspect
         self.commands: list[EngineCommand] = []
@@ -204,6 +208,8 @@ class PlayedFront:
     def _post(self, message: ClientMessage) -> None:
         def take() -> None:
             self.messages.append(message)
+            if not self.hung:
+                self.service.on_engine_pulse()
             if self._loaded:
                 self.service.on_message(CLIENT, message)
             elif isinstance(message, Generate | GetInfo):
@@ -225,7 +231,7 @@ class PlayedFront:
                 self._running[command.sid] = Running(command, ids[:room], full=room <= len(ids))
             case Drop(sid=sid):
                 self._running.pop(sid, None)
-            case EnginePing(seq=seq) if not self.hung:
+            case EnginePing(seq=seq) if not self.hung and not self.computes:
                 self._errands.put(
                     lambda: self.service.on_engine_event(EnginePong(seq, dict(self.stats)))
                 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import EnginePing
+from branchline.runtime.protocol import EnginePing, GetInfo
 from branchline.runtime.server.flight import Limits
 from branchline.runtime.server.http import health as routes
 from branchline.runtime.server.http.link import Link
@@ -16,7 +18,8 @@ from branchline.runtime.tokenizer import Tokenizer
 def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a loop that hangs takes too long, however busy the machine is."""
     hangs = "hang" in request.node.name or "hung" in request.node.name
-    monkeypatch.setattr(routes, "_ANSWER_S", 0.5 if hangs else 60.0)
+    monkeypatch.setattr(routes, "_FRESH_S", 0.1 if hangs else 60.0)
+    monkeypatch.setattr(routes, "_ANSWER_S", 60.0)
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
@@ -25,7 +28,30 @@ def test_a_healthy_runtime_answers_from_its_scheduler(
 ) -> None:
     answer = asker.get(path)
     assert (answer.status, answer.json["status"]) == (200, "ok")
-    assert any(isinstance(command, EnginePing) for command in front.commands)
+    assert any(isinstance(message, GetInfo) for message in front.messages)
+
+
+def test_a_runtime_in_a_long_step_is_healthy_at_once(
+    front: PlayedFront, asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeat goes on, but it answers nothing before the end of the step."""
+    monkeypatch.setattr(routes, "_FRESH_S", 0.1)
+    front.computes = True
+    assert [asker.get(path).status for path in ("/health", "/ready")] == [200, 200]
+    assert not any(isinstance(command, EnginePing) for command in front.commands)
+    assert "branchline_runtime_up 1.0" in asker.get("/metrics").body.decode()
+    assert asker.get("/server_info").status == 200
+
+
+def test_a_front_whose_loop_hangs_is_not_healthy(
+    front: PlayedFront, asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_ANSWER_S", 0.1)
+    over = threading.Event()
+    front._errands.put(lambda: over.wait(60) and None)
+    answer = asker.get("/health")
+    over.set()
+    assert (answer.status, answer.error["code"]) == (503, "unresponsive")
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
