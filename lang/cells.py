@@ -90,7 +90,7 @@ class VariableEvent:
 def value_of(cell: Cell, as_type: Any) -> Any:
     """A finished variable as a Python object: as its op says, or as `as_type`. What a join has
     gathered is read branch by branch."""
-    if as_type is None and cell.value_type is UnknownType:
+    if cell.value_type is UnknownType and as_type in (None, list):
         raise InvalidRequest(
             f"the type of {cell.name!r} is not known any more: its state came from a checkpoint, "
             f"which holds text; write s.value({cell.name!r}, T)"

@@ -93,8 +93,8 @@ class Checkpoint:
             raise CheckpointError(
                 f"instance {index} cannot be written to {self.path}: {error}; with checkpoint= a "
                 "program's return value and variables must be JSON data (lists, dicts with keys "
-                "of text), dataclasses or pydantic models, or a return annotation such as "
-                "-> set[str] must say how to read them"
+                "of text), dataclasses or pydantic models, or what the return annotation, such as "
+                "-> set[str], reads back from JSON"
             ) from error
         self._offsets[index] = self._file.seek(0, os.SEEK_END)
         self._file.write(encoded.encode("ascii") + b"\n")

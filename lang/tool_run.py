@@ -11,6 +11,7 @@ import concurrent.futures
 import contextvars
 import inspect
 import json
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +22,7 @@ from branchline.runtime.tool_formats import RawCall
 
 from . import api
 from .errors import InvalidRequest, TimeoutExceeded
-from .loop import give_up_tool_loop, shared_loop, tool_loop
+from .loop import LoopThread, give_up_tool_loop, shared_loop, tool_loop
 from .readings import unknown_variable
 from .sampling import checked_timeout
 from .tool_calls import ToolCalls, calls_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .executor import StreamExecutor
     from .state import ProgramState
 
-# A loop that does not take up a call for so long is blocked.
+# A loop on which a call is overdue, and which does not answer for so long, is blocked.
 _PATIENCE_S: Final = 0.25
 
 
@@ -273,20 +274,41 @@ def _in_thread(call: _Call) -> asyncio.Future[ToolResult | Awaitable[Any]]:
 
 
 async def _on_loop(call: _Call, value: Awaitable[Any] | None) -> ToolResult:
-    """Run what is async on the tools' loop. One that does not begin it is blocked by another tool
-    and given up; the time until then does not count."""
+    """Run what is async on the tools' loop; its time begins when it does. A loop that another tool
+    blocks for longer than a call may take is given up, not before: users' locks and connections are
+    bound to it."""
     while True:
         loop = tool_loop()
         begun: concurrent.futures.Future[None] = concurrent.futures.Future()
         running = asyncio.wrap_future(loop.spawn(call.run_async(begun, value)))
         try:
-            await asyncio.wait([asyncio.wrap_future(begun)], timeout=_PATIENCE_S)
+            await _begins(asyncio.wrap_future(begun), loop, call.timeout_s)
             if not begun.cancel():
                 return await asyncio.wait_for(running, call.left_s)
+        except TimeoutError:
+            if not await _answers(loop):
+                give_up_tool_loop(loop)
+            raise
         finally:
             begun.cancel()
             running.cancel()
-        give_up_tool_loop(loop)
+
+
+async def _begins(begun: asyncio.Future[None], loop: LoopThread, timeout_s: float | None) -> None:
+    """Wait until a call has begun, or its loop is given up."""
+    patient_until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    while not begun.done() and tool_loop() is loop:
+        left_s = patient_until_s - time.monotonic()
+        if left_s > 0:
+            await asyncio.wait([begun], timeout=min(left_s, _PATIENCE_S))
+        else:
+            give_up_tool_loop(loop)
+
+
+async def _answers(loop: LoopThread) -> bool:
+    answer = asyncio.wrap_future(loop.spawn(asyncio.sleep(0)))
+    await asyncio.wait([answer], timeout=_PATIENCE_S)
+    return answer.done()
 
 
 def result_text(value: Any) -> str:

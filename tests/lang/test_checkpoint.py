@@ -218,6 +218,8 @@ def test_a_gathered_variable_of_a_restored_state_is_read_as_before(model, path):
     assert state.value("number") == state.value("typed", list[int]) == [7]
     with pytest.raises(bl.InvalidRequest, match=r"s\.value\('typed', T\)"):
         state.value("typed")
+    with pytest.raises(bl.InvalidRequest, match=r"s\.value\('typed', T\)"):
+        state.value("typed", list)
 
 
 def test_a_restored_state_cannot_go_on(model, path):

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import threading
+import time
 from datetime import date
 
 import pytest
@@ -231,20 +232,44 @@ def test_an_async_tool_that_blocks_holds_up_neither_its_caller_nor_other_tools()
     assert not threads[0].is_alive()
 
 
-def test_async_calls_of_one_turn_do_not_wait_for_one_that_blocks():
+def test_async_calls_of_one_turn_wait_for_one_that_blocks_as_long_as_they_may_take():
     met = threading.Event()
 
     @bl.tool
     async def wait() -> bool:
         return met.wait(30)
 
-    @bl.tool
+    @bl.tool(timeout=0.1)
     async def meet() -> bool:
         met.set()
         return True
 
     state = ask.run("?", tools=[wait, meet], backend=model(called("wait") + called("meet")))
     assert [result.value for result in state.run_tools()] == [True, True]
+
+
+def test_what_async_tools_share_stays_on_its_loop_while_nothing_is_overdue():
+    shared: dict[str, asyncio.Queue[str]] = {}
+
+    @bl.tool
+    async def query() -> str:
+        if not shared:
+            shared["pool"] = asyncio.Queue(1)
+            shared["pool"].put_nowait("connection")
+        connection = await shared["pool"].get()
+        await asyncio.sleep(0.01)
+        shared["pool"].put_nowait(connection)
+        return connection
+
+    @bl.tool
+    async def compute() -> str:
+        time.sleep(0.6)
+        return "computed"
+
+    calls = called("query") + called("compute") + called("query") + called("query")
+    state = ask.run("?", tools=[query, compute], backend=model(calls))
+    values = [result.value for result in state.run_tools()]
+    assert values == ["connection", "computed", "connection", "connection"]
 
 
 def test_a_plain_function_may_return_what_is_awaited():
