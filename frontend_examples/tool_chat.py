@@ -7,6 +7,7 @@ included. `python -m branchline.frontend_examples.tool_chat` asks; an empty line
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 import branchline as bl
@@ -56,9 +57,10 @@ def tool_chat(
 
 
 def asked() -> Iterator[str]:
-    """What the user types."""
-    while question := input("you: ").strip():
-        yield question
+    """What the user types, up to an empty line or the end of the input."""
+    with contextlib.suppress(EOFError):
+        while question := input("you: ").strip():
+            yield question
 
 
 if __name__ == "__main__":

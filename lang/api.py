@@ -106,7 +106,8 @@ def gen(
     is compact unless `separators` and `indent` (as `json.dumps` takes them) say otherwise, or
     `max_whitespace` leaves so much white space at a place to the model. With `n` > 1 the variable
     is a list and the text goes on with its first. `token_healing=True` is for prompts that end
-    inside a token ("http:"): the output may then begin with any token that spells their end.
+    inside a token ("http:"): the output may then begin with any token that spells their end, and
+    take as many tokens more as the end had. Where a stop may begin in that end, nothing is healed.
     `skip_special_tokens=False` leaves the model's control tokens in the text. `repetition_penalty`
     also counts the prompt's tokens; `logit_bias` maps token ids to what is added to their logits.
     A call that has no result `timeout` seconds after it began fails with TimeoutExceeded.

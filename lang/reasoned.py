@@ -29,7 +29,7 @@ def separate_reasoning(
     expr: Expr | None = None, model_type: str | None = None
 ) -> SeparateReasoning:
     """Cut the thinking out of the outputs in `expr`: the variable and the text keep the answer,
-    `{name}_reasoning_content` becomes the thinking."""
+    `{name}_reasoning_content` becomes the thinking. A select's choices are answers as they are."""
     return SeparateReasoning(model_type, expr)
 
 

@@ -14,7 +14,6 @@ from typing import Final
 
 from ..errors import RequestError
 from ..protocol import Choices, Constraint, Part, Regex, SamplingParams, Text
-from ..stop_pattern import stop_pattern
 from ..tokenizer import Tokenizer
 
 # Tokens that a longer one may begin with in the middle; more are not worth looking for.
@@ -35,7 +34,8 @@ def heal(
     """The prompt to run instead; None when it does not end inside a token: it ends with generated
     tokens or markup, or no token of the vocabulary begins with its end and goes on.
 
-    A stop that the text taken back contains would end the output at once, so it is not taken back.
+    A stop may begin in the text taken back, and would end the output though the prompt has a part
+    of it, so then it is not taken back; of patterns nobody knows where they begin.
     """
     last = prompt[-1] if prompt else None
     if not isinstance(last, Text) or last.markup:
@@ -49,9 +49,7 @@ def heal(
             break
     else:
         return None
-    if any(stop in text for stop in sampling.stop):
-        return None
-    if any(stop_pattern(pattern).ends(text) for pattern in sampling.stop_regex):
+    if sampling.stop_regex or any(_begins_in(text, stop) for stop in sampling.stop):
         return None
     return Healed(prompt_ids[:-count], text)
 
@@ -72,6 +70,10 @@ def held_to(text: str, constraint: Constraint | None) -> Constraint:
         "tokens of their own",
         pointer="/sampling/token_healing",
     )
+
+
+def _begins_in(text: str, stop: str) -> bool:
+    return stop in text or any(text.endswith(stop[:count]) for count in range(1, len(stop)))
 
 
 def _text_of(data: bytes) -> str:

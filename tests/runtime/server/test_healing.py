@@ -101,10 +101,21 @@ def test_other_prompts_stay_as_they_are(desk: Desk, ending: Sequence[Part]) -> N
     assert submit.constraint is None
 
 
-def test_a_stop_in_the_prompts_end_is_not_run_into(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("stops", "is_healed"),
+    [
+        (lambda head: {"stop": [head[-1]]}, False),
+        (lambda head: {"stop": [f"{head[-1]}!"]}, False),
+        (lambda head: {"stop_regex": ["!+"]}, False),
+        (lambda head: {"stop": ["!"]}, True),
+    ],
+)
+def test_a_stop_that_may_begin_in_the_prompts_end_is_not_run_into(
+    desk: Desk, stops, is_healed
+) -> None:
     _, head, _ = inside(desk)
-    submit = ask(desk, f"xx {head}", stop=[head[-1]])
-    assert submit.input_ids == desk.tokenizer.encode_text(f"xx {head}")
+    submit = ask(desk, f"xx {head}", **stops(head))
+    assert (submit.input_ids != desk.tokenizer.encode_text(f"xx {head}")) is is_healed
 
 
 def test_a_session_holds_the_tokens_that_were_spelled(desk: Desk) -> None:
