@@ -3,9 +3,10 @@ monitor, read by state.py and streaming.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from .errors import InvalidRequest
 from .failures import Origin, located
@@ -13,6 +14,7 @@ from .monitor import Monitor
 from .values import InvalidOutput, ValueKind, read_as, read_value
 
 Meta = dict[str, Any]
+Written = TypeVar("Written")
 
 
 class UnknownType:
@@ -113,6 +115,20 @@ def value_of(cell: Cell, as_type: Any) -> Any:
         return read(cell.value, as_type)
     except InvalidOutput as error:
         raise (located(error, cell.origin) if cell.origin else error) from error.__cause__
+
+
+def written_by(
+    branches: Iterable[tuple[Mapping[str, Written], Mapping[str, Written]]],
+    taken: AbstractSet[str],
+) -> dict[str, list[Written]]:
+    """What a join gathers of branches, each told by its variables and by those that it left with:
+    what they have written since, under names that are not `taken`."""
+    gathered: dict[str, list[Written]] = {}
+    for variables, inherited in branches:
+        for name, value in variables.items():
+            if name not in taken and inherited.get(name) is not value:
+                gathered.setdefault(name, []).append(value)
+    return gathered
 
 
 def _type_of_each(as_type: Any, own: object) -> Any:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from . import calls, ir
 from .backend.base import Backend, Session
-from .cells import Cell, Meta
+from .cells import Cell, Meta, written_by
 from .errors import InternalError, InvalidRequest
 from .failures import Origin, caller_source
 from .ir import Expr
@@ -117,12 +117,8 @@ class StreamExecutor(Readings):
     def gather(self, children: Sequence[StreamExecutor]) -> tuple[Cell, ...]:
         """New cells for the variables that a join gathers, to be completed when these have come to
         their ends."""
-        taken = set(self.cells) - self.joined_names
-        parts: dict[str, list[Cell]] = {}
-        for child in children:
-            for name, cell in child.cells.items():
-                if name not in taken and child.inherited.get(name) is not cell:
-                    parts.setdefault(name, []).append(cell)
+        branches = ((child.cells, child.inherited) for child in children)
+        parts = written_by(branches, self.cells.keys() - self.joined_names)
         self.joined_names.update(parts)
         return tuple(Cell.gathered(name, cells) for name, cells in parts.items())
 

@@ -23,12 +23,12 @@ from .streaming import (
 )
 from .timeline import Timeline, state_html
 from .tool_run import ToolResult, run_tools, run_tools_async
-from .turn import Turn
+from .turn import State, Turn
 
 Value = TypeVar("Value")
 
 
-class ProgramState:
+class ProgramState(State):
     """The prompt of one program instance, and its variables.
 
     `s += x` appends and returns at once; `s["x"]`, `text()` and the like wait for what they need
@@ -57,23 +57,6 @@ class ProgramState:
             )
         self.stream_executor.submit(other)
         return self
-
-    def system(self, expr: Expr | str | None = None) -> Turn:
-        """`s.system(x)` appends a system turn; `with s.system():` makes one of what is appended
-        inside."""
-        return Turn(self, "system", expr)
-
-    def user(self, expr: Expr | str | None = None) -> Turn:
-        """`s.user(x)` or `with s.user():`, see `system`."""
-        return Turn(self, "user", expr)
-
-    def assistant(self, expr: Expr | str | None = None) -> Turn:
-        """`s.assistant(x)` or `with s.assistant():`, see `system`."""
-        return Turn(self, "assistant", expr)
-
-    def tool(self, expr: Expr | str | None = None) -> Turn:
-        """`s.tool(x)` or `with s.tool():`, see `system`: a turn with the result of a tool."""
-        return Turn(self, "tool", expr)
 
     @contextmanager
     def var_scope(self, name: str) -> Iterator[None]:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Self, cast
 
 from . import ir
 from .backend.base import Backend
+from .cells import written_by
 from .failures import caller_source, raised_at
 from .group import ProgramStateGroup
 from .ir import Expr
@@ -32,11 +33,11 @@ from .trace_graph import (
     current_trace,
     refuse,
 )
-from .turn import Turn
+from .turn import State, Turn
 
 
 @dataclass(eq=False, repr=False)
-class TracedState:
+class TracedState(State):
     """The state that a traced body gets, and what a trace is: `nodes` in order, `variables`,
     `child_states` of its forks, `arguments`."""
 
@@ -78,18 +79,6 @@ class TracedState:
         for node in ir.flatten(other):
             self._append(node)
         return self
-
-    def system(self, expr: Expr | str | None = None) -> Turn:
-        return Turn(self, "system", expr)
-
-    def user(self, expr: Expr | str | None = None) -> Turn:
-        return Turn(self, "user", expr)
-
-    def assistant(self, expr: Expr | str | None = None) -> Turn:
-        return Turn(self, "assistant", expr)
-
-    def tool(self, expr: Expr | str | None = None) -> Turn:
-        return Turn(self, "tool", expr)
 
     @contextmanager
     def var_scope(self, name: str) -> Iterator[None]:
@@ -178,13 +167,9 @@ class TracedState:
         return traced
 
     def _gather(self, branches: list[TracedState]) -> None:
-        """What a join makes of the branches' variables; the rules are those of group.py."""
-        taken = self.variables.keys() - self._joined_names
-        gathered: dict[str, list[Any]] = {}
-        for branch in branches:
-            for name, value in branch.variables.items():
-                if name not in taken and branch._inherited.get(name) is not value:
-                    gathered.setdefault(name, []).append(value)
+        """What a join makes of the branches' variables."""
+        written = ((branch.variables, branch._inherited) for branch in branches)
+        gathered = written_by(written, self.variables.keys() - self._joined_names)
         self.variables.update(gathered)
         self._joined_names.update(gathered)
 

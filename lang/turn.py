@@ -1,20 +1,38 @@
-"""`Turn`: what `s.user(...)`, `s.system(...)` and `s.assistant(...)` return. Made by state.py
-and tracing.py."""
+"""`Turn`: what `s.user(...)`, `s.system(...)` and `s.assistant(...)` return, and `State`, which has
+these. Used by state.py and tracing.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from . import api, ir
 from .ir import Expr
 
 
-class State(Protocol):
-    """What a turn is appended to."""
+class State:
+    """What turns are appended to: a run's state, or a trace's."""
 
-    def __iadd__(self, other: Expr | str, /) -> Self: ...
+    def __iadd__(self, other: Expr | str) -> Self:
+        raise NotImplementedError
+
+    def system(self, expr: Expr | str | None = None) -> Turn:
+        """`s.system(x)` appends a system turn; `with s.system():` makes one of what is appended
+        inside."""
+        return Turn(self, "system", expr)
+
+    def user(self, expr: Expr | str | None = None) -> Turn:
+        """`s.user(x)` or `with s.user():`, see `system`."""
+        return Turn(self, "user", expr)
+
+    def assistant(self, expr: Expr | str | None = None) -> Turn:
+        """`s.assistant(x)` or `with s.assistant():`, see `system`."""
+        return Turn(self, "assistant", expr)
+
+    def tool(self, expr: Expr | str | None = None) -> Turn:
+        """`s.tool(x)` or `with s.tool():`, see `system`: a turn with the result of a tool."""
+        return Turn(self, "tool", expr)
 
 
 class Turn(Expr):
