@@ -142,13 +142,24 @@ inline vf scale_of_outputs(const Linear& a, int block, int group, int lane) {
 // same bits however many rows there are.
 constexpr int kPartInputs = 256;
 
-// All rows, which are R, x C blocks of 16 outputs.
+// run(first, apart) for the blocks [block, end) of outputs, C of them side by side, `apart` from each other,
+// and where those that are left begin: processors ask ahead for what goes on as it did, so that a few long
+// streams come sooner than many short ones.
+template <int C, class Run>
+inline int in_streams(int block, int end, const Run& run) {
+    const int apart = (end - block) / C;
+    for (int first = block; first < block + apart; ++first) run(first, apart);
+    return block + C * apart;
+}
+
+// All rows, which are R, x C blocks of 16 outputs, `apart` from each other.
 template <int STORAGE, int R, int C>
-inline void product_any(const Linear& a, int block) {
+inline void product_any(const Linear& a, int block, int apart) {
     constexpr int per_word = kPerWord<STORAGE>;
     const int padded = padded_inputs(a), groups = groups_of(a), length = padded / groups;
-    const int64_t next_block = padded / per_word * int64_t(16), stride = stride_any(a);
-    const uint32_t* w = static_cast<const uint32_t*>(a.weight) + block * next_block;
+    const int64_t strip = padded / per_word * int64_t(16), next_block = apart * strip;
+    const int64_t stride = stride_any(a);
+    const uint32_t* w = static_cast<const uint32_t*>(a.weight) + block * strip;
     const float* x = static_cast<const float*>(a.packed_x);
     vf totals[R][C][16 / W] = {};
     for (int group = 0; group < groups; ++group) {
@@ -170,7 +181,7 @@ inline void product_any(const Linear& a, int block) {
                     vf& total = totals[r][c][v];
                     const vf sum = sums[r][c][v];
                     if constexpr (is_rounded(STORAGE))
-                        total += sum * (scale_of_outputs<STORAGE>(a, block + c, group, v * W) *
+                        total += sum * (scale_of_outputs<STORAGE>(a, block + c * apart, group, v * W) *
                                         a.x_scales[r * groups + group]);
                     else
                         total = sum;
@@ -183,22 +194,25 @@ inline void product_any(const Linear& a, int block) {
         for (int r = 0; r < R; ++r)
             for (int v = 0; v < 16 / W; ++v)
                 store(results + r * 16 + v * W, totals[r][c][v]);
-        put_sums_any(a, results, R, 0, (block + c) * 16);
+        put_sums_any(a, results, R, 0, (block + c * apart) * 16);
     }
 }
 
 // Up to so many rows the weight is unpacked in registers.
 constexpr int kStreamedRows = W == 8 ? 3 : 4;
 
+// Of blocks side by side, whose sums have to fit into registers.
+constexpr int kStreams = W == 4 ? 2 : 4;
+
 // For the blocks [block, end), C of them at a time.
-template <int STORAGE, int C = 2>
+template <int STORAGE, int C = kStreams>
 inline void linear_as_it_streams(const Linear& a, int block, int end) {
     const auto run = a.rows == 1   ? product_any<STORAGE, 1, C>
                      : a.rows == 2 ? product_any<STORAGE, 2, C>
                      : a.rows == 3 ? product_any<STORAGE, 3, C>
                                    : product_any<STORAGE, 4, C>;
-    for (; block + C <= end; block += C) run(a, block);
-    if constexpr (C > 1) linear_as_it_streams<STORAGE, 1>(a, block, end);
+    block = in_streams<C>(block, end, [&](int first, int apart) { run(a, first, apart); });
+    if constexpr (C > 1) linear_as_it_streams<STORAGE, C / 2>(a, block, end);
 }
 
 }  // namespace

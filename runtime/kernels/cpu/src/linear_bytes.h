@@ -1,5 +1,5 @@
-// Inputs of linear layers with int8 or int4 weights as bytes, row by row, for products of bytes, and
-// weights as they are read for these; for linear_few.h and linear_avx2.h.
+// Inputs of linear layers with int8 or int4 weights as bytes, row by row, for products of bytes; for
+// linear_few.h and linear_avx2.h.
 #pragma once
 
 #include <immintrin.h>
@@ -9,8 +9,6 @@
 #include "linear.h"
 
 namespace {
-
-// --- inputs ------------------------------------------------------------------------------------
 
 // What is added to weights so that they are bytes without a sign: int4 is stored so. AVX2's products of
 // int8 (linear_avx2.h) want them as they are.
@@ -58,33 +56,5 @@ template <class T>
 inline void pack_few_rows(const Linear& a, int64_t block) {
     for (int64_t r = block * 16; r < std::min(a.rows, block * 16 + 16); ++r) pack_few_row<T>(a, r);
 }
-
-// --- weights -----------------------------------------------------------------------------------
-
-// C strips of bytes, one behind the other, that are read side by side: memory answers sooner where it
-// is asked at several places (Stream in amx_tiles.h). What is read a little later is asked for, at the
-// end of these strips that of the next C, where there are so many.
-template <int C>
-class Strips {
-public:
-    Strips(const void* strips, int64_t bytes, int first, int end)
-        : first_(static_cast<const char*>(strips) + first * bytes), bytes_(bytes),
-          ahead_(std::min(kAheadBytes / C, bytes)), turn_(bytes - ahead_),
-          over_(first + 2 * C <= end ? ahead_ + (C - 1) * bytes : 0) {}
-
-    // Before what lies `i` bytes behind the strips' begins is loaded.
-    __attribute__((always_inline)) void ask(int64_t i) const {
-        const char* line = first_ + i + (i < turn_ ? ahead_ : over_);
-        for (int c = 0; c < C; ++c) _mm_prefetch(line + c * bytes_, _MM_HINT_T1);
-    }
-
-    const char* at(int c, int64_t i) const { return first_ + c * bytes_ + i; }
-
-private:
-    static constexpr int64_t kAheadBytes = 8192;
-
-    const char* first_;
-    int64_t bytes_, ahead_, turn_, over_;
-};
 
 }  // namespace
