@@ -8,7 +8,7 @@ ever pickled, evaluated or looked up by a name taken from the wire.
 Two conversations share the file:
 
     client  <-- ZeroMQ DEALER/ROUTER -->  front process      ClientMessage / FrontMessage
-    front process  <-- ZeroMQ PAIR -->    engine process     EngineCommand / EngineEvent
+    front process  <-- channel.py -->     engine process     EngineCommand / EngineEvent
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every loop asks its ZeroMQ sockets; used by engine/process.py and the server's rooms."""
+"""What every loop asks its ZeroMQ sockets; used by server/clients.py and lang/client.py."""
 
 from __future__ import annotations
 

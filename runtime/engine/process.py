@@ -1,4 +1,4 @@
-"""The engine process: EngineCore behind a ZeroMQ PAIR socket. Started by server/supervisor.py as
+"""The engine process: EngineCore behind a channel to the front. Started by server/supervisor.py as
 `python -m branchline.runtime.engine.process`; `execute` is used by branchline/engine.py too.
 """
 
@@ -10,6 +10,7 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
-import zmq
 
+from ..channel import Channel
 from ..errors import RequestError
 from ..protocol import (
     MAX_FRAME_BYTES,
@@ -53,7 +54,6 @@ from ..protocol import (
     encode,
     engine_commands,
 )
-from ..sockets import has_come
 from ..standard_error import unfailing_stderr
 from ..views import EngineQuery, EngineView
 from . import garbage
@@ -63,7 +63,6 @@ from .profiling import Profiler
 
 _log = logging.getLogger(__name__)
 
-_HIGH_WATER_MARK: Final = 1_000_000
 _PARENT_POLL_S: Final = 0.2
 _TURNS_UNASKED: Final = 64
 # Nothing came for so long: whoever goes on at once is not held up.
@@ -157,47 +156,50 @@ def execute(core: Core, command: EngineCommand) -> EngineEvent | None:
 
 def run(
     core: Core,
-    channel: zmq.Socket[bytes],
+    channel: Channel,
     beat: Callable[[], None] = lambda: None,
     num_sent: Callable[[], int] = lambda: -1,
 ) -> None:
-    """Step while there is work, obey what arrives, until EngineStop; `beat` with every turn and
-    every command: a thousand that come at once are no standstill.
+    """Step while there is work, obey what arrives, until EngineStop, or until the front is gone or
+    does not read; `beat` with every turn and every command: a thousand that come at once are no
+    standstill.
 
-    num_sent: how many commands were sent so far. While that is as many as have come, the socket is
+    num_sent: how many commands were sent so far. While that is as many as have come, the channel is
     asked now and then only.
     """
     num_heard = num_unasked = 0
     while True:
         beat()
         idle = not core.has_work
-        if idle and not channel.poll(_REST_MS):
+        if idle and not channel.wait(_REST_MS):
             garbage.collect_at_rest()
-            channel.poll()
+            channel.wait()
         num_unasked += 1
         if idle or num_sent() != num_heard or num_unasked == _TURNS_UNASKED:
             num_unasked = 0
-            while has_come(channel):
-                frame = channel.recv(zmq.NOBLOCK)
+            channel.flush()
+            for frame in channel.receive() or ():
                 num_heard += 1
                 beat()
                 command = engine_commands.decode(frame)
                 if isinstance(command, EngineStop):
                     return
                 answer = execute(core, command)
-                if answer is not None:
-                    channel.send(encode(answer))
+                if answer is not None and not channel.send(encode(answer)):
+                    return
+            if channel.is_closed:
+                return
             garbage.collect_if_needed()
             idle = not core.has_work
         if not idle:
             events = core.step()
-            if events.progress or events.failed:
-                channel.send(encode(events))
+            if (events.progress or events.failed) and not channel.send(encode(events)):
+                return
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m branchline.runtime.engine.process")
-    parser.add_argument("--channel", required=True)
+    parser.add_argument("--channel", required=True, type=int, help="the socket's descriptor")
     parser.add_argument("--parent-pid", required=True, type=int)
     parser.add_argument("--config", required=True, help="EngineConfig as JSON")
     parser.add_argument("--heartbeat", required=True, type=Path, help="a Pulse's file")
@@ -210,13 +212,8 @@ def main(argv: list[str]) -> int:
     faulthandler.register(signal.SIGUSR1)
     heartbeat = Heartbeat(given.heartbeat)
     config = msgspec.json.decode(given.config, type=EngineConfig)
-    context = zmq.Context()
-    channel: zmq.Socket[bytes] = context.socket(zmq.PAIR)
-    channel.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
-    channel.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
-    channel.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES * 2)
-    channel.setsockopt(zmq.LINGER, 1000)
-    channel.connect(given.channel)
+    os.set_inheritable(given.channel, False)
+    channel = Channel(socket.socket(fileno=given.channel), MAX_FRAME_BYTES * 2)
     try:
         core, ready = load(config)
     except Exception as error:
@@ -230,7 +227,6 @@ def main(argv: list[str]) -> int:
         save_cache(core, config.cache_file)
         status = 0
     channel.close()
-    context.term()
     return status
 
 

@@ -20,13 +20,11 @@ from ..protocol import (
     FrameError,
     engine_events,
 )
-from ..sockets import has_come
 from .errands import Errands
 from .report import Log
 from .supervisor import TOO_OFTEN, EngineProcess, Restarts, how_it_ended
 from .watch import LoopWatch
 
-_MESSAGES_PER_TURN: Final = 256
 _STOP_S: Final = 2.0
 # Writing a saved cache takes a second per gigabyte or two; a second signal cuts it short.
 _SAVE_S: Final = 60.0
@@ -55,7 +53,6 @@ class EngineKeeper:
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
         poller: zmq.Poller,
         errands: Errands,
         log: Log,
@@ -64,7 +61,6 @@ class EngineKeeper:
         start_s: float,
         hang_s: float | None,
     ) -> None:
-        self._context = context
         self._poller = poller
         self._errands = errands
         self._log = log
@@ -90,11 +86,10 @@ class EngineKeeper:
         return self._engine is not None and not self._ready
 
     def start(self, folder: Path, config: EngineConfig) -> None:
-        """Start the first engine; later ones are its likes. folder: for its socket and pulse."""
+        """Start the first engine; later ones are its likes. folder: for its pulse."""
 
         def launch() -> EngineProcess:
             return EngineProcess(
-                self._context,
                 folder,
                 self._num_engines,
                 config,
@@ -106,14 +101,24 @@ class EngineKeeper:
 
     def send(self, command: EngineCommand) -> None:
         """Tell the engine; what is said while there is none is lost with the requests."""
-        if self._engine is not None and not self._engine.send(command):
+        if self._engine is None:
+            return
+        if not self._engine.send(command):
             self._log.notice("the engine does not read its messages and is killed")
             self._engine.kill()
+        elif self._engine.channel.has_unsent:
+            self._listen(self._engine)
 
     def read(self, ready: dict[object, int]) -> None:
         """Pass on what the engine says, where the poll found its channel ready."""
-        if self._engine is not None and self._engine.channel in ready:
-            self._read(self._engine)
+        engine = self._engine
+        if engine is None or engine.channel.fileno() not in ready:
+            return
+        if engine.channel.has_unsent:
+            engine.channel.flush()
+            self._listen(engine)
+        if not self._read(engine):
+            self._listen(engine)
 
     def tick(self, now_s: float) -> None:
         """Start an engine that is due; give up on one that does not load. Raises EngineLost."""
@@ -155,26 +160,34 @@ class EngineKeeper:
         self._ready = False
         self._started_s = time.monotonic()
         self._engine = self._launch()
-        self._poller.register(self._engine.channel, zmq.POLLIN)
+        self._listen(self._engine)
 
-    def _read(self, engine: EngineProcess) -> None:
-        for _ in range(_MESSAGES_PER_TURN):
-            if not has_come(engine.channel):
-                return
-            try:
-                event = engine_events.decode(engine.channel.recv(zmq.NOBLOCK))
-            except FrameError as error:
-                self._log.notice(
-                    f"the engine sent a frame that is no message and is killed: {error}"
-                )
-                engine.kill()
-                return
-            if isinstance(event, EngineReady):
-                self._on_ready(event)
-            elif isinstance(event, EngineFatal):
-                self._fault = event.message
-            else:
-                self._news.event(event)
+    def _listen(self, engine: EngineProcess) -> None:
+        """Be told when something comes, or there is room for what is to leave; of a channel that
+        has ended, nothing any more."""
+        channel = engine.channel
+        events = zmq.POLLIN | (zmq.POLLOUT if channel.has_unsent else 0)
+        self._poller.register(channel.fileno(), 0 if channel.is_closed else events)
+
+    def _read(self, engine: EngineProcess) -> bool:
+        """Pass on what has come, a bounded number, for others wait too; whether something had."""
+        try:
+            frames = engine.channel.receive()
+            for frame in frames or ():
+                self._hear(engine_events.decode(frame))
+        except FrameError as error:
+            self._log.notice(f"the engine sent a frame that is no message and is killed: {error}")
+            engine.kill()
+            return False
+        return frames is not None
+
+    def _hear(self, event: EngineEvent) -> None:
+        if isinstance(event, EngineReady):
+            self._on_ready(event)
+        elif isinstance(event, EngineFatal):
+            self._fault = event.message
+        else:
+            self._news.event(event)
 
     def _on_ready(self, ready: EngineReady) -> None:
         self._ready = self._was_ready = True
@@ -188,8 +201,9 @@ class EngineKeeper:
         if engine is not self._engine:
             return
         # Results that it sent before its end still count, and so does its reason.
-        self._read(engine)
-        self._poller.unregister(engine.channel)
+        while self._read(engine):
+            pass
+        self._poller.register(engine.channel.fileno(), 0)
         engine.close()
         self._engine = None
         how = how_it_ended(engine.exit_status)

@@ -61,7 +61,6 @@ class Front:
         self._errands = Errands()
         self._reception = Reception(self._context, self._poller, self._errands)
         self._keeper = EngineKeeper(
-            self._context,
             self._poller,
             self._errands,
             self._log,

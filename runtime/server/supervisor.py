@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,14 +16,13 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import zmq
 
+from ..channel import Channel
 from ..engine.config import EngineConfig
 from ..engine.heartbeat import Pulse
 from ..protocol import MAX_FRAME_BYTES, EngineCommand, EngineStop, encode
 from .watch import ThreadTimes
 
-_HIGH_WATER_MARK: Final = 1_000_000
 # Engines that may die within the window before the front gives up with them.
 _RESTARTS_PER_WINDOW: Final = 5
 _RESTART_WINDOW_S: Final = 60.0
@@ -43,49 +43,39 @@ SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "2000"}
 class EngineProcess:
     """An engine and the channel to it.
 
-    Each engine gets a socket of its own: what was queued for a dead one never reaches the next.
+    Each engine gets a channel of its own: what was queued for a dead one never reaches the next.
     `on_exit` is called from another thread, once, when the process has ended for whatever reason.
     """
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
         directory: Path,
         number: int,
         config: EngineConfig,
         on_exit: Callable[[EngineProcess], None],
     ) -> None:
-        self._path = directory / f"engine-{number}.sock"
-        self.channel = context.socket(zmq.PAIR)
-        self.channel.setsockopt(zmq.LINGER, 0)
-        self.channel.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
-        self.channel.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)
-        self.channel.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        address = f"ipc://{self._path}"
-        # The folder is private already; a socket that anyone may write to is one wall less.
-        old_umask = os.umask(0o177)
-        try:
-            self.channel.bind(address)
-        finally:
-            os.umask(old_umask)
+        own, other = socket.socketpair()
+        self.channel = Channel(own, MAX_FRAME_BYTES)
         self._pulse = Pulse(directory / f"engine-{number}.pulse")
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                # The working directory is no place to import from.
-                "-P",
-                "-m",
-                "branchline.runtime.engine.process",
-                f"--channel={address}",
-                f"--parent-pid={os.getpid()}",
-                f"--heartbeat={self._pulse.path}",
-                f"--config={msgspec.json.encode(config).decode()}",
-            ],
-            stdin=subprocess.DEVNULL,
-            env=SPIN_BRIEFLY | os.environ,
-            # A Ctrl-C in the terminal is the front's to handle.
-            process_group=0,
-        )
+        with other:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    # The working directory is no place to import from.
+                    "-P",
+                    "-m",
+                    "branchline.runtime.engine.process",
+                    f"--channel={other.fileno()}",
+                    f"--parent-pid={os.getpid()}",
+                    f"--heartbeat={self._pulse.path}",
+                    f"--config={msgspec.json.encode(config).decode()}",
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(other.fileno(),),
+                env=SPIN_BRIEFLY | os.environ,
+                # A Ctrl-C in the terminal is the front's to handle.
+                process_group=0,
+            )
         self._exited = threading.Event()
 
         def wait() -> None:
@@ -125,12 +115,9 @@ class EngineProcess:
 
     def send(self, command: EngineCommand) -> bool:
         """Queue a command; False when the engine has stopped reading."""
-        try:
-            self.channel.send(encode(command), zmq.NOBLOCK)
-        except zmq.Again:
-            return False
+        reads = self.channel.send(encode(command))
         self._pulse.ring()
-        return True
+        return reads
 
     def stop(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Ask it to leave its loop; kill it after `timeout_s`, or when `hurry` says so. Returns
@@ -155,11 +142,9 @@ class EngineProcess:
             threading.Timer(_DUMP_S, self.kill).start()
 
     def close(self) -> None:
-        """Release the channel and its socket file."""
-        self.channel.close(linger=0)
+        """Release the channel and the pulse's file."""
+        self.channel.close()
         self._pulse.close()
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
 
 
 class Restarts:

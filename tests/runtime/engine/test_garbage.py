@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-import zmq
 
+from branchline.runtime.channel import Channel
 from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.constrained.limits import GrammarLimits
 from branchline.runtime.constrained.workers import Workers
@@ -22,6 +23,7 @@ from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.process import run
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import (
+    MAX_FRAME_BYTES,
     Choices,
     Constraint,
     Ebnf,
@@ -168,10 +170,7 @@ class CirclesCore:
 
 
 def turn(core: CirclesCore, until: Callable[[], bool]) -> None:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    outer, inner = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
-    outer.bind("inproc://engine")
-    inner.connect("inproc://engine")
+    outer, inner = (Channel(end, MAX_FRAME_BYTES) for end in socket.socketpair())
     loop = threading.Thread(target=run, args=(core, inner), daemon=True)
     loop.start()
     assert core.rests.wait(60)
@@ -179,7 +178,7 @@ def turn(core: CirclesCore, until: Callable[[], bool]) -> None:
         assert loop.is_alive()
     outer.send(encode(EngineStop()))
     loop.join(60)
-    context.destroy(linger=0)
+    outer.close()
 
 
 def test_a_loop_that_never_rests_keeps_garbage_within_bounds(

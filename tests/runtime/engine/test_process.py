@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -10,13 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import zmq
 
+from branchline.runtime.channel import Channel
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.heartbeat import Heartbeat, Pulse
 from branchline.runtime.engine.process import _hang_s, run
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import (
+    MAX_FRAME_BYTES,
     Drop,
     EngineEvent,
     EngineFlush,
@@ -72,18 +74,19 @@ class CountingCore:
         return {"running": float(len(self.running))}
 
 
+def channels() -> tuple[Channel, Channel]:
+    """The front's end and the loop's."""
+    front, loop = socket.socketpair()
+    return Channel(front, MAX_FRAME_BYTES), Channel(loop, MAX_FRAME_BYTES)
+
+
 class Engine:
     """The loop in a thread, and the front's end of its channel."""
 
     def __init__(self) -> None:
         self.core = CountingCore()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.channel = self._context.socket(zmq.PAIR)
-        self.channel.bind("inproc://engine")
-        self.channel.setsockopt(zmq.RCVTIMEO, 5000)
-        inner = self._context.socket(zmq.PAIR)
-        inner.connect("inproc://engine")
-        self._inner = inner
+        self.channel, inner = channels()
+        self._come: list[bytes] = []
         self.thread = threading.Thread(target=run, args=(self.core, inner), daemon=True)
         self.thread.start()
 
@@ -92,7 +95,10 @@ class Engine:
             self.channel.send(encode(command))
 
     def receive(self) -> EngineEvent:
-        return engine_events.decode(self.channel.recv())
+        while not self._come:
+            assert self.channel.wait(5000)
+            self._come += self.channel.receive() or []
+        return engine_events.decode(self._come.pop(0))
 
     def tokens_of(self, sid: int) -> list[int]:
         """All tokens of a sequence until it ends; other events are skipped."""
@@ -110,7 +116,7 @@ class Engine:
     def close(self) -> None:
         self.send(EngineStop())
         self.thread.join(60)
-        self._context.destroy(linger=0)
+        self.channel.close()
 
 
 @pytest.fixture
@@ -174,14 +180,11 @@ def test_each_of_many_commands_is_a_beat() -> None:
         nonlocal beats
         beats += 1
 
-    with zmq.Context() as context, context.socket(zmq.PAIR) as channel:
-        channel.bind("inproc://commands")
-        with context.socket(zmq.PAIR) as inner:
-            inner.connect("inproc://commands")
-            for sid in range(50):
-                channel.send(encode(submit(sid)))
-            channel.send(encode(EngineStop()))
-            run(CountingCore(), inner, beat)
+    channel, inner = channels()
+    for sid in range(50):
+        channel.send(encode(submit(sid)))
+    channel.send(encode(EngineStop()))
+    run(CountingCore(), inner, beat)
     assert beats > 50
 
 
@@ -201,12 +204,9 @@ def test_a_command_is_heard_behind_the_step_in_which_it_is_sent(
             return super().step()
 
     core = Stopped()
-    with zmq.Context() as context, context.socket(zmq.PAIR) as channel:
-        channel.bind("inproc://commands")
-        with context.socket(zmq.PAIR) as inner:
-            inner.connect("inproc://commands")
-            channel.send(encode(submit(1, num_tokens=10**6)))
-            run(core, inner, num_sent=lambda: 1 + (is_rung and core.num_steps >= 5))
+    channel, inner = channels()
+    channel.send(encode(submit(1, num_tokens=10**6)))
+    run(core, inner, num_sent=lambda: 1 + (is_rung and core.num_steps >= 5))
     assert 5 <= core.num_steps <= most_steps
 
 
@@ -214,11 +214,11 @@ def test_a_program_of_twenty_calls_runs_with_few_questions_for_commands() -> Non
     """Each costs the time of ten turns behind a step."""
     num_asked = 0
 
-    class Asked(zmq.Socket[bytes]):
-        def get(self, option: int) -> object:  # type: ignore[override]
+    class Asked(Channel):
+        def receive(self) -> list[bytes] | None:
             nonlocal num_asked
-            num_asked += option == zmq.EVENTS
-            return super().get(option)
+            num_asked += 1
+            return super().receive()
 
     class Stopping(CountingCore):
         num_steps = num_sent = 0
@@ -231,12 +231,10 @@ def test_a_program_of_twenty_calls_runs_with_few_questions_for_commands() -> Non
             return super().step()
 
     core = Stopping()
-    with zmq.Context() as context, context.socket(zmq.PAIR) as channel:
-        channel.bind("inproc://commands")
-        with Asked(context, zmq.PAIR) as inner:
-            inner.connect("inproc://commands")
-            channel.send(encode(submit(1, num_tokens=10**6)))
-            run(core, inner, num_sent=lambda: 1 + core.num_sent)
+    front, loop = socket.socketpair()
+    channel, inner = Channel(front, MAX_FRAME_BYTES), Asked(loop, MAX_FRAME_BYTES)
+    channel.send(encode(submit(1, num_tokens=10**6)))
+    run(core, inner, num_sent=lambda: 1 + core.num_sent)
     assert core.num_steps == 80
     assert num_asked <= 5
 
