@@ -56,7 +56,7 @@ class Taker:
         forced; `take_drawn` takes them. None where the device cannot draw."""
         self._chooser.allowance = self.held.allowance(turns)
         rows = [turn.next_row for turn in turns]
-        if len(rows) < len(logits):
+        if len(rows) < logits.shape[0]:
             device.catch_up()  # the host picks them
         return self._chooser.draw([turn.seq for turn in turns], _select(logits, rows), device)
 
@@ -202,7 +202,7 @@ def _is_free(seq: Sequence) -> bool:
 
 
 def _select(logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
-    if rows == list(range(len(logits))):
+    if rows == list(range(logits.shape[0])):
         return logits
     return logits[torch.tensor(rows, dtype=torch.int64, device=logits.device)]
 

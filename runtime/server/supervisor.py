@@ -126,7 +126,7 @@ class EngineProcess:
             self.send(EngineStop())
             until_s = time.monotonic() + timeout_s
             while not self._exited.wait(_LOOK_S) and time.monotonic() < until_s and not hurry():
-                pass
+                self.channel.flush()
         self.kill()
         self._exited.wait()
 

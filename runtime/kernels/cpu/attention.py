@@ -48,7 +48,7 @@ class CpuAttention(Attention[CpuPlan]):
             handle,
             count,
             lens(*batch.query_lens),
-            lens(*[len(slots) for slots in batch.context_slots]),
+            lens(*[slots.shape[0] for slots in batch.context_slots]),
             addresses(*[slots.data_ptr() for slots in batch.context_slots]),
             self.heads,
             self.kv_heads,

@@ -76,7 +76,7 @@ class CpuSampler:
 
     def _described(self, logits: torch.Tensor) -> tuple[ctypes.Array[_Draw], list[torch.Tensor]]:
         """The draws, and tensors that they point to."""
-        rows = len(logits)
+        rows = logits.shape[0]
         draws = array_type(_Draw, rows)()
         first, row_bytes = logits.data_ptr(), 4 * logits.stride(0)
         kept: list[torch.Tensor] = []

@@ -103,7 +103,7 @@ class CpuWhole:
         tokens = len(batch.query_lens)
         kernels = self._kernels
         queue = kernels.queue if batch.is_ahead else None
-        is_decode = tokens == len(batch.token_ids) == len(batch.logit_rows)
+        is_decode = tokens == batch.token_ids.shape[0] == batch.logit_rows.shape[0]
         if not is_decode or tokens > kernels.linear_rows or not isinstance(plan, CpuPlan):
             if queue is not None:
                 queue.drain()  # who computes this step reads its token ids
