@@ -141,7 +141,8 @@ def _read_prompts(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
     try:
-        prompts = [json.loads(line)["prompt"] for line in path.read_text().splitlines() if line]
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        prompts = [json.loads(line)["prompt"] for line in lines if line.strip()]
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):

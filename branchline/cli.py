@@ -386,7 +386,7 @@ def main() -> None:
 
     try:
         app(with_config_first(sys.argv[1:]), standalone_mode=True)
-    except (UsageError, GenerationError) as error:
+    except (UsageError, GenerationError, OSError) as error:
         # What a message quotes may look like markup.
         stderr.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)

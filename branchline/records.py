@@ -106,12 +106,18 @@ def load_program(path: Path, name: str | None = None) -> Function[Any]:
 def read_records(path: Path, program: Function[Any]) -> list[dict[str, Any]]:
     """The lines of a JSONL file as keyword arguments of `program`; unknown keys are left out.
 
-    Raises UsageError with the line number for what is not an object or lacks an argument.
+    Raises UsageError with the line number for what is not an object or lacks an argument, and for
+    a file that is not UTF-8.
     """
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
+    try:
+        # JSON texts may hold characters at which `splitlines` would part them.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error}") from None
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:

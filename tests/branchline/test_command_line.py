@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
 from scripted import Scripted
 
 from branchline import doctor
-from branchline.cli import app, backend_for, with_config_first
+from branchline.cli import app, backend_for, main, with_config_first
 from branchline.records import Interrupted, UsageError
 from branchline.runtime.kernels.cpu.build import KernelBuildError, library_path
 from branchline.runtime.server.layers import OTHER_TABLES, read_table
@@ -97,6 +97,21 @@ def test_an_output_that_cannot_be_written_is_refused_before_a_model_is_loaded(
 ) -> None:
     result = runner.invoke(app, [*greeting, "--output", str(tmp_path / "gone" / "out.jsonl")])
     assert isinstance(result.exception, UsageError)
+
+
+def test_a_disk_that_is_full_is_told_in_a_line(
+    greeting: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*args: object, **settings: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("branchline.cli.backend_for", lambda *a, **k: contextlib.nullcontext())
+    monkeypatch.setattr("branchline.records.run_records", full)
+    monkeypatch.setattr(sys, "argv", ["branchline", *greeting])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
 
 
 def test_ctrl_c_while_a_run_goes_on_is_told(

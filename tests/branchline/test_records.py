@@ -138,6 +138,20 @@ def test_a_bad_line_is_told_by_its_number(program_file: Path, line: str, complai
         read_records(path, load_program(program_file))
 
 
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+def test_only_line_feeds_part_records(program_file: Path, begin: str) -> None:
+    name = "a\u2028b\x85c"
+    path = records_file(program_file.parent, begin + json.dumps({"name": name}, ensure_ascii=False))
+    assert read_records(path, load_program(program_file)) == [{"name": name}]
+
+
+def test_records_that_are_not_utf_8_are_refused(program_file: Path) -> None:
+    path = program_file.parent / "records.jsonl"
+    path.write_bytes(b'{"name": "\xe9"}')
+    with pytest.raises(UsageError, match=r"records\.jsonl is not UTF-8"):
+        read_records(path, load_program(program_file))
+
+
 def test_a_program_with_arguments_does_not_run_without_records(program_file: Path) -> None:
     with pytest.raises(UsageError, match="the program greet takes name; give --input FILE"):
         no_records(load_program(program_file))
