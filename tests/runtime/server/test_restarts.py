@@ -1,8 +1,26 @@
-"""When an engine that died is started again."""
+"""When an engine that died is started again, and how one is ended."""
 
 from __future__ import annotations
 
-from branchline.runtime.server.supervisor import Restarts
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from branchline.runtime.engine.config import EngineConfig
+from branchline.runtime.protocol import EngineRelease, EngineStop, encode
+from branchline.runtime.server.supervisor import EngineProcess, Restarts
+
+# Ends politely when the last that it has read is the word to.
+_READER = f"""
+import socket, sys
+end = socket.socket(fileno=int(sys.argv[1].partition("=")[2]))
+read = b""
+while not read.endswith({encode(EngineStop())!r}):
+    read = (read + end.recv(1 << 16))[-100:]
+"""
 
 
 def test_an_engine_that_served_is_replaced_at_once_every_time() -> None:
@@ -27,3 +45,21 @@ def test_deaths_of_an_hour_ago_do_not_count() -> None:
     restarts = Restarts()
     for hour in range(20):
         assert restarts.note(3_600.0 * hour, served=True) == 0.0
+
+
+def test_an_engine_is_told_to_stop_behind_all_that_it_has_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+
+    def reader(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+        [channel] = [word for word in command if word.startswith("--channel=")]
+        return real([sys.executable, "-c", _READER, channel], **settings)
+
+    monkeypatch.setattr(subprocess, "Popen", reader)
+    engine = EngineProcess(tmp_path, 1, EngineConfig(model="none"), on_exit=lambda engine: None)
+    engine.send(EngineRelease(list(range(1 << 20))))
+    assert engine.channel.has_unsent
+    engine.stop(20.0)
+    assert engine.exit_status == 0
+    engine.close()
