@@ -23,6 +23,8 @@ from .views import EngineQuery, EngineView, Query, View
 PROTOCOL_VERSION: Final = 5
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+# The engine tells all log probabilities of a long prompt at once; clients' limits come behind it.
+MAX_EVENT_BYTES: Final = 1 << 29
 MAX_PROMPT_PARTS: Final = 65_536
 MAX_PROMPT_CHARS: Final = 8 * 1024 * 1024
 MAX_CONSTRAINT_CHARS: Final = 256 * 1024
@@ -1059,12 +1061,13 @@ class Decoder(Generic[Message]):
     so that a loop that catches FrameError cannot be ended by a frame.
     """
 
-    def __init__(self, union: object) -> None:
+    def __init__(self, union: object, most_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(union)
 
     def decode(self, frame: bytes | memoryview) -> Message:
-        if len(frame) > MAX_FRAME_BYTES:
-            raise FrameError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
+        if len(frame) > self._most_bytes:
+            raise FrameError(f"frame of {len(frame)} bytes is over the limit of {self._most_bytes}")
         try:
             return self._decoder.decode(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -1091,4 +1094,4 @@ client_messages: Decoder[ClientMessage] = Decoder(ClientMessage)
 front_messages: Decoder[FrontMessage] = Decoder(FrontMessage)
 front_frames: Decoder[FrontMessage | Several] = Decoder(FrontMessage | Several)
 engine_commands: Decoder[EngineCommand] = Decoder(EngineCommand)
-engine_events: Decoder[EngineEvent] = Decoder(EngineEvent)
+engine_events: Decoder[EngineEvent] = Decoder(EngineEvent, MAX_EVENT_BYTES)

@@ -20,7 +20,7 @@ import msgspec
 from ..channel import Channel
 from ..engine.config import EngineConfig
 from ..engine.heartbeat import Pulse
-from ..protocol import MAX_FRAME_BYTES, EngineCommand, EngineStop, encode
+from ..protocol import MAX_EVENT_BYTES, EngineCommand, EngineStop, encode
 from .watch import ThreadTimes
 
 # Engines that may die within the window before the front gives up with them.
@@ -55,7 +55,7 @@ class EngineProcess:
         on_exit: Callable[[EngineProcess], None],
     ) -> None:
         own, other = socket.socketpair()
-        self.channel = Channel(own, MAX_FRAME_BYTES)
+        self.channel = Channel(own, MAX_EVENT_BYTES)
         self._pulse = Pulse(directory / f"engine-{number}.pulse")
         with other:
             self._process = subprocess.Popen(
