@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 import branchline as bl
 
@@ -45,7 +46,11 @@ def converse(
             return
         state = turn.run(earlier=list(history), line=line, backend=backend, stream=True)
         console.print("[bold green]model[/bold green] ", end="")
-        for piece in state.text_iter("answer"):
-            console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
-        console.print()
-        history.append((line, state["answer"]))
+        try:
+            for piece in state.text_iter("answer"):
+                console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
+            history.append((line, state["answer"]))
+            console.print()
+        except bl.ContextLengthExceeded as error:
+            # A shorter line may do.
+            console.print(f"[red]error:[/red] {escape(error.message)}", highlight=False)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "lang"))
 
 from scripted import Scripted
 
+import branchline as bl
 from branchline.chat import converse
 
 
@@ -59,3 +60,13 @@ def test_a_later_turn_holds_all_that_was_said_before(backend: Scripted) -> None:
 def test_a_leaving_word_ends_it_without_a_call(backend: Scripted, line: str) -> None:
     talk(backend, line, "never asked")
     assert backend.calls == []
+
+
+def test_a_line_that_is_too_long_is_told_and_the_talk_goes_on() -> None:
+    backend = Scripted(
+        fail=lambda prompt: bl.ContextLengthExceeded("too long") if "long line" in prompt else None
+    )
+    said = talk(backend, "a long line", "a short one")
+    assert "error: too long" in said
+    assert "a long line" not in backend.calls[-1].text
+    assert "a short one" in backend.calls[-1].text
