@@ -9,7 +9,7 @@ from branchline.runtime import protocol
 from branchline.runtime.tool_formats import RawCall
 
 from ..chat_template import ChatTemplate
-from ..errors import InvalidRequest
+from ..errors import InternalError, InvalidRequest
 from .base import Capabilities, OnChunk
 from .conversation import turn_to_write
 from .vendor import VendorBackend, finish_reason, nothing_to_generate
@@ -72,15 +72,16 @@ class Anthropic(VendorBackend):
         if sampling.max_new_tokens == 0:
             return nothing_to_generate(self._model.name, sampling.n)
         request = self._request(prompt, sampling, constraint)
-        try:
+        with self.asking():
             # A turn that may call tools comes as one piece: half a call says nothing.
             if on_chunk is None or isinstance(constraint, OfferedTools):
-                answer = await self.client.messages.create(**request)
+                # The time limit told, or the package refuses many tokens outside of a stream.
+                client = self.client
+                answer = await client.messages.create(**request, timeout=client.timeout)
             else:
                 answer = await self._streamed(request, on_chunk)
-        except self._api.AnthropicError as error:
-            self.fail(error)
-        text = "".join(block.text for block in answer.content if block.type == "text")
+            text = "".join(block.text for block in answer.content if block.type == "text")
+            cached = answer.usage.cache_read_input_tokens or 0
         if isinstance(constraint, OfferedTools):
             text = told_text(text, _calls(answer.content), constraint)
             if on_chunk is not None:
@@ -91,7 +92,6 @@ class Anthropic(VendorBackend):
             finish_reason=finish_reason(answer.stop_reason),
             matched_stop=answer.stop_sequence,
         )
-        cached = answer.usage.cache_read_input_tokens or 0
         usage = protocol.Usage(
             answer.usage.input_tokens + cached, answer.usage.output_tokens, cached
         )
@@ -158,7 +158,10 @@ class Anthropic(VendorBackend):
                 if text:
                     on_chunk(protocol.Chunk(self._model.name, seq, 0, text, []))
                     seq += 1
-            return await stream.get_final_message()
+            answer = await stream.get_final_message()
+        if answer.stop_reason is None:
+            raise InternalError(f"{self!r}: the stream ended before the output did")
+        return answer
 
 
 def _calls(content: list[Any]) -> list[RawCall]:

@@ -106,13 +106,11 @@ class OpenAI(VendorBackend):
         if on_chunk is not None and form is None:
             request |= {"stream": True, "stream_options": {"include_usage": True}}
         api = self.client.chat.completions if self.is_chat_model else self.client.completions
-        try:
+        with self.asking():
             answer = await api.create(**request)
             if on_chunk is not None and form is None:
                 return await self._streamed(answer, sampling.n, on_chunk)
-        except self._api.OpenAIError as error:
-            self.fail(error)
-        outputs = [self._output(choice) for choice in answer.choices]
+            outputs = [self._output(choice) for choice in answer.choices]
         if form is not None:
             outputs = [read(form, output) for output in outputs]
             if on_chunk is not None:
@@ -125,13 +123,11 @@ class OpenAI(VendorBackend):
         """A turn that may call tools. It comes as one piece: half a call says nothing."""
         may_limit = self._foreign or not _ONE_CALL.match(self._model.name)
         asked = openai_tools(tools, _closed, may_limit=may_limit)
-        try:
+        with self.asking():
             answer = await self.client.chat.completions.create(**request, **asked)
-        except self._api.OpenAIError as error:
-            self.fail(error)
-        output = self._output(answer.choices[0])
-        told = answer.choices[0].message.tool_calls or ()
-        calls = [RawCall(one.function.name, one.function.arguments or "{}") for one in told]
+            output = self._output(answer.choices[0])
+            told = answer.choices[0].message.tool_calls or ()
+            calls = [RawCall(one.function.name, one.function.arguments or "{}") for one in told]
         output = msgspec.structs.replace(output, text=told_text(output.text, calls, tools))
         if on_chunk is not None:
             on_chunk(protocol.Chunk(answer.id, 0, 0, output.text, []))
@@ -152,23 +148,25 @@ class OpenAI(VendorBackend):
         text = prompt_text(prompt)
         if not self._echoes:
             return await self._chosen(text, choices)
-        try:
-            answer = await self.client.completions.create(
-                model=self._model.name,
-                prompt=[text + choice for choice in choices],
-                # One token more than needed: not every server takes 0.
-                max_tokens=1,
-                temperature=0.0,
-                logprobs=1,
-                echo=True,
-            )
-        except self._api.BadRequestError as error:
-            if "echo" not in str(error).lower():
-                self.fail(error)
-            self._echoes = False
-            return await self._chosen(text, choices)
-        except self._api.OpenAIError as error:
-            self.fail(error)
+        with self.asking():
+            try:
+                answer = await self.client.completions.create(
+                    model=self._model.name,
+                    prompt=[text + choice for choice in choices],
+                    # One token more than needed: not every server takes 0.
+                    max_tokens=1,
+                    temperature=0.0,
+                    logprobs=1,
+                    echo=True,
+                )
+            except self._api.BadRequestError as error:
+                if "echo" not in str(error).lower():
+                    raise
+                self._echoes = False
+                return await self._chosen(text, choices)
+            return self._scores(answer, text, choices)
+
+    def _scores(self, answer: Any, text: str, choices: Sequence[str]) -> protocol.Scores:
         usage = _usage(answer.usage)
         self.token_usage.add(usage)
         by_index = {choice.index: choice for choice in answer.choices}
@@ -196,10 +194,8 @@ class OpenAI(VendorBackend):
             return str(answer.choices[0].text)
 
         encoding = encoding_of(self._model.name, repr(self))
-        try:
+        with self.asking():
             scores = await choose_by_bias(ask, encoding, text, choices)
-        except self._api.OpenAIError as error:
-            self.fail(error)
         return protocol.Scores(rid="", choices=scores, usage=total(usages))
 
     def _sampling(self, sampling: protocol.SamplingParams) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, ClassVar, Final, NoReturn
@@ -31,6 +33,15 @@ from .conversation import check_template
 from .vendor_tools import CALL_FORM, TOOL_ROLE, offered
 
 _CLOSE_S: Final = 2.0
+# An error that comes inside of a stream has its type, and the status of the stream: 200.
+_STATUS_OF_TYPE: Final = {
+    "invalid_request_error": 400,
+    "rate_limit_error": 429,
+    "overloaded_error": 529,
+}
+
+# What reading an answer raises that is not one.
+_UNREADABLE: Final = AssertionError | AttributeError | LookupError | TypeError | ValueError
 
 
 @dataclass
@@ -169,17 +180,40 @@ class VendorBackend(Closing, Backend):
         self.token_usage.add(usage)
         return protocol.Done(rid=rid, outputs=outputs, usage=usage)
 
-    def fail(self, error: Exception) -> NoReturn:
-        """Raise what an exception of the vendor's package means to a program."""
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around a request and the reading of its answer: what goes wrong becomes an error of the
+        language."""
+        try:
+            yield
+        except GenerationError:
+            raise
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """Raise what an exception of the vendor's package, or of reading, means to a program."""
         api = self._api
         message = f"{self!r}: {getattr(error, 'message', None) or error}"
-        if isinstance(error, api.APITimeoutError):
-            raise TimeoutExceeded(message) from error
+        # Inside of a stream the HTTP library's own errors come through: which library, differs by
+        # the package's version.
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if isinstance(error, api.APITimeoutError) or "TimeoutException" in kinds:
+            raise TimeoutExceeded(f"{self!r}: no answer in time ({_told(error)})") from error
         if isinstance(error, api.APIConnectionError):
-            raise RuntimeUnavailable(f"{message} ({error.__cause__ or 'no answer'})") from error
+            raise RuntimeUnavailable(f"{message} ({_told(error.__cause__)})") from error
+        if "TransportError" in kinds:
+            raise RuntimeUnavailable(f"{self!r}: connection lost ({_told(error)})") from error
+        if isinstance(error, _UNREADABLE):
+            raise InternalError(
+                f"{self!r}: no answer that the API would give ({_told(error)}); "
+                "is base_url its address?"
+            ) from error
         if not isinstance(error, api.APIStatusError):
             raise GenerationError(message) from error
         status: int = error.status_code
+        if status == 200:
+            status = _STATUS_OF_TYPE.get(getattr(error, "type", None) or "", 500)
         if status == 429:
             raise Overloaded(message, retry_after_s=_retry_after(error)) from error
         if status == 400 and getattr(error, "code", None) == "context_length_exceeded":
@@ -237,9 +271,15 @@ def import_vendor(package: str, backend: str) -> ModuleType:
         ) from None
 
 
+def _told(error: BaseException | None) -> str:
+    """An exception in words; some have none of their own."""
+    return str(error) or type(error).__name__ if error is not None else "no answer"
+
+
 def _retry_after(error: Any) -> float | None:
     told = error.response.headers.get("retry-after", "")
     try:
-        return float(told)
+        seconds = float(told)
     except ValueError:
         return None
+    return seconds if 0 <= seconds < math.inf else None

@@ -14,9 +14,11 @@ Request = dict[str, Any]
 
 class FakeApi:
     """`write(request)` is what the model says, `call(request)` the tools that it calls instead,
-    with `text_with_calls`; `status`, when set, is answered instead. With `refuse_echo` no log
-    probabilities of prompts are told, as by OpenAI's own completion models. With HTTP/1.1 as
-    `protocol` connections stay open between requests; `connections` tells how many there are."""
+    with `text_with_calls`; `status`, when set, is answered instead. With `cut_stream` a stream ends
+    after its first event, with `stream_error` by that; with `drop_connection` no answer comes
+    whole. With `refuse_echo` no log probabilities of prompts are told, as by OpenAI's own
+    completion models. With HTTP/1.1 as `protocol` connections stay open between requests;
+    `connections` tells how many there are."""
 
     def __init__(self, protocol: str = "HTTP/1.0") -> None:
         self.write: Callable[[Request], str] = lambda request: "Paris is the answer."
@@ -26,6 +28,8 @@ class FakeApi:
         self.error: Request = {}
         self.headers: dict[str, str] = {}
         self.cut_stream = False
+        self.stream_error: Request | None = None
+        self.drop_connection = False
         self.refuse_echo = False
         self.requests: list[Request] = []
         self.authorizations: list[str | None] = []
@@ -63,7 +67,7 @@ class FakeApi:
                 data = text.encode()
                 self.send_response(status)
                 self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(data)))
+                self.send_header("content-length", str(len(data) + api.drop_connection))
                 for name, value in api.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -102,8 +106,11 @@ class FakeApi:
         text = self.write(body)
         pieces = [text[start : start + 4] for start in range(0, len(text), 4)]
         if path.endswith("/messages"):
-            return _message_events(pieces)
-        events = _chat_events(pieces) if "/chat/" in path else _completion_events(pieces)
+            events = _message_events(pieces)
+        else:
+            events = _chat_events(pieces) if "/chat/" in path else _completion_events(pieces)
+        if self.stream_error is not None:
+            return [events[0], _sse({"type": "error", "error": self.stream_error}, "error")]
         return events[:1] if self.cut_stream else events
 
     def __enter__(self) -> FakeApi:

@@ -71,6 +71,38 @@ def test_a_stream_arrives_in_pieces_and_whole(model: Anthropic) -> None:
     assert "".join(pieces) == state["answer"] == "Paris is the answer."
 
 
+def test_a_stream_that_breaks_off_is_an_error(api: FakeApi, model: Anthropic) -> None:
+    api.cut_stream = True
+    with pytest.raises(bl.InternalError, match="ended before the output did"):
+        ask.run(stream=True, backend=model)["answer"]
+
+
+def test_a_connection_that_is_lost_in_a_stream_is_told(api: FakeApi, model: Anthropic) -> None:
+    api.drop_connection = True
+    with pytest.raises(bl.RuntimeUnavailable, match="connection lost"):
+        ask.run(stream=True, backend=model)["answer"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("overloaded_error", bl.RuntimeUnavailable),
+        ("rate_limit_error", bl.Overloaded),
+        ("api_error", bl.InternalError),
+    ],
+)
+def test_an_error_inside_of_a_stream_is_what_it_is_outside(
+    api: FakeApi, model: Anthropic, kind: str, error: type[bl.GenerationError]
+) -> None:
+    api.stream_error = {"type": kind, "message": "busy"}
+    with pytest.raises(error, match="busy"):
+        ask.run(stream=True, backend=model)["answer"]
+
+
+def test_many_tokens_may_be_asked_for_outside_of_a_stream(api: FakeApi, model: Anthropic) -> None:
+    assert ask(max_new_tokens=64_000, backend=model)["answer"] == "Paris is the answer"
+
+
 def test_a_limit_that_cut_is_told(api: FakeApi, model: Anthropic) -> None:
     @bl.function
     def short(s: bl.ProgramState) -> None:

@@ -302,8 +302,21 @@ def test_errors_of_the_api_are_errors_of_the_language(
     assert caught.value.variable == "first"
 
 
-def test_an_overloaded_api_says_when_to_come_back(api: FakeApi) -> None:
-    api.status, api.headers = 429, {"retry-after": "7"}
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_an_answer_of_no_such_api_is_told(api: FakeApi, is_chat: bool) -> None:
+    api.status, api.error = 200, {"message": "no model"}
+    model = chat_model(api) if is_chat else completion_model(api)
+    with pytest.raises(bl.InternalError, match="is base_url its address"):
+        two_turns(backend=model)["first"]
+
+
+@pytest.mark.parametrize(
+    ("told", "retry_after_s"), [("7", 7.0), ("nan", None), ("-1", None), ("soon", None)]
+)
+def test_an_overloaded_api_says_when_to_come_back(
+    api: FakeApi, told: str, retry_after_s: float | None
+) -> None:
+    api.status, api.headers = 429, {"retry-after": told}
     prompt: list[Part] = [
         Text("USER:", markup=True),
         Text("?"),
@@ -312,7 +325,7 @@ def test_an_overloaded_api_says_when_to_come_back(api: FakeApi) -> None:
     # The backend alone: a program would come back by itself.
     with pytest.raises(bl.Overloaded) as caught:
         shared_loop().run(chat_model(api).generate(prompt, SamplingParams()))
-    assert caught.value.retry_after_s == 7.0
+    assert caught.value.retry_after_s == retry_after_s
 
 
 def test_nobody_there_is_told() -> None:
