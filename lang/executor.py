@@ -283,7 +283,8 @@ class StreamExecutor(Readings):
         try:
             yield record
         except BaseException as error:
-            record.fail(error)
+            # Who cancels a call has said why.
+            record.fail(self.failure or error)
             raise
 
     def _record(self, op: Op) -> CallRecord:

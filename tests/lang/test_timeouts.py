@@ -50,6 +50,20 @@ def test_a_run_over_its_time_fails_where_it_is_and_names_the_place(model):
     assert model.cancelled == ["x"]
 
 
+def test_the_timeline_tells_why_a_call_was_cancelled(model):
+    model.hold = lambda prompt: True
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a")
+
+    state = program.run(backend=model, timeout=0.5)
+    assert isinstance(state.error(), bl.TimeoutExceeded)
+    while model.running:
+        model.get_server_info()
+    assert [row.error for row in state.timeline().rows] == ["TimeoutExceeded"]
+
+
 def test_the_deadline_of_a_run_holds_for_its_branches(model):
     model.hold = lambda prompt: True
 
