@@ -12,13 +12,12 @@ import contextlib
 import ipaddress
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import zmq
 import zmq.utils.monitor
 
 from branchline.runtime import protocol
-from branchline.runtime.sockets import has_come
 
 from .connection import Connection, RequestTable
 from .curve import CurveKeys
@@ -239,7 +238,7 @@ class ZmqConnection(RequestTable):
                 self._lose(f"the runtime at {self._address} does not read its messages")
                 return
         # Sending may have consumed the wake-up of the (edge-triggered) descriptor.
-        if self._socket is not None and has_come(self._socket):
+        if self._socket is not None and _has_come(self._socket):
             asyncio.get_running_loop().call_soon(self._read)
 
     def _post(self, message: protocol.ClientMessage) -> None:
@@ -249,7 +248,7 @@ class ZmqConnection(RequestTable):
     def _read(self) -> None:
         """Take what has arrived; a long queue is taken in turns so that programs run between."""
         for _ in range(_MESSAGES_PER_TURN):
-            if self._socket is None or not has_come(self._socket):
+            if self._socket is None or not _has_come(self._socket):
                 return
             frame = self._socket.recv(zmq.NOBLOCK)
             self._last_heard_s = asyncio.get_running_loop().time()
@@ -322,6 +321,11 @@ class ZmqConnection(RequestTable):
             self._send_again()
             sequence += 1
             self._post(protocol.Ping(seq=sequence))
+
+
+def _has_come(socket: zmq.Socket[bytes]) -> bool:
+    """Whether a message is there; asking costs a fifth of the exception that there is none."""
+    return bool(cast(int, socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 def _check_address(address: str, *, keyed: bool) -> None:

@@ -1,4 +1,4 @@
-"""What every loop asks its ZeroMQ sockets; used by server/clients.py and lang/client.py."""
+"""What every loop asks its ZeroMQ sockets; used by server/clients.py."""
 
 from __future__ import annotations
 
