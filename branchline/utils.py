@@ -20,7 +20,7 @@ def read_jsonl(filename: str | Path) -> list[dict[str, Any]]:
     Raises ValueError naming the line that is not JSON.
     """
     objects = []
-    with open(filename, encoding="utf-8") as lines:
+    with open(filename, encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip() or line.startswith("#"):
                 continue

@@ -206,8 +206,8 @@ class VendorBackend(Closing, Backend):
             raise RuntimeUnavailable(f"{self!r}: connection lost ({_told(error)})") from error
         if isinstance(error, _UNREADABLE):
             raise InternalError(
-                f"{self!r}: no answer that the API would give ({_told(error)}); "
-                "is base_url its address?"
+                f"{self!r}: no answer of the API's form ({_told(error)}); "
+                "check base_url and api_key"
             ) from error
         if not isinstance(error, api.APIStatusError):
             raise GenerationError(message) from error

@@ -104,6 +104,12 @@ def test_json_lines_are_read_without_comments(tmp_path: Path) -> None:
     assert read_jsonl(path) == [{"a": 1}, {"a": "é"}]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"a": 1}\n', encoding="utf-8-sig")
+    assert read_jsonl(path) == [{"a": 1}]
+
+
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text('{"a": 1}\n{"a": \n')

@@ -113,7 +113,8 @@ def test_sigterm_completes_two_hundred_requests_that_run_or_wait(
     process = start(drain_s=600, max_running=100)
     connection = ZmqConnection(process.address)
     futures = [spawn(connection.complete(request(connection, num_tokens=600))) for _ in range(200)]
-    seconds_until(lambda: num_running(connection) == 200, 60)
+    # Whatever ends between the two looks is looked for again.
+    seconds_until(lambda: sum(f.done() for f in futures) + num_running(connection) == 200, 60)
     os.kill(process.pid, signal.SIGTERM)
     seconds_until(lambda: refuses(connection), 5)
     assert [len(f.result(600).outputs[0].token_ids) for f in futures] == [600] * 200

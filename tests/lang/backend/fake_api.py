@@ -14,8 +14,8 @@ Request = dict[str, Any]
 
 class FakeApi:
     """`write(request)` is what the model says, `call(request)` the tools that it calls instead,
-    with `text_with_calls`; `status`, when set, is answered instead. With `cut_stream` a stream ends
-    after its first event, with `stream_error` by that; with `drop_connection` no answer comes
+    with `text_with_calls`; `status`, when set, is answered instead. With `cut_stream` a stream
+    ends after its first event, or with `stream_error`; with `drop_connection` no answer comes
     whole. With `refuse_echo` no log probabilities of prompts are told, as by OpenAI's own
     completion models. With HTTP/1.1 as `protocol` connections stay open between requests;
     `connections` tells how many there are."""

@@ -100,7 +100,13 @@ def test_an_error_inside_of_a_stream_is_what_it_is_outside(
 
 
 def test_many_tokens_may_be_asked_for_outside_of_a_stream(api: FakeApi, model: Anthropic) -> None:
-    assert ask(max_new_tokens=64_000, backend=model)["answer"] == "Paris is the answer"
+    @bl.function
+    def at_length(s: bl.ProgramState) -> None:
+        s += bl.user("Capital of France?")
+        s += bl.assistant(bl.gen("answer", max_tokens=64_000))
+
+    assert at_length(backend=model)["answer"] == "Paris is the answer."
+    assert api.last["max_tokens"] == 64_000
 
 
 def test_a_limit_that_cut_is_told(api: FakeApi, model: Anthropic) -> None:

@@ -306,7 +306,7 @@ def test_errors_of_the_api_are_errors_of_the_language(
 def test_an_answer_of_no_such_api_is_told(api: FakeApi, is_chat: bool) -> None:
     api.status, api.error = 200, {"message": "no model"}
     model = chat_model(api) if is_chat else completion_model(api)
-    with pytest.raises(bl.InternalError, match="is base_url its address"):
+    with pytest.raises(bl.InternalError, match="check base_url and api_key"):
         two_turns(backend=model)["first"]
 
 
