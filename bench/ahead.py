@@ -21,8 +21,9 @@ from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
+from branchline.runtime.engine_protocol import Submit
 from branchline.runtime.models.resolve import resolve_model
-from branchline.runtime.protocol import Constraint, JsonSchema, SamplingParams, Submit, Text
+from branchline.runtime.protocol import Constraint, JsonSchema, SamplingParams, Text
 from branchline.runtime.tokenizer import Tokenizer
 
 from .random_models import write_model

@@ -19,6 +19,7 @@ from pathlib import Path
 from branchline.runtime.engine import garbage
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import StepEvents, Submit
 from branchline.runtime.protocol import (
     Choices,
     Constraint,
@@ -28,8 +29,6 @@ from branchline.runtime.protocol import (
     JsonSchema,
     Regex,
     SamplingParams,
-    StepEvents,
-    Submit,
     Text,
 )
 

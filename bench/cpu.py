@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.config import Dtype, EngineConfig, Quantization
 from branchline.runtime.engine.core import EngineCore
 
@@ -374,7 +374,7 @@ class Bench:
             sampling = protocol.SamplingParams(
                 max_new_tokens=new_tokens, temperature=0.0, ignore_eos=constraint is None
             )
-            command = protocol.Submit(self.next_sid, prompt, sampling, constraint)
+            command = engine_protocol.Submit(self.next_sid, prompt, sampling, constraint)
             core.submit(command)
             made[self.next_sid] = []
             self.next_sid += 1

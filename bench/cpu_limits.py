@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.kernels.cpu.attention import CpuAttention
 
@@ -46,7 +46,7 @@ def kernel_share(core: EngineCore, prompt: list[int], steps: int) -> tuple[float
     kernels = attention.kernels
     timed, library = _Timed(kernels.library), kernels.library
     sampling = protocol.SamplingParams(max_new_tokens=steps, temperature=0.0, ignore_eos=True)
-    core.submit(protocol.Submit(2**40, prompt, sampling))
+    core.submit(engine_protocol.Submit(2**40, prompt, sampling))
     core.step()
     whole, inside = [], []
     kernels.library = timed

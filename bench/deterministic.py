@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 
@@ -101,7 +101,7 @@ def _run(core: EngineCore, work: Work) -> float:
     params = protocol.SamplingParams(max_new_tokens=work.new, temperature=0.0, ignore_eos=True)
     start_s = time.process_time()
     for sid, prompt in enumerate(work.prompts()):
-        core.submit(protocol.Submit(sid, prompt, params))
+        core.submit(engine_protocol.Submit(sid, prompt, params))
     while core.has_work:
         core.step()
     return time.process_time() - start_s

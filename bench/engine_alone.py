@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import branchline as bl
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 
 if TYPE_CHECKING:
     from branchline.runtime.engine.core import EngineCore
@@ -36,13 +36,15 @@ def _seconds(
     sampling = protocol.SamplingParams(
         max_new_tokens=max_new_tokens, temperature=0.0, ignore_eos=True, skip_special_tokens=True
     )
-    then = [protocol.NextCall(ids, sampling) for ids in gaps[1:]] if goes_on else []
+    then = [engine_protocol.NextCall(ids, sampling) for ids in gaps[1:]] if goes_on else []
     prompt: list[int] = []
     start = time.perf_counter()
     for ids, output in list(zip(gaps, outputs, strict=True))[: 1 if goes_on else None]:
         prompt = prompt + ids
         core.submit(
-            protocol.Submit(sid=next(_NUMBERS), input_ids=prompt, sampling=sampling, then=then)
+            engine_protocol.Submit(
+                sid=next(_NUMBERS), input_ids=prompt, sampling=sampling, then=then
+            )
         )
         while core.has_work:
             core.step()

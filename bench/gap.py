@@ -28,7 +28,7 @@ from unittest import mock
 
 import torch
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.config import EngineConfig, OverlapMode
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.inputs import build_batch
@@ -191,7 +191,7 @@ def _submit(core: EngineCore, count: int, num_tokens: int) -> None:
     params = protocol.SamplingParams(max_new_tokens=num_tokens, temperature=0.0, ignore_eos=True)
     for sid in range(count):
         ids = [rng.randint(FIRST_ID, LAST_ID) for _ in range(128)]
-        core.submit(protocol.Submit(sid, ids, params))
+        core.submit(engine_protocol.Submit(sid, ids, params))
 
 
 def plot(report: Report, path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.memory.kv_pool import KVPool
@@ -26,7 +26,7 @@ PROMPT, NEW = 128, 16
 def main(model: str) -> None:
     core = EngineCore(EngineConfig(model=model, dtype="bfloat16"))
     sampling = protocol.SamplingParams(max_new_tokens=NEW, temperature=0.0, ignore_eos=True)
-    core.submit(protocol.Submit(0, list(range(300, 300 + PROMPT)), sampling))
+    core.submit(engine_protocol.Submit(0, list(range(300, 300 + PROMPT)), sampling))
     while core.has_work:
         core.step()
     config = read_config(resolve_model(model))

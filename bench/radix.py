@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.memory.allocator import SlotAllocator
@@ -159,7 +159,7 @@ def share_of_serving(model: str, num_prompts: int) -> tuple[float, float]:
     start_s = time.process_time()
     for sid in range(num_prompts):
         ids = [rng.randint(FIRST_ID, LAST_ID) for _ in range(512)]
-        core.submit(protocol.Submit(sid, ids, params))
+        core.submit(engine_protocol.Submit(sid, ids, params))
     while core.has_work:
         core.step()
     return watch.total_s, time.process_time() - start_s

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 
@@ -102,7 +102,7 @@ def _answer(
     for prompt in prompts:
         sid = next(numbers)
         core.submit(
-            protocol.Submit(sid, prompt, params, namespace="" if shares else f"alone {sid}")
+            engine_protocol.Submit(sid, prompt, params, namespace="" if shares else f"alone {sid}")
         )
     while core.has_work:
         core.step()

@@ -24,13 +24,13 @@ from branchline.lang.loop import shared_loop
 from branchline.lang.server_args import runtime_options
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.process import execute, load, save_cache
+from branchline.runtime.engine_protocol import EngineCommand
 from branchline.runtime.errors import RequestError
 from branchline.runtime.models.errors import ModelLoadError
 from branchline.runtime.models.resolve import resolve_model
 from branchline.runtime.protocol import (
     PROTOCOL_VERSION,
     ClientMessage,
-    EngineCommand,
     FrameError,
     FrontMessage,
     Hello,

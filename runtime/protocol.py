@@ -1,14 +1,11 @@
-"""Every message on the wire, and the frame format that carries it.
+"""What clients and the front process say to each other, and the frame format that carries it.
 
-Users of this file: the client (`lang/`), the front process (`server/`) and the engine process
-(`engine/`). It imports no torch. A frame is one msgpack map with a `type` field that selects a
-struct below; unknown types, unknown fields and out-of-range values do not decode. Nothing here is
-ever pickled, evaluated or looked up by a name taken from the wire.
-
-Two conversations share the file:
+Users of this file: the client (`lang/`) and all of the runtime; what the front process and its
+engine say is engine_protocol.py's. It imports no torch. A frame is one msgpack map with a `type`
+field that selects a struct below; unknown types, unknown fields and out-of-range values do not
+decode. Nothing here is ever pickled, evaluated or looked up by a name taken from the wire.
 
     client  <-- ZeroMQ DEALER/ROUTER -->  front process      ClientMessage / FrontMessage
-    front process  <-- channel.py -->     engine process     EngineCommand / EngineEvent
 """
 
 from __future__ import annotations
@@ -18,13 +15,11 @@ from typing import Annotated, Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from .views import EngineQuery, EngineView, Query, View
+from .views import Query, View
 
 PROTOCOL_VERSION: Final = 5
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
-# The engine tells all log probabilities of a long prompt at once; clients' limits come behind it.
-MAX_EVENT_BYTES: Final = 1 << 29
 MAX_PROMPT_PARTS: Final = 65_536
 MAX_PROMPT_CHARS: Final = 8 * 1024 * 1024
 MAX_CONSTRAINT_CHARS: Final = 256 * 1024
@@ -70,7 +65,7 @@ PlanMethod = Literal[
 SessionId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
-class _Message(
+class Message(
     Struct, tag_field="type", forbid_unknown_fields=True, omit_defaults=True, frozen=True
 ):
     """Base of everything that travels: a tagged, immutable, closed struct. What is as its default
@@ -80,7 +75,7 @@ class _Message(
 # --- what a request is made of -------------------------------------------------------------
 
 
-class Text(_Message, tag="text", frozen=True):
+class Text(Message, tag="text", frozen=True):
     """A stretch of prompt text.
 
     With `markup=False` (user text, tool results, variables) strings that look like control tokens
@@ -91,7 +86,7 @@ class Text(_Message, tag="text", frozen=True):
     markup: bool = False
 
 
-class Tokens(_Message, tag="tokens", frozen=True):
+class Tokens(Message, tag="tokens", frozen=True):
     """A stretch of prompt given as token ids: generated before, and never re-tokenized."""
 
     ids: list[TokenId]
@@ -107,14 +102,14 @@ if installed) take regular languages only, "xgrammar" takes all; "auto" is what 
 started with, and chooses by the constraint unless that says otherwise."""
 
 
-class Choices(_Message, tag="choices", frozen=True):
+class Choices(Message, tag="choices", frozen=True):
     """The output is exactly one of these strings."""
 
     choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
     backend: GrammarBackend = "auto"
 
 
-class Regex(_Message, tag="regex", frozen=True):
+class Regex(Message, tag="regex", frozen=True):
     """The whole output matches this pattern (`re.fullmatch` semantics)."""
 
     pattern: Annotated[str, Meta(min_length=1, max_length=8_192)]
@@ -129,7 +124,7 @@ Separators = tuple[
 """A comma and a colon with up to four spaces on either side, as `json.dumps` takes them."""
 
 
-class JsonSchema(_Message, tag="json_schema", frozen=True):
+class JsonSchema(Message, tag="json_schema", frozen=True):
     """The output is JSON that validates against this JSON Schema (given as JSON text).
 
     reading: "closed" takes a schema as a request for what it declares (no undeclared members
@@ -152,7 +147,7 @@ class JsonSchema(_Message, tag="json_schema", frozen=True):
     max_whitespace: Annotated[int, Meta(ge=0, le=32)] = 0
 
 
-class Ebnf(_Message, tag="grammar", frozen=True):
+class Ebnf(Message, tag="grammar", frozen=True):
     """The output is a sentence of this grammar (GBNF dialect), from its rule `root`."""
 
     grammar: Annotated[str, Meta(min_length=1, max_length=MAX_CONSTRAINT_CHARS)]
@@ -170,7 +165,7 @@ class Tag(Struct, forbid_unknown_fields=True, frozen=True):
     end: TagText = ""
 
 
-class Tagged(_Message, tag="tagged", frozen=True):
+class Tagged(Message, tag="tagged", frozen=True):
     """Tagged values in a row, such as tool calls: `opening`, one value or more of any of the tags
     with `separator` between them (at most `max_values`, None for any number), `closing`.
 
@@ -198,7 +193,7 @@ class Island(Struct, forbid_unknown_fields=True, frozen=True):
     end: TagText = ""
 
 
-class Islands(_Message, tag="islands", frozen=True):
+class Islands(Message, tag="islands", frozen=True):
     """Free text with islands in it, from `min_islands` to `max_islands` (None: any number).
 
     Free text holds none of the `triggers`; where one is written, an island follows whose `begin`
@@ -370,26 +365,26 @@ class ModelInfo(Struct, forbid_unknown_fields=True, frozen=True):
 # --- plans: whole programs ------------------------------------------------------------------
 
 
-class PlanPart(_Message, tag="part", frozen=True):
+class PlanPart(Message, tag="part", frozen=True):
     """Append a part that is the same for every instance."""
 
     part: Part
 
 
-class PlanArgument(_Message, tag="argument", frozen=True):
+class PlanArgument(Message, tag="argument", frozen=True):
     """Append the instance's own text of this number."""
 
     index: Annotated[int, Meta(ge=0, lt=MAX_PLAN_OPS)]
 
 
-class PlanOutput(_Message, tag="output", frozen=True):
+class PlanOutput(Message, tag="output", frozen=True):
     """Append, as text, what an earlier call wrote: call `call` of branch `branch`. Waits for it."""
 
     branch: PlanBranch
     call: Annotated[int, Meta(ge=0, lt=MAX_PLAN_OPS)]
 
 
-class PlanGenerate(_Message, tag="plan_generate", frozen=True):
+class PlanGenerate(Message, tag="plan_generate", frozen=True):
     """One generation call; its first output is appended, unless `keep` is False. reasoning: a type
     of model (reasoning.py) whose thinking is left out of what is appended."""
 
@@ -401,20 +396,20 @@ class PlanGenerate(_Message, tag="plan_generate", frozen=True):
     reasoning: Annotated[str, Meta(max_length=32)] | None = None
 
 
-class PlanSelect(_Message, tag="plan_select", frozen=True):
+class PlanSelect(Message, tag="plan_select", frozen=True):
     """Score the choices and append the one that `method` decides for."""
 
     choices: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHOICES)]
     method: PlanMethod
 
 
-class PlanFork(_Message, tag="fork", frozen=True):
+class PlanFork(Message, tag="fork", frozen=True):
     """Start branches that go on from here; several share the prompt so far, computed once."""
 
     branches: Annotated[list[PlanBranch], Meta(min_length=1, max_length=MAX_PLAN_BRANCHES)]
 
 
-class PlanJoin(_Message, tag="join", frozen=True):
+class PlanJoin(Message, tag="join", frozen=True):
     """Wait until these branches have ended; with `append`, append what each of them added."""
 
     branches: Annotated[list[PlanBranch], Meta(min_length=1, max_length=MAX_PLAN_BRANCHES)]
@@ -443,14 +438,14 @@ class PlanInstance(Struct, forbid_unknown_fields=True, frozen=True):
 # --- client -> front process ---------------------------------------------------------------
 
 
-class Hello(_Message, tag="hello", frozen=True):
+class Hello(Message, tag="hello", frozen=True):
     """First frame of a client. A different `version` is answered with an Error."""
 
     version: int
     client: Annotated[str, Meta(max_length=128)] = ""
 
 
-class Generate(_Message, tag="generate", frozen=True):
+class Generate(Message, tag="generate", frozen=True):
     """Run one generation call. With `stream` Chunks precede the Done.
 
     Within an epoch the same request sent again by the same client is answered again and not run
@@ -480,7 +475,7 @@ class Generate(_Message, tag="generate", frozen=True):
     embed: EmbedParams | None = None
 
 
-class Score(_Message, tag="score", frozen=True):
+class Score(Message, tag="score", frozen=True):
     """Log probabilities of each choice as a continuation of the prompt (for `select`). `base` and
     `keep_as` as in Generate."""
 
@@ -493,7 +488,7 @@ class Score(_Message, tag="score", frozen=True):
     keep_as: SessionId | None = None
 
 
-class RunPlan(_Message, tag="run_plan", frozen=True):
+class RunPlan(Message, tag="run_plan", frozen=True):
     """Run a plan once per instance; each is answered by a PlanDone or an Error of its own. No
     client is asked between the calls."""
 
@@ -502,25 +497,25 @@ class RunPlan(_Message, tag="run_plan", frozen=True):
     namespace: Namespace = ""
 
 
-class Cancel(_Message, tag="cancel", frozen=True):
+class Cancel(Message, tag="cancel", frozen=True):
     """Stop a request; it ends with Error(code="cancelled"). Unknown ids are ignored."""
 
     rid: RequestId
 
 
-class Release(_Message, tag="release", frozen=True):
+class Release(Message, tag="release", frozen=True):
     """Let sessions go. Unknown numbers are ignored; there is no answer."""
 
     sessions: Annotated[list[SessionId], Meta(max_length=65_536)]
 
 
-class Ping(_Message, tag="ping", frozen=True):
+class Ping(Message, tag="ping", frozen=True):
     """Heartbeat; answered by Pong at once by the front process."""
 
     seq: int
 
 
-class GetInfo(_Message, tag="get_info", frozen=True):
+class GetInfo(Message, tag="get_info", frozen=True):
     """Ask for counters of the runtime. at_once: as the engine told them last, without waiting for
     the end of its step."""
 
@@ -528,7 +523,7 @@ class GetInfo(_Message, tag="get_info", frozen=True):
     at_once: bool = False
 
 
-class Inspect(_Message, tag="inspect", frozen=True):
+class Inspect(Message, tag="inspect", frozen=True):
     """Look at the tree, the requests or the use of the cache, in one namespace."""
 
     rid: RequestId
@@ -536,13 +531,13 @@ class Inspect(_Message, tag="inspect", frozen=True):
     namespace: Namespace = ""
 
 
-class FlushCache(_Message, tag="flush_cache", frozen=True):
+class FlushCache(Message, tag="flush_cache", frozen=True):
     """Drop every cached prefix that no running request holds."""
 
     rid: RequestId
 
 
-class Profile(_Message, tag="profile", frozen=True):
+class Profile(Message, tag="profile", frozen=True):
     """Begin a profile of the engine (`active`), or end it and write it to the folder that the
     runtime was given for them."""
 
@@ -550,7 +545,7 @@ class Profile(_Message, tag="profile", frozen=True):
     active: bool
 
 
-class Pin(_Message, tag="pin", frozen=True):
+class Pin(Message, tag="pin", frozen=True):
     """Let what is cached of a prompt be evicted last, for `ttl_s` seconds. To pin a prompt whole,
     compute it first: a Generate of it with `max_new_tokens=0`."""
 
@@ -560,7 +555,7 @@ class Pin(_Message, tag="pin", frozen=True):
     namespace: Namespace = ""
 
 
-class Unpin(_Message, tag="unpin", frozen=True):
+class Unpin(Message, tag="unpin", frozen=True):
     """End a pin early. Unknown numbers are ignored; there is no answer."""
 
     pin: Annotated[int, Meta(ge=1, le=2**53)]
@@ -586,7 +581,7 @@ ClientMessage = (
 # --- front process -> client ---------------------------------------------------------------
 
 
-class Welcome(_Message, tag="welcome", frozen=True):
+class Welcome(Message, tag="welcome", frozen=True):
     """Answer to Hello. `epoch` changes whenever the front process restarts."""
 
     version: int
@@ -594,7 +589,7 @@ class Welcome(_Message, tag="welcome", frozen=True):
     model: ModelInfo
 
 
-class Chunk(_Message, tag="chunk", frozen=True, gc=False):
+class Chunk(Message, tag="chunk", frozen=True, gc=False):
     """A piece of sequence `index` of request `rid`; `seq` counts the request's chunks from 0."""
 
     rid: str
@@ -605,7 +600,7 @@ class Chunk(_Message, tag="chunk", frozen=True, gc=False):
     logprobs: list[TokenLogprob] | None = None
 
 
-class Done(_Message, tag="done", frozen=True):
+class Done(Message, tag="done", frozen=True):
     """The request is finished; `outputs` hold the `n` whole sequences in order. So many Chunks
     went before. embedding: float32, little-endian."""
 
@@ -627,7 +622,7 @@ class ChoiceScore(Struct, forbid_unknown_fields=True, frozen=True):
     unconditional: list[TokenLogprob] | None = None
 
 
-class Scores(_Message, tag="scores", frozen=True):
+class Scores(Message, tag="scores", frozen=True):
     """Answer to Score, one entry per choice in order. All choices continue the prompt's first
     `prompt_tokens_kept` tokens."""
 
@@ -637,7 +632,7 @@ class Scores(_Message, tag="scores", frozen=True):
     prompt_tokens_kept: int = 0
 
 
-class Error(_Message, tag="error", frozen=True):
+class Error(Message, tag="error", frozen=True):
     """A request failed (`rid` set) or a frame could not be understood (`rid` None)."""
 
     rid: str | None
@@ -656,7 +651,7 @@ class PlanCall(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tr
     ended_s: float
 
 
-class PlanNews(_Message, tag="plan_news", frozen=True):
+class PlanNews(Message, tag="plan_news", frozen=True):
     """The first calls of an instance of one branch, told at most once, while the last one runs:
     whoever waits for the instance then has less to do at its end."""
 
@@ -664,7 +659,7 @@ class PlanNews(_Message, tag="plan_news", frozen=True):
     calls: list[PlanCall]
 
 
-class PlanDone(_Message, tag="plan_done", frozen=True):
+class PlanDone(Message, tag="plan_done", frozen=True):
     """An instance has ended: the calls of each branch in order, what forks computed ahead
     included; so many of the first one's were told by a PlanNews and are left out. A branch whose
     last reply is an Error did not come to its end; where the first one would have joined it, the
@@ -675,7 +670,7 @@ class PlanDone(_Message, tag="plan_done", frozen=True):
     num_told: int = 0
 
 
-class Pong(_Message, tag="pong", frozen=True):
+class Pong(Message, tag="pong", frozen=True):
     """Answer to Ping. `ready` is False while the engine starts, hangs or is gone. One with `seq`
     -1 comes unasked: the front process looks who is still there."""
 
@@ -683,7 +678,7 @@ class Pong(_Message, tag="pong", frozen=True):
     ready: bool
 
 
-class Info(_Message, tag="info", frozen=True):
+class Info(Message, tag="info", frozen=True):
     """Answer to GetInfo: flat counters and gauges."""
 
     rid: str
@@ -691,28 +686,28 @@ class Info(_Message, tag="info", frozen=True):
     stats: dict[str, float]
 
 
-class Inspected(_Message, tag="inspected", frozen=True):
+class Inspected(Message, tag="inspected", frozen=True):
     """Answer to Inspect."""
 
     rid: str
     view: View
 
 
-class Profiled(_Message, tag="profiled", frozen=True):
+class Profiled(Message, tag="profiled", frozen=True):
     """Answer to Profile. path: of the file, on the runtime's machine; None when it has begun."""
 
     rid: str
     path: str | None = None
 
 
-class Flushed(_Message, tag="flushed", frozen=True):
+class Flushed(Message, tag="flushed", frozen=True):
     """Answer to FlushCache."""
 
     rid: str
     freed_tokens: int
 
 
-class Pinned(_Message, tag="pinned", frozen=True):
+class Pinned(Message, tag="pinned", frozen=True):
     """Answer to Pin: the pin's number, which nobody can guess, and how many tokens it holds."""
 
     rid: str
@@ -737,303 +732,11 @@ FrontMessage = (
 )
 
 
-class Several(_Message, tag="several", frozen=True):
+class Several(Message, tag="several", frozen=True):
     """Messages to one client that one turn of the front process made, in order: a frame each would
     cost more than what is in them."""
 
     messages: list[FrontMessage]
-
-
-# --- front process -> engine process -------------------------------------------------------
-
-
-class NextCall(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """A call that goes on from the one before it: its prompt is that one's, the output without an
-    end token, and `input_ids`. private: as in Submit."""
-
-    input_ids: list[int]
-    sampling: SamplingParams
-    constraint: Constraint | None = None
-    logprobs: LogprobParams | None = None
-    private: bool = False
-
-
-class Submit(_Message, tag="submit", frozen=True):
-    """One sequence to run. The front process makes `n` of these for a request with n > 1 and one
-    per choice for a Score; `sid` is the front's own number, never a client's id.
-
-    Stop strings are matched in the engine, which knows the bytes of each token.
-
-    priority: higher goes first under the policy "priority". session: a number, 0 for none, under
-    which what it leaves in the cache is kept until `session_ttl_s` after the last sequence of that
-    session, or an EngineRelease. ends_session: none will follow.
-    program: the number of the program whose call this is, by default its session; 0 for a call
-    alone. It is over when its last session is. tokens_after: how many tokens calls that follow this
-    one may generate, None where nobody knows.
-    then: calls of the same program that follow each other from here; the sequence goes on with the
-    next one where that is possible (`Progress.goes_on`), else it ends, and they are forgotten.
-    quiet: nobody reads along; news of tokens may wait a little for further ones. private: nobody
-    waits for its answer before that of the last call which follows it; news that it goes on may
-    wait longer.
-    """
-
-    sid: int
-    input_ids: list[int]
-    sampling: SamplingParams
-    constraint: Constraint | None = None
-    logprobs: LogprobParams | None = None
-    namespace: str = ""
-    priority: int = 0
-    session: int = 0
-    session_ttl_s: float = 60.0
-    ends_session: bool = False
-    embed: EmbedParams | None = None
-    then: list[NextCall] = []
-    quiet: bool = False
-    private: bool = False
-    program: int = 0
-    tokens_after: int | None = None
-
-
-class Drop(_Message, tag="drop", frozen=True):
-    """Stop sequence `sid` at once and free what it holds; answered by nothing."""
-
-    sid: int
-
-
-class Follow(_Message, tag="follow", frozen=True):
-    """Let sequence `sid` go on with these calls after all that it was told of before
-    (`Submit.then`). Of one that has ended nothing comes of it: such calls are submitted by
-    themselves."""
-
-    sid: int
-    calls: list[NextCall]
-
-
-class EnginePing(_Message, tag="engine_ping", frozen=True):
-    """Answered from inside the scheduler loop, so an answer proves that the loop turns."""
-
-    seq: int
-
-
-class EngineFlush(_Message, tag="engine_flush", frozen=True):
-    """Drop every unlocked node of the radix tree."""
-
-    seq: int
-
-
-class EngineProfile(_Message, tag="engine_profile", frozen=True):
-    """Begin a profile of the engine's loop, or end it and write it down."""
-
-    seq: int
-    active: bool
-
-
-class EngineRelease(_Message, tag="engine_release", frozen=True):
-    """These sessions' programs will not come back; unknown ones are ignored. No answer."""
-
-    sessions: list[int]
-
-
-class EnginePin(_Message, tag="engine_pin", frozen=True):
-    """Let what is cached of these tokens be evicted last, for `ttl_s` seconds."""
-
-    seq: int
-    namespace: str
-    input_ids: list[int]
-    ttl_s: float
-
-
-class EngineUnpin(_Message, tag="engine_unpin", frozen=True):
-    """End a pin early; unknown ones are ignored. No answer."""
-
-    pin: int
-
-
-class EngineDump(_Message, tag="engine_dump", frozen=True):
-    """Describe the radix tree: at most `max_nodes` nodes, the most recently used branches first,
-    with at most `max_chars` characters of each node's text."""
-
-    seq: int
-    max_nodes: Annotated[int, Meta(ge=0, le=100_000)] = 1_000
-    max_chars: Annotated[int, Meta(ge=0, le=10_000)] = 80
-
-
-class EngineInspect(_Message, tag="engine_inspect", frozen=True):
-    """Answered between two steps."""
-
-    seq: int
-    namespace: str
-    query: EngineQuery
-
-
-class EngineStop(_Message, tag="engine_stop", frozen=True):
-    """Leave the loop and exit."""
-
-
-EngineCommand = (
-    Submit
-    | Drop
-    | Follow
-    | EnginePing
-    | EngineFlush
-    | EngineProfile
-    | EngineRelease
-    | EnginePin
-    | EngineUnpin
-    | EngineDump
-    | EngineInspect
-    | EngineStop
-)
-
-
-# --- engine process -> front process -------------------------------------------------------
-
-
-class EngineReady(_Message, tag="engine_ready", frozen=True):
-    """The model is loaded and the loop turns. `hang_s`: a loop that stands still for longer hangs;
-    None where a step may take any time. `execution`: how it computes, in words."""
-
-    architecture: str
-    context_length: int
-    num_slots: int
-    hang_s: float | None = None
-    execution: dict[str, str] = {}
-
-
-class Progress(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
-    """What one step did for sequence `sid`.
-
-    `token_ids` are the new tokens, including an end token when one was sampled (front cuts it);
-    the last one ends the sequence if one does. `num_forced` of them were not sampled. `drafts` come
-    with the last Progress: how many tokens were guessed ahead, and how many of them came true.
-    `finish` set means: this is the last Progress of the sequence. `cached_tokens`, `queue_s`,
-    `prompt_logprobs` and `cache_miss` are set once, with the first Progress; `cache_miss` is None
-    when the whole prompt was cached. `embedding` comes with the last, where it was asked for.
-    With `goes_on` the call has finished but not its sequence: what follows is the next call's.
-    `held_s`: for how long the first of `token_ids` was not told. `closed_by_budget`: as in Output.
-    """
-
-    sid: int
-    token_ids: list[int]
-    logprobs: list[TokenLogprob] | None = None
-    finish: FinishReason | None = None
-    matched_stop: str | int | None = None
-    closed_by_budget: bool = False
-    cached_tokens: int | None = None
-    prompt_logprobs: list[TokenLogprob] | None = None
-    queue_s: float | None = None
-    cache_miss: CacheMiss | None = None
-    embedding: bytes | None = None
-    num_forced: int = 0
-    drafts: tuple[int, int] | None = None
-    goes_on: bool = False
-    held_s: float = 0.0
-
-
-class Failed(Struct, forbid_unknown_fields=True, frozen=True):
-    """Sequence `sid` ended with an error; nothing more follows for it."""
-
-    sid: int
-    code: ErrorCode
-    message: str
-    pointer: str | None = None
-
-
-class StepEvents(_Message, tag="step", frozen=True):
-    """All that one engine step has to report."""
-
-    progress: list[Progress] = []
-    failed: list[Failed] = []
-
-
-class EnginePong(_Message, tag="engine_pong", frozen=True):
-    """Answer to EnginePing, with the counters of the moment."""
-
-    seq: int
-    stats: dict[str, float]
-
-
-class EngineFlushed(_Message, tag="engine_flushed", frozen=True):
-    """Answer to EngineFlush."""
-
-    seq: int
-    freed_tokens: int
-
-
-class EngineProfiled(_Message, tag="engine_profiled", frozen=True):
-    """Answer to EngineProfile: the file that was written, or why there is none."""
-
-    seq: int
-    path: str | None = None
-    error: str | None = None
-
-
-class TreeNode(Struct, forbid_unknown_fields=True, frozen=True):
-    """One node of the radix tree. `parent` is the `id` of another node in the same dump, None at
-    the top of a namespace.
-
-    text: the beginning of its text. num_tokens: its own tokens. depth: tokens before it. hits: how
-    many sequences started on it. age_s: since it was last used, 0 while a sequence holds it.
-    owners: the running sequences whose cached prefix ends here. num_left_out: children that the
-    dump has no room for.
-    """
-
-    id: int
-    parent: int | None
-    namespace: str
-    text: str
-    num_tokens: int
-    depth: int
-    hits: int
-    age_s: float
-    leased: bool
-    owners: list[int] = []
-    num_left_out: int = 0
-
-
-class EnginePinned(_Message, tag="engine_pinned", frozen=True):
-    """Answer to EnginePin: the pin's number, and how many tokens it holds; `error` says why not."""
-
-    seq: int
-    pin: int
-    num_tokens: int
-    error: str | None = None
-
-
-class EngineDumped(_Message, tag="engine_dumped", frozen=True):
-    """Answer to EngineDump: parents stand before their children."""
-
-    seq: int
-    nodes: list[TreeNode]
-    num_nodes: int
-    num_tokens: int
-
-
-class EngineInspected(_Message, tag="engine_inspected", frozen=True):
-    """Answer to EngineInspect."""
-
-    seq: int
-    view: EngineView
-
-
-class EngineFatal(_Message, tag="engine_fatal", frozen=True):
-    """The engine could not start; `message` is for the user."""
-
-    message: str
-
-
-EngineEvent = (
-    EngineReady
-    | StepEvents
-    | EnginePong
-    | EngineFlushed
-    | EngineProfiled
-    | EnginePinned
-    | EngineDumped
-    | EngineInspected
-    | EngineFatal
-)
 
 
 # --- frames --------------------------------------------------------------------------------
@@ -1043,17 +746,17 @@ class FrameError(ValueError):
     """A frame is not a message of the expected kind."""
 
 
-Message = TypeVar("Message")
+Side = TypeVar("Side")
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def encode(message: _Message) -> bytes:
+def encode(message: Message) -> bytes:
     """One frame for one message."""
     return _ENCODER.encode(message)
 
 
-class Decoder(Generic[Message]):
+class Decoder(Generic[Side]):
     """Turns frames into messages of one conversation's side, or raises FrameError.
 
     msgspec raises DecodeError and ValidationError, but mutated frames also raise
@@ -1063,9 +766,9 @@ class Decoder(Generic[Message]):
 
     def __init__(self, union: object, most_bytes: int = MAX_FRAME_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(union)
+        self._decoder: msgspec.msgpack.Decoder[Side] = msgspec.msgpack.Decoder(union)
 
-    def decode(self, frame: bytes | memoryview) -> Message:
+    def decode(self, frame: bytes | memoryview) -> Side:
         if len(frame) > self._most_bytes:
             raise FrameError(f"frame of {len(frame)} bytes is over the limit of {self._most_bytes}")
         try:
@@ -1093,5 +796,3 @@ def request_id_in(frame: bytes | memoryview) -> str | None:
 client_messages: Decoder[ClientMessage] = Decoder(ClientMessage)
 front_messages: Decoder[FrontMessage] = Decoder(FrontMessage)
 front_frames: Decoder[FrontMessage | Several] = Decoder(FrontMessage | Several)
-engine_commands: Decoder[EngineCommand] = Decoder(EngineCommand)
-engine_events: Decoder[EngineEvent] = Decoder(EngineEvent, MAX_EVENT_BYTES)

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from branchline.runtime import protocol
+from branchline.runtime import engine_protocol, protocol
 from branchline.runtime.device.base import Device
 from branchline.runtime.device.cuda import CudaDevice
 from branchline.runtime.engine import garbage
@@ -241,7 +241,7 @@ def _waits(core: EngineCore, requests: Requests) -> float:
 def submit(core: EngineCore, requests: Requests, first: int) -> None:
     for sid, (prompt, wanted) in enumerate(requests, first):
         sampling = protocol.SamplingParams(max_new_tokens=wanted, temperature=0.0, ignore_eos=True)
-        core.submit(protocol.Submit(sid, prompt, sampling))
+        core.submit(engine_protocol.Submit(sid, prompt, sampling))
 
 
 def answer(core: EngineCore, requests: Requests, first: int) -> None:

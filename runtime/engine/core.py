@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..engine_protocol import Failed, NextCall, StepEvents, Submit, TreeNode
 from ..errors import RequestError
 from ..memory.allocator import SlotAllocator
-from ..protocol import Failed, NextCall, StepEvents, Submit, TokenLogprob, TreeNode
+from ..protocol import TokenLogprob
 from ..radix_cache import snapshot
 from ..radix_cache.events import EventLog
 from ..scheduler.leases import LeaseTable

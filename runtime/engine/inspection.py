@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..protocol import TreeNode
+from ..engine_protocol import TreeNode
 from ..radix_cache.dump import dump
 from ..radix_cache.events import EventLog
 from ..radix_cache.node import TOKEN_BYTES, Node

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import sampling
+from ..engine_protocol import Submit
 from ..errors import RequestError
-from ..protocol import SamplingParams, Submit
+from ..protocol import SamplingParams
 from ..radix_cache.node import TokenIds
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import StopChecker

@@ -22,9 +22,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ..channel import Channel
-from ..errors import RequestError
-from ..protocol import (
-    MAX_FRAME_BYTES,
+from ..engine_protocol import (
     Drop,
     EngineCommand,
     EngineDump,
@@ -51,9 +49,10 @@ from ..protocol import (
     StepEvents,
     Submit,
     TreeNode,
-    encode,
     engine_commands,
 )
+from ..errors import RequestError
+from ..protocol import MAX_FRAME_BYTES, encode
 from ..standard_error import unfailing_stderr
 from ..views import EngineQuery, EngineView
 from . import garbage

@@ -9,8 +9,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from ..engine_protocol import Failed, Progress
 from ..errors import RequestError
-from ..protocol import Failed, Progress, TokenLogprob
+from ..protocol import TokenLogprob
 from ..radix_cache.host_tier import HostTier
 from ..scheduler.sequence import Sequence, Untold
 from ..scheduler.stop import Finish

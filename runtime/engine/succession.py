@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..protocol import SamplingParams, Submit
+from ..engine_protocol import Submit
+from ..protocol import SamplingParams
 from ..scheduler.sequence import Sequence
 from ..scheduler.stop import Finish
 from .compiling import GrammarThreads

@@ -9,11 +9,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from ..engine_protocol import NextCall
 from ..errors import RequestError
 from ..protocol import (
     Generate,
     JsonSchema,
-    NextCall,
     PlanArgument,
     PlanFork,
     PlanGenerate,

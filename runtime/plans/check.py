@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..engine_protocol import NextCall
 from ..errors import RequestError
 from ..protocol import (
-    NextCall,
     Plan,
     PlanArgument,
     PlanFork,

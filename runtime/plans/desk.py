@@ -13,17 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from ..protocol import (
-    Done,
-    Error,
-    FrontMessage,
-    Generate,
-    NextCall,
-    PlanCall,
-    PlanInstance,
-    Score,
-    Scores,
-)
+from ..engine_protocol import NextCall
+from ..protocol import Done, Error, FrontMessage, Generate, PlanCall, PlanInstance, Score, Scores
 from ..tokenizer import Tokenizer
 from .check import SoundPlan
 from .instance import Instance

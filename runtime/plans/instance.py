@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from ..engine_protocol import NextCall
 from ..errors import RequestError
 from ..protocol import (
     Done,
     Error,
     Generate,
-    NextCall,
     PlanArgument,
     PlanFork,
     PlanGenerate,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from ..protocol import TreeNode
+from ..engine_protocol import TreeNode
 from .node import Node
 from .tree import RadixCache
 

@@ -1,6 +1,6 @@
 """One sequence on its way through the engine: its tokens, its KV slots, what it samples with.
 
-Made by the engine core from a `protocol.Submit`; moved by the scheduler.
+Made by the engine core from a `engine_protocol.Submit`; moved by the scheduler.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..engine_protocol import NextCall
 from ..memory.allocator import SlotIds
 from ..protocol import (
     CacheMiss,
     Constraint,
     EmbedParams,
     LogprobParams,
-    NextCall,
     SamplingParams,
     TokenLogprob,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..protocol import Done, Generate, NextCall, Score
+from ..engine_protocol import NextCall
+from ..protocol import Done, Generate, Score
 from .flight import InFlight
 from .following import Promise
 from .history import Record

@@ -12,20 +12,10 @@ from msgspec.structs import replace
 from ..constrained.jobs import Judge
 from ..constrained.limits import GrammarLimits
 from ..constrained.workers import Workers
+from ..engine_protocol import Drop, Failed, NextCall, Progress, Submit
 from ..errors import RequestError
 from ..plans.prompt import Speller
-from ..protocol import (
-    Done,
-    Drop,
-    Failed,
-    FinishReason,
-    FrontMessage,
-    Generate,
-    NextCall,
-    Progress,
-    Score,
-    Submit,
-)
+from ..protocol import Done, FinishReason, FrontMessage, Generate, Score
 from ..tokenizer import Tokenizer
 from . import validate
 from .call import Call, Membership

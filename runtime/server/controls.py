@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..errors import RequestError
-from ..protocol import (
+from ..engine_protocol import (
     EngineCommand,
     EngineEvent,
     EngineFlush,
@@ -19,6 +18,9 @@ from ..protocol import (
     EnginePong,
     EngineProfile,
     EngineProfiled,
+)
+from ..errors import RequestError
+from ..protocol import (
     FlushCache,
     Flushed,
     FrontMessage,

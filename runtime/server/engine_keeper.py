@@ -12,14 +12,8 @@ from typing import Final
 import zmq
 
 from ..engine.config import EngineConfig
-from ..protocol import (
-    EngineCommand,
-    EngineEvent,
-    EngineFatal,
-    EngineReady,
-    FrameError,
-    engine_events,
-)
+from ..engine_protocol import EngineCommand, EngineEvent, EngineFatal, EngineReady, engine_events
+from ..protocol import FrameError
 from .errands import Errands
 from .report import Log
 from .supervisor import TOO_OFTEN, EngineProcess, Restarts, how_it_ended

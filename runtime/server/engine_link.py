@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..protocol import EngineCommand, EnginePing
+from ..engine_protocol import EngineCommand, EnginePing
 
 
 class EngineLink:

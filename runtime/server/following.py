@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from ..engine_protocol import Follow, NextCall
 from ..errors import RequestError
 from ..plans.ahead import is_plain, next_call
 from ..plans.prompt import Speller
-from ..protocol import Follow, Generate, NextCall, Score, Text
+from ..protocol import Generate, Score, Text
 from .engine_link import EngineLink
 from .flight import InFlight
 from .flights import Flights, defect

@@ -21,9 +21,9 @@ from typing import Final
 import zmq
 
 from ..engine.process import watch_parent
+from ..engine_protocol import EngineEvent, EngineReady
 from ..models.errors import ModelLoadError
 from ..models.resolve import resolve_model
-from ..protocol import EngineEvent, EngineReady
 from ..tokenizer import Tokenizer, TokenizerError
 from . import garbage
 from .endpoint import EndpointError, PrivateDirectory

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from ..protocol import CacheMiss, Generate, Progress, Score
+from ..engine_protocol import Progress
+from ..protocol import CacheMiss, Generate, Score
 from ..views import RatesView
 
 _KEPT_REQUESTS: Final = 128

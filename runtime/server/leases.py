@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..protocol import EngineRelease
+from ..engine_protocol import EngineRelease
 from .engine_link import EngineLink
 
 

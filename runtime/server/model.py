@@ -7,7 +7,8 @@ import dataclasses
 from pathlib import Path
 
 from ..engine.config import EngineConfig
-from ..protocol import MAX_CHOICES, EngineReady, ModelInfo
+from ..engine_protocol import EngineReady
+from ..protocol import MAX_CHOICES, ModelInfo
 from ..tokenizer import Tokenizer
 
 

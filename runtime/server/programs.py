@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..engine_protocol import NextCall
 from ..errors import RequestError
 from ..plans.check import SoundPlan, check_instance, check_plan
 from ..plans.desk import PlanDesk
 from ..protocol import (
     FrontMessage,
     Generate,
-    NextCall,
     Plan,
     PlanCall,
     PlanDone,

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ..constrained.jobs import Judge
+from ..engine_protocol import Progress
 from ..errors import RequestError
 from ..protocol import (
     CacheMiss,
@@ -26,7 +27,6 @@ from ..protocol import (
     JsonSchema,
     LogprobParams,
     Output,
-    Progress,
     SamplingParams,
     TokenLogprob,
     Usage,

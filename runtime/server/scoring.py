@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ..engine_protocol import Progress
 from ..protocol import (
     CacheMiss,
     ChoiceScore,
     FrontMessage,
     LogprobParams,
-    Progress,
     SamplingParams,
     Score,
     Scores,

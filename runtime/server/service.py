@@ -12,11 +12,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 
-from ..errors import RequestError
-from ..protocol import (
-    PROTOCOL_VERSION,
-    Cancel,
-    ClientMessage,
+from ..engine_protocol import (
     EngineCommand,
     EngineEvent,
     EngineFlushed,
@@ -25,6 +21,13 @@ from ..protocol import (
     EnginePong,
     EngineProfiled,
     EngineUnpin,
+    StepEvents,
+)
+from ..errors import RequestError
+from ..protocol import (
+    PROTOCOL_VERSION,
+    Cancel,
+    ClientMessage,
     Error,
     FlushCache,
     FrontMessage,
@@ -40,7 +43,6 @@ from ..protocol import (
     Release,
     RunPlan,
     Score,
-    StepEvents,
     Unpin,
     Welcome,
 )

@@ -20,7 +20,8 @@ import msgspec
 from ..channel import Channel
 from ..engine.config import EngineConfig
 from ..engine.heartbeat import Pulse
-from ..protocol import MAX_EVENT_BYTES, EngineCommand, EngineStop, encode
+from ..engine_protocol import MAX_EVENT_BYTES, EngineCommand, EngineStop
+from ..protocol import encode
 from .watch import ThreadTimes
 
 # Engines that may die within the window before the front gives up with them.

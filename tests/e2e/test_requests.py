@@ -23,6 +23,7 @@ from branchline.lang.errors import (
 )
 from branchline.lang.launch import RuntimeProcess
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import StepEvents
 from branchline.runtime.protocol import (
     MAX_FRAME_BYTES,
     Generate,
@@ -31,7 +32,6 @@ from branchline.runtime.protocol import (
     Regex,
     SamplingParams,
     Score,
-    StepEvents,
     Text,
     Tokens,
 )

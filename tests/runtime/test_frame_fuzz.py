@@ -7,6 +7,7 @@ import random
 import msgspec
 import pytest
 
+from branchline.runtime.engine_protocol import engine_events
 from branchline.runtime.protocol import (
     PROTOCOL_VERSION,
     Choices,
@@ -32,7 +33,6 @@ from branchline.runtime.protocol import (
     Tokens,
     client_messages,
     encode,
-    engine_events,
     front_frames,
 )
 from branchline.runtime.views import TreeQuery

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from branchline.runtime.protocol import (
-    Generate,
-    Progress,
-    SamplingParams,
-    StepEvents,
-    Text,
-    client_messages,
-    encode,
-)
+from branchline.runtime.engine_protocol import Progress, StepEvents
+from branchline.runtime.protocol import Generate, SamplingParams, Text, client_messages, encode
 
 
 def test_what_is_as_its_default_says_does_not_travel() -> None:

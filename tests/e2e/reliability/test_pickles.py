@@ -25,8 +25,9 @@ from branchline.lang.checkpoint import CheckpointError
 from branchline.lang.client import ZmqConnection
 from branchline.lang.launch import RuntimeProcess
 from branchline.runtime.constrained.jobs import Job
+from branchline.runtime.engine_protocol import engine_commands
 from branchline.runtime.memory.allocator import SlotAllocator
-from branchline.runtime.protocol import Error, FrameError, engine_commands, front_messages
+from branchline.runtime.protocol import Error, FrameError, front_messages
 from branchline.runtime.radix_cache.snapshot import SnapshotError, load
 from branchline.runtime.radix_cache.tree import RadixCache
 from branchline.runtime.server.http.anthropic_fields import AnthropicRequest

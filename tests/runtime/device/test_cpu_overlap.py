@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import NextCall, Submit
 from branchline.runtime.kernels.cpu.queue import CpuQueue
-from branchline.runtime.protocol import LogprobParams, NextCall, Regex, SamplingParams, Submit
+from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams
 
 PROMPTS = [[5 + i, 9, 30 + i, 7] for i in range(4)]
 

@@ -11,7 +11,8 @@ from branchline.runtime.device.select import open_device
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
-from branchline.runtime.protocol import LogprobParams, SamplingParams, Submit
+from branchline.runtime.engine_protocol import Submit
+from branchline.runtime.protocol import LogprobParams, SamplingParams
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
 

@@ -14,7 +14,8 @@ from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
-from branchline.runtime.protocol import LogprobParams, NextCall, Regex, SamplingParams, Submit
+from branchline.runtime.engine_protocol import NextCall, Submit
+from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams
 
 
 def engine(model_dir: str, device: Device, **settings: object) -> EngineCore:

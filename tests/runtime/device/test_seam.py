@@ -15,9 +15,10 @@ from branchline.runtime.device.cpu import CpuDevice
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
+from branchline.runtime.engine_protocol import Submit
 from branchline.runtime.kernels.torch_attention import TorchAttention
 from branchline.runtime.models.errors import ModelLoadError
-from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams, Submit
+from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams
 
 RUNTIME = Path(__file__).parents[3] / "runtime"
 VENDORS = re.compile(r"torch\.(cuda|xpu|npu|mps)\b|\.cuda\(|torch_npu")

@@ -11,6 +11,7 @@ from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
+from branchline.runtime.engine_protocol import Submit
 from branchline.runtime.models.resolve import resolve_model
 from branchline.runtime.protocol import (
     Choices,
@@ -19,7 +20,6 @@ from branchline.runtime.protocol import (
     LogprobParams,
     Regex,
     SamplingParams,
-    Submit,
     Text,
     TokenLogprob,
 )

@@ -12,17 +12,9 @@ from text_runner import TextRunner
 from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import Failed, Progress, Submit
 from branchline.runtime.models.resolve import resolve_model
-from branchline.runtime.protocol import (
-    Constraint,
-    Failed,
-    JsonSchema,
-    Progress,
-    SamplingParams,
-    Submit,
-    Tag,
-    Tagged,
-)
+from branchline.runtime.protocol import Constraint, JsonSchema, SamplingParams, Tag, Tagged
 from branchline.runtime.tokenizer import Tokenizer
 
 ITEM = {

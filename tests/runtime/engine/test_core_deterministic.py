@@ -25,8 +25,9 @@ from transformers import (
 
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import Submit
 from branchline.runtime.models.errors import ModelLoadError
-from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams, Submit
+from branchline.runtime.protocol import LogprobParams, Regex, SamplingParams
 from branchline.runtime.radix_cache.snapshot import SnapshotError
 
 FAMILIES: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from world import World
 
 from branchline.runtime.engine.process import execute
-from branchline.runtime.protocol import EngineDump, EngineDumped
+from branchline.runtime.engine_protocol import EngineDump, EngineDumped
 
 TRUNK = [5, 9, 2, 7, 7, 1, 30, 12]
 

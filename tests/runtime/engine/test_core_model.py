@@ -16,15 +16,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import Progress, Submit
 from branchline.runtime.protocol import (
     Constraint,
     EmbedParams,
     JsonSchema,
     LogprobParams,
-    Progress,
     Regex,
     SamplingParams,
-    Submit,
 )
 
 NUM_NEW = 64

@@ -6,7 +6,8 @@ import pytest
 from world import Heard, World
 
 from branchline.runtime.engine import reporting
-from branchline.runtime.protocol import LogprobParams, NextCall, Progress, SamplingParams
+from branchline.runtime.engine_protocol import NextCall, Progress
+from branchline.runtime.protocol import LogprobParams, SamplingParams
 
 PROMPT = [5, 6, 7, 8]
 

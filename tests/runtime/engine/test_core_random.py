@@ -8,7 +8,8 @@ import pytest
 from hash_runner import HashRunner
 from world import Heard, World
 
-from branchline.runtime.protocol import LogprobParams, NextCall, SamplingParams
+from branchline.runtime.engine_protocol import NextCall
+from branchline.runtime.protocol import LogprobParams, SamplingParams
 from branchline.runtime.radix_cache.check import InvariantError
 from branchline.runtime.scheduler.kv import KVLedger
 from branchline.runtime.scheduler.sequence import Sequence

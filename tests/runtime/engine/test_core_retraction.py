@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from world import World
 
-from branchline.runtime.protocol import LogprobParams, NextCall, SamplingParams
+from branchline.runtime.engine_protocol import NextCall
+from branchline.runtime.protocol import LogprobParams, SamplingParams
 
 PROMPT = [5, 9, 2, 7, 7, 1, 30, 12, 44, 3, 8, 21]
 

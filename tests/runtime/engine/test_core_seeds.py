@@ -9,7 +9,8 @@ from world import NoCompiler
 from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
-from branchline.runtime.protocol import SamplingParams, Submit
+from branchline.runtime.engine_protocol import Submit
+from branchline.runtime.protocol import SamplingParams
 
 PROMPT = [10, 5, 9, 2, 7, 7, 1]
 

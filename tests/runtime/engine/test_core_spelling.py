@@ -12,6 +12,7 @@ from text_runner import TextRunner
 from branchline.runtime.constrained.compiler import GrammarCompiler
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
+from branchline.runtime.engine_protocol import Submit
 from branchline.runtime.models.resolve import resolve_model
 from branchline.runtime.protocol import (
     Choices,
@@ -20,7 +21,6 @@ from branchline.runtime.protocol import (
     LogprobParams,
     Regex,
     SamplingParams,
-    Submit,
     TokenLogprob,
 )
 from branchline.runtime.tokenizer import Tokenizer

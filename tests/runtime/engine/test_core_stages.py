@@ -19,8 +19,9 @@ from branchline.runtime.engine.overlap import Overlap
 from branchline.runtime.engine.speculating import Speculator
 from branchline.runtime.engine.succession import Succession
 from branchline.runtime.engine.taking import Taker
+from branchline.runtime.engine_protocol import NextCall
 from branchline.runtime.memory.allocator import SlotAllocator
-from branchline.runtime.protocol import LogprobParams, NextCall, SamplingParams
+from branchline.runtime.protocol import LogprobParams, SamplingParams
 from branchline.runtime.radix_cache.tree import RadixCache
 from branchline.runtime.scheduler.kv import KVLedger
 from branchline.runtime.scheduler.leases import LeaseTable

@@ -7,7 +7,8 @@ from hash_runner import EOS, HashRunner, continuation
 from script_grammar import Script, ScriptCompiler, named
 from world import Heard, World
 
-from branchline.runtime.protocol import Constraint, LogprobParams, NextCall, SamplingParams
+from branchline.runtime.engine_protocol import NextCall
+from branchline.runtime.protocol import Constraint, LogprobParams, SamplingParams
 
 PROMPT = [5, 6, 7, 8]
 

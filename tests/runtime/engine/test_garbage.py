@@ -21,21 +21,19 @@ from branchline.runtime.engine import garbage, loading
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.process import run
+from branchline.runtime.engine_protocol import EngineStop, StepEvents, Submit
 from branchline.runtime.errors import RequestError
 from branchline.runtime.protocol import (
     MAX_FRAME_BYTES,
     Choices,
     Constraint,
     Ebnf,
-    EngineStop,
     Island,
     Islands,
     JsonSchema,
     LogprobParams,
     Regex,
     SamplingParams,
-    StepEvents,
-    Submit,
     Text,
     encode,
 )

@@ -16,9 +16,7 @@ from branchline.runtime.channel import Channel
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.heartbeat import Heartbeat, Pulse
 from branchline.runtime.engine.process import _hang_s, run
-from branchline.runtime.errors import RequestError
-from branchline.runtime.protocol import (
-    MAX_FRAME_BYTES,
+from branchline.runtime.engine_protocol import (
     Drop,
     EngineEvent,
     EngineFlush,
@@ -27,12 +25,12 @@ from branchline.runtime.protocol import (
     EnginePong,
     EngineStop,
     Progress,
-    SamplingParams,
     StepEvents,
     Submit,
-    encode,
     engine_events,
 )
+from branchline.runtime.errors import RequestError
+from branchline.runtime.protocol import MAX_FRAME_BYTES, SamplingParams, encode
 
 
 class CountingCore:

@@ -11,17 +11,8 @@ from hash_runner import EOS, HashRunner, HashTokenizer, continuation
 
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
-from branchline.runtime.protocol import (
-    CacheMiss,
-    Failed,
-    LogprobParams,
-    NextCall,
-    Progress,
-    SamplingParams,
-    StepEvents,
-    Submit,
-    TokenLogprob,
-)
+from branchline.runtime.engine_protocol import Failed, NextCall, Progress, StepEvents, Submit
+from branchline.runtime.protocol import CacheMiss, LogprobParams, SamplingParams, TokenLogprob
 from branchline.runtime.radix_cache.node import Node
 
 # Longer than the longest prompt here takes in the smallest chunks.

@@ -10,7 +10,8 @@ import torch
 
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
-from branchline.runtime.protocol import LogprobParams, SamplingParams, Submit
+from branchline.runtime.engine_protocol import Submit
+from branchline.runtime.protocol import LogprobParams, SamplingParams
 
 VOCAB = 131
 NUM_NEW = 10

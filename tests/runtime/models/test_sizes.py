@@ -14,7 +14,8 @@ from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.engine.runner import ModelRunner
-from branchline.runtime.protocol import SamplingParams, Submit
+from branchline.runtime.engine_protocol import Submit
+from branchline.runtime.protocol import SamplingParams
 
 pytestmark = pytest.mark.nightly
 NUM_NEW = 64

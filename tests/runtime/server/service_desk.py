@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from branchline.runtime.engine_protocol import Drop, EngineCommand, Progress, StepEvents, Submit
 from branchline.runtime.protocol import (
     PROTOCOL_VERSION,
     ClientMessage,
     Done,
-    Drop,
-    EngineCommand,
     Error,
     FinishReason,
     FrontMessage,
     Generate,
     Hello,
     ModelInfo,
-    Progress,
     SamplingParams,
-    StepEvents,
-    Submit,
     Text,
     TokenLogprob,
 )

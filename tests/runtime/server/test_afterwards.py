@@ -7,14 +7,13 @@ from collections.abc import Callable
 import pytest
 from service_desk import Desk, generate, only_done
 
+from branchline.runtime.engine_protocol import EngineRelease, Progress
 from branchline.runtime.protocol import (
-    EngineRelease,
     Plan,
     PlanDone,
     PlanGenerate,
     PlanInstance,
     PlanPart,
-    Progress,
     RunPlan,
     SamplingParams,
     Text,

@@ -8,20 +8,16 @@ import pytest
 from msgspec.structs import replace
 from service_desk import Desk, only_done, only_error
 
+from branchline.runtime.engine_protocol import EngineRelease, Failed, Follow, Progress, StepEvents
 from branchline.runtime.protocol import (
     Cancel,
     Done,
-    EngineRelease,
-    Failed,
-    Follow,
     Generate,
     JsonSchema,
     LogprobParams,
-    Progress,
     Release,
     SamplingParams,
     Score,
-    StepEvents,
     Text,
     Tokens,
 )

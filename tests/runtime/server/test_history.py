@@ -6,7 +6,8 @@ from array import array
 
 import pytest
 
-from branchline.runtime.protocol import Generate, JsonSchema, Progress, Text
+from branchline.runtime.engine_protocol import Progress
+from branchline.runtime.protocol import Generate, JsonSchema, Text
 from branchline.runtime.server.history import History, Record
 
 

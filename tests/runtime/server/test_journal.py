@@ -7,7 +7,7 @@ import json
 import pytest
 from service_desk import Desk, generate
 
-from branchline.runtime.protocol import Progress
+from branchline.runtime.engine_protocol import Progress
 from branchline.runtime.server.history import History, Record
 from branchline.runtime.server.journal import Journal
 from branchline.runtime.server.report import Log

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from service_desk import Desk
 
+from branchline.runtime.engine_protocol import EngineRelease, Failed, Progress, StepEvents
 from branchline.runtime.protocol import (
     CacheMiss,
     Cancel,
     Done,
-    EngineRelease,
-    Failed,
     Generate,
     Plan,
     PlanFork,
@@ -17,11 +16,9 @@ from branchline.runtime.protocol import (
     PlanInstance,
     PlanJoin,
     PlanPart,
-    Progress,
     Release,
     RunPlan,
     SamplingParams,
-    StepEvents,
     Text,
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from branchline.runtime.protocol import EngineReady
+from branchline.runtime.engine_protocol import EngineReady
 from branchline.runtime.server.model import describe, serving_facts
 from branchline.runtime.tokenizer import Tokenizer
 

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from service_desk import Desk, only_error
 
-from branchline.runtime.protocol import (
-    EnginePin,
-    EnginePinned,
-    EngineUnpin,
-    Pin,
-    Pinned,
-    Text,
-    Tokens,
-    Unpin,
-)
+from branchline.runtime.engine_protocol import EnginePin, EnginePinned, EngineUnpin
+from branchline.runtime.protocol import Pin, Pinned, Text, Tokens, Unpin
 
 
 def asked(desk: Desk) -> list[EnginePin]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from service_desk import END, Desk, only_error
 
+from branchline.runtime.engine_protocol import Progress
 from branchline.runtime.protocol import (
     Cancel,
     Done,
@@ -19,7 +20,6 @@ from branchline.runtime.protocol import (
     PlanOp,
     PlanPart,
     PlanSelect,
-    Progress,
     RunPlan,
     SamplingParams,
     Scores,

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from service_desk import Desk, generate, only_error
 
+from branchline.runtime.engine_protocol import Progress
 from branchline.runtime.protocol import (
     Cancel,
     Done,
@@ -24,7 +25,6 @@ from branchline.runtime.protocol import (
     PlanOutput,
     PlanPart,
     PlanSelect,
-    Progress,
     RunPlan,
     SamplingParams,
     Text,

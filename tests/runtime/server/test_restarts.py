@@ -11,16 +11,14 @@ from typing import Any
 import pytest
 
 from branchline.runtime.engine.config import EngineConfig
-from branchline.runtime.protocol import (
-    MAX_FRAME_BYTES,
+from branchline.runtime.engine_protocol import (
     EngineRelease,
     EngineStop,
     Progress,
     StepEvents,
-    TokenLogprob,
-    encode,
     engine_events,
 )
+from branchline.runtime.protocol import MAX_FRAME_BYTES, TokenLogprob, encode
 from branchline.runtime.server.supervisor import EngineProcess, Restarts
 
 # Ends politely when the last that it has read is the word to.

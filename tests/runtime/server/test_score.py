@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from service_desk import CONTEXT, Desk, only_error
 
-from branchline.runtime.protocol import (
-    Progress,
-    Score,
-    Scores,
-    Submit,
-    Text,
-    TokenLogprob,
-    Tokens,
-)
+from branchline.runtime.engine_protocol import Progress, Submit
+from branchline.runtime.protocol import Score, Scores, Text, TokenLogprob, Tokens
 
 
 def score(*choices: str, prompt: str = "the", unconditional: bool = False) -> Score:

@@ -6,15 +6,19 @@ import pytest
 from msgspec.structs import replace
 from service_desk import CONTEXT, END, Desk, generate, only_done, only_error
 
+from branchline.runtime.engine_protocol import (
+    EngineFlushed,
+    EnginePing,
+    EnginePong,
+    Failed,
+    Progress,
+    StepEvents,
+)
 from branchline.runtime.protocol import (
     PROTOCOL_VERSION,
     Cancel,
     Choices,
     Chunk,
-    EngineFlushed,
-    EnginePing,
-    EnginePong,
-    Failed,
     FlushCache,
     Flushed,
     Generate,
@@ -23,9 +27,7 @@ from branchline.runtime.protocol import (
     Info,
     Ping,
     Pong,
-    Progress,
     SamplingParams,
-    StepEvents,
     Text,
     Tokens,
     Welcome,

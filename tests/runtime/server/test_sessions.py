@@ -8,16 +8,14 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 from service_desk import Desk, only_done, only_error
 
+from branchline.runtime.engine_protocol import Failed, StepEvents, Submit
 from branchline.runtime.protocol import (
-    Failed,
     Generate,
     Part,
     Release,
     SamplingParams,
     Score,
     Scores,
-    StepEvents,
-    Submit,
     Text,
     TokenLogprob,
     Tokens,

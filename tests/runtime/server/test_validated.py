@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from service_desk import Desk, only_done, only_error
 
-from branchline.runtime.protocol import Chunk, Generate, JsonSchema, SamplingParams, Submit, Text
+from branchline.runtime.engine_protocol import Submit
+from branchline.runtime.protocol import Chunk, Generate, JsonSchema, SamplingParams, Text
 
 SCHEMA = JsonSchema('{"items":{"type":"integer"},"uniqueItems":true}', on_unsupported="validate")
 

@@ -15,9 +15,7 @@ from played_front import PlayedFront
 
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.core import EngineCore
-from branchline.runtime.errors import RequestError
-from branchline.runtime.memory.allocator import SlotIds
-from branchline.runtime.protocol import (
+from branchline.runtime.engine_protocol import (
     Drop,
     EngineCommand,
     EngineFlush,
@@ -28,6 +26,8 @@ from branchline.runtime.protocol import (
     StepEvents,
     Submit,
 )
+from branchline.runtime.errors import RequestError
+from branchline.runtime.memory.allocator import SlotIds
 from branchline.runtime.tokenizer import Tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "engine"))

@@ -13,10 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from branchline.runtime.protocol import (
-    PROTOCOL_VERSION,
-    Cancel,
-    ClientMessage,
+from branchline.runtime.engine_protocol import (
     Drop,
     EngineCommand,
     EngineFlush,
@@ -27,16 +24,21 @@ from branchline.runtime.protocol import (
     EnginePing,
     EnginePinned,
     EnginePong,
-    Error,
     Failed,
+    Progress,
+    StepEvents,
+    Submit,
+)
+from branchline.runtime.protocol import (
+    PROTOCOL_VERSION,
+    Cancel,
+    ClientMessage,
+    Error,
     FrontMessage,
     Generate,
     GetInfo,
     Hello,
     ModelInfo,
-    Progress,
-    StepEvents,
-    Submit,
     TokenLogprob,
 )
 from branchline.runtime.server.flight import Limits

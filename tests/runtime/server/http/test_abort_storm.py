@@ -19,7 +19,7 @@ import pytest
 from hash_front import HashFront, TokenAsker
 from hash_runner import continuation
 
-from branchline.runtime.protocol import Drop, EngineCommand, Submit
+from branchline.runtime.engine_protocol import Drop, EngineCommand, Submit
 from branchline.runtime.tokenizer import Tokenizer
 
 NUM_STREAMS = NUM_OTHERS = 1_000

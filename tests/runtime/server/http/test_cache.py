@@ -7,7 +7,7 @@ from array import array
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import EnginePin, EngineUnpin
+from branchline.runtime.engine_protocol import EnginePin, EngineUnpin
 from branchline.runtime.views import EventsQuery, EventsView, EventView
 
 

@@ -6,16 +6,8 @@ import pytest
 from msgspec.structs import replace
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import (
-    Choices,
-    Ebnf,
-    Failed,
-    Island,
-    Islands,
-    JsonSchema,
-    Regex,
-    Submit,
-)
+from branchline.runtime.engine_protocol import Failed, Submit
+from branchline.runtime.protocol import Choices, Ebnf, Island, Islands, JsonSchema, Regex
 
 CALL_X = {"type": "function", "function": {"name": "x"}}
 GET = {"type": "function", "function": {"name": "get"}}

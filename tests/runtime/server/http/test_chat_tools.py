@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 from played_front import CHATML, Asker, PlayedFront
 
-from branchline.runtime.protocol import Failed, Submit, Tagged
+from branchline.runtime.engine_protocol import Failed, Submit
+from branchline.runtime.protocol import Tagged
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {

@@ -8,7 +8,7 @@ from array import array
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import Failed, Submit
+from branchline.runtime.engine_protocol import Failed, Submit
 
 PATH = "/v1/embeddings"
 

@@ -7,7 +7,8 @@ import threading
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import EnginePing, GetInfo
+from branchline.runtime.engine_protocol import EnginePing
+from branchline.runtime.protocol import GetInfo
 from branchline.runtime.server.flight import Limits
 from branchline.runtime.server.http import health as routes
 from branchline.runtime.server.http.link import Link

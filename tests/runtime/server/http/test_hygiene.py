@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import Failed, Submit
+from branchline.runtime.engine_protocol import Failed, Submit
 from branchline.runtime.server.http.chat import ChatRequest
 from branchline.runtime.server.http.completions import CompletionRequest
 from branchline.runtime.server.http.native_fields import NativeSampling

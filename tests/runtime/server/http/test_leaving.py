@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import (
-    Cancel,
-    Chunk,
-    ClientMessage,
-    Done,
-    Generate,
-    Submit,
-    Text,
-    Usage,
-)
+from branchline.runtime.engine_protocol import Submit
+from branchline.runtime.protocol import Cancel, Chunk, ClientMessage, Done, Generate, Text, Usage
 from branchline.runtime.server.http.answer import EventStream
 from branchline.runtime.server.http.link import Arrival, Link
 from branchline.runtime.server.http.metrics import Metrics

@@ -12,7 +12,8 @@ import openai
 import pytest
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import ErrorCode, Failed, Submit
+from branchline.runtime.engine_protocol import Failed, Submit
+from branchline.runtime.protocol import ErrorCode
 from branchline.runtime.server.flight import Limits
 from branchline.runtime.server.http import errors
 from branchline.runtime.server.http.quota import Quota

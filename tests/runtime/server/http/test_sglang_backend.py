@@ -8,7 +8,8 @@ import pytest
 from played_front import PlayedFront
 
 import branchline as bl
-from branchline.runtime.protocol import Failed, JsonSchema, Regex
+from branchline.runtime.engine_protocol import Failed
+from branchline.runtime.protocol import JsonSchema, Regex
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from played_front import Answer, Asker, PlayedFront
 
 import branchline.runtime.server as server_package
-from branchline.runtime.protocol import Failed, Submit
+from branchline.runtime.engine_protocol import Failed, Submit
 from branchline.runtime.tokenizer import Tokenizer
 from branchline.runtime.views import (
     EngineQuery,

@@ -10,15 +10,14 @@ from msgspec.structs import replace
 from played_front import PlayedFront
 
 from branchline.runtime.engine.inspection import view_path, view_tree
+from branchline.runtime.engine_protocol import Failed, Submit
 from branchline.runtime.memory.allocator import SlotAllocator
 from branchline.runtime.protocol import (
     PROTOCOL_VERSION,
     ClientMessage,
-    Failed,
     Generate,
     Hello,
     SamplingParams,
-    Submit,
     Text,
 )
 from branchline.runtime.radix_cache.tree import RadixCache
