@@ -188,6 +188,8 @@ def run_records(
         **sampling,
     )
     with ExitStack() as stack:
+        # Or an error is told above the progress bar, whose end comes when the process ends.
+        stack.callback(results.close)
         sink: TextIO | None = None
         for state in results:
             if output is not None and sink is None:

@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import os
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ def run_batch(
     checkpoint: str | Path | None = None,
     compiled: bool = True,
     **settings: Any,
-) -> list[ProgramState] | Iterator[ProgramState]:
+) -> list[ProgramState] | Generator[ProgramState, None, None]:
     """See `Function.run_batch`, whose arguments these are; `options` are checked ones."""
     if compiled and program.is_plannable(options):
         options = replace(options, plans=PlanRunner(options.backend))
@@ -112,7 +112,7 @@ class Batch:
         self._raise_errors(states)
         return states
 
-    def in_order(self) -> Iterator[ProgramState]:
+    def in_order(self) -> Generator[ProgramState, None, None]:
         """States in order, each as soon as it and all before it are finished."""
         yield from self._run(_AHEAD)
         self._raise_errors([])

@@ -8,8 +8,8 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
+    Generator,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -123,7 +123,7 @@ class Function(Declaration[Return]):
         retry: Retry | None = None,
         compiled: bool = True,
         **sampling: Any,
-    ) -> Iterator[ProgramState]: ...
+    ) -> Generator[ProgramState, None, None]: ...
     def run_batch(
         self,
         batch_kwargs: Sequence[Instance],
@@ -138,7 +138,7 @@ class Function(Declaration[Return]):
         retry: Retry | None = None,
         compiled: bool = True,
         **sampling: Any,
-    ) -> list[ProgramState] | Iterator[ProgramState]:
+    ) -> list[ProgramState] | Generator[ProgramState, None, None]:
         """Run one instance per item, concurrently, and return their states in order.
 
         Items are dicts of arguments, or lists or tuples of positional ones; they are not changed.

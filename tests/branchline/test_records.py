@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,18 @@ def test_a_run_without_resume_leaves_no_checkpoint(program_file: Path, tmp_path:
     program, output = load_program(program_file), tmp_path / "out.jsonl"
     run_records(program, [{"name": "Ada"}], backend=Scripted(), output=output)
     assert list(tmp_path.glob("*checkpoint*")) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_batch_is_over_when_its_output_cannot_be_written(
+    program_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, output = load_program(program_file), Path("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        run_records(program, [{"name": "Ada"}], backend=Scripted(), output=output)
+    # The progress bar's last word.
+    assert "1/1" in capsys.readouterr().err
+    assert caught.value.errno == ENOSPC
 
 
 def test_resuming_needs_an_output(program_file: Path) -> None:
