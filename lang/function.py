@@ -165,10 +165,10 @@ class Function(Declaration[Return]):
         """
         from .batch import run_batch
 
-        if isinstance(batch_kwargs, Mapping | str):
+        if isinstance(batch_kwargs, Mapping | str) or not isinstance(batch_kwargs, Iterable):
             raise TypeError(
-                f"run_batch(): expected a list with the arguments of each instance, got a "
-                f"{type(batch_kwargs).__name__}"
+                "run_batch(): expected a list with the arguments of each instance (a dict, list "
+                f"or tuple), got {type(batch_kwargs).__name__}"
             )
         return run_batch(
             self,

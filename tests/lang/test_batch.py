@@ -246,8 +246,8 @@ def test_ctrl_c_cancels_everything_that_still_runs(model):
     assert sorted(model.cancelled) == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("items", [{"text": "x"}, "x"])
-def test_a_batch_of_one_instance_is_no_list(model, items):
+@pytest.mark.parametrize("items", [{"text": "x"}, "x", 5, None])
+def test_what_is_no_list_of_instances_is_no_batch(model, items):
     @bl.function
     def program(s, text):
         s += text
