@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import select
+import sys
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +14,9 @@ import branchline as bl
 if TYPE_CHECKING:
     from branchline.lang.backend.base import Backend
     from branchline.lang.state import ProgramState
+
+# The lines of a pasted text come at once.
+_PASTE_S: Final = 0.05
 
 
 def converse(
@@ -35,22 +40,45 @@ def converse(
         s += bl.assistant(bl.gen("answer", max_tokens=max_tokens, temperature=temperature))
 
     history: list[tuple[str, str]] = []
-    console.print("[dim]An empty line, /exit or Ctrl-D ends the conversation.")
+    console.print("[dim]/exit or Ctrl-D ends the conversation, Ctrl-C breaks an answer off.")
     while True:
         try:
-            line = console.input("[bold cyan]you[/bold cyan]  ").strip()
-        except EOFError:
+            line = typed(console)
+        except (EOFError, KeyboardInterrupt):
             console.print()
             return
-        if line in ("", "/exit", "/quit"):
+        except UnicodeError:
+            console.print("[red]error:[/red] what was typed is not UTF-8")
+            continue
+        if line in ("/exit", "/quit"):
             return
+        if not line:
+            continue
         state = turn.run(earlier=list(history), line=line, backend=backend, stream=True)
         console.print("[bold green]model[/bold green] ", end="")
+        answer = ""
         try:
             for piece in state.text_iter("answer"):
+                answer += piece
                 console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
-            history.append((line, state["answer"]))
-            console.print()
+        except KeyboardInterrupt:
+            state.cancel()
         except bl.ContextLengthExceeded as error:
             # A shorter line may do.
             console.print(f"[red]error:[/red] {escape(error.message)}", highlight=False)
+            continue
+        console.print()
+        history.append((line, answer))
+
+
+def typed(console: Console) -> str:
+    """A line, or all lines of a pasted text. Raises UnicodeError for what is no text."""
+    lines = [console.input("[bold cyan]you[/bold cyan]  ")]
+    while sys.stdin.isatty() and select.select([sys.stdin], [], [], _PASTE_S)[0]:
+        try:
+            lines.append(input())
+        except EOFError:
+            break
+    text = "\n".join(lines).strip()
+    text.encode()
+    return text

@@ -263,7 +263,7 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
 ) -> None:
-    """Talk to a model in the terminal. An empty line, /exit or Ctrl-D ends it.
+    """Talk to a model in the terminal. /exit or Ctrl-D ends it, Ctrl-C breaks an answer off.
 
     [bold]Examples[/bold]
 
