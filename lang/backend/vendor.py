@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -33,11 +35,18 @@ from .conversation import check_template
 from .vendor_tools import CALL_FORM, TOOL_ROLE, offered
 
 _CLOSE_S: Final = 2.0
-# An error that comes inside of a stream has its type, and the status of the stream: 200.
-_STATUS_OF_TYPE: Final = {
+# An error that comes inside of a stream has a code or a type, and the status of the stream: 200.
+_STATUS_OF_NAME: Final = {
+    "authentication_error": 401,
+    "context_length_exceeded": 400,
+    "insufficient_quota": 429,
     "invalid_request_error": 400,
-    "rate_limit_error": 429,
+    "not_found_error": 404,
     "overloaded_error": 529,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "unavailable": 503,
 }
 
 # What reading an answer raises that is not one.
@@ -209,17 +218,17 @@ class VendorBackend(Closing, Backend):
                 f"{self!r}: no answer of the API's form ({_told(error)}); "
                 "check base_url and api_key"
             ) from error
-        if not isinstance(error, api.APIStatusError):
+        if not isinstance(error, api.APIError):
             raise GenerationError(message) from error
-        status: int = error.status_code
+        status: int = getattr(error, "status_code", 200)
         if status == 200:
-            status = _STATUS_OF_TYPE.get(getattr(error, "type", None) or "", 500)
+            status = _status_in_stream(error)
         if status == 429:
             raise Overloaded(message, retry_after_s=_retry_after(error)) from error
         if status == 400 and getattr(error, "code", None) == "context_length_exceeded":
             raise ContextLengthExceeded(message) from error
         if status >= 500:
-            kind = RuntimeUnavailable if status in (502, 503, 529) else InternalError
+            kind = RuntimeUnavailable if status in (502, 503, 504, 529) else InternalError
             raise kind(message) from error
         raise InvalidRequest(message) from error
 
@@ -276,10 +285,25 @@ def _told(error: BaseException | None) -> str:
     return str(error) or type(error).__name__ if error is not None else "no answer"
 
 
+def _status_in_stream(error: Any) -> int:
+    """The status that an error inside of a stream would have outside. Some servers tell it as the
+    code."""
+    code = str(getattr(error, "code", None))
+    if code.isdecimal():
+        return int(code)
+    kind = str(getattr(error, "type", None))
+    return _STATUS_OF_NAME.get(code) or _STATUS_OF_NAME.get(kind, 500)
+
+
 def _retry_after(error: Any) -> float | None:
-    told = error.response.headers.get("retry-after", "")
+    """RFC 9110, 10.2.3: seconds, or a date. An error inside of a stream tells none."""
+    response = getattr(error, "response", None)
+    told = response.headers.get("retry-after", "") if response is not None else ""
     try:
         seconds = float(told)
     except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(told).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
     return seconds if 0 <= seconds < math.inf else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from email.utils import formatdate
 from typing import Any
 
 import pydantic
@@ -290,6 +292,7 @@ def test_a_token_over_the_end_of_the_prompt_counts_as_the_choices(api: FakeApi) 
         (400, {"message": "long", "code": "context_length_exceeded"}, bl.ContextLengthExceeded),
         (429, {"message": "slow down"}, bl.Overloaded),
         (503, {"message": "away"}, bl.RuntimeUnavailable),
+        (504, {"message": "late"}, bl.RuntimeUnavailable),
         (500, {"message": "oops"}, bl.InternalError),
     ],
 )
@@ -302,6 +305,28 @@ def test_errors_of_the_api_are_errors_of_the_language(
     assert caught.value.variable == "first"
 
 
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"type": "invalid_request_error"}, bl.InvalidRequest),
+        (
+            {"type": "invalid_request_error", "code": "context_length_exceeded"},
+            bl.ContextLengthExceeded,
+        ),
+        ({"type": "tokens", "code": "rate_limit_exceeded"}, bl.Overloaded),
+        ({"type": "server_error", "code": "unavailable"}, bl.RuntimeUnavailable),
+        ({"type": "BadRequestError", "code": 400}, bl.InvalidRequest),
+        ({}, bl.InternalError),
+    ],
+)
+def test_an_error_inside_of_a_stream_is_what_it_is_outside(
+    api: FakeApi, error: dict[str, Any], kind: type[bl.GenerationError]
+) -> None:
+    api.stream_error = {"message": "no more", **error}
+    with pytest.raises(kind, match="no more"):
+        two_turns.run(stream=True, backend=chat_model(api))["first"]
+
+
 @pytest.mark.parametrize("is_chat", [True, False])
 def test_an_answer_of_no_such_api_is_told(api: FakeApi, is_chat: bool) -> None:
     api.status, api.error = 200, {"message": "no model"}
@@ -311,7 +336,16 @@ def test_an_answer_of_no_such_api_is_told(api: FakeApi, is_chat: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "retry_after_s"), [("7", 7.0), ("nan", None), ("-1", None), ("soon", None)]
+    ("told", "retry_after_s"),
+    [
+        ("7", 7.0),
+        (formatdate(time.time() + 86400, usegmt=True), pytest.approx(86400, rel=0.5)),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ("nan", None),
+        ("-1", None),
+        ("soon", None),
+    ],
+    ids=["seconds", "date", "past", "nan", "negative", "words"],
 )
 def test_an_overloaded_api_says_when_to_come_back(
     api: FakeApi, told: str, retry_after_s: float | None
