@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from branchline.runtime import protocol
 from branchline.runtime.tool_formats import RawCall
@@ -21,6 +21,8 @@ from .vendor_tools import (
     turns_of,
 )
 
+_KEY_HEADERS: Final = ("x-api-key", "authorization")
+
 
 class Anthropic(VendorBackend):
     """A model behind Anthropic's Messages API.
@@ -35,7 +37,7 @@ class Anthropic(VendorBackend):
     go through output_config, the tools of `bl.tool_call` through the API's own. There is no regex,
     select, log probability, seed or second output.
 
-    Raises ImportError when the package is not installed.
+    Raises ImportError when the package is not installed, ValueError when there is no key.
     """
 
     package = "anthropic"
@@ -58,7 +60,12 @@ class Anthropic(VendorBackend):
         super().__init__(model_name, chat_template, client_options, chat=True)
 
     def _new_client(self) -> Any:
-        return self._api.AsyncAnthropic(**self.client_options)
+        client = self._api.AsyncAnthropic(**self.client_options)
+        headers = {name.lower() for name in client.default_headers}
+        # Newer versions of the package have other credentials, too.
+        if headers.isdisjoint(_KEY_HEADERS) and getattr(client, "credentials", None) is None:
+            raise ValueError("Anthropic: no API key; give api_key= or set ANTHROPIC_API_KEY")
+        return client
 
     async def generate(
         self,

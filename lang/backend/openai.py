@@ -48,7 +48,7 @@ class OpenAI(VendorBackend):
     Regular expressions are not to be had over this API.
     Parameters of other servers (top_k, min_p, ...) are sent when `base_url` is given.
 
-    Raises ImportError when the package is not installed.
+    Raises ImportError when the package is not installed, ValueError when there is no key.
     """
 
     package = "openai"
@@ -72,7 +72,10 @@ class OpenAI(VendorBackend):
 
     def _new_client(self) -> Any:
         kind = self._api.AsyncAzureOpenAI if self._azure else self._api.AsyncOpenAI
-        return kind(**self.client_options)
+        try:
+            return kind(**self.client_options)
+        except self._api.OpenAIError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from error
 
     async def generate(
         self,

@@ -145,3 +145,19 @@ def test_errors_of_the_api_are_errors_of_the_language(api: FakeApi, model: Anthr
     api.status, api.error = 529, {"type": "overloaded_error", "message": "busy"}
     with pytest.raises(bl.RuntimeUnavailable, match="busy"):
         ask(backend=model)["answer"]
+
+
+def test_without_a_key_the_error_says_where_one_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="ANTHROPIC_API_KEY"):
+        Anthropic("claude-test")
+
+
+@pytest.mark.parametrize("options", [{"auth_token": "t"}, {"default_headers": {"X-Api-Key": "k"}}])
+def test_a_key_may_be_given_otherwise(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    model = Anthropic("claude-test", base_url=api.url, **options)
+    assert ask(backend=model)["answer"] == "Paris is the answer"

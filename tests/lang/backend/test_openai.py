@@ -396,6 +396,16 @@ def test_a_template_whose_turns_look_alike_is_refused(api: FakeApi) -> None:
         chat_model(api, chat_template="llama-2-chat")
 
 
+@pytest.mark.parametrize("options", [{}, {"is_azure": True}])
+def test_without_a_key_the_error_says_where_one_goes(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="OPENAI_API_KEY"):
+        bl.OpenAI("some-model", **options)
+
+
 def test_without_the_package_the_error_says_how_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
