@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -31,20 +31,27 @@ _HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """What a stream's bytes look like round the events: its media type, what stands round an
-    error, and what ends a whole one."""
+    """What a stream's bytes look like round the events: its media type, an error under a route's
+    path, and what ends a whole one."""
 
     media_type: bytes
-    error: tuple[bytes, bytes]
+    error: Callable[[ApiError, str], bytes]
     last: bytes
 
 
+def _error_event(error: ApiError, path: str) -> bytes:
+    return b"event: error\ndata: " + error.body(path) + b"\n\n"
+
+
+def _error_line(error: ApiError, path: str) -> bytes:
+    return error.body(path) + b"\n"
+
+
 _SSE_TYPE: Final = b"text/event-stream; charset=utf-8"
-_SSE_ERROR: Final = (b"event: error\ndata: ", b"\n\n")
-SSE: Final = Framing(_SSE_TYPE, _SSE_ERROR, b"data: [DONE]\n\n")
+SSE: Final = Framing(_SSE_TYPE, _error_event, b"data: [DONE]\n\n")
 # The events say themselves which is the last.
-SSE_WITHOUT_DONE: Final = Framing(_SSE_TYPE, _SSE_ERROR, b"")
-LINES: Final = Framing(b"application/x-ndjson", (b"", b"\n"), b"")
+SSE_WITHOUT_DONE: Final = Framing(_SSE_TYPE, _error_event, b"")
+LINES: Final = Framing(b"application/x-ndjson", _error_line, b"")
 
 
 class Writer(Protocol):
@@ -117,8 +124,7 @@ class EventStream(Response):
                 if not started:
                     raise
                 error = from_request_error(failure, self._names)
-                before, after = framing.error
-                events = before + error.body(scope["path"]) + after
+                events = framing.error(error, scope["path"])
             if not started:
                 started = True
                 self._last_s = time.monotonic()

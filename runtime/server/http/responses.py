@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from ...protocol import Chunk, Done
 from ...tokenizer import Tokenizer
 from . import body as bodies
 from .answer import SSE_WITHOUT_DONE, EventStream, complete
+from .errors import ApiError
 from .link import Arrival, Link
 from .metrics import Metrics
 from .openai_fields import now
@@ -140,7 +142,8 @@ def add_response_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
         generate, reading = generate_of(body, model, request.scope["state"]["namespace"])
         writer = ResponseWriter(_opened(body, model.name), reading, tokenizer)
         if body.stream:
-            return EventStream(link, metrics, [generate], writer, NAMES, SSE_WITHOUT_DONE)
+            framing = replace(SSE_WITHOUT_DONE, error=writer.error)
+            return EventStream(link, metrics, [generate], writer, NAMES, framing)
         [done] = await complete(request, link, metrics, [generate])
         [output] = done.outputs
         writer.take(output.text)
@@ -210,6 +213,12 @@ class ResponseWriter:
         answer.incomplete_details = None if whole else IncompleteDetails("max_output_tokens")
         answer.usage = self._usage(done)
         return events + self._event(f"response.{status}", response=answer)
+
+    def error(self, error: ApiError, path: str) -> bytes:
+        """The event of a failure. It holds `error`, too, by which the official clients know one."""
+        detail = msgspec.json.decode(error.body(path))["error"]
+        fields = {name: detail[name] for name in ("code", "message", "param")}
+        return self._event("error", **fields, error=detail)
 
     def _piece(self, piece: OutputEvent) -> bytes:
         text = piece.text
