@@ -21,7 +21,7 @@ from ..engine.config import (
     EngineConfig,
 )
 from ..memory.quotas import CacheQuota, is_quota
-from ..writable import check_writable
+from ..writable import check_writable, check_writable_folder
 from .flags import DefaultsShown, FlagParser
 from .flags import UsageError as UsageError
 from .flight import Limits
@@ -339,6 +339,8 @@ def parse(argv: list[str]) -> Options:
         ):
             if path is not None:
                 check_writable(flag, path)
+        if given.disk_cache is not None:
+            check_writable_folder("--disk-cache", given.disk_cache)
     except ValueError as error:
         parser.error(str(error))
     http_settings = None

@@ -31,6 +31,14 @@ def test_a_file_that_could_not_be_written_at_the_end_is_refused_at_the_start(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_could_not_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--disk-cache .*/file/a': .* \(Not a directory\)"):
+        parse(["--disk-cache", str(tmp_path / "file" / "a")])
+    parse(["--disk-cache", str(tmp_path / "new" / "a")])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("flag", ["--engine-hang-s", "--engine-silence-s"])
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
 def test_a_time_in_which_no_engine_could_answer_is_refused(flag: str, seconds: str) -> None:
