@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import ir
 from .ir import Expr
+from .printable import printable
 from .trace_graph import Argument, Fork, GetForkItem, Join, TraceNode, Variable
 from .tracing import TracedState
 
@@ -40,7 +41,7 @@ def mermaid(traced: TracedState) -> str:
         behind = (step.node for step in traced.steps[at:] if step.state is gather.state)
         if (follower := next(filter(None, behind), None)) is not None:
             lines.append(f"    join{number} -.-> n{follower.node_id}")
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n")
 
 
 def _ordered(traced: TracedState) -> list[TraceNode]:

@@ -14,6 +14,7 @@ from .cells import Cell, Meta, value_of
 from .executor import StreamExecutor
 from .group import ProgramStateGroup
 from .ir import Expr
+from .printable import printable
 from .readings import unknown_variable
 from .streaming import (
     iterate_text,
@@ -257,7 +258,7 @@ class ProgramState(State):
 
     def __repr__(self) -> str:
         self.stream_executor.wait_idle()
-        return f"ProgramState({self.stream_executor.text_})"
+        return printable(f"ProgramState({self.stream_executor.text_})")
 
     def _repr_html_(self) -> str:
         """For notebooks: the text, with what the model wrote marked."""

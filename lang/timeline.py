@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from .printable import printable
 from .record import CallRecord
 from .transcript import Span
 
@@ -133,7 +134,7 @@ def state_html(program: str, text: str, spans: Sequence[Span], error: object) ->
     note = (
         "" if error is None else f"<p><b>{escape(type(error).__name__)}</b>: {escape(str(error))}"
     )
-    return (
+    return printable(
         f'<div class="bl-state"><style>{_STATE_CSS}</style>'
         f"<b>{escape(program)}</b><pre>{''.join(pieces)}</pre>{note}</div>"
     )

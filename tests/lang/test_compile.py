@@ -235,9 +235,9 @@ def test_the_drawing_goes_on_behind_a_join() -> None:
 def test_texts_in_a_drawing_cannot_end_their_label() -> None:
     @bl.function
     def program(s: bl.ProgramState) -> None:
-        s += 'say "hi" <now>\n#1'
+        s += 'say "hi" <now>\n#1\ud83d'
 
-    assert '["say #quot;hi#quot; #lt;now#gt;↵#35;1"]' in program.compile().to_mermaid()
+    assert '["say #quot;hi#quot; #lt;now#gt;↵#35;1\\ud83d"]' in program.compile().to_mermaid()
 
 
 def test_each_run_asks_by_its_own_template_defaults_and_settings(

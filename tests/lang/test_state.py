@@ -239,6 +239,16 @@ def test_repr_shows_the_text(model):
     assert repr(run(model, body)) == "ProgramState(shown)"
 
 
+def test_half_a_surrogate_pair_is_spelled_out_where_it_is_shown(model):
+    def body(s):
+        s += "\ud83d"
+
+    state = run(model, body)
+    assert repr(state) == r"ProgramState(\ud83d)"
+    assert r"<pre>\ud83d</pre>" in state._repr_html_()
+    assert state.text() == "\ud83d"
+
+
 def test_a_turn_and_a_scope_end_when_their_block_raises(model):
     def body(s):
         try:
