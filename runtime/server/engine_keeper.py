@@ -108,11 +108,9 @@ class EngineKeeper:
         engine = self._engine
         if engine is None or engine.channel.fileno() not in ready:
             return
-        if engine.channel.has_unsent:
-            engine.channel.flush()
-            self._listen(engine)
-        if not self._read(engine):
-            self._listen(engine)
+        engine.channel.flush()
+        self._read(engine)
+        self._listen(engine)
 
     def tick(self, now_s: float) -> None:
         """Start an engine that is due; give up on one that does not load. Raises EngineLost."""
