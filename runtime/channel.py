@@ -79,6 +79,11 @@ class Channel:
         self._filled += count
         return self._complete()
 
+    def stop_receiving(self) -> None:
+        """Take nothing more, whatever comes."""
+        self._come, self._filled = bytearray(), 0
+        self.is_closed = True
+
     def wait(self, timeout_ms: int | None = None) -> bool:
         """Wait until something can be received, or the other side is gone, sending meanwhile what
         waits; False when it takes too long."""

@@ -169,6 +169,8 @@ class EngineKeeper:
                 self._hear(engine_events.decode(frame))
         except FrameError as error:
             self._log.notice(f"the engine sent a frame that is no message and is killed: {error}")
+            # Its end may take a while, and more may come.
+            engine.channel.stop_receiving()
             engine.kill()
             return False
         return frames is not None
