@@ -205,10 +205,10 @@ def run(
         Interrupted,
         check_output,
         interruption,
+        json_line,
         load_program,
         no_records,
         read_records,
-        result_of,
         run_records,
     )
 
@@ -233,7 +233,7 @@ def run(
         raise Interrupted(interruption(output, len(records), resume=resume)) from None
     if output is None:
         for state in states:
-            print(json.dumps(result_of(state), ensure_ascii=False))
+            print(json_line(state))
     if input_file is not None:
         table = Table(show_header=False)
         table.add_row("records", str(summary.documents))

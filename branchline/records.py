@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pydantic_core import to_jsonable_python
 
 from branchline.lang.function import Function
+from branchline.lang.printable import printable
 from branchline.lang.values import InvalidOutput, read_value
 
 from .places import place_of, told
@@ -199,7 +200,7 @@ def run_records(
                 states.append(state)
             summary.add(state)
             if sink is not None:
-                sink.write(json.dumps(result_of(state), ensure_ascii=False) + "\n")
+                sink.write(json_line(state) + "\n")
                 sink.flush()
     if checkpoint is not None and not summary.failed:
         checkpoint.unlink()
@@ -236,6 +237,11 @@ def interruption(output: Path | None, num_records: int, *, resume: bool) -> str:
 def checkpoint_of(output: Path) -> Path:
     """Where `--resume` keeps what is finished."""
     return output.with_name(f"{output.name}.checkpoint")
+
+
+def json_line(state: ProgramState) -> str:
+    """`result_of` as text. Half a surrogate pair is spelled as JSON does, too."""
+    return printable(json.dumps(result_of(state), ensure_ascii=False))
 
 
 def result_of(state: ProgramState) -> Any:

@@ -1,4 +1,4 @@
-"""Text that is shown: by state.py, timeline.py and plan_graph.py."""
+"""Text that is shown or saved: by state.py, timeline.py, plan_graph.py, branchline/records.py."""
 
 from __future__ import annotations
 

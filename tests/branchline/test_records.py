@@ -278,6 +278,16 @@ def test_an_output_that_was_cut_short_stays_a_text(program_file: Path, tmp_path:
     assert json.loads(output.read_text())["person"] == '{"na'
 
 
+def test_half_a_surrogate_pair_is_written_as_json_spells_it(tmp_path: Path) -> None:
+    @bl.function
+    def echo(s: bl.ProgramState, text: str) -> str:
+        return text
+
+    output = tmp_path / "out.jsonl"
+    run_records(echo, [{"text": "\ud83d"}], backend=Scripted(), output=output)
+    assert json.loads(output.read_text()) == "\ud83d"
+
+
 def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     check_output(tmp_path / "new.jsonl")
     with pytest.raises(UsageError, match=r"there is no folder .*/gone$"):
