@@ -26,6 +26,7 @@ from .errors import (
     InvalidRequest,
     RuntimeUnavailable,
     from_wire,
+    no_character,
 )
 from .loop import shared_loop
 
@@ -213,10 +214,7 @@ class RequestTable(ABC):
         try:
             frame = protocol.encode(message)
         except UnicodeEncodeError as error:
-            wrong = error.object[error.start]
-            raise InvalidRequest(
-                f"a text holds half a surrogate pair, {wrong!r}, which is no character"
-            ) from None
+            raise no_character(error) from None
         if len(frame) > protocol.MAX_FRAME_BYTES:
             raise InvalidRequest(
                 f"the request takes {len(frame)} bytes on the wire; at most "

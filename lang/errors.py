@@ -116,3 +116,9 @@ def from_wire(error: protocol.Error) -> GenerationError:
     return _BY_CODE[error.code](
         error.message, pointer=error.pointer, retry_after_s=error.retry_after_s
     )
+
+
+def no_character(error: UnicodeEncodeError) -> InvalidRequest:
+    """The exception for a text that cannot be sent."""
+    wrong = error.object[error.start]
+    return InvalidRequest(f"a text holds half a surrogate pair, {wrong!r}, which is no character")

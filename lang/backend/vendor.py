@@ -28,6 +28,7 @@ from ..errors import (
     Overloaded,
     RuntimeUnavailable,
     TimeoutExceeded,
+    no_character,
 )
 from ..loop import shared_loop
 from .base import Backend
@@ -213,6 +214,8 @@ class VendorBackend(Closing, Backend):
             raise RuntimeUnavailable(f"{message} ({_told(error.__cause__)})") from error
         if "TransportError" in kinds:
             raise RuntimeUnavailable(f"{self!r}: connection lost ({_told(error)})") from error
+        if isinstance(error, UnicodeEncodeError):
+            raise no_character(error) from None
         if isinstance(error, _UNREADABLE):
             raise InternalError(
                 f"{self!r}: no answer of the API's form ({_told(error)}); "

@@ -362,6 +362,15 @@ def test_an_overloaded_api_says_when_to_come_back(
     assert caught.value.retry_after_s == retry_after_s
 
 
+def test_half_a_surrogate_pair_is_no_fault_of_the_api(api: FakeApi) -> None:
+    @bl.function
+    def half(s: bl.ProgramState) -> None:
+        s += bl.user("\ud83d") + bl.assistant(bl.gen("x"))
+
+    with pytest.raises(bl.InvalidRequest, match="half a surrogate pair"):
+        half(backend=chat_model(api))["x"]
+
+
 def test_nobody_there_is_told() -> None:
     with FakeApi() as gone:
         model = chat_model(gone)
