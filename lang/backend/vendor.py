@@ -47,6 +47,8 @@ _STATUS_OF_NAME: Final = {
     "permission_error": 403,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
+    "timeout": 408,
+    "timeout_error": 504,
     "unavailable": 503,
 }
 
@@ -226,6 +228,8 @@ class VendorBackend(Closing, Backend):
         status: int = getattr(error, "status_code", 200)
         if status == 200:
             status = _status_in_stream(error)
+        if status == 408:
+            raise TimeoutExceeded(message) from error
         if status == 429:
             raise Overloaded(message, retry_after_s=_retry_after(error)) from error
         if status == 400 and getattr(error, "code", None) == "context_length_exceeded":

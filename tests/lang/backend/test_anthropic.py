@@ -88,6 +88,7 @@ def test_a_connection_that_is_lost_in_a_stream_is_told(api: FakeApi, model: Anth
     [
         ("overloaded_error", bl.RuntimeUnavailable),
         ("rate_limit_error", bl.Overloaded),
+        ("timeout_error", bl.RuntimeUnavailable),
         ("api_error", bl.InternalError),
     ],
 )
