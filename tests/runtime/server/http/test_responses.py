@@ -5,7 +5,7 @@ from __future__ import annotations
 from openai.types.responses import ResponseErrorEvent
 from played_front import Asker, PlayedFront
 
-from branchline.runtime.protocol import Failed, Submit
+from branchline.runtime.engine_protocol import Failed, Submit
 
 
 def test_a_failure_in_mid_stream_is_an_event_of_this_api(front: PlayedFront, asker: Asker) -> None:
