@@ -4,7 +4,10 @@ SGLang."""
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import ssl
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -31,14 +34,38 @@ def read_jsonl(filename: str | Path) -> list[dict[str, Any]]:
     return objects
 
 
-def dump_state_text(
-    filename: str | Path, states: Iterable[ProgramState | str], mode: str = "w"
-) -> None:
-    """Write the texts of states to a file, each under a line with its number."""
+def dump_state_text(filename: str | Path, states: Iterable[object], mode: str = "w") -> None:
+    """Write the texts of states to a file, each under a line with its number. What is no state is
+    written as `str` has it."""
     with open(filename, mode, encoding="utf-8") as file:
         for number, state in enumerate(states):
-            text = state if isinstance(state, str) else state.text()
+            text = state.text() if isinstance(state, ProgramState) else str(state)
             file.write(f"{'=' * 40} {number} {'=' * 40}\n{text}\n\n")
+
+
+def download_and_cache_file(url: str, filename: str | None = None) -> str:
+    """The path of a file that is at `url`: fetched once, then read from the temporary folder, or
+    from `filename`. Raises OSError when it cannot be had."""
+    name = url.rpartition("/")[2]
+    path = Path(tempfile.gettempdir(), name) if filename is None else Path(filename)
+    if not path.exists():
+        answer = http_request(url, stream=True)
+        if answer.status_code != 200:
+            raise OSError(f"{url}: HTTP status {answer.status_code}")
+        # A download that breaks off leaves no file that would be taken for the whole.
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            with part.open("wb") as file:
+                shutil.copyfileobj(answer.stream, file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    return str(path)
+
+
+def print_highlight(html_content: object) -> None:
+    """What SGLang's notebooks show their results with: `print`."""
+    print(html_content)
 
 
 class HttpResponse:
@@ -46,20 +73,20 @@ class HttpResponse:
 
     def __init__(self, body: IO[bytes], status_code: int) -> None:
         self.status_code = status_code
-        self._stream = body
+        self.stream = body
         self._body: bytes | None = None
 
     @property
     def text(self) -> str:
         if self._body is None:
-            self._body = self._stream.read()
+            self._body = self.stream.read()
         return self._body.decode("utf-8", "replace")
 
     def json(self) -> Any:
         return json.loads(self.text)
 
     def iter_lines(self) -> Iterator[bytes]:
-        lines = self._stream if self._body is None else self._body.splitlines()
+        lines = self.stream if self._body is None else self._body.splitlines()
         for line in lines:
             yield line.rstrip(b"\r\n")
 

@@ -126,3 +126,9 @@ def test_states_are_written_down(tmp_path: Path, model: Scripted) -> None:
     dump_state_text(tmp_path / "out.txt", states)
     written = (tmp_path / "out.txt").read_text(encoding="utf-8")
     assert [state.text() in written for state in states] == [True, True]
+
+
+def test_what_is_no_state_is_written_as_it_prints(tmp_path: Path) -> None:
+    dump_state_text(tmp_path / "out.txt", [["4", "5"], "text"])
+    written = (tmp_path / "out.txt").read_text(encoding="utf-8")
+    assert [text in written for text in ("['4', '5']", "text")] == [True, True]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import http.server
 import importlib
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from scripted import Scripted
@@ -17,7 +19,8 @@ from branchline.lang import ir
 from branchline.lang.compiler import CompiledFunction, compile_func
 from branchline.lang.interpreter import cache_program, run_program, run_program_batch
 from branchline.lang.tracer import extract_prefix_by_tracing, trace_program
-from branchline.utils import http_request
+from branchline.test.test_utils import add_common_sglang_args_and_parse, select_sglang_backend
+from branchline.utils import download_and_cache_file, http_request
 
 
 @sgl.function
@@ -249,3 +252,51 @@ def test_an_http_refusal_is_an_answer(address: str) -> None:
 def test_an_http_request_reads_no_files() -> None:
     with pytest.raises(ValueError, match="expected an http:// or https:// address"):
         http_request("file:///etc/hostname")
+
+
+# --- utils.download_and_cache_file ---
+
+
+def test_a_file_is_fetched_once(address: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "data.jsonl")
+    for url in (f"{address}/data", "http://127.0.0.1:9/nobody"):
+        assert download_and_cache_file(url, path) == path
+    assert json.loads(Path(path).read_text())["path"] == "/data"
+
+
+def test_a_file_that_is_not_there_leaves_none(address: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="/missing: HTTP status 404"):
+        download_and_cache_file(f"{address}/missing", str(tmp_path / "data.jsonl"))
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- test.test_utils ---
+
+
+def parse(monkeypatch: pytest.MonkeyPatch, *words: str) -> argparse.Namespace:
+    monkeypatch.setattr("sys.argv", ["bench_sglang.py", *words])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--num-questions", type=int, default=200)
+    return add_common_sglang_args_and_parse(parser)
+
+
+def test_a_benchmark_s_command_line_has_its_own_options_and_the_common_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    args = parse(monkeypatch, "--num-questions", "3", "--parallel", "8")
+    assert (args.num_questions, args.parallel, args.port) == (3, 8, 30_000)
+    assert (args.result_file, args.raw_result_file) == ("result.jsonl", None)
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1", "127.0.0.1"])
+def test_a_benchmark_asks_the_server_of_its_command_line(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    args = parse(monkeypatch, "--host", host, "--port", "9")
+    with pytest.raises(sgl.RuntimeUnavailable, match=r"http://127\.0\.0\.1:9"):
+        select_sglang_backend(args)
+
+
+def test_a_backend_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="--backend vllm: expected srt"):
+        select_sglang_backend(parse(monkeypatch, "--backend", "vllm"))

@@ -1,0 +1,1 @@
+"""What SGLang's benchmark programs import from a package of this name."""
