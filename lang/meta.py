@@ -19,14 +19,15 @@ def generation_meta(done: protocol.Done) -> Meta:
     With several outputs "finish_reason" and log probabilities are the first one's, and
     "sequences" lists those of all.
     """
+    alone = len(done.outputs) == 1
     meta: Meta = {
         **usage_meta(done.rid, done.usage),
-        **_output_meta(done.outputs[0], done.usage.completion_tokens),
+        **_output_meta(done.outputs[0], done.usage.completion_tokens if alone else 0),
     }
     if done.prompt_logprobs is not None:
         meta["input_token_logprobs"] = logprob_tuples(done.prompt_logprobs)
         meta["input_top_logprobs"] = [list(token.top) for token in done.prompt_logprobs]
-    if len(done.outputs) > 1:
+    if not alone:
         meta["sequences"] = [_output_meta(output, 0) for output in done.outputs]
     return meta
 
@@ -72,8 +73,9 @@ def logprob_tuples(tokens: Iterable[protocol.TokenLogprob]) -> list[Logprob]:
 def _output_meta(output: protocol.Output, num_tokens: int) -> Meta:
     reason: Meta = {"type": output.finish_reason}
     if output.finish_reason == "length":
-        # An API of texts tells no tokens, but their number.
-        reason["length"] = len(output.token_ids) or num_tokens
+        # An API of texts tells no tokens, but their number: that of all outputs together.
+        if length := len(output.token_ids) or num_tokens:
+            reason["length"] = length
     elif output.matched_stop is not None:
         reason["matched"] = output.matched_stop
     meta: Meta = {"finish_reason": reason}

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from branchline.runtime import protocol
 
 from ..chat_template import get_chat_template
@@ -30,13 +32,23 @@ _OWN_FIELDS = ("seed", "logit_bias", "token_healing")
 _NOTHING = {"max_new_tokens": 0, "temperature": 0.0}
 
 
+class _ModelInfo(msgspec.Struct):
+    """What is read of a server's answer; SGLang's tells no more than the path."""
+
+    model_path: str
+    context_length: int | None = None
+    role_markup: dict[str, tuple[str, str]] | None = None
+    default_system_prompt: str | None = None
+
+
 class SGLang(Closing, Backend):
     """A model behind SGLang's `/generate`.
 
     base_url: `http://host:port`; api_key: sent as a bearer token; verify: False for any
         certificate, or a file with those to accept.
-    chat_template_name: a registered template. Without one it is told from the model's path, for
-        the API does not tell the model's own.
+    chat_template_name: a registered template. Without one it is the model's own where the server
+        tells it, as `branchline serve` does; SGLang's does not, and it is told from the model's
+        path.
 
     Prompts travel as text: outputs are tokenized again, and control tokens that are spelled out
     in a program's text are control tokens. Over `bl.RuntimeEndpoint` neither is so. Pictures go
@@ -55,20 +67,22 @@ class SGLang(Closing, Backend):
         chat_template_name: str | None = None,
     ) -> None:
         self._http = HttpClient(base_url, api_key=api_key, verify=verify)
-        info = shared_loop().run(self._ask("GET", "/get_model_info"))
-        path = info.get("model_path") if isinstance(info, dict) else None
-        if not isinstance(path, str):
+        answer = shared_loop().run(self._ask("GET", "/get_model_info"))
+        try:
+            info = msgspec.convert(answer, _ModelInfo)
+        except msgspec.ValidationError as error:
             raise RuntimeUnavailable(
-                f"{base_url} does not speak SGLang's API: /get_model_info names no model_path"
-            )
+                f"{base_url} does not speak SGLang's API: /get_model_info: {error}"
+            ) from None
         self._model = protocol.ModelInfo(
-            name=path,
-            path=path,
+            name=info.model_path,
+            path=info.model_path,
             architecture="sglang",
-            context_length=int(info.get("context_length") or 0),
+            context_length=info.context_length or 0,
             vocab_size=0,
             eos_token_ids=[],
-            role_markup=None,
+            role_markup=info.role_markup,
+            default_system_prompt=info.default_system_prompt,
         )
         if chat_template_name is not None:
             self.chat_template = get_chat_template(chat_template_name)

@@ -68,11 +68,14 @@ class NativeAnswer(Struct, kw_only=True, omit_defaults=True):
 
 
 class NativeModelInfo(Struct, frozen=True):
-    """What SGLang's frontend asks for first."""
+    """What SGLang's frontend asks for first, and the markup of the model's own chat template, which
+    `bl.SGLang` asks for."""
 
     model_path: str
     tokenizer_path: str
     context_length: int
+    role_markup: dict[str, tuple[str, str]] | None
+    default_system_prompt: str | None
     is_generation: bool = True
 
 
@@ -113,7 +116,15 @@ def add_native_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     async def get_model_info() -> Response:
         """The model that is served."""
         model, _ = link.require()
-        return json_response(NativeModelInfo(model.path, model.path, model.context_length))
+        return json_response(
+            NativeModelInfo(
+                model.path,
+                model.path,
+                model.context_length,
+                model.role_markup,
+                model.default_system_prompt,
+            )
+        )
 
     async def server_info() -> Response:
         """The runtime's counters."""

@@ -95,6 +95,23 @@ def test_several_outputs_come_as_a_list(front, backend):
     assert len(front.submits) == 3
 
 
+def test_an_output_among_several_has_no_other_s_tokens_in_its_length(front, backend):
+    @bl.function
+    def program(s):
+        s += "hello " + bl.gen("x", n=2, max_tokens=1)
+
+    meta = program.run(backend=backend).get_meta_info("x")
+    assert meta["finish_reason"] == {"type": "length"}
+    assert meta["sequences"] == [{"finish_reason": {"type": "length"}}] * 2
+
+
+def test_turns_have_the_markup_of_the_model_that_is_served(front):
+    backend = bl.SGLang(front.server.url)
+    template = backend.chat_template
+    assert dict(template.role_prefix_and_suffix) == front.model.role_markup
+    assert template.default_system_prompt == front.model.default_system_prompt
+
+
 def test_a_choice_is_scored_by_its_own_tokens(front, backend):
     @bl.function
     def pick(s):
