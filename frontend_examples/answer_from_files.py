@@ -74,6 +74,9 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit('usage: python answer_from_files.py FOLDER "QUESTION"')
     folder, question = Path(sys.argv[1]), sys.argv[2]
+    passages = read_passages(folder) if folder.is_dir() else []
+    if not passages:
+        sys.exit(f"{folder}: expected a folder with text in .txt or .md files")
     with bl.Runtime() as runtime:
-        found = search(read_passages(folder), question, count=3)
+        found = search(passages, question, count=3)
         print(answer(question, found, backend=runtime).ret_value)

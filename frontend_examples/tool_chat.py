@@ -9,27 +9,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import branchline as bl
 
-STOCK = {"kettle": 3, "lamp": 0, "toaster": 12}
+# The model can name no other.
+Product = Literal["kettle", "lamp", "toaster"]
+STOCK: dict[Product, int] = {"kettle": 3, "lamp": 0, "toaster": 12}
 
 
 @bl.tool
-def count_stock(product: str) -> dict[str, int | str]:
-    """Number of a product in stock
-
-    Args:
-        product: Name of the product, in the singular.
-    """
-    return {"product": product, "in_stock": STOCK[product.lower()]}
+def count_stock(product: Product) -> dict[str, int | str]:
+    """Number of a product in stock"""
+    return {"product": product, "in_stock": STOCK[product]}
 
 
 @bl.tool
-def reserve(product: str, quantity: int) -> str:
+def reserve(product: Product, quantity: int) -> str:
     """Reserve a product for the customer"""
-    if quantity > STOCK[product.lower()]:
-        raise ValueError(f"only {STOCK[product.lower()]} left")
+    if quantity > STOCK[product]:
+        raise ValueError(f"only {STOCK[product]} left")
     return f"{quantity} reserved"
 
 
@@ -57,8 +56,8 @@ def tool_chat(
 
 
 def asked() -> Iterator[str]:
-    """What the user types, up to an empty line or the end of the input."""
-    with contextlib.suppress(EOFError):
+    """What the user types, up to an empty line, the end of the input or Ctrl-C."""
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
         while question := input("you: ").strip():
             yield question
 
