@@ -78,7 +78,7 @@ class Engine(Closing):
     def generate(
         self,
         prompt: str | Sequence[str] | None = None,
-        sampling_params: Mapping[str, Any] | None = None,
+        sampling_params: direct.Params | Sequence[direct.Params] | None = None,
         *,
         stream: Literal[False] = False,
         **options: Any,
@@ -95,7 +95,7 @@ class Engine(Closing):
     def generate(
         self,
         prompt: Any = None,
-        sampling_params: Mapping[str, Any] | None = None,
+        sampling_params: Any = None,
         *,
         stream: bool = False,
         **options: Any,
@@ -109,7 +109,7 @@ class Engine(Closing):
     async def async_generate(
         self,
         prompt: str | Sequence[str] | None = None,
-        sampling_params: Mapping[str, Any] | None = None,
+        sampling_params: direct.Params | Sequence[direct.Params] | None = None,
         *,
         stream: Literal[False] = False,
         **options: Any,
@@ -126,7 +126,7 @@ class Engine(Closing):
     async def async_generate(
         self,
         prompt: Any = None,
-        sampling_params: Mapping[str, Any] | None = None,
+        sampling_params: Any = None,
         *,
         stream: bool = False,
         **options: Any,

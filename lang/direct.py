@@ -20,6 +20,7 @@ from .streaming import iterate_variable, iterate_variable_async
 from .transcript import Addition
 
 Prompt = str | Sequence[int]
+Params = Mapping[str, Any]
 Answer = dict[str, Any]
 
 # Names of sampling parameters in SGLang that `gen` has other names for.
@@ -55,7 +56,7 @@ _NOT_OFFERED: Final = {
 def generate(
     backend: Backend,
     prompt: str | Sequence[str] | None = None,
-    sampling_params: Mapping[str, Any] | None = None,
+    sampling_params: Params | Sequence[Params] | None = None,
     *,
     input_ids: Sequence[int] | Sequence[Sequence[int]] | None = None,
     **logprobs: Any,
@@ -65,15 +66,15 @@ def generate(
 
     prompt: the whole prompt as text; the model's control tokens that are written in it are those
     tokens, as a rendered chat template needs it. input_ids: the prompt as token ids instead.
-    sampling_params: `max_new_tokens`, `temperature`, `regex`, ...
+    sampling_params: `max_new_tokens`, `temperature`, `regex`, ...; a list has each prompt's own.
     logprobs: `return_logprob, logprob_start_len, top_logprobs_num, return_text_in_logprobs`.
 
     Raises ValueError for wrong parameters and for those that are not offered (`lora_path`, ...),
     and GenerationError for what the runtime refuses.
     """
     prompts, many = _prompts(prompt, input_ids)
-    node = _node(sampling_params, logprobs)
-    states = [_PROGRAM.run(one, node, backend=backend) for one in prompts]
+    asked = zip(prompts, _nodes(sampling_params, logprobs, len(prompts)), strict=True)
+    states = [_PROGRAM.run(one, node, backend=backend) for one, node in asked]
     answers = [answer for state in states for answer in _answers(state)]
     return answers if many or len(answers) > 1 else answers[0]
 
@@ -81,15 +82,15 @@ def generate(
 async def generate_async(
     backend: Backend,
     prompt: str | Sequence[str] | None = None,
-    sampling_params: Mapping[str, Any] | None = None,
+    sampling_params: Params | Sequence[Params] | None = None,
     *,
     input_ids: Sequence[int] | Sequence[Sequence[int]] | None = None,
     **logprobs: Any,
 ) -> Answer | list[Answer]:
     """`generate` for coroutines."""
     prompts, many = _prompts(prompt, input_ids)
-    node = _node(sampling_params, logprobs)
-    states = [_PROGRAM.run(one, node, backend=backend) for one in prompts]
+    asked = zip(prompts, _nodes(sampling_params, logprobs, len(prompts)), strict=True)
+    states = [_PROGRAM.run(one, node, backend=backend) for one, node in asked]
     try:
         for state in states:
             await state.wait()
@@ -240,6 +241,20 @@ class _Growing:
             if name in meta:
                 self._tokens[name] = self._tokens.get(name, []) + meta[name]
         return {"text": self._text, "meta_info": {**meta, **self._tokens}}
+
+
+def _nodes(
+    sampling_params: Params | Sequence[Params] | None, options: Mapping[str, Any], number: int
+) -> list[ir.Expr]:
+    """The call of each of `number` prompts."""
+    if sampling_params is None or isinstance(sampling_params, Mapping):
+        return [_node(sampling_params, options)] * number
+    if len(sampling_params) != number:
+        raise ValueError(
+            f"generate: sampling_params: {len(sampling_params)} for {number} prompts; give one for "
+            "each, or one dict for all"
+        )
+    return [_node(params, options) for params in sampling_params]
 
 
 def _node(sampling_params: Mapping[str, Any] | None, options: Mapping[str, Any]) -> ir.Expr:

@@ -91,7 +91,7 @@ class Runtime(Closing):
     def generate(
         self,
         prompt: str | Sequence[str] | None = None,
-        sampling_params: Mapping[str, Any] | None = None,
+        sampling_params: direct.Params | Sequence[direct.Params] | None = None,
         **options: Any,
     ) -> str:
         """Continue prompts without a program; the answer of direct.py's `generate`, whose

@@ -50,6 +50,15 @@ def test_several_prompts_run_at_the_same_time_and_come_back_in_order(model: Scri
     assert model.most_running == 3
 
 
+def test_each_prompt_can_have_parameters_of_its_own(model: Scripted) -> None:
+    params = [{"max_new_tokens": 2}, {"max_new_tokens": 3}]
+    at_once = direct.generate(model, ["a", "b"], params)
+    awaited = asyncio.run(direct.generate_async(model, ["a", "b"], params))
+    for answers in (at_once, awaited):
+        assert isinstance(answers, list)
+        assert [len(answer["text"]) for answer in answers] == [2, 3]
+
+
 async def _released(model: Scripted, prompts: list[str]) -> list[dict[str, object]]:
     asking = asyncio.create_task(direct.generate_async(model, prompts))
     for _ in prompts:
@@ -165,6 +174,7 @@ def test_penalties_biases_and_grammars_of_sglang_are_sent(model: Scripted) -> No
     [
         ({"prompt": "x", "sampling_params": {"max_tokens": 3}}, "unknown max_tokens; known: max_"),
         ({"prompt": "x", "sampling_params": {"temperature": -1}}, "temperature=-1"),
+        ({"prompt": ["x", "y"], "sampling_params": [{}]}, "1 for 2 prompts; give one for each"),
         ({}, "either a prompt or input_ids"),
         ({"prompt": "x", "input_ids": [1]}, "either a prompt or input_ids"),
     ],
