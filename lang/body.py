@@ -12,18 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .config import global_config
-from .executor import StreamExecutor
+from .current import current
 from .state import ProgramState
-
-# The program whose body this thread or task is in: programs that it calls end with it.
-_current: contextvars.ContextVar[StreamExecutor | None] = contextvars.ContextVar(
-    "branchline_program", default=None
-)
-
-
-def current_program() -> StreamExecutor | None:
-    """The program whose body is calling, if any."""
-    return _current.get()
 
 
 class Body:
@@ -50,15 +40,14 @@ class Body:
             asyncio.run(self.arun())
             return
         executor = self._executor
-        executor.body_thread = threading.get_ident()
-        token = _current.set(executor)
+        token = current.set(executor)
         try:
             self.state.ret_value = self._call()
         except BaseException as error:
             executor.cancel(error)
             raise
         finally:
-            _current.reset(token)
+            current.reset(token)
             executor.finish()
         self._show()
 
@@ -117,7 +106,7 @@ class Body:
         executor.body_thread = threading.get_ident()
         executor.async_body = True
         executor.interrupt_body = interrupt
-        _current.set(executor)
+        current.set(executor)
         try:
             if executor.failure is None:
                 self.state.ret_value = await self._call()

@@ -31,6 +31,8 @@ _RETRY: Final = Retry()
 class StreamExecutor(Readings):
     """Expressions in, text and variables out."""
 
+    parent: StreamExecutor | None
+
     def __init__(
         self,
         backend: Backend,
@@ -51,7 +53,6 @@ class StreamExecutor(Readings):
         self.sampling = sampling
         self.arguments = arguments or {}
         self.inline = inline
-        self.parent = parent
         self.retry = retry or _RETRY
         # A runtime shares prefixes between calls, so only APIs gain from writing ahead.
         self.num_api_spec_tokens = (

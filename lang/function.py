@@ -20,8 +20,9 @@ from weakref import WeakKeyDictionary, ref
 
 from . import ir
 from .backend.base import Backend, unwrap_backend
-from .body import Body, current_program
+from .body import Body
 from .calls import Asked
+from .current import current_program
 from .declaration import Declaration, Instance, Return
 from .executor import StreamExecutor
 from .failures import raised_at

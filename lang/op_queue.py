@@ -22,6 +22,7 @@ from types import TracebackType
 
 from .body_threads import waiting
 from .cells import Cell
+from .current import current_program
 from .errors import Cancelled, GenerationError, TimeoutExceeded
 from .failures import Origin, copied, located
 from .ir import Expr
@@ -51,6 +52,7 @@ class OpQueue(ABC):
 
     def __init__(self, program: str, parent: OpQueue | None, *, stream: bool) -> None:
         self.program = program
+        self.parent = parent
         self.stream = stream
         self.is_branch = False
         self.monitor = Monitor()
@@ -123,7 +125,7 @@ class OpQueue(ABC):
         Outside of a streaming program's own body that includes the body: its thread may not have
         come to the next op yet.
         """
-        self._block_until(self.idle_test(), instead)
+        self.block_until(self.idle_test(), instead)
 
     def idle_test(self) -> Callable[[], bool]:
         """The predicate that `wait_idle` waits for."""
@@ -132,10 +134,17 @@ class OpQueue(ABC):
         return lambda: self.failure is not None or not self._active
 
     def body_elsewhere(self) -> bool:
-        """Whether a streaming body runs in another thread and may still declare things."""
+        """Whether a streaming body that the reader is not in may still declare things."""
         if not self.stream or self.is_branch:
             return False
-        return not self.body_done and self.body_thread != threading.get_ident()
+        return not self.body_done and not self._is_within_body()
+
+    def end_test(self) -> Callable[[], bool]:
+        """The predicate that tells a reader of pieces that there will be no more. A body that reads
+        its own waits for what it has submitted, not for itself."""
+        if self._is_within_body():
+            return lambda: self.failure is not None or not self._active
+        return lambda: self.finished
 
     def raise_failure(self) -> None:
         """Raise what went wrong, if anything."""
@@ -154,10 +163,10 @@ class OpQueue(ABC):
         """The variable's cell once it is final; None when nothing declares it. Raises its error."""
         instead = f"await s.get({name!r})"
         if self.body_elsewhere():
-            self._block_until(self._declared(name), instead)
+            self.block_until(self._declared(name), instead)
         cell = self.cells.get(name)
         if cell is not None:
-            self._block_until(lambda: cell.final, instead)
+            self.block_until(lambda: cell.final, instead)
         return self._outcome(cell)
 
     async def cell_async(self, name: str) -> Cell | None:
@@ -327,7 +336,7 @@ class OpQueue(ABC):
             self.raise_error_of(cell)
         return cell
 
-    def _block_until(self, predicate: Callable[[], bool], instead: str) -> None:
+    def block_until(self, predicate: Callable[[], bool], instead: str) -> None:
         """Wait in this thread, unless that would stop the event loop on which the program's own
         coroutine runs: then say what to write instead."""
         if self._is_on_bodys_loop():
@@ -340,6 +349,17 @@ class OpQueue(ABC):
                 )
         else:
             self.monitor.wait_for(predicate)
+
+    def _is_within_body(self) -> bool:
+        """Whether the reader is in this program's own body, or in that of a program called there,
+        whose end this body may wait for."""
+        trunk: OpQueue = self
+        while trunk.is_branch and trunk.parent is not None:
+            trunk = trunk.parent
+        reader: OpQueue | None = current_program()
+        while reader is not None and reader is not trunk:
+            reader = reader.parent
+        return reader is not None
 
     def _is_on_bodys_loop(self) -> bool:
         return self.async_body and self.body_thread == threading.get_ident()

@@ -20,7 +20,7 @@ def iterate_text(executor: StreamExecutor) -> Iterator[str]:
         return
     reader = _TextReader(executor)
     while not reader.ended:
-        executor.monitor.wait_for(reader.ready)
+        executor.block_until(reader.ready, "async for piece in s.text_async_iter()")
         yield from reader.take()
     executor.raise_failure()
 
@@ -46,7 +46,8 @@ def iterate_variable(executor: StreamExecutor, name: str) -> Iterator[tuple[str,
     Waits for the variable to be declared. A program that ends without declaring it yields one
     empty piece.
     """
-    executor.monitor.wait_for(_declared(executor, name))
+    instead = f"async for piece in s.text_async_iter({name!r})"
+    executor.block_until(_declared(executor, name), instead)
     cell = executor.cells.get(name)
     if cell is None:
         executor.raise_failure()
@@ -54,7 +55,7 @@ def iterate_variable(executor: StreamExecutor, name: str) -> Iterator[tuple[str,
         return
     reader = _CellReader(cell)
     while not reader.ended:
-        executor.monitor.wait_for(reader.ready)
+        executor.block_until(reader.ready, instead)
         yield from reader.take()
     executor.raise_error_of(cell)
 
@@ -79,7 +80,8 @@ async def iterate_variable_async(
 
 def _declared(executor: StreamExecutor, name: str) -> Callable[[], bool]:
     if executor.stream:
-        return lambda: name in executor.cells or executor.finished
+        has_ended = executor.end_test()
+        return lambda: name in executor.cells or has_ended()
     return lambda: True
 
 
@@ -90,14 +92,15 @@ class _TextReader:
         self.executor = executor
         self.position = 0
         self.ended = False
+        self._has_ended = executor.end_test()
 
     def ready(self) -> bool:
-        return len(self.executor.text_chunks) > self.position or self.executor.finished
+        return len(self.executor.text_chunks) > self.position or self._has_ended()
 
     def take(self) -> list[str]:
         with self.executor.monitor:
             pieces = self.executor.text_chunks[self.position :]
-            self.ended = self.executor.finished
+            self.ended = self._has_ended()
         self.position += len(pieces)
         return pieces
 

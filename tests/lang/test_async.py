@@ -113,6 +113,32 @@ def test_text_streams_while_an_async_body_waits_for_it(model):
     assert asyncio.run(main()) == ["abc", "def", "gh"]
 
 
+def test_readers_beside_an_async_body_wait_for_what_it_has_not_come_to(model):
+    async def main():
+        rests, goes_on = asyncio.Event(), asyncio.Event()
+
+        @bl.function
+        async def program(s):
+            s += "x" + bl.gen("a")
+            await s.get("a")
+            rests.set()
+            await goes_on.wait()
+            s += "y" + bl.gen("b")
+
+        state = program.run(backend=model, stream=True)
+        await rests.wait()
+        with pytest.raises(RuntimeError, match=r"async for piece in s\.text_async_iter"):
+            list(state.text_iter())
+        readers = asyncio.gather(state.wait(), state.get("b"), anext(state.text_async_iter("b")))
+        await asyncio.sleep(0)
+        goes_on.set()
+        _, value, piece = await readers
+        assert state.text().endswith("y" + value)
+        assert value.startswith(piece)
+
+    asyncio.run(main())
+
+
 def test_a_streaming_run_of_an_async_program_returns_at_once(model):
     model.hold = lambda prompt: True
 

@@ -69,6 +69,24 @@ def test_without_stream_the_whole_comes_at_once(model):
     assert not any(call.streamed for call in model.calls)
 
 
+def test_a_body_that_reads_its_own_pieces_waits_for_no_more_than_it_has_asked_for(model):
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a")
+        branches = s.fork(2)
+        branches += "y" + bl.gen("b")
+        pieces = [*branches[1].text_iter(), *s.text_iter(), *s.text_iter("nothing")]
+        branches.join()
+        return "".join(pieces)
+
+    reply = model.reply
+    state = program.run(backend=model, stream=True, timeout=10)
+    state.sync()
+    assert state.error() is None
+    whole = "x" + reply("x")
+    assert state.ret_value == whole + "y" + reply(whole + "y") + whole
+
+
 def test_a_variable_that_the_program_never_declares_yields_one_empty_piece(model):
     state = talk.run("hi", backend=model, stream=True)
     assert list(state.text_iter("nothing")) == [""]
