@@ -74,7 +74,7 @@ class NativeModelInfo(Struct, frozen=True):
     model_path: str
     tokenizer_path: str
     context_length: int
-    role_markup: dict[str, tuple[str, str]] | None
+    role_markup: dict[str, list[str]] | None
     default_system_prompt: str | None
     is_generation: bool = True
 
@@ -116,13 +116,12 @@ def add_native_routes(app: FastAPI, link: Link, metrics: Metrics) -> None:
     async def get_model_info() -> Response:
         """The model that is served."""
         model, _ = link.require()
+        markup = None
+        if model.role_markup is not None:
+            markup = {role: list(pair) for role, pair in model.role_markup.items()}
         return json_response(
             NativeModelInfo(
-                model.path,
-                model.path,
-                model.context_length,
-                model.role_markup,
-                model.default_system_prompt,
+                model.path, model.path, model.context_length, markup, model.default_system_prompt
             )
         )
 
