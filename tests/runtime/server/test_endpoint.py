@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +17,13 @@ Listen = Callable[[str], Endpoint]
 
 
 @pytest.fixture
-def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateDirectory]:
-    # A socket's path must be short, and pytest's own folders may be deep.
-    with tempfile.TemporaryDirectory() as base:
-        monkeypatch.setattr("tempfile.tempdir", base)
-        directory = PrivateDirectory()
-        yield directory
-        directory.remove()
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateDirectory]:
+    base = tmp_path / "tmp"
+    base.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(base))
+    directory = PrivateDirectory()
+    yield directory
+    directory.remove()
 
 
 @pytest.fixture
