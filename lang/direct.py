@@ -72,9 +72,7 @@ def generate(
     Raises ValueError for wrong parameters and for those that are not offered (`lora_path`, ...),
     and GenerationError for what the runtime refuses.
     """
-    prompts, many = _prompts(prompt, input_ids)
-    asked = zip(prompts, _nodes(sampling_params, logprobs, len(prompts)), strict=True)
-    states = [_PROGRAM.run(one, node, backend=backend) for one, node in asked]
+    states, many = _begin(backend, prompt, sampling_params, input_ids, logprobs)
     answers = [answer for state in states for answer in _answers(state)]
     return answers if many or len(answers) > 1 else answers[0]
 
@@ -88,9 +86,7 @@ async def generate_async(
     **logprobs: Any,
 ) -> Answer | list[Answer]:
     """`generate` for coroutines."""
-    prompts, many = _prompts(prompt, input_ids)
-    asked = zip(prompts, _nodes(sampling_params, logprobs, len(prompts)), strict=True)
-    states = [_PROGRAM.run(one, node, backend=backend) for one, node in asked]
+    states, many = _begin(backend, prompt, sampling_params, input_ids, logprobs)
     try:
         for state in states:
             await state.wait()
@@ -201,6 +197,19 @@ def load_tokenizer(backend: Backend) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(backend.model_info.path)
+
+
+def _begin(
+    backend: Backend,
+    prompt: Any,
+    sampling_params: Params | Sequence[Params] | None,
+    input_ids: Any,
+    options: Mapping[str, Any],
+) -> tuple[list[ProgramState], bool]:
+    """The states of all prompts, and whether these came as a list."""
+    prompts, many = _prompts(prompt, input_ids)
+    asked = zip(prompts, _nodes(sampling_params, options, len(prompts)), strict=True)
+    return [_PROGRAM.run(one, node, backend=backend) for one, node in asked], many
 
 
 def _prompts(prompt: Any, input_ids: Any) -> tuple[list[Prompt], bool]:

@@ -131,7 +131,7 @@ class OpQueue(ABC):
         """The predicate that `wait_idle` waits for."""
         if self.body_elsewhere():
             return lambda: self.finished
-        return lambda: self.failure is not None or not self._active
+        return self._is_at_rest
 
     def body_elsewhere(self) -> bool:
         """Whether a streaming body that the reader is not in may still declare things."""
@@ -143,7 +143,7 @@ class OpQueue(ABC):
         """The predicate that tells a reader of pieces that there will be no more. A body that reads
         its own waits for what it has submitted, not for itself."""
         if self._is_within_body():
-            return lambda: self.failure is not None or not self._active
+            return self._is_at_rest
         return lambda: self.finished
 
     def raise_failure(self) -> None:
@@ -349,6 +349,10 @@ class OpQueue(ABC):
                 )
         else:
             self.monitor.wait_for(predicate)
+
+    def _is_at_rest(self) -> bool:
+        """Whether all that was submitted has ended. The monitor must be held."""
+        return self.failure is not None or not self._active
 
     def _is_within_body(self) -> bool:
         """Whether the reader is in this program's own body, or in that of a program called there,

@@ -118,20 +118,20 @@ class ApiError(Exception):
 
     def body(self, path: str) -> bytes:
         """Its body."""
+        told = self.told()
         if path.startswith("/v1/messages"):
             kind = _ANTHROPIC_TYPES.get(self.status, "invalid_request_error")
-            detail = AnthropicErrorDetail(kind, self._with_param())
-            return msgspec.json.encode(AnthropicErrorBody(detail))
+            return msgspec.json.encode(AnthropicErrorBody(AnthropicErrorDetail(kind, told.message)))
         if path.startswith("/api/"):
-            return msgspec.json.encode(OllamaErrorBody(self._with_param()))
-        return msgspec.json.encode(ErrorBody(replace(self.detail, message=self._with_param())))
+            return msgspec.json.encode(OllamaErrorBody(told.message))
+        return msgspec.json.encode(ErrorBody(told))
 
-    def _with_param(self) -> str:
-        """The message with the field's name, which is all that many clients show."""
+    def told(self) -> ErrorDetail:
+        """What went wrong, the field's name in the message, which is all that many clients show."""
         message, param = self.detail.message, self.detail.param
         if param is None or re.search(rf"(?<!\w){re.escape(param)}(?!\w)", message):
-            return message
-        return f"{param}: {message}"
+            return self.detail
+        return replace(self.detail, message=f"{param}: {message}")
 
 
 def refuse(message: str, param: str | None = None) -> ApiError:

@@ -216,9 +216,10 @@ class ResponseWriter:
 
     def error(self, error: ApiError, path: str) -> bytes:
         """The event of a failure. It holds `error`, too, by which the official clients know one."""
-        detail = msgspec.json.decode(error.body(path))["error"]
-        fields = {name: detail[name] for name in ("code", "message", "param")}
-        return self._event("error", **fields, error=detail)
+        told = error.told()
+        return self._event(
+            "error", code=told.code, message=told.message, param=told.param, error=told
+        )
 
     def _piece(self, piece: OutputEvent) -> bytes:
         text = piece.text
