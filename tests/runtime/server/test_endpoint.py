@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +18,16 @@ Listen = Callable[[str], Endpoint]
 
 
 @pytest.fixture
-def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateDirectory]:
-    base = tmp_path / "tmp"
-    base.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(base))
-    directory = PrivateDirectory()
-    yield directory
-    directory.remove()
+def private(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PrivateDirectory]:
+    tmp_path_factory.getbasetemp()  # pytest makes it once, where tempfile says
+    # Not below it: a socket's path must be short.
+    with tempfile.TemporaryDirectory() as base:
+        monkeypatch.setattr("tempfile.tempdir", base)
+        directory = PrivateDirectory()
+        yield directory
+        directory.remove()
 
 
 @pytest.fixture
