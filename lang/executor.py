@@ -143,7 +143,7 @@ class StreamExecutor(Readings):
         if self._lookahead.has_sent:
             shared_loop().call(self.session.drop_ahead)
 
-    # --- on the loop ---
+    # --- by whoever works the ops off ---
 
     def _next(self) -> Op | None:
         op = super()._next()

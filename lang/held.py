@@ -217,8 +217,8 @@ class HeldExecutor(StreamExecutor):
             start = self._active
             if not start:
                 self._changed()
-        if start:
-            self._start()
+        if start and (op := self._first_to_wait()) is not None:
+            self._start(op)
 
     def _first_to_wait(self) -> Op | None:
         self._play_all()

@@ -1,8 +1,10 @@
-"""Running the ops of one program state in order, on the shared event loop: the queue, waiting for
-it, and what happens when something fails. executor.py says what each op does.
+"""Running the ops of one program state in order: the queue, waiting for it, and what happens when
+something fails. executor.py says what each op does.
 
-A program's body (in the user's thread) submits ops and goes on; a task on the loop works them off
-and ends when the queue is empty, so an idle state costs no task and no state ever has a thread.
+A program's body (in the user's thread) submits ops and goes on. What takes no waiting is done at
+once where nothing is before it; from the first call on a task on the shared event loop works the
+ops off, and ends when the queue is empty, so an idle state costs no task and no state ever has a
+thread. `_active` says that somebody works them off: it is the only one who does.
 """
 
 from __future__ import annotations
@@ -106,8 +108,8 @@ class OpQueue(ABC):
                 self._queue.extend(ops)
                 start, self._active = not self._active, True
             self.monitor.changed()
-        if start:
-            shared_loop().call(self._start)
+        if start and (first := self._first_to_wait()) is not None:
+            shared_loop().call(self._start, first)
 
     def sync(self, instead: str = "await s.wait()") -> None:
         """Wait until everything submitted is done; raises what went wrong."""
@@ -266,12 +268,10 @@ class OpQueue(ABC):
     def _call_soon(self, function: Callable[[], object]) -> None:
         shared_loop().call(function)
 
-    # --- on the loop ---
+    # --- by whoever works the ops off ---
 
-    def _start(self) -> None:
-        op = self._first_to_wait()
-        if op is not None:
-            self._task = asyncio.get_running_loop().create_task(self._drain(op))
+    def _start(self, op: Op) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._drain(op))
 
     async def _drain(self, first: Op) -> None:
         op: Op | None = first
@@ -293,7 +293,7 @@ class OpQueue(ABC):
             except Exception as error:
                 self.fail(located(error, op.origin))
         if self._deadline is not None and self.finished:
-            self._drop_deadline()
+            shared_loop().call(self._drop_deadline)
         return None
 
     def _next(self) -> Op | None:

@@ -21,7 +21,9 @@ from .embedding import embedding_of
 # first ones, by which the front process knows that it runs: a short call is told of once.
 _QUIET_S: Final = 0.05
 _FIRST_S: Final = 0.01
-# How long the ends of calls wait for which only their own program waits.
+# How long the ends of calls wait that several others follow; and those for which only their own
+# program waits.
+_FOLLOWED_S: Final = 0.03
 _PRIVATE_S: Final = 0.2
 _NEVER: Final = float("inf")
 
@@ -86,10 +88,10 @@ def _closed_by_budget(seq: Sequence, finish: Finish) -> bool:
 
 
 class Outbox:
-    """News on their way out, in order. Those of a quiet call whose sequence goes on wait for other
-    news, or as long as those of a first token, and longer where only its own program waits for it:
-    each message wakes the front process, which takes a core from the engine. But before a program's
-    last call all is told: what is left to do behind its end, its user waits for."""
+    """News on their way out, in order. Those of a quiet call whose sequence goes on wait a little
+    for other news, and longer where only its own program waits for it: each message wakes the front
+    process, which takes a core from the engine. But before a program's last call all is told: what
+    is left to do behind its end, its user waits for."""
 
     def __init__(self) -> None:
         # Each with the time since when it waits, None where it must not.
@@ -121,9 +123,9 @@ class Outbox:
 
 
 def _patience_s(seq: Sequence) -> float:
-    if not seq.private:
-        return _FIRST_S
-    return _PRIVATE_S if len(seq.then) > 1 else 0.0
+    if len(seq.then) <= 1:
+        return 0.0
+    return _PRIVATE_S if seq.private else _FOLLOWED_S
 
 
 def failure_of(seq: Sequence, error: Exception) -> Failed:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import branchline as bl
+from branchline.lang.loop import shared_loop
 from branchline.runtime.protocol import Text, Tokens
 
 
@@ -44,6 +47,29 @@ def test_text_appended_in_parts_is_one_text(model):
         assert "x" not in s or s["x"]
 
     assert run(model, body).text() == f"a{model.reply('a')[:3]}z"
+
+
+def test_text_waits_for_nobody(model):
+    """What takes no call is done by who appends it, however busy the event loop is."""
+    go_on = threading.Event()
+    waited = []
+    shared_loop().call(lambda: waited.append(go_on.wait(10)))
+
+    def body(s):
+        s += bl.system("a")
+        with s.user(), s.var_scope("said"):
+            s += "b"
+
+    state = run(model, body, timeout=60)
+    try:
+        assert state.messages() == [
+            {"role": "system", "content": "a"},
+            {"role": "user", "content": "b"},
+        ]
+        assert state["said"] == "b"
+        assert not waited
+    finally:
+        go_on.set()
 
 
 def test_an_expression_object_may_be_appended_twice(model):
