@@ -34,11 +34,11 @@ class Contest:
                 print(f"no time for {rounds - number} more rounds", file=sys.stderr)
                 return
             for name, way in ways.items():
-                steps_s = self._step_seconds()
-                before = {"wall": time.perf_counter(), **cpu_seconds(self._processes)}
+                before = {"steps": self._step_seconds(), **cpu_seconds(self._processes)}
+                before["wall"] = time.perf_counter()
                 num_calls = way()
                 after = {"wall": time.perf_counter(), **cpu_seconds(self._processes)}
-                before["steps"], after["steps"] = steps_s, self._step_seconds()
+                after["steps"] = self._step_seconds()
                 self._samples.setdefault(name, []).append(
                     {what: (after[what] - before[what]) / num_calls * 1000 for what in after}
                 )
@@ -46,6 +46,11 @@ class Contest:
     def median_ms(self, way: str, what: str = "wall") -> float:
         """Of a call."""
         return statistics.median(sample[what] for sample in self._samples[way])
+
+    def median_overhead_ms(self, way: str) -> float:
+        """Of a call, what its run took beyond the steps of that very run: the machine's speed
+        changes from one to the next."""
+        return statistics.median(s["wall"] - s["steps"] for s in self._samples[way])
 
     def told(self, way: str) -> str:
         spent = ", ".join(
