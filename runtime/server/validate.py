@@ -66,7 +66,7 @@ def check_score(request: Score, bounds: Bounds) -> None:
 def check_constraint(constraint: Constraint | None) -> None:
     """Bounds that need no compiler; the grammar compiler refuses the rest with its own words."""
     if isinstance(constraint, Choices):
-        _check_choices(constraint.choices, "/constraint/choices")
+        _check_choices(constraint.choices, "/constraint/choices", must_differ=True)
 
 
 def check_prompt_ids(prompt_ids: list[int], sampling: SamplingParams, bounds: Bounds) -> None:
@@ -104,7 +104,7 @@ def check_prompt(prompt: list[Part], bounds: Bounds) -> None:
         raise bounds.too_long(f"the prompt has at least {least} tokens", "/prompt")
 
 
-def _check_choices(choices: list[str], pointer: str) -> None:
+def _check_choices(choices: list[str], pointer: str, *, must_differ: bool = False) -> None:
     num_chars = 0
     seen: set[str] = set()
     for index, choice in enumerate(choices):
@@ -115,7 +115,7 @@ def _check_choices(choices: list[str], pointer: str) -> None:
                 f"choice {index} is empty; every choice needs at least one character",
                 pointer=f"{pointer}/{index}",
             )
-        if choice in seen:
+        if must_differ and choice in seen:
             raise RequestError(
                 "invalid_request",
                 f"choice {index} repeats {choice[:80]!r}; choices must differ",

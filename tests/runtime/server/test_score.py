@@ -38,6 +38,11 @@ def test_each_choice_is_scored_on_its_own_tokens(desk: Desk) -> None:
     assert {submit.sampling.max_new_tokens for submit in desk.submits()} == {0}
 
 
+def test_a_choice_that_comes_again_is_scored_again(desk: Desk) -> None:
+    first, _, again = play(desk, score(" island", " world", " island")).choices
+    assert first == again
+
+
 def test_each_scored_token_is_told_with_its_text(desk: Desk) -> None:
     scores = play(desk, score(" island", unconditional=True))
     [choice] = scores.choices
