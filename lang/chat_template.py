@@ -50,15 +50,18 @@ class ChatTemplate:
             if role == "system" and not hist_messages:
                 user_prefix, _ = self.role_prefix_and_suffix["user"]
                 return user_prefix + prefix, suffix
-            if role == "user" and len(hist_messages) == 1 and hist_messages[0]["content"]:
+            if role == "user" and [one["role"] for one in hist_messages] == ["system"]:
                 return "", self.role_prefix_and_suffix["user"][1]
         return prefix, suffix
 
     def get_prompt(self, messages: Messages) -> str:
-        """The whole conversation as text, with the default system turn where none is given."""
+        """The whole conversation as text, with the default system turn where none is given, or one
+        whose content is None."""
         prompt = ""
         history: list[Mapping[str, Any]] = []
         for message in messages:
+            if message["role"] == "system" and message["content"] is None:
+                continue
             if not history and message["role"] != "system" and self.default_system_prompt:
                 system = {"role": "system", "content": self.default_system_prompt}
                 prefix, suffix = self.get_prefix_and_suffix("system", [])

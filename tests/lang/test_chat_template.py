@@ -48,6 +48,30 @@ def test_a_default_system_prompt_is_put_first_when_none_is_given():
     assert prompt.startswith("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n")
 
 
+def test_a_system_turn_of_none_stands_for_the_default_one():
+    system = {"role": "system", "content": None}
+    for name in ("qwen", "llama-2-chat"):
+        template = bl.get_chat_template(name)
+        assert template.get_prompt([system, *CONVERSATION[1:]]) == template.get_prompt(
+            CONVERSATION[1:]
+        )
+
+
+@pytest.mark.parametrize(
+    ("turns", "prompt"),
+    [
+        ("user:U user:V", "[INST] U [/INST][INST] V [/INST]"),
+        ("system: user:U", "[INST] <<SYS>>\n\n<</SYS>>\n\nU [/INST]"),
+        ("assistant:k user:U", "k </s><s>[INST] U [/INST]"),
+    ],
+)
+def test_only_a_system_turn_is_folded_into_the_user_turn_behind_it(turns, prompt):
+    messages = [
+        dict(zip(("role", "content"), turn.split(":"), strict=True)) for turn in turns.split()
+    ]
+    assert bl.get_chat_template("llama-2-chat").get_prompt(messages) == prompt
+
+
 def test_an_unknown_name_is_an_error_with_the_known_ones():
     with pytest.raises(KeyError, match=r"no chat template 'nope'; known: .*chatml"):
         bl.get_chat_template("nope")
