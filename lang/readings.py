@@ -102,8 +102,12 @@ class Readings(OpQueue):
     def set_var(self, name: str, value: Any) -> None:
         self.set_variable(name, value)
 
-    def get_meta_info(self, name: str) -> Meta | None:
-        """About the call that made a variable, once it is done."""
+    def get_meta_info(self, name: str, timeout: float | None = None) -> Meta | None:
+        """About the call that made a variable, once it is done. TimeoutError if it is not within
+        `timeout` seconds."""
+        event = None if timeout is None else self.variable_event.get(name)
+        if event is not None and not event.wait(timeout):
+            raise TimeoutError(f"the variable {name!r} was not there within {timeout} s")
         cell = self.cell(name)
         return None if cell is None else cell.meta
 

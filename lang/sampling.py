@@ -15,6 +15,12 @@ from branchline.runtime import protocol
 from .config import global_config
 
 _WIRE_NAMES = {"max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens"}
+_PUBLIC_NAMES = {
+    **{wire: public for public, wire in _WIRE_NAMES.items()},
+    "top": "top_logprobs_num",
+    "prompt_start": "logprob_start_len",
+    "with_text": "return_text_in_logprobs",
+}
 _LOGPROB_FIELDS = {
     "return_logprob",
     "logprob_start_len",
@@ -89,7 +95,8 @@ class SamplingOptions:
 
     def logprob_params(self) -> protocol.LogprobParams | None:
         """Which log probabilities are wanted; None for none."""
-        if not self.return_logprob and not self.top_logprobs_num:
+        wanted = self.top_logprobs_num if self.return_logprob is None else self.return_logprob
+        if not wanted:
             return None
         return protocol.LogprobParams(**self._logprob_fields())
 
@@ -167,7 +174,7 @@ def _check(values: dict[str, Any], kind: type, where: str) -> None:
         is_number = isinstance(value, int | float)
         expected = _known_fault(kind, name, value) if is_number else _fault(kind, name, value)
         if expected is not None:
-            public = {wire: public for public, wire in _WIRE_NAMES.items()}.get(name, name)
+            public = _PUBLIC_NAMES.get(name, name)
             raise ValueError(f"{where}: {public}={value!r}: {expected.lower()}")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Self, TypeVar, overload
+from operator import index
+from typing import Any, Literal, Self, SupportsIndex, TypeVar, overload
 
 from branchline.runtime.protocol import Usage
 
@@ -97,13 +98,13 @@ class ProgramState(State):
 
         `position_ids_offset` is accepted for programs that pass it and has no effect.
         """
-        check_fork_size(size)
+        size = checked_fork_size(size)
         children = [ProgramState(child) for child in self.stream_executor.fork(size)]
         return ProgramStateGroup(children, self)
 
     async def fork_async(self, size: int = 1) -> ProgramStateGroup:
         """`fork` for coroutines."""
-        check_fork_size(size)
+        size = checked_fork_size(size)
         children = [ProgramState(child) for child in await self.stream_executor.fork_async(size)]
         return ProgramStateGroup(children, self)
 
@@ -268,7 +269,8 @@ class ProgramState(State):
         return state_html(executor.program, transcript.text, transcript.spans, executor.failure)
 
 
-def check_fork_size(size: int) -> None:
-    """Raise ValueError for what is no number of branches."""
-    if not isinstance(size, int) or size < 1:
+def checked_fork_size(size: object) -> int:
+    """A number of branches; ValueError for what is none."""
+    if not isinstance(size, SupportsIndex) or (number := index(size)) < 1:
         raise ValueError(f"fork: size={size!r}: expected a whole number of at least 1")
+    return number

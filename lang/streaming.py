@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from .cells import Cell, Meta
 from .executor import StreamExecutor
+from .readings import unknown_variable
 
 
 def iterate_text(executor: StreamExecutor) -> Iterator[str]:
@@ -43,14 +44,13 @@ async def iterate_text_async(executor: StreamExecutor) -> AsyncIterator[str]:
 def iterate_variable(executor: StreamExecutor, name: str) -> Iterator[tuple[str, Meta]]:
     """A variable's text in pieces, each with the meta info of its own tokens.
 
-    Waits for the variable to be declared. A program that ends without declaring it yields one
-    empty piece.
+    Waits for the variable to be declared. A streaming program that ends without declaring it yields
+    one empty piece.
     """
     instead = f"async for piece in s.text_async_iter({name!r})"
     executor.block_until(_declared(executor, name), instead)
-    cell = executor.cells.get(name)
+    cell = _cell(executor, name)
     if cell is None:
-        executor.raise_failure()
         yield "", {}
         return
     reader = _CellReader(cell)
@@ -65,9 +65,8 @@ async def iterate_variable_async(
 ) -> AsyncIterator[tuple[str, Meta]]:
     """The coroutine form of `iterate_variable`."""
     await executor.monitor.wait_for_async(_declared(executor, name))
-    cell = executor.cells.get(name)
+    cell = _cell(executor, name)
     if cell is None:
-        executor.raise_failure()
         yield "", {}
         return
     reader = _CellReader(cell)
@@ -83,6 +82,17 @@ def _declared(executor: StreamExecutor, name: str) -> Callable[[], bool]:
         has_ended = executor.end_test()
         return lambda: name in executor.cells or has_ended()
     return lambda: True
+
+
+def _cell(executor: StreamExecutor, name: str) -> Cell | None:
+    """What is read; None where a streaming program has ended without it. KeyError where a plain
+    one has none of that name."""
+    cell = executor.cells.get(name)
+    if cell is None:
+        executor.raise_failure()
+        if not executor.stream:
+            raise unknown_variable(executor, name)
+    return cell
 
 
 class _TextReader:

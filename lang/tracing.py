@@ -17,7 +17,7 @@ from .cells import written_by
 from .failures import caller_source, raised_at
 from .group import ProgramStateGroup
 from .ir import Expr
-from .state import ProgramState, check_fork_size
+from .state import ProgramState, checked_fork_size
 from .trace_graph import (
     Argument,
     Fork,
@@ -89,7 +89,7 @@ class TracedState(State):
             self._append(ir.VarScopeEnd(name))
 
     def fork(self, size: int = 1, position_ids_offset: object = None) -> TracedGroup:
-        check_fork_size(size)
+        size = checked_fork_size(size)
         fork = self._append(Fork(size))
         children = []
         for index in range(size):

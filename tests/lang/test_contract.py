@@ -168,6 +168,22 @@ def test_the_event_of_a_variable_that_failed_is_set(model: Scripted):
     assert "broken" in str(executor.error())
 
 
+def test_a_variable_can_be_waited_for_only_so_long(model: Scripted):
+    model.hold = lambda prompt: True
+
+    @sgl.function
+    def program(s):
+        s += sgl.gen("x")
+
+    executor = program.run(backend=model).stream_executor
+    with pytest.raises(TimeoutError, match="'x'"):
+        executor.get_meta_info("x", timeout=0.01)
+    assert not executor.variable_event["x"].wait(0.01)
+    model.release()
+    assert executor.variable_event["x"].wait(60)
+    assert executor.get_meta_info("x", timeout=60) == executor.meta_info["x"]
+
+
 def test_branches_have_names_of_their_own_and_know_where_they_began(model: Scripted):
     @sgl.function
     def program(s):

@@ -137,6 +137,18 @@ def test_a_fork_of_a_wrong_size_is_refused(model, size):
         program.run(backend=model)
 
 
+def test_the_size_of_a_fork_may_be_any_whole_number(model):
+    class Three:
+        def __index__(self):
+            return 3
+
+    @bl.function
+    def program(s):
+        return len(s.fork(Three()))
+
+    assert program.run(backend=model).ret_value == 3
+
+
 def test_an_unknown_join_mode_is_refused(model):
     @bl.function
     def program(s):

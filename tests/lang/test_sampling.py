@@ -57,6 +57,7 @@ def test_extra_stops_are_added_once():
     [
         (SamplingOptions(), None),
         (SamplingOptions(return_logprob=False), None),
+        (SamplingOptions(return_logprob=False, top_logprobs_num=2), None),
         (SamplingOptions(return_logprob=True), protocol.LogprobParams()),
         (
             SamplingOptions(return_logprob=True, logprob_start_len=-1),
@@ -74,6 +75,15 @@ def test_extra_stops_are_added_once():
 )
 def test_log_probabilities_are_asked_for_only_when_wanted(options, wanted):
     assert options.logprob_params() == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_tokens", -1), ("top_logprobs_num", 99), ("logprob_start_len", -2)],
+)
+def test_what_is_out_of_range_is_told_by_the_name_it_was_given_under(name, value):
+    with pytest.raises(ValueError, match=rf"^gen\(\): {name}={value}: expected"):
+        bl.gen(**{name: value})
 
 
 def test_a_call_overrides_the_penalties_and_biases_of_its_run(model):

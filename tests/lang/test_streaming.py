@@ -92,6 +92,14 @@ def test_a_variable_that_the_program_never_declares_yields_one_empty_piece(model
     assert list(state.text_iter("nothing")) == [""]
 
 
+def test_a_plain_run_has_no_iterator_of_a_variable_that_nothing_declares(model):
+    state = talk.run("hi", backend=model)
+    with pytest.raises(KeyError, match="'nothing' is no variable"):
+        list(state.text_iter("nothing"))
+    with pytest.raises(KeyError, match="'nothing' is no variable"):
+        asyncio.run(collect(state.text_async_iter("nothing")))
+
+
 def test_coroutines_read_the_same_pieces(model):
     state = talk.run("hi", backend=model, stream=True)
     assert "".join(asyncio.run(collect(state.text_async_iter()))) == state.text()
