@@ -29,7 +29,8 @@ class Cell:
     gets the result of the op that stood before its read, even when the name is used again.
 
     `chunks` are (text, meta) pieces in order; their texts concatenate to the variable's text.
-    `parts` are the branches' variables that a join has gathered in this one.
+    `parts` are the branches' variables that a join has gathered in this one. `under` is what was
+    there before this one was written by hand: the last that no hand has written.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Cell:
     final: bool = False
     chunks: list[tuple[str, Meta]] = field(default_factory=list)
     parts: tuple[Cell, ...] = ()
+    under: Cell | None = None
 
     @classmethod
     def gathered(cls, name: str, parts: Sequence[Cell]) -> Cell:
@@ -53,6 +55,11 @@ class Cell:
     def is_output(self) -> bool:
         """Whether calls wrote its texts, and not a hand."""
         return self.origin is not None or self.kind != "text"
+
+    @property
+    def call_meta(self) -> Meta | None:
+        """About the call that wrote it, also where a hand has written over that."""
+        return (self.under or self).meta
 
     def complete_gathered(self) -> None:
         """Set the value, the parts having theirs."""

@@ -185,7 +185,7 @@ def _dump(state: ProgramState, returned: TypeAdapter[Any]) -> dict[str, Any]:
             {
                 "name": name,
                 "value": _data(cell.value, f"variable {name!r}"),
-                "meta": cell.meta,
+                "meta": cell.call_meta,
                 "kind": cell.kind,
             }
             | {"source": cell.origin and _in_words(cell.origin)}

@@ -49,7 +49,8 @@ class Readings(OpQueue):
     def meta_info(self) -> dict[str, Meta]:
         """The meta info of the variables that have it by now."""
         with self.monitor:
-            return {name: cell.meta for name, cell in self.cells.items() if cell.meta is not None}
+            metas = {name: cell.call_meta for name, cell in self.cells.items()}
+            return {name: meta for name, meta in metas.items() if meta is not None}
 
     @property
     def text_(self) -> str:
@@ -109,6 +110,9 @@ class Readings(OpQueue):
         if event is not None and not event.wait(timeout):
             raise TimeoutError(f"the variable {name!r} was not there within {timeout} s")
         cell = self.cell(name)
+        if cell is not None and (under := cell.under) is not None:
+            self.block_until(lambda: under.final, "await s.wait()")
+            cell = self._outcome(under)
         return None if cell is None else cell.meta
 
     def text(self) -> str:
@@ -128,7 +132,8 @@ class Readings(OpQueue):
 
     def set_variable(self, name: str, value: Any) -> None:
         """Write a variable by hand."""
-        cell = Cell(name)
+        before = self.cells.get(name)
+        cell = Cell(name, under=before and (before.under or before))
         cell.complete(value)
         self.set_cell(cell)
 

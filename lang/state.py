@@ -170,10 +170,9 @@ class ProgramState(State):
     def get_meta_info(self, name: str) -> Meta | None:
         """About the call that made the variable: "id", "finish_reason", "prompt_tokens",
         "completion_tokens", "cached_tokens", log probabilities if asked for, "closed_by_budget"
-        where `max_tokens` left no room for all that a form would have allowed. None for a variable
-        that no call made."""
-        cell = self.stream_executor.cell(name)
-        return cell.meta if cell is not None else None
+        where `max_tokens` left no room for all that a form would have allowed. It stays where the
+        variable is written by hand afterwards. None for a variable that no call made."""
+        return self.stream_executor.get_meta_info(name)
 
     def usages(self) -> list[Usage]:
         """Token counts of every call appended so far, of branches and of programs called inside

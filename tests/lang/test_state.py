@@ -116,6 +116,21 @@ def test_a_variable_can_be_set_by_hand(model):
     assert (state["x"], state.get_var("y"), state.get_meta_info("x")) == (5, [1], None)
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_meta_info_of_a_call_stays_where_its_variable_is_written_by_hand(model, wait):
+    def body(s):
+        s += bl.gen("x", max_tokens=3)
+        s["x"] = s["x"].upper() if wait else "X"
+        s["x"] += "!"
+
+    state = run(model, body)
+    assert state["x"].endswith("!")
+    assert state.get_meta_info("x")["completion_tokens"] == 3
+    executor = state.stream_executor
+    assert executor.meta_info["x"] == executor.get_meta_info("x") == state.get_meta_info("x")
+    assert state.fork(1)[0].get_meta_info("x") == state.get_meta_info("x")
+
+
 def test_meta_info_of_an_unknown_name_is_none(model):
     assert run(model, lambda s: None).get_meta_info("nothing") is None
 
