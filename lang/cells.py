@@ -73,7 +73,7 @@ class Cell:
         text = text if isinstance(text, str) else str(text)
         streamed = sum(len(piece) for piece, _ in self.chunks)
         if streamed < len(text) or meta or not self.chunks:
-            rest = _without_logprobs(meta) if self.chunks else meta or {}
+            rest = _rest_of(meta or {}) if self.chunks else meta or {}
             self.chunks.append((text[streamed:], rest))
         self.value, self.meta, self.final = value, meta, True
 
@@ -155,6 +155,6 @@ def _type_of_each(as_type: Any, own: object) -> Any:
     return next(iter(get_args(as_type)), None)
 
 
-def _without_logprobs(meta: Meta | None) -> Meta:
-    """The streamed chunks have carried their tokens' log probabilities already."""
-    return {key: value for key, value in (meta or {}).items() if not key.endswith("_logprobs")}
+def _rest_of(meta: Meta) -> Meta:
+    """The streamed chunks have carried the output's log probabilities already."""
+    return {key: [] if key.startswith("output_") else value for key, value in meta.items()}

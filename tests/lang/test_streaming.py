@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import branchline as bl
+from branchline.lang.cells import Cell
 from branchline.runtime import protocol
 
 
@@ -127,13 +128,22 @@ def test_every_piece_carries_the_log_probabilities_of_its_own_tokens(model):
     pieces = asyncio.run(collect(state.text_async_iter("answer", return_meta_data=True)))
     counted = 0
     for text, meta in pieces:
-        assert len(meta.get("output_token_logprobs", [])) == len(text)
+        assert len(meta["output_token_logprobs"]) == len(text)
         counted += len(text)
         assert meta["completion_tokens"] == counted
     assert pieces[-1][1]["finish_reason"] == {"type": "stop"}
     whole = state.get_meta_info("answer")
     assert whole is not None
     assert len(whole["output_token_logprobs"]) == counted == 8
+
+
+def test_the_last_piece_carries_the_log_probabilities_of_the_prompt():
+    cell = Cell("x")
+    prompt, output = [(None, 1, "a")], [(-0.5, 2, "b")]
+    cell.chunks.append(("b", {"output_token_logprobs": output}))
+    cell.complete("b", {"input_token_logprobs": prompt, "output_token_logprobs": output})
+    told = {"input_token_logprobs": prompt, "output_token_logprobs": []}
+    assert cell.chunks[1:] == [("", told)]
 
 
 def test_meta_data_of_the_whole_text_is_refused(model):
