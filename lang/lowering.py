@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from branchline.runtime import protocol
 from branchline.runtime.protocol import (
     Plan,
@@ -83,7 +81,7 @@ def lower(root: HeldExecutor, like: Shape | None = None) -> Lowered:
     ):
         raise NotPlannable(f"{len(sizes)} branches with {sum(sizes)} ops are too many", None)
     lowered.shape.nodes = _telling_nodes(root)
-    lowered.shape.key = msgspec.msgpack.encode(lowered.shape.branches)
+    lowered.shape.key = protocol.encode(lowered.shape.branches)
     return lowered
 
 

@@ -10,6 +10,7 @@ decode. Nothing here is ever pickled, evaluated or looked up by a name taken fro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -748,11 +749,19 @@ class FrameError(ValueError):
 
 Side = TypeVar("Side")
 
-_ENCODER = msgspec.msgpack.Encoder()
+
+def _exact(value: object) -> str:
+    """A text of a subclass of str (an enum's member, numpy's), which msgspec does not take."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise NotImplementedError(f"Encoding objects of type {type(value).__name__} is unsupported")
 
 
-def encode(message: Message) -> bytes:
-    """One frame for one message."""
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_exact)
+
+
+def encode(message: Message | Sequence[object]) -> bytes:
+    """One frame for one message, or the bytes of a part of one."""
     return _ENCODER.encode(message)
 
 

@@ -75,6 +75,25 @@ def program(s):
     s += bl.select("y", ["long", "s"])
 
 
+class Kind(str):
+    """Text of another type, as an enum's members and numpy's strings are."""
+
+
+def test_texts_of_a_subclass_of_str_are_texts():
+    @bl.function
+    def told(s, kind):
+        s += kind
+        s += bl.gen("x", regex=kind, stop=kind) + bl.select("y", [kind, "s"])
+
+    connection = PlayedConnection(answer)
+    kind = Kind("ok")
+    assert told.run(kind, backend=ConnectionBackend(connection)).text() == "okoks"
+    generated, scored = connection.sent
+    assert generated.prompt == [protocol.Text("ok")]
+    assert (generated.constraint.pattern, generated.sampling.stop) == ("ok", ["ok"])
+    assert scored.choices == ["ok", "s"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_program_runs_over_a_connection(stream):
     connection = PlayedConnection(answer)
