@@ -228,18 +228,19 @@ def select(
 ) -> ir.Select:
     """The one of `choices` that the model finds likeliest, by the rule `choices_method`."""
     where = f"select({name!r})"
-    if isinstance(choices, str) or not choices:
+    given = () if choices is None or isinstance(choices, str) else tuple(choices)
+    if not given:
         raise ValueError(f"{where}: choices={choices!r}: expected a non-empty list of strings")
-    if not all(isinstance(choice, str) and choice for choice in choices):
-        raise ValueError(f"{where}: choices={list(choices)!r}: every choice is a non-empty string")
-    if len(choices) > protocol.MAX_CHOICES:
-        raise ValueError(f"{where}: {len(choices)} choices; at most {protocol.MAX_CHOICES}")
+    if not all(isinstance(choice, str) and choice for choice in given):
+        raise ValueError(f"{where}: choices={list(given)!r}: every choice is a non-empty string")
+    if len(given) > protocol.MAX_CHOICES:
+        raise ValueError(f"{where}: {len(given)} choices; at most {protocol.MAX_CHOICES}")
     if temperature > 1e-5:
         raise ValueError(
             f"{where}: temperature={temperature}: a choice is made by score, not by chance; "
             "leave temperature at 0"
         )
-    return ir.Select(name, tuple(choices), choices_method)
+    return ir.Select(name, tuple(map(str, given)), choices_method)
 
 
 def system(expr: Expr | str | None = None) -> ExprList:

@@ -97,7 +97,7 @@ def sampling_params(**given: Any) -> SamplingOptions:
         hint = meant(unknown, names)
         raise TypeError(f"SglSamplingParams: unknown arguments {', '.join(sorted(unknown))}{hint}")
     own = {names[name]: value for name, value in given.items()}
-    return SamplingOptions(**own).checked("SglSamplingParams")
+    return SamplingOptions(**own).checked("SglSamplingParams", of_run=True)
 
 
 def batch_options(
@@ -132,7 +132,7 @@ def _sampling(given: Mapping[str, Any], where: str) -> SamplingOptions:
 
 
 def _options(where: str, **values: Any) -> SamplingOptions:
-    return SamplingOptions(**values).checked(where)
+    return SamplingOptions(**values).checked(where, of_run=True)
 
 
 # A program is run with the same few options again and again, and they do not change.

@@ -15,12 +15,13 @@ from branchline.runtime import protocol
 from .config import global_config
 
 _WIRE_NAMES = {"max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens"}
-_PUBLIC_NAMES = {
-    **{wire: public for public, wire in _WIRE_NAMES.items()},
+# What a run calls what is checked under the wire's names, and what a call does.
+_RUN_NAMES = {
     "top": "top_logprobs_num",
     "prompt_start": "logprob_start_len",
     "with_text": "return_text_in_logprobs",
 }
+_CALL_NAMES = _RUN_NAMES | {wire: public for public, wire in _WIRE_NAMES.items()}
 _LOGPROB_FIELDS = {
     "return_logprob",
     "logprob_start_len",
@@ -56,8 +57,9 @@ class SamplingOptions:
     repetition_penalty: float | None = None
     logit_bias: Mapping[int, float] | None = None
 
-    def checked(self, where: str) -> SamplingOptions:
-        """These options with lists of their own, or ValueError naming the argument at fault.
+    def checked(self, where: str, *, of_run: bool = False) -> SamplingOptions:
+        """These options with lists of their own, or ValueError naming the argument at fault, as
+        `gen` or (`of_run`) as `run` calls it.
 
         Lists are copied so that a caller's list is neither changed by us nor changes under us.
         """
@@ -69,8 +71,9 @@ class SamplingOptions:
             stop_regex=None if self.stop_regex is None else _strings(self.stop_regex),
             logit_bias=None if self.logit_bias is None else dict(self.logit_bias),
         )
-        _check(options._wire_fields(), protocol.SamplingParams, where)
-        _check(options._logprob_fields(), protocol.LogprobParams, where)
+        names = _RUN_NAMES if of_run else _CALL_NAMES
+        _check(options._wire_fields(), protocol.SamplingParams, where, names)
+        _check(options._logprob_fields(), protocol.LogprobParams, where, names)
         return options
 
     def over(self, defaults: SamplingOptions) -> SamplingOptions:
@@ -167,15 +170,14 @@ def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _check(values: dict[str, Any], kind: type, where: str) -> None:
+def _check(values: dict[str, Any], kind: type, where: str, names: Mapping[str, str]) -> None:
     """Hold values against the wire's own bounds, so that a mistake shows where it is made."""
     for name, value in values.items():
         # A program's calls give the same few numbers again and again.
         is_number = isinstance(value, int | float)
         expected = _known_fault(kind, name, value) if is_number else _fault(kind, name, value)
         if expected is not None:
-            public = _PUBLIC_NAMES.get(name, name)
-            raise ValueError(f"{where}: {public}={value!r}: {expected.lower()}")
+            raise ValueError(f"{where}: {names.get(name, name)}={value!r}: {expected.lower()}")
 
 
 def _fault(kind: type, name: str, value: object) -> str | None:

@@ -81,9 +81,12 @@ def test_log_probabilities_are_asked_for_only_when_wanted(options, wanted):
     ("name", "value"),
     [("max_tokens", -1), ("top_logprobs_num", 99), ("logprob_start_len", -2)],
 )
-def test_what_is_out_of_range_is_told_by_the_name_it_was_given_under(name, value):
+def test_what_is_out_of_range_is_told_by_the_name_it_was_given_under(model, name, value):
     with pytest.raises(ValueError, match=rf"^gen\(\): {name}={value}: expected"):
         bl.gen(**{name: value})
+    run_name = name.replace("max_", "max_new_")
+    with pytest.raises(ValueError, match=rf"^run\(\): {run_name}={value}: expected"):
+        bl.function(lambda s: None).run(backend=model, **{run_name: value})
 
 
 def test_a_call_overrides_the_penalties_and_biases_of_its_run(model):

@@ -66,6 +66,12 @@ def test_the_decision_continues_the_text(model):
     assert state.text() == f"is it {state['x']}?"
 
 
+def test_choices_may_be_any_iterable_of_texts():
+    assert bl.select("x", (choice for choice in "ab")).choices == ("a", "b")
+    with pytest.raises(ValueError, match="non-empty list"):
+        bl.select("x", iter(()))
+
+
 def test_meta_info_shows_the_scores(model):
     @bl.function
     def program(s):
