@@ -240,7 +240,7 @@ def select(
             f"{where}: temperature={temperature}: a choice is made by score, not by chance; "
             "leave temperature at 0"
         )
-    return ir.Select(name, tuple(map(str, given)), choices_method)
+    return ir.Select(name, tuple(map(str.__str__, given)), choices_method)
 
 
 def system(expr: Expr | str | None = None) -> ExprList:

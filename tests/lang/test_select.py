@@ -11,6 +11,13 @@ import branchline as bl
 from branchline.lang.choices import Logprob
 
 
+class Shown(str):
+    """Text that is shown in other words, as an enum's member is."""
+
+    def __str__(self):
+        return f"Shown.{super().upper()}"
+
+
 def tokens(*logprobs: float | None) -> list[Logprob]:
     return [(logprob, index, None) for index, logprob in enumerate(logprobs)]
 
@@ -68,6 +75,7 @@ def test_the_decision_continues_the_text(model):
 
 def test_choices_may_be_any_iterable_of_texts():
     assert bl.select("x", (choice for choice in "ab")).choices == ("a", "b")
+    assert bl.select("x", [Shown("a"), "b"]).choices == ("a", "b")
     with pytest.raises(ValueError, match="non-empty list"):
         bl.select("x", iter(()))
 
