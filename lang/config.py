@@ -17,7 +17,7 @@ class GlobalConfig:
     The other fields are SGLang's: programs may set them, and nothing here needs them.
     """
 
-    default_backend: Backend | None = None
+    default_backend: object = None
     verbosity: int = 0
     skip_special_tokens_in_output: bool = True
     spaces_between_special_tokens_in_out: bool = True
@@ -35,13 +35,13 @@ def set_default_backend(backend: object) -> None:
 
 def backend_or_default(backend: object) -> Backend:
     """The Backend to use, or ValueError when there is none."""
-    if backend is not None:
-        return unwrap_backend(backend)
-    if global_config.default_backend is None:
+    # Programs may have set the default themselves, to a Runtime too.
+    chosen = global_config.default_backend if backend is None else backend
+    if chosen is None:
         raise ValueError(
             "Please specify a backend: pass backend=..., or call set_default_backend(...) once"
         )
-    return global_config.default_backend
+    return unwrap_backend(chosen)
 
 
 def flush_cache(backend: object = None) -> bool:

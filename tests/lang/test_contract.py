@@ -72,6 +72,19 @@ def test_the_settings_are_the_same_under_each_name(monkeypatch):
     assert sgl.global_config.verbosity == 0
 
 
+def test_the_default_backend_may_be_set_as_an_attribute(model: Scripted, monkeypatch):
+    class Started:
+        endpoint = model
+
+    @sgl.function
+    def program(s):
+        s += "p" + sgl.gen("x")
+
+    monkeypatch.setattr(sgl.global_config, "default_backend", Started())
+    assert program.run()["x"] == model.reply("p")
+    assert sgl.flush_cache()
+
+
 def guide_rows():
     """The cells of the tables in the guide for those who come from SGLang."""
     guide = Path(__file__).parents[2] / "docs/guide/from_sglang.md"
