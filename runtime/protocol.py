@@ -28,11 +28,12 @@ MAX_CHOICES: Final = 4_096
 MAX_TAGS: Final = 128
 MAX_TAG_CHARS: Final = 1_024
 MAX_ISLANDS: Final = 64
-MAX_STOPS: Final = 8
+MAX_STOPS: Final = 32
 MAX_STOP_CHARS: Final = 256
+MAX_STOP_REGEXES: Final = 8
 MAX_STOP_REGEX_CHARS: Final = 1_024
 MAX_NEW_TOKENS: Final = 1_048_576
-MAX_SEQUENCES: Final = 16
+MAX_SEQUENCES: Final = 128
 MAX_TOP_LOGPROBS: Final = 20
 MAX_LOGIT_BIAS: Final = 1_024
 MAX_PLAN_BRANCHES: Final = 1_024
@@ -240,7 +241,7 @@ class SamplingParams(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     ] = []
     stop_regex: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=MAX_STOP_REGEX_CHARS)]],
-        Meta(max_length=MAX_STOPS),
+        Meta(max_length=MAX_STOP_REGEXES),
     ] = []
     stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] = []
     ignore_eos: bool = False

@@ -75,7 +75,12 @@ def test_templates_of_a_request_are_refused_with_what_to_do(asker: Asker, name: 
 
 
 def test_a_message_names_its_field_for_clients_that_show_nothing_else(asker: Asker) -> None:
-    for fields in ({"n": 17}, {"temperature": -1}, {"logit_bias": {"1": 1e9}}, {"stop": ["x"] * 9}):
+    for fields in (
+        {"n": 129},
+        {"temperature": -1},
+        {"logit_bias": {"1": 1e9}},
+        {"stop": ["x"] * 33},
+    ):
         answer = asker.chat(**fields)
         assert answer.status == 400
         assert str(answer.error["message"]).startswith(f"{answer.error['param']}: ")
