@@ -277,7 +277,8 @@ class OpQueue(ABC):
         op: Op | None = first
         while op is not None:
             try:
-                await self._execute(op)
+                if self.failure is None:  # as it may be since the op was taken
+                    await self._execute(op)
             except asyncio.CancelledError:
                 self.fail(located(Cancelled("the call was cancelled"), op.origin))
             except Exception as error:

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import branchline as bl
+from branchline.lang.loop import shared_loop
 
 
 def test_an_error_names_program_variable_op_and_line(model):
@@ -154,6 +155,22 @@ def test_cancelling_a_state_wakes_its_readers_and_stops_the_call(model):
     while model.running:
         model.get_server_info()
     assert model.cancelled == ["x"]
+
+
+def test_a_call_that_is_cancelled_before_it_is_on_its_way_is_not_made(model):
+    go_on = threading.Event()
+    shared_loop().call(go_on.wait, 30)
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.gen("a", max_tokens=1)
+        s.cancel()
+
+    state = program.run(backend=model)
+    go_on.set()
+    assert isinstance(state.error(), bl.Cancelled)
+    state.stream_executor.monitor.wait_for(lambda: not state.stream_executor._active)
+    assert model.calls == []
 
 
 def test_a_cancelled_state_names_what_it_was_doing(model):
