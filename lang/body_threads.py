@@ -42,7 +42,9 @@ class BodyThreads:
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
-        self._changed = threading.Condition()
+        # Taken by itself: Ctrl-C may come in a Condition's own `with`, which then stays locked.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._work: deque[Callable[[], object]] = deque()
         self._threads: list[threading.Thread] = []
         self._num_idle = 0
@@ -53,7 +55,7 @@ class BodyThreads:
 
     def submit(self, work: Callable[[], object]) -> None:
         """`work` must not raise."""
-        with self._changed:
+        with self._lock:
             self._work.append(work)
             if self._num_idle:
                 self._changed.notify()
@@ -63,14 +65,14 @@ class BodyThreads:
 
     def count_waiting(self, change: int) -> None:
         """So many more threads wait for a state."""
-        with self._changed:
+        with self._lock:
             self._num_waiting += change
             if self._work and not self._num_idle and self._num_waiting == len(self._threads):
                 self._grow(1)
 
     def close(self, *, wait: bool) -> None:
         """No more work comes. What was not begun is left out unless it is waited for."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             if not wait:
                 self._work.clear()
@@ -89,7 +91,7 @@ class BodyThreads:
     def _main(self) -> None:
         _here.threads = self
         while True:
-            with self._changed:
+            with self._lock:
                 while not self._work:
                     if self._closed:
                         return
@@ -109,7 +111,7 @@ class BodyThreads:
         loop.call(lambda: loop.loop.call_later(_LONG_S, self._look, num_begun))
 
     def _look(self, num_begun: int) -> None:
-        with self._changed:
+        with self._lock:
             self._watched = False
             if self._work:
                 if self._num_begun == num_begun:

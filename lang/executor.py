@@ -198,7 +198,7 @@ class StreamExecutor(Readings):
                 record.note_first_token()
                 thinking, text = ("", text) if splitter is None else splitter.feed(text)
                 streamed += text
-                with self.monitor:
+                with self.monitor.lock:
                     for cell in op.cells:
                         if splitter is None or cell.name != node.reasoning_name:
                             cell.chunks.append((text, meta))
@@ -253,7 +253,7 @@ class StreamExecutor(Readings):
         self._cached_len = before
         self.transcript.add_text(chosen.decision)
         self.transcript.mark(before, node.name)
-        with self.monitor:
+        with self.monitor.lock:
             for cell in op.cells:
                 cell.complete(chosen.decision, chosen.meta)
             self._publish(chosen.decision)
@@ -269,7 +269,7 @@ class StreamExecutor(Readings):
         if not self._open or self._open[-1][0].name != name:
             raise InvalidRequest(f"var_scope {name!r} ends but is not the innermost open one")
         cell, start = self._open.pop()
-        with self.monitor:
+        with self.monitor.lock:
             cell.complete(self.transcript.text[start:])
 
     def _publish(self, text: str) -> None:

@@ -122,7 +122,7 @@ class _HeldMonitor(Monitor):
         return super().tell(predicate, wake)
 
     def _holds(self, predicate: Callable[[], bool]) -> bool:
-        with self:
+        with self.lock:
             return predicate()
 
 
@@ -147,7 +147,7 @@ class HeldExecutor(StreamExecutor):
     @property
     def ops(self) -> list[Op]:
         """What is held."""
-        with self.monitor:
+        with self.monitor.lock:
             return list(self._queue)
 
     # --- what the program's thread calls ---
@@ -212,7 +212,7 @@ class HeldExecutor(StreamExecutor):
         """Run what is held, with the answers that are there already; the rest as ever."""
         if self.answers:
             self.session = Playback(self.backend, self.session, self.answers)
-        with self.monitor:
+        with self.monitor.lock:
             self._active = bool(self._queue)
             start = self._active
             if not start:
@@ -296,7 +296,7 @@ class HeldExecutor(StreamExecutor):
         if join.append:
             additions = (child.transcript.since(child.fork_point) for child in join.children)
             self._perform(Op(ir.AppendChildren(tuple(additions)), op.origin))
-        with self.monitor:
+        with self.monitor.lock:
             for cell in join.gathered:
                 cell.complete_gathered()
             self.monitor.changed()

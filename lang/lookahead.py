@@ -65,7 +65,7 @@ class Lookahead:
     def _calls(self) -> list[FollowingCall]:
         """Those that were not told yet, as far as they are certain."""
         executor = self._executor
-        with executor.monitor:
+        with executor.monitor.lock:
             ops = list(islice(executor.waiting_ops, self._num_seen, None))
         if not ops or self._is_blocked or executor.failure is not None:
             return []

@@ -72,7 +72,11 @@ class LoopThread:
         self._called.append((copy_context(), function, args))
         if not self._is_told or self._loop.is_closed():
             self._is_told = True
-            self._loop.call_soon_threadsafe(self._call_all)
+            try:
+                self._loop.call_soon_threadsafe(self._call_all)
+            except BaseException:  # Ctrl-C, too: the next one has to tell
+                self._is_told = False
+                raise
 
     def call_with_next(self, function: Callable[..., object], *args: object) -> None:
         """The same for what may wait until something else is to be called: the loop is not woken,

@@ -14,24 +14,19 @@ from .loop import shared_loop
 
 
 class Monitor:
-    """Guards a state: change it inside `with monitor:` and call `changed()` before leaving.
+    """Guards a state: change it inside `with monitor.lock:` and call `changed()` before leaving.
 
     A waiter's predicate is tested under the lock after every change, by whoever made it, so no
     wake-up can be lost, any number of readers may wait for the same thing, and nobody is woken in
     vain: a waiting thread that looks and sleeps again costs more than all else in a change.
 
-    lock: the same guard without a call of Python's, for what every op does.
+    lock: taken by itself, not through a method of this: Ctrl-C cannot come between its taking and
+    the block that gives it back.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._waiters: list[tuple[Callable[[], bool], Callable[[], None]]] = []
-
-    def __enter__(self) -> None:
-        self.lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
 
     def changed(self) -> None:
         """Wake every waiter whose predicate holds now. The lock must be held."""
@@ -49,7 +44,7 @@ class Monitor:
     def wait_for(self, predicate: Callable[[], bool]) -> None:
         """Block this thread until the predicate, tested under the lock, holds."""
         while True:
-            with self:
+            with self.lock:
                 if predicate():
                     return
                 if shared_loop().is_current():
@@ -68,7 +63,7 @@ class Monitor:
     async def wait_for_async(self, predicate: Callable[[], bool]) -> None:
         """Suspend this coroutine until the predicate, tested under the lock, holds."""
         while True:
-            with self:
+            with self.lock:
                 if predicate():
                     return
                 loop = asyncio.get_running_loop()
@@ -85,7 +80,7 @@ class Monitor:
         """Call `wake()` once, as soon as the predicate, tested under the lock, holds; what is
         returned gives that up. `wake` must not block."""
         waiter = (predicate, wake)
-        with self:
+        with self.lock:
             if predicate():
                 wake()
             else:
@@ -94,7 +89,7 @@ class Monitor:
 
     def _forget(self, waiter: tuple[Callable[[], bool], Callable[[], None]]) -> None:
         """Nobody waits there any more: the wait was interrupted."""
-        with self:
+        with self.lock:
             self._waiters = [other for other in self._waiters if other is not waiter]
 
 

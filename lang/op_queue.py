@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
 from types import TracebackType
 
 from .body_threads import waiting
@@ -75,7 +76,7 @@ class OpQueue(ABC):
         # Most have none.
         self._children: weakref.WeakSet[OpQueue] | None = None
         if parent is not None:
-            with parent.monitor:
+            with parent.monitor.lock:
                 if parent._children is None:
                     parent._children = weakref.WeakSet()
                 parent._children.add(self)
@@ -97,19 +98,23 @@ class OpQueue(ABC):
 
     def enqueue(self, ops: Sequence[Op]) -> None:
         """Queue ops. Their variables are declared when this returns."""
-        with self.monitor.lock:
-            for op in ops:
-                for cell in op.cells:
-                    self.cells[cell.name] = cell
-                    if self.failure is not None:
-                        cell.fail(self.failure)
-            start = False
-            if self.failure is None and ops:
-                self._queue.extend(ops)
-                start, self._active = not self._active, True
-            self.monitor.changed()
-        if start and (first := self._first_to_wait()) is not None:
-            shared_loop().call(self._start, first)
+        try:
+            with self.monitor.lock:
+                for op in ops:
+                    for cell in op.cells:
+                        self.cells[cell.name] = cell
+                        if self.failure is not None:
+                            cell.fail(self.failure)
+                start = False
+                if self.failure is None and ops:
+                    self._queue.extend(ops)
+                    start, self._active = not self._active, True
+                self.monitor.changed()
+            if start and (first := self._first_to_wait()) is not None:
+                shared_loop().call(self._start, first)
+        except BaseException as error:
+            self.fail(error)  # Ctrl-C: nobody would work the ops off
+            raise
 
     def sync(self, instead: str = "await s.wait()") -> None:
         """Wait until everything submitted is done; raises what went wrong."""
@@ -182,7 +187,7 @@ class OpQueue(ABC):
 
     def finish(self) -> None:
         """No more ops will come: the body returned, or a branch was joined."""
-        with self.monitor:
+        with self.monitor.lock:
             self.body_done = True
             self.async_body = False
             self.interrupt_body = None
@@ -202,7 +207,7 @@ class OpQueue(ABC):
 
     def fail(self, error: BaseException) -> None:
         """End the execution with an error: readers of what it prevents get it at once."""
-        with self.monitor:
+        with self.monitor.lock:
             if self.failure is None:
                 self.failure = error
                 self._failure_traceback = error.__traceback__
@@ -220,7 +225,7 @@ class OpQueue(ABC):
         readable; everything else raises `error` (default: Cancelled)."""
         if error is None:
             error = Cancelled(f"the program {self.program!r} was cancelled")
-        with self.monitor:
+        with self.monitor.lock:
             idle = not self._active
             running = self._running
             interrupt = self.interrupt_body
@@ -243,7 +248,7 @@ class OpQueue(ABC):
     def when_finished(self, tell: Callable[[], object]) -> None:
         """Call `tell()` once, as soon as this is finished; from any thread, and it must not block
         or wait for this state."""
-        with self.monitor:
+        with self.monitor.lock:
             self._tell_finished = tell
             self._changed()
 
@@ -257,7 +262,7 @@ class OpQueue(ABC):
 
         def start() -> None:
             loop = asyncio.get_running_loop()
-            with self.monitor:
+            with self.monitor.lock:
                 if not self.finished:
                     left_s = max(0.0, ends_s - time.monotonic())
                     self._deadline = loop.call_later(left_s, on_deadline)
@@ -306,7 +311,7 @@ class OpQueue(ABC):
             return self._running
 
     def _expire(self, timeout_s: float) -> None:
-        with self.monitor:
+        with self.monitor.lock:
             finished = self.finished
         if not finished:
             self.cancel(
@@ -341,7 +346,7 @@ class OpQueue(ABC):
         """Wait in this thread, unless that would stop the event loop on which the program's own
         coroutine runs: then say what to write instead."""
         if self._is_on_bodys_loop():
-            with self.monitor:
+            with self.monitor.lock:
                 ready = predicate()
             if not ready:
                 raise RuntimeError(
@@ -373,11 +378,12 @@ class OpQueue(ABC):
 def sync_all(queues: Sequence[OpQueue], instead: str) -> None:
     """`sync` of several, which raises as soon as one of them has failed."""
     if not (shared_loop().is_current() or any(queue._is_on_bodys_loop() for queue in queues)):
-        woken = threading.Event()
-        with _told_of_rest(queues, woken.set):
-            if not woken.is_set():
+        # An Event is locked by Python code, in which Ctrl-C may come and leave it so.
+        woken: SimpleQueue[None] = SimpleQueue()
+        with _told_of_rest(queues, partial(woken.put, None)):
+            if woken.empty():
                 with waiting():
-                    woken.wait()
+                    woken.get()
     _raise_first_failure(queues)
     for queue in queues:
         queue.sync(instead)

@@ -17,7 +17,7 @@ _START: Final = Transcript()
 class Readings(OpQueue):
     """A transcript and variables, and the names under which SGLang's programs look at them.
 
-    The transcript is changed by the loop's thread only, and read by others when no op is running.
+    The transcript is changed by who works the ops off, and read by others when no op is running.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Readings(OpQueue):
     @property
     def variables(self) -> dict[str, Any]:
         """The variables that have a value by now."""
-        with self.monitor:
+        with self.monitor.lock:
             return {
                 name: cell.value
                 for name, cell in self.cells.items()
@@ -48,7 +48,7 @@ class Readings(OpQueue):
     @property
     def meta_info(self) -> dict[str, Meta]:
         """The meta info of the variables that have it by now."""
-        with self.monitor:
+        with self.monitor.lock:
             metas = {name: cell.call_meta for name, cell in self.cells.items()}
             return {name: meta for name, meta in metas.items() if meta is not None}
 
@@ -75,7 +75,7 @@ class Readings(OpQueue):
     @property
     def variable_event(self) -> dict[str, VariableEvent]:
         """For each variable that was declared, what its coming can be waited for with."""
-        with self.monitor:
+        with self.monitor.lock:
             return {name: VariableEvent(self.monitor, cell) for name, cell in self.cells.items()}
 
     @property
@@ -139,7 +139,7 @@ class Readings(OpQueue):
 
     def set_cell(self, cell: Cell) -> None:
         """Take a finished variable."""
-        with self.monitor:
+        with self.monitor.lock:
             self.cells[cell.name] = cell
             self.monitor.changed()
 

@@ -108,7 +108,7 @@ class _TextReader:
         return len(self.executor.text_chunks) > self.position or self._has_ended()
 
     def take(self) -> list[str]:
-        with self.executor.monitor:
+        with self.executor.monitor.lock:
             pieces = self.executor.text_chunks[self.position :]
             self.ended = self._has_ended()
         self.position += len(pieces)

@@ -124,7 +124,7 @@ def _runs(calls: ToolCalls, name: str) -> bool:
 
 
 def _last_calls(executor: StreamExecutor) -> str:
-    with executor.monitor:
+    with executor.monitor.lock:
         names = [
             name for name, cell in executor.cells.items() if cell.kind == "calls" and not cell.parts
         ]
@@ -142,7 +142,7 @@ def _started(
     running = work.start()
 
     def notify(_: object) -> None:
-        with monitor:
+        with monitor.lock:
             monitor.changed()
 
     running.add_done_callback(notify)

@@ -21,7 +21,7 @@ def test_work_that_waits_for_a_state_lets_others_run() -> None:
     monitor, said = Monitor(), []
 
     def say() -> None:
-        with monitor:
+        with monitor.lock:
             said.append("now")
             monitor.changed()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import threading
 
 import pytest
@@ -270,3 +272,42 @@ def test_one_error_object_raised_for_two_calls_names_each_place(model):
     assert [error.variable for error in errors] == ["a", "b"]
     assert [error.retry_after_s for error in errors] == [2.0, 2.0]
     assert str(full) == "full"
+
+
+def test_ctrl_c_at_any_moment_leaves_no_lock_behind(model):
+    """It comes behind any call of the interpreter, in the middle of a `with` or an append."""
+
+    @bl.function
+    def program(s):
+        with s.user(), s.var_scope("said"):
+            s += "x"
+        s += bl.gen("a", max_tokens=1)
+        s["a"]
+
+    def interrupted(number: int) -> None:
+        events = itertools.count()
+
+        def interrupt(frame: object, event: str, argument: object) -> None:
+            if event in ("call", "c_return") and next(events) == number:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+        sys.setprofile(interrupt)
+        try:
+            program.run(backend=model)
+        except KeyboardInterrupt:
+            pass
+        else:
+            through.append(number)
+        finally:
+            sys.setprofile(None)
+        program.run(backend=model)
+
+    through: list[int] = []
+    for number in itertools.count():
+        thread = threading.Thread(target=interrupted, args=(number,), daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive(), number
+        if len(through) > 3:
+            break

@@ -20,7 +20,7 @@ class Value:
         self.looked = threading.Event()
 
     def set(self, number: int) -> None:
-        with self.monitor:
+        with self.monitor.lock:
             self.number = number
             self.monitor.changed()
 
