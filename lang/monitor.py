@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
 
 from .body_threads import waiting
+from .errors import RuntimeUnavailable
 from .loop import shared_loop
+
+# What is waited for, and what wakes who waits.
+_Waiter = tuple[Callable[[], bool], Callable[[], None]]
 
 
 class Monitor:
@@ -26,13 +31,14 @@ class Monitor:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._waiters: list[tuple[Callable[[], bool], Callable[[], None]]] = []
+        self._pid = os.getpid()
+        self._waiters: list[_Waiter] = []
 
     def changed(self) -> None:
         """Wake every waiter whose predicate holds now. The lock must be held."""
         if not self._waiters:
             return
-        still: list[tuple[Callable[[], bool], Callable[[], None]]] = []
+        still: list[_Waiter] = []
         for waiter in self._waiters:
             predicate, wake = waiter
             if predicate():
@@ -52,7 +58,7 @@ class Monitor:
                 woken = threading.Lock()
                 woken.acquire()
                 waiter = (predicate, woken.release)
-                self._waiters.append(waiter)
+                self._add(waiter)
             try:
                 with waiting():
                     woken.acquire()
@@ -69,7 +75,7 @@ class Monitor:
                 loop = asyncio.get_running_loop()
                 future: asyncio.Future[None] = loop.create_future()
                 waiter = (predicate, partial(wake_future, loop, future))
-                self._waiters.append(waiter)
+                self._add(waiter)
             try:
                 await future
             except BaseException:
@@ -84,10 +90,18 @@ class Monitor:
             if predicate():
                 wake()
             else:
-                self._waiters.append(waiter)
+                self._add(waiter)
         return partial(self._forget, waiter)
 
-    def _forget(self, waiter: tuple[Callable[[], bool], Callable[[], None]]) -> None:
+    def _add(self, waiter: _Waiter) -> None:
+        if self._pid != os.getpid():
+            raise RuntimeUnavailable(
+                "this state was at work when the process forked, and goes on in the parent process "
+                "alone: read it there, or run the program in the child"
+            )
+        self._waiters.append(waiter)
+
+    def _forget(self, waiter: _Waiter) -> None:
         """Nobody waits there any more: the wait was interrupted."""
         with self.lock:
             self._waiters = [other for other in self._waiters if other is not waiter]

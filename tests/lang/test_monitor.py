@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 
 import pytest
 
+from branchline.lang.errors import RuntimeUnavailable
 from branchline.lang.monitor import Monitor
 
 
@@ -105,3 +108,18 @@ def test_a_waiter_whose_loop_is_gone_harms_nobody() -> None:
     value.monitor._waiters = waiters
     value.set(1)
     assert value.monitor._waiters == []
+
+
+def test_in_a_forked_child_nobody_waits_for_what_goes_on_in_the_parent() -> None:
+    value = Value()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # as no other thread is there to end a wait
+        try:
+            value.monitor.wait_for(lambda: value.number == 0)  # what is there is there
+            value.monitor.wait_for(lambda: value.is_at_least(1))
+        except RuntimeUnavailable:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0) == (child, 0)
