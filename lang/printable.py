@@ -1,4 +1,5 @@
-"""Text that is shown or saved: by state.py, timeline.py, plan_graph.py, branchline/records.py."""
+"""Text that is shown, saved or given to a model: by state.py, timeline.py, plan_graph.py,
+tool_run.py, branchline/records.py."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ from branchline.runtime.tool_formats import RawCall
 
 from . import api
 from .errors import InvalidRequest, TimeoutExceeded
+from .failures import located
 from .loop import LoopThread, give_up_tool_loop, shared_loop, tool_loop
+from .printable import printable
 from .readings import unknown_variable
 from .sampling import checked_timeout
 from .tool_calls import ToolCalls, calls_of
@@ -101,7 +103,8 @@ def _work(executor: StreamExecutor, name: str | None, role: str, timeout_s: floa
     try:
         _, raw = calls.tool_format.parse(cell.value)
     except ValueError as error:
-        raise InvalidOutput(f"the output holds a broken call: {error}", text=cell.value) from error
+        broken = InvalidOutput(f"the output holds a broken call: {error}", text=cell.value)
+        raise (located(broken, cell.origin) if cell.origin else broken) from error
     without = [call.name for call in raw if not _runs(calls, call.name)]
     if without:
         raise InvalidRequest(
@@ -244,7 +247,9 @@ class _Call:
         self, content: str, value: Any = None, error: BaseException | None = None
     ) -> ToolResult:
         spent_s = time.monotonic() - self.begun_s
-        return ToolResult(self.name, self._arguments, content, value, error, spent_s)
+        # A name of a file, say, may hold what no prompt can.
+        text = printable(content)
+        return ToolResult(self.name, self._arguments, text, value, error, spent_s)
 
 
 async def _one(call: _Call) -> ToolResult:

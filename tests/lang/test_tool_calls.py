@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import os
 import threading
 import time
 from datetime import date
@@ -368,6 +369,23 @@ def test_a_result_is_text_whatever_it_holds():
     state.sync()
     holding = [part for part in backend.calls[-1].prompt if evil in getattr(part, "text", "")]
     assert holding == [protocol.Text(evil, markup=False)]
+
+
+def test_half_a_surrogate_pair_in_a_result_is_spelled_out():
+    @bl.tool
+    def names() -> str:
+        return os.fsdecode(b"caf\xe9")
+
+    state = ask.run("?", tools=[names], backend=model(called("names"), "done"))
+    [result] = state.run_tools()
+    assert (result.content, result.value) == (r"caf\udce9", "caf\udce9")
+
+
+def test_a_broken_call_of_a_backend_that_promised_none_names_its_place():
+    broken = called("add").replace("}</", "</")
+    state = ask.run("?", backend=model(broken))
+    with pytest.raises(bl.InvalidOutput, match=r"broken call: .*program 'ask', variable 'call'"):
+        state.run_tools()
 
 
 def test_a_description_of_a_tool_is_text_whatever_it_holds():
