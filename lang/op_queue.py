@@ -227,7 +227,9 @@ class OpQueue(ABC):
             error = Cancelled(f"the program {self.program!r} was cancelled")
         with self.monitor.lock:
             idle = not self._active
-            running = self._running
+            # A plan runs as a whole: the first call that is missing stands for it.
+            missing = (op for op in self._queue if op.cells)
+            running = self._running or next(missing, None)
             interrupt = self.interrupt_body
             children = list(self._children or ())
         if not (idle and self.body_done):

@@ -298,9 +298,8 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_behind(model):
         except KeyboardInterrupt:
             pass
         else:
-            through.append(number)
-        finally:
             sys.setprofile(None)
+            through.append(number)
         program.run(backend=model)
 
     through: list[int] = []

@@ -360,3 +360,15 @@ def test_cancelling_ends_the_plans_calls(planner: ScriptedPlans) -> None:
     assert isinstance(state.error(), bl.TimeoutExceeded)
     assert planner.ended.acquire(timeout=30)
     assert len(planner.cancelled) == 1
+
+
+def test_a_plan_that_ends_early_names_the_first_call_that_is_missing(
+    planner: ScriptedPlans,
+) -> None:
+    planner.hold = lambda prompt: True
+    [state] = bl.function(straight).run_batch(WORDS[:1], backend=planner, timeout=0.2)
+    error = state.error()
+    assert isinstance(error, bl.TimeoutExceeded)
+    first, *_ = state.stream_executor.cells
+    assert (error.program, error.variable) == ("straight", first)
+    assert error.source is not None
