@@ -64,7 +64,9 @@ class Speculation:
         usage = _NOTHING
         if not self.ahead:
             usage = await self._write_ahead(backend, transcript, said, node, defaults, retry)
-        output = self._take(stops)
+        # A chat model cannot be asked to go on in the middle of its turn, so what it has got to
+        # say is what there is.
+        output = self._take(stops, all_there_is=self.ended or backend.is_chat_model is True)
         if output is not None:
             return Generated([output], [], usage_meta("", usage), usage)
         # Neither a stop nor an end within what was written: the gen's own limit decides.
@@ -113,13 +115,13 @@ class Speculation:
             f"{CHAT_TRIES} tries it did not; the last began with {written[: len(begun) + 20]!r}"
         )
 
-    def _take(self, stops: Sequence[str]) -> str | None:
-        """What is written up to the first stop, or to the end that the model made."""
+    def _take(self, stops: Sequence[str], all_there_is: bool) -> str | None:
+        """What is written up to the first stop, or all of it where no more is to come."""
         found = [at for stop in stops if (at := self.ahead.find(stop)) >= 0]
         if found:
             output, self.ahead = self.ahead[: min(found)], self.ahead[min(found) :]
             return output
-        if not self.ended:
+        if not all_there_is:
             return None
         output, self.ahead = self.ahead, ""
         return output

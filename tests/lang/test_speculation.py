@@ -130,3 +130,15 @@ def test_a_chat_model_that_never_follows_is_told() -> None:
     with pytest.raises(bl.GenerationError, match="should begin with 'Name:'") as caught:
         character(backend=chat_model("a", "b", "c"))["name"]
     assert caught.value.variable == "name"
+
+
+def test_the_last_gen_of_a_chat_turn_may_be_cut_by_its_limit() -> None:
+    @bl.function(num_api_spec_tokens=20)
+    def program(s: bl.ProgramState) -> None:
+        s += bl.user("?")
+        s += bl.assistant("Name:" + bl.gen("name", stop="\n") + "\nStory:" + bl.gen("story"))
+
+    model = chat_model("Name: Ann\nStory: once upon a time")
+    state = program(backend=model, max_new_tokens=20)
+    assert (state["name"], state["story"]) == (" Ann", " onc")
+    assert len(model.calls) == 1
