@@ -119,7 +119,7 @@ def value_of(cell: Cell, as_type: Any) -> Any:
 
     def read(value: Any, as_type: Any) -> Any:
         if isinstance(value, list) and cell.is_output:
-            each = as_type if cell.origin is not None else _type_of_each(as_type, None)
+            each = _type_of_each(as_type, cell.value_type)
             return [read(one, each) for one in value]
         if not isinstance(value, str):
             return value
@@ -148,8 +148,8 @@ def written_by(
 
 
 def _type_of_each(as_type: Any, own: object) -> Any:
-    """What each branch's variable is read as: `list[T]` is the type of all, but for branches that
-    have lists of their `own`."""
+    """What each branch's variable, or each output of several, is read as: `list[T]` is the type of
+    all, but for those that are lists of their `own`."""
     if as_type == own or list not in (as_type, get_origin(as_type)):
         return as_type
     return next(iter(get_args(as_type)), None)

@@ -109,7 +109,20 @@ def test_several_sequences_give_a_list_of_values(model):
     def program(s):
         s += bl.gen("x", n=2, dtype=int)
 
-    assert program.run(backend=model).value("x") == [1, 11]
+    state = program.run(backend=model)
+    assert state.value("x") == state.value("x", int) == state.value("x", list[int]) == [1, 11]
+
+
+def test_several_sequences_that_are_lists_give_a_list_of_lists(model):
+    model.reply = lambda prompt: "[1]."
+
+    @bl.function
+    def program(s):
+        s += bl.gen("x", n=2, stop=".", schema=list[int])
+
+    state = program.run(backend=model)
+    assert state.value("x") == state.value("x", list[int]) == state.value("x", list[list[int]])
+    assert state.value("x") == [[1], [1]]
 
 
 @pytest.mark.parametrize("backend", [Scripted, ScriptedPlans])
