@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from operator import index
+from types import TracebackType
 from typing import Any, Literal, Self, SupportsIndex, TypeVar, overload
 
 from branchline.runtime.protocol import Usage
@@ -250,6 +251,18 @@ class ProgramState(State):
         """Stop what runs in this state and its branches, in the runtime too. An `async def` body
         gets a CancelledError, a plain one at its next read. May be called from any thread."""
         self.stream_executor.cancel()
+
+    def __enter__(self) -> Self:
+        """`with f.run(..., stream=True) as state:` cancels at its end what still runs."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
 
     def _known(self, name: str, cell: Cell | None) -> Cell:
         if cell is None:

@@ -329,3 +329,25 @@ def test_the_executor_shows_what_is_there_without_waiting(model):
     assert (executor.variables, list(executor.meta_info)) == ({"x": x}, ["x"])
     assert executor.text_.endswith("<|assistant|>later")
     model.release()
+
+
+def test_the_end_of_a_with_block_cancels_what_still_runs(model):
+    @bl.function
+    def program(s):
+        s += "a" + bl.gen("first") + "." + bl.gen("second")
+
+    model.hold = lambda prompt: "." in prompt
+    with program.run(backend=model, stream=True) as state:
+        assert state["first"] == model.reply("a")
+        model.started.acquire()
+        model.started.acquire()
+    assert isinstance(state.error(), bl.Cancelled)
+    assert state["first"] == model.reply("a")
+    with pytest.raises(bl.Cancelled):
+        state["second"]
+
+
+def test_a_with_block_leaves_what_is_finished_as_it_is(model):
+    with run(model, lambda s: s.__iadd__("a" + bl.gen("x"))) as state:
+        state.sync()
+    assert state.error() is None
