@@ -67,7 +67,7 @@ class Unknown(Expr):
         refuse(f"the value of {self._shown()}")
 
     __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __hash__ = _unknown
-    __int__ = __float__ = __index__ = __str__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _unknown
+    __int__ = __float__ = __index__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _unknown
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
 
     def __format__(self, spec: str) -> NoReturn:

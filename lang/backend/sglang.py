@@ -160,7 +160,14 @@ class SGLang(Closing, Backend):
         return int(answer.get("freed_tokens", 0)) if isinstance(answer, dict) else 0
 
     async def server_info(self) -> protocol.Info:
-        answer = await self._ask("GET", "/server_info")
+        with self._told_errors():
+            try:
+                answer = await self._http.json("GET", "/server_info")
+            except HttpStatus as error:
+                if error.status != 404:
+                    raise
+                # Its name up to SGLang 0.4.
+                answer = await self._http.json("GET", "/get_server_info")
         numbers = {
             name: float(value)
             for name, value in (answer if isinstance(answer, dict) else {}).items()

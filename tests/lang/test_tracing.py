@@ -125,6 +125,11 @@ def test_what_only_a_run_knows_is_refused_with_its_line(body, words: str) -> Non
     assert "test_tracing.py:" in str(caught.value)
 
 
+def test_a_symbol_can_be_printed_once_the_trace_is_there() -> None:
+    traced = bl.function(lambda s, x: s.__iadd__(x + bl.gen("y"))).trace()
+    assert str(traced["y"]) == "Variable('y', %1)"
+
+
 def test_caching_computes_what_every_instance_begins_with(model: Scripted) -> None:
     @bl.function
     def program(s, question):

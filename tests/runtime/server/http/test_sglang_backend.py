@@ -8,6 +8,7 @@ import pytest
 from played_front import PlayedFront
 
 import branchline as bl
+from branchline.lang.backend.http_client import HttpStatus
 from branchline.runtime.engine_protocol import Failed
 from branchline.runtime.protocol import JsonSchema, Regex
 
@@ -187,6 +188,18 @@ def test_the_server_can_be_asked_and_told_things(backend):
     info = bl.get_server_info(backend)
     assert info is not None
     assert info["running"] == 0.0
+
+
+def test_a_server_of_sglang_0_4_tells_of_itself_under_another_name(backend, monkeypatch):
+    ask = backend._http.json
+
+    async def asked(method, path, body=None):
+        if path == "/server_info":
+            raise HttpStatus(404, '{"detail":"Not Found"}', None)
+        return await ask(method, path, body)
+
+    monkeypatch.setattr(backend._http, "json", asked)
+    assert bl.get_server_info(backend)["running"] == 0.0
 
 
 def test_nobody_there_is_an_error_at_once():
