@@ -2,8 +2,9 @@
 and the gens that follow take their outputs from what it wrote. Called by executor.py.
 
 Every call of an API pays for the whole prompt, so a form of ten fields costs one prompt instead of
-ten. Where the model follows the program's text, the result is that of a call per gen; where it does
-not, what was written ahead is dropped and the gen is a call again.
+ten. Where the model follows the program's text, the result is that of a call per gen, but for gens
+that their own `max_tokens` would have cut; where it does not, what was written ahead is dropped and
+the gen is a call again.
 """
 
 from __future__ import annotations
