@@ -61,7 +61,7 @@ class CompiledProgram(Function[Any]):
         """The program as a Mermaid flowchart, which Markdown viewers draw."""
         return mermaid(self._require_traced())
 
-    def run(self, *args: Any, **kwargs: Any) -> ProgramState:
+    def run(self, /, *args: Any, **kwargs: Any) -> ProgramState:
         if kwargs.get("stream") and "stream" not in self.arg_names:
             # Pieces come while the text is written, a plan's answer comes when it is done.
             return self.program.run(*args, **kwargs)

@@ -68,7 +68,7 @@ class Declaration(Generic[Return]):
             f"got {type(item).__name__}"
         )
 
-    def trace(self, *, backend: object = None, **kwargs: Any) -> TracedState:
+    def trace(self, /, *, backend: object = None, **kwargs: Any) -> TracedState:
         """Run the body once, recording what it appends: a graph of nodes, nothing generated.
 
         Arguments that are not given are symbolic: they can be appended, and anything else done to

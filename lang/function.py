@@ -46,7 +46,7 @@ class Function(Declaration[Return]):
     # calls asked for.
     _known_asked: tuple[ref[Backend], object, WeakKeyDictionary[ir.Gen, Asked]] | None = None
 
-    def run(self, *args: Any, **kwargs: Any) -> ProgramState:
+    def run(self, /, *args: Any, **kwargs: Any) -> ProgramState:
         """Start one instance with the program's arguments and return its state.
 
         The body runs in this thread and its calls run in the background: what is read from the
@@ -73,16 +73,16 @@ class Function(Declaration[Return]):
             body.run()
         return body.state
 
-    def __call__(self, *args: Any, **kwargs: Any) -> ProgramState:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> ProgramState:
         """`run`. In a body that is being traced it is `trace`: what it gives can be read and
         appended there as a state's variables are."""
         if traces_calls():
             own, _ = self.parameters.split(kwargs)
             given = self.arguments_of(args, own).arguments
-            return cast(ProgramState, self.trace(**given))
+            return cast(ProgramState, self.trace_once(None, given, with_calls=True))
         return self.run(*args, **kwargs)
 
-    async def arun(self, *args: Any, **kwargs: Any) -> ProgramState:
+    async def arun(self, /, *args: Any, **kwargs: Any) -> ProgramState:
         """`run` for coroutines: the state once its body and all of its calls are finished, so
         that no read of it waits any more. Arguments and errors are those of `run`.
 
@@ -214,12 +214,12 @@ class Function(Declaration[Return]):
             on_error=on_error,
         )
 
-    def bind(self, **kwargs: Any) -> Function[Return]:
+    def bind(self, /, **kwargs: Any) -> Function[Return]:
         """A program with some arguments given; a call may still give others for them."""
         self.parameters.require_known(kwargs)
         return Function(self.func, self.num_api_spec_tokens, {**self.bind_arguments, **kwargs})
 
-    def compile(self, *, backend: object = None, **kwargs: Any) -> CompiledProgram:
+    def compile(self, /, *, backend: object = None, **kwargs: Any) -> CompiledProgram:
         """The program traced once, as `trace` does it; its runs go to the runtime whole, and the
         body does not run again: what it does besides appending happens here, once.
 

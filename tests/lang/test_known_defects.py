@@ -130,6 +130,24 @@ def test_08_declared_parameters_win_over_names_of_run(model):
     assert model.calls[0].sampling.n == 1
 
 
+def test_08_a_parameter_may_have_any_name_in_runs_and_in_programs_that_call_it(model):
+    @bl.function
+    def inner(s, self, backend):
+        s += self + backend + bl.gen("a")
+
+    def outer(s, text):
+        s += inner(self=text, backend=text)["a"]
+
+    [state] = inner.run_batch([{"self": "x", "backend": "y"}], backend=model)
+    assert state.text() == "xy" + model.reply("xy")
+    bl.set_default_backend(model)
+    try:
+        assert inner.bind(self="x").run(backend="y").text() == state.text()
+    finally:
+        bl.set_default_backend(None)
+    assert [repr(node.expr) for node in bl.function(outer).trace().nodes] == ["Variable('a', %2)"]
+
+
 def test_09_several_sequences_make_a_list(model):
     @bl.function
     def program(s):
