@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from branchline.runtime import protocol
@@ -26,13 +26,13 @@ Asked = tuple[protocol.SamplingParams, protocol.LogprobParams | None, bool]
 @dataclass(frozen=True)
 class Generated:
     """`texts` has one entry per sequence; `token_ids` stand for the first. `thinking` was cut out
-    of the first text (None when the call does not separate it)."""
+    of the texts (empty when the call does not separate it)."""
 
     texts: list[str]
     token_ids: list[int]
     meta: Meta
     usage: protocol.Usage
-    thinking: str | None = None
+    thinking: list[str] = field(default_factory=list)
     healed_chars: int = 0
 
 
@@ -118,14 +118,15 @@ def read_generated(
     meta = generation_meta(done)
     if peek:
         meta["completion_tokens"] = 0
-        return Generated([""] * sampling.n, [], meta, done.usage)
+        nothing = [""] * sampling.n
+        return Generated(nothing, [], meta, done.usage, thinking=nothing)
     texts = [output.text for output in done.outputs]
     if node.reasoning is None:
         first = done.outputs[0]
         return Generated(texts, first.token_ids, meta, done.usage, healed_chars=first.healed_chars)
-    split = [node.reasoning.split(text) for text in texts]
+    thinking, answers = zip(*map(node.reasoning.split, texts), strict=True)
     # The answer without the thinking is other text than was generated: it has no tokens yet.
-    return Generated([answer for _, answer in split], [], meta, done.usage, thinking=split[0][0])
+    return Generated(list(answers), [], meta, done.usage, thinking=list(thinking))
 
 
 async def choose(

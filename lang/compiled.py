@@ -261,11 +261,9 @@ def _require_replayable(value: Any, what: str) -> None:
 
 
 def _has_several(cell: Cell, writer: StreamExecutor) -> bool:
-    """Whether a variable is going to be a list: the outputs of one call."""
+    """Whether a variable is going to be a list: the outputs of one call, or their thinking."""
     node = cell.origin and cell.origin.node
-    if not isinstance(node, ir.Gen) or cell.name != node.name:
-        return False
-    return (node.sampling.over(writer.sampling).n or 1) > 1
+    return isinstance(node, ir.Gen) and (node.sampling.over(writer.sampling).n or 1) > 1
 
 
 def _texts_of(traced: TracedState) -> list[str | Argument] | None:

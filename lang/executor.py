@@ -237,11 +237,10 @@ class StreamExecutor(Readings):
         self._cached_len = len(self.transcript.text) if generated.token_ids else before
         with self.monitor.lock:
             for cell in op.cells:
-                if node.name is not None and cell.name == node.reasoning_name:
-                    cell.complete(generated.thinking)
-                else:
-                    several = len(generated.texts) > 1
-                    cell.complete(generated.texts if several else text, generated.meta)
+                is_thinking = node.name is not None and cell.name == node.reasoning_name
+                texts = generated.thinking if is_thinking else generated.texts
+                meta = None if is_thinking else generated.meta
+                cell.complete(texts if len(texts) > 1 else texts[0], meta)
             self._publish(text[len(streamed) :])
 
     async def _select(self, node: ir.Select, op: Op) -> None:

@@ -107,3 +107,17 @@ def test_thinking_and_answer_are_streamed_as_they_come(model):
     assert "".join(thinking) == state["a_reasoning_content"] == "first this, then that"
     assert "".join(answer) == state["a"] == "so it is"
     assert "".join(state.text_iter()) == "so it is."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_of_several_outputs_has_its_thinking(model, stream):
+    model.reply = lambda prompt: "<think>hm</think>42"
+
+    @bl.function
+    def program(s):
+        s += "x" + bl.separate_reasoning(bl.gen("a", n=2), model_type="qwen3")
+
+    state = program.run(backend=model, stream=stream)
+    assert state["a"] == ["42", "421"]
+    assert state["a_reasoning_content"] == ["hm", "hm"]
+    assert "".join(state.text_iter("a_reasoning_content")) == "hm"
