@@ -46,15 +46,20 @@ class ScoreRequest(SequenceRequest):
 
         Where some choice merges with the end of the prompt into one token, the prompt's last
         tokens are scored again with *every* choice: all scores are then conditional on the same
-        kept tokens and can be compared.
+        kept tokens and can be compared. Where they would all go, choices do not merge: what
+        begins a sequence has no score.
         """
         request = self._request
         self._tokenizer = tokenizer
         prompt_ids, num_settled = tokenizer.encode_settled(request.prompt)
+        scoring = SamplingParams(max_new_tokens=0)
+        validate.check_prompt_ids(prompt_ids, scoring, bounds)
         self._held = HeldPrompt.of(request.prompt, prompt_ids[:num_settled])
         joined = [tokenizer.encode([*request.prompt, Text(choice)]) for choice in request.choices]
         kept = min([len(prompt_ids), *(_common_prefix(prompt_ids, ids) for ids in joined)])
-        scoring = SamplingParams(max_new_tokens=0)
+        if not kept:
+            alone = [tokenizer.encode([Text(choice)]) for choice in request.choices]
+            joined, kept = [[*prompt_ids, *ids] for ids in alone], len(prompt_ids)
         for index, ids in enumerate(joined):
             if len(ids) > bounds.context_limit:
                 what = f"the prompt with choice {index} has {len(ids)} tokens"

@@ -63,6 +63,21 @@ def test_where_a_choice_merges_with_the_prompt_all_are_scored_from_there(desk: D
     ]
 
 
+def test_where_a_choice_merges_with_all_of_the_prompt_each_is_scored_behind_it(desk: Desk) -> None:
+    scores = play(desk, score("land", " green", prompt=" is"))
+    encode = desk.tokenizer.encode_text
+    assert scores.prompt_tokens_kept == len(encode(" is")) == 1
+    assert [choice.token_ids for choice in scores.choices] == [encode("land"), encode(" green")]
+
+
+def test_choices_behind_nothing_are_refused(desk: Desk) -> None:
+    error = only_error(desk.ask(score("a", prompt="")))
+    assert (error.code, error.message) == (
+        "invalid_request",
+        "the prompt has no tokens; give at least one character",
+    )
+
+
 def test_generated_tokens_at_the_prompt_s_end_are_never_split_again(desk: Desk) -> None:
     ids = desk.tokenizer.encode_text("the is")
     scores = play(desk, Score("s", [Tokens(ids)], ["land"]))
