@@ -184,6 +184,8 @@ class CpuDevice(Device):
 
 
 _KV_DTYPES: Final = frozenset({torch.int8})
+# Of queries for a head of keys, kMaxRows in kernels/cpu/src/attention_blocks.h; torch takes more.
+_MOST_HEADS: Final = 64
 TORCH_KERNELS: Final = Kernels("torch", TorchAttention, kv_dtypes=_KV_DTYPES)
 
 
@@ -219,12 +221,13 @@ def _kernels_of(library: CpuKernels) -> Kernels:
     def attention(
         heads: int, kv_heads: int, head_dim: int, soft_cap: float | None
     ) -> Attention[Any]:
-        if soft_cap is None:
+        if soft_cap is None and heads <= _MOST_HEADS * kv_heads:
             return CpuAttention(library, heads, kv_heads, head_dim)
         if library.deterministic:
+            many = f"more than {_MOST_HEADS} heads of queries for one of keys"
             raise ModelLoadError(
-                "the deterministic mode on a CPU has no soft caps, which this model has; leave it "
-                "off"
+                f"the deterministic mode on a CPU has no {many if soft_cap is None else 'soft caps'}, "
+                "which this model has; leave it off"
             )
         return TorchAttention(heads, kv_heads, head_dim, soft_cap)
 

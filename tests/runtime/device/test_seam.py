@@ -62,6 +62,16 @@ def test_a_cpu_computes_soft_caps_by_torch_and_never_deterministically() -> None
         fixed.attention(4, 2, 8, 50.0)
 
 
+def test_a_cpu_leaves_more_than_64_heads_of_queries_for_one_of_keys_to_torch() -> None:
+    device = CpuDevice()
+    attention = device.kernels("auto", "none", torch.float32).attention
+    assert isinstance(attention(65, 1, 8, None), TorchAttention)
+    assert not isinstance(attention(64, 1, 8, None), TorchAttention)
+    fixed = device.deterministic_kernels("auto", "none", torch.float32)
+    with pytest.raises(ModelLoadError, match="no more than 64 heads of queries"):
+        fixed.attention(65, 1, 8, None)
+
+
 def test_the_host_cannot_mix_its_tensors_with_the_second_devices() -> None:
     with pytest.raises(RuntimeError, match="same device"):
         torch.ones(2, device=NAME) + torch.ones(2)

@@ -64,6 +64,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "llama": ("Llama", {}),
     "llama_tied_one_kv_head": ("Llama", {"tie_word_embeddings": True, "num_key_value_heads": 1}),
+    "llama_many_heads_of_one_kv_head": (
+        "Llama",
+        {"num_attention_heads": 66, "num_key_value_heads": 1, "head_dim": 4, "hidden_size": 132},
+    ),
     "llama_no_gqa": ("Llama", {"num_key_value_heads": 4}),
     "llama_biases": ("Llama", {"attention_bias": True, "mlp_bias": True}),
     "llama3_rope": ("Llama", {"rope_parameters": _LLAMA3_ROPE}),
