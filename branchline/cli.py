@@ -305,14 +305,17 @@ def build_kernels() -> None:
     from branchline.runtime.kernels.cpu.build import KernelBuildError, build
     from branchline.runtime.kernels.cpu.library import load_kernels
 
+    def tell(line: str) -> None:
+        stderr.print(line, highlight=False, markup=False, soft_wrap=True)
+
     try:
-        path = build(lambda line: stderr.print(line, highlight=False, soft_wrap=True))
+        path = build(tell)
         level = load_kernels().level
         machine_library()
     except KernelBuildError as error:
-        stderr.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        stderr.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    stdout.print(f"level {level}: {path}", highlight=False, soft_wrap=True)
+    stdout.print(f"level {level}: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

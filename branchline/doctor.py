@@ -24,6 +24,10 @@ _OPTIONAL: Final = {
     "matplotlib": "plots of `branchline bench serve`: pip install matplotlib",
     "triton": "kernels on GPUs: pip install 'branchline[gpu]'",
 }
+_WITHOUT_KERNELS: Final = (
+    "torch serves instead, slower; --quantization and --deterministic are refused, and grammars "
+    "take longer"
+)
 _LITTLE_MEMORY: Final = 4 * 1024**3
 
 State = Literal["good", "slow", "missing", "broken"]
@@ -162,18 +166,23 @@ def _cpu_kernels() -> Finding:
     subject = "kernels: C++"
     if importlib.util.find_spec("branchline.runtime.kernels.cpu") is None:
         return Finding(subject, "missing", "not part of this installation")
-    from branchline.runtime.kernels.cpu.build import KernelBuildError, check_cache, library_path
+    from branchline.runtime.kernels.cpu.build import (
+        KernelBuildError,
+        check_cache,
+        is_built,
+        library_path,
+    )
     from branchline.runtime.kernels.cpu.library import load_kernels
 
     try:
         path = library_path()
-        if not path.is_file():
+        if not is_built(path):
             check_cache()
             advice = "`branchline build-kernels` builds them now; else the first start does it"
             return Finding(subject, "slow", "a compiler is here, but nothing is built", advice)
         return Finding(subject, "good", f"level {load_kernels().level}, {path}")
     except (KernelBuildError, OSError) as error:
-        return Finding(subject, "slow", str(error), "torch serves instead, slower")
+        return Finding(subject, "slow", str(error), _WITHOUT_KERNELS)
 
 
 def _memory() -> Iterator[Finding]:

@@ -224,10 +224,12 @@ def _kernels_of(library: CpuKernels) -> Kernels:
         if soft_cap is None and heads <= _MOST_HEADS * kv_heads:
             return CpuAttention(library, heads, kv_heads, head_dim)
         if library.deterministic:
-            many = f"more than {_MOST_HEADS} heads of queries for one of keys"
+            lacks = "soft caps"
+            if soft_cap is None:
+                lacks = f"more than {_MOST_HEADS} heads of queries for one of keys"
             raise ModelLoadError(
-                f"the deterministic mode on a CPU has no {many if soft_cap is None else 'soft caps'}, "
-                "which this model has; leave it off"
+                f"the deterministic mode on a CPU has no {lacks}, which this model has; leave it "
+                "off"
             )
         return TorchAttention(heads, kv_heads, head_dim, soft_cap)
 

@@ -269,6 +269,26 @@ def test_a_cache_that_cannot_be_written_is_named(
     assert "set XDG_CACHE_HOME" in result.output
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a compiler that is a shell script")
+def test_what_a_compiler_says_is_told_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\n[ $1 = --version ] || { echo 'no[/x] [-Wall]' >&2; exit 1; }\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = runner.invoke(app, ["build-kernels"])
+    assert (result.exit_code, "no[/x] [-Wall]" in result.output) == (1, True), result
+
+
+def test_doctor_says_what_is_lost_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    [finding] = [each for each in doctor.examine() if each.subject == "kernels: C++"]
+    assert "no-such-compiler" in finding.found
+    assert all(word in finding.advice for word in ("torch", "--quantization", "--deterministic"))
+
+
 def test_doctor_survives_a_check_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     def _gpu() -> None:
         raise OSError("the driver is mad")

@@ -25,6 +25,7 @@ import torch
 
 SOURCE: Final = Path(__file__).parent / "src"
 _NAME: Final = "kernels.so"
+_ADVICE: Final = "install g++ (Debian: `apt install g++`) or set CXX"
 _TIMEOUT_S: Final = 900.0
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wno-psabi")
 _FLAGS: Final = ("-std=c++17", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden")
@@ -55,15 +56,25 @@ class _Unit:
 
 
 def library_path(extra_flags: Sequence[str] = ()) -> Path:
-    """Where the library of these sources, this compiler and this torch belongs, built or not.
+    """Where the library of these sources, this compiler and this torch belongs, built or not;
+    without a compiler, where one has built it.
 
-    Raises KernelBuildError when there is no compiler.
+    Raises KernelBuildError where there is neither.
     """
-    key = _key_of(SOURCE)
-    command = _compiler()
-    facts = (command, _version(command), torch.__version__, platform.machine(), *_FLAGS)
-    key.update(repr((facts, _LEVEL_FLAGS, _units(), tuple(extra_flags))).encode())
-    return _cache_folder() / key.hexdigest()[:24] / _NAME
+    facts = (torch.__version__, _FLAGS, _LEVEL_FLAGS, _LEVELS, tuple(extra_flags))
+    return _place(SOURCE, _NAME, facts, _units)
+
+
+def is_built(path: Path) -> bool:
+    """Whether the library is there, as it was built: to load one that was cut off, by a disk that
+    was full or a machine that lost its power, ends the process. Raises KernelBuildError where it is
+    another user's."""
+    with _cached_in(path.parent.parent):
+        if not path.is_file():
+            return False
+        _check_ours(path)
+        told = _sum_of(path)
+        return told.is_file() and told.read_bytes() == _sum(path)
 
 
 def check_cache() -> None:
@@ -80,50 +91,62 @@ def build(tell: Callable[[str], None], extra_flags: Sequence[str] = ()) -> Path:
     Raises KernelBuildError with the compiler's own words, or the folder that cannot be written.
     """
     target = library_path(extra_flags)
-    return _there(target, lambda: _compile(target, tell, extra_flags))
+    return _there(target, tell, lambda: _compile(target, tell, extra_flags))
 
 
 def build_folder(source: Path, name: str, tell: Callable[[str], None]) -> Path:
     """The library `name` of all sources in a folder, which need nothing but C++; as `build`."""
-    key = _key_of(source)
-    command = _compiler()
-    key.update(repr((command, _version(command), platform.machine(), _FOLDER_FLAGS)).encode())
-    target = _cache_folder() / key.hexdigest()[:24] / name
+    target = _place(source, name, _FOLDER_FLAGS, tuple)
 
     def compile_folder() -> None:
+        command = _compiler()
         tell(f"building {name} with {command} (once, some seconds) ...")
-        with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix="building-") as folder:
+        with _room(target) as folder:
             made = Path(folder) / name
             sources = map(str, sorted(source.glob("*.cpp")))
             _call([command, *_FOLDER_FLAGS, *_WARNINGS, "-shared", *sources, "-o", str(made)])
             _move(made, target)
 
-    return _there(target, compile_folder)
+    return _there(target, tell, compile_folder)
 
 
-def _key_of(source: Path) -> hashlib._Hash:
-    """A hash that has seen all sources of a folder."""
-    key = hashlib.sha256()
+def _place(source: Path, name: str, facts: object, units: Callable[[], object]) -> Path:
+    """Where the library of a folder's sources and `facts` belongs: by the compiler that is here and
+    what it is to make (`units`), or where one that is gone has built it."""
+    key = hashlib.sha256(repr((platform.machine(), facts)).encode())
     for path in sorted(source.iterdir()):
         if path.suffix in (".cpp", ".h"):
             key.update(path.name.encode() + b"\0" + path.read_bytes())
-    return key
+    of_sources = key.hexdigest()[:16]
+    command = _find_compiler()
+    if command is None:
+        for path in sorted(_cache_folder().glob(f"{of_sources}-*/{name}")):
+            if is_built(path):
+                return path
+    command = _compiler()
+    key.update(repr((command, _version(command), units())).encode())
+    return _cache_folder() / f"{of_sources}-{key.hexdigest()[:16]}" / name
 
 
-def _there(target: Path, compile: Callable[[], None]) -> Path:
+def _there(target: Path, tell: Callable[[str], None], compile: Callable[[], None]) -> Path:
     """A library's path, compiled first when it is not there."""
+    if is_built(target):
+        return target
     folder = target.parent.parent
     with _cached_in(folder):
-        if target.is_file():
-            _check_ours(target)
-            return target
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone(target.parent.with_suffix(".lock")):
-            if target.is_file():
-                _check_ours(target)
-            else:
+        with _alone(target.parent.with_suffix(".lock"), tell):
+            if not is_built(target):
                 compile()
     return target
+
+
+def _room(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """Where a library is compiled. What builds that were killed left there is removed."""
+    folder, prefix = target.parent.parent, f"building-{target.parent.name}-"
+    for left in folder.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(dir=folder, prefix=prefix)
 
 
 @contextmanager
@@ -140,15 +163,30 @@ def _cached_in(folder: Path) -> Iterator[None]:
 def _move(made: Path, target: Path) -> None:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     made.chmod(0o755)
-    # Whoever looks meanwhile sees no file or a whole one.
+    _sum_of(made).write_bytes(_sum(made))
+    # Whoever looks meanwhile sees no library or a whole one.
     os.replace(made, target)
+    os.replace(_sum_of(made), _sum_of(target))
+
+
+def _sum_of(library: Path) -> Path:
+    """The file that says what is in a library."""
+    return library.with_suffix(".sha256")
+
+
+def _sum(library: Path) -> bytes:
+    return hashlib.sha256(library.read_bytes()).hexdigest().encode()
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _alone(lock: Path, tell: Callable[[str], None]) -> Iterator[None]:
     """One build of a library at a time: processes that start together wait for the first."""
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("waiting for another process, which builds the same ...")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -156,7 +194,7 @@ def _compile(target: Path, tell: Callable[[str], None], extra_flags: Sequence[st
     command = _compiler()
     units = _units()
     tell(f"building the CPU kernels with {command} (once, some seconds) ...")
-    with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix="building-") as name:
+    with _room(target) as name:
         folder = Path(name)
 
         def compile_unit(unit: _Unit) -> None:
@@ -200,13 +238,19 @@ def _units() -> list[_Unit]:
     return [*units, *(_Unit(name, f"{name}.cpp", flags) for name in ("plan", "api", "queue"))]
 
 
-def _compiler() -> str:
-    chosen = os.environ.get("CXX")
-    for name in (chosen,) if chosen else ("g++", "c++", "clang++"):
-        if found := shutil.which(name):
+def _find_compiler() -> str | None:
+    """Raises KernelBuildError where CXX names what is not there."""
+    if chosen := os.environ.get("CXX"):
+        if found := shutil.which(chosen):
             return found
-    wanted = f"CXX names {chosen!r}, which is not there" if chosen else "there is no C++ compiler"
-    raise KernelBuildError(f"{wanted}; install g++ (Debian: `apt install g++`) or set CXX")
+        raise KernelBuildError(f"CXX names {chosen!r}, which is not there; {_ADVICE}")
+    return next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)
+
+
+def _compiler() -> str:
+    if found := _find_compiler():
+        return found
+    raise KernelBuildError(f"there is no C++ compiler; {_ADVICE}")
 
 
 @lru_cache(maxsize=4)

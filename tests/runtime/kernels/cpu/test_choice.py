@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,13 @@ from branchline.runtime.engine.batch import ForwardBatch
 from branchline.runtime.engine.config import EngineConfig
 from branchline.runtime.engine.runner import ModelRunner
 from branchline.runtime.kernels.cpu.attention import CpuAttention
-from branchline.runtime.kernels.cpu.build import KernelBuildError, build, library_path
+from branchline.runtime.kernels.cpu.build import (
+    KernelBuildError,
+    build,
+    build_folder,
+    is_built,
+    library_path,
+)
 from branchline.runtime.kernels.cpu.library import LEVEL_VARIABLE, CpuKernels, load_kernels
 from branchline.runtime.kernels.torch_attention import TorchAttention
 from branchline.runtime.models.errors import ModelLoadError
@@ -133,6 +143,66 @@ def test_a_library_that_others_can_write_is_not_loaded(
     path.chmod(0o777)
     with pytest.raises(KernelBuildError, match="written by others"):
         build(print)
+
+
+def of_folder(source: Path, said: list[str]) -> Path:
+    return build_folder(source, "sum.so", said.append)
+
+
+@pytest.fixture
+def source(kernels: CpuKernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library of one file, to be built into a cache of its own."""
+    if kernels.level != "portable":
+        pytest.skip("the level does not matter")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "src"
+    folder.mkdir()
+    (folder / "sum.cpp").write_text('extern "C" int sum(int a, int b) { return a + b; }\n')
+    return folder
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000])
+def test_a_library_that_was_cut_off_is_built_again(source: Path, size: int) -> None:
+    said: list[str] = []
+    path = of_folder(source, said)
+    os.truncate(path, size)
+    assert not is_built(path)
+    assert of_folder(source, said) == path
+    assert (is_built(path), len(said)) == (True, 2)
+
+
+def test_without_a_compiler_a_library_that_is_built_serves(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = of_folder(source, [])
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(source))
+    assert of_folder(source, []) == path
+    os.truncate(path, 100)
+    with pytest.raises(KernelBuildError, match=r"no C\+\+ compiler"):
+        of_folder(source, [])
+
+
+def test_what_a_killed_build_left_is_removed(source: Path) -> None:
+    path = of_folder(source, [])
+    left = path.parent.parent / f"building-{path.parent.name}-x"
+    left.mkdir()
+    path.unlink()
+    of_folder(source, [])
+    assert not left.exists()
+
+
+def test_who_waits_for_the_build_of_another_is_told(source: Path) -> None:
+    path, said = of_folder(source, []), list[str]()
+    path.unlink()
+    with path.parent.with_suffix(".lock").open() as lock, ThreadPoolExecutor() as threads:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = threads.submit(of_folder, source, said)
+        while not said:
+            time.sleep(0.001)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert built.result() == path
+    assert "waiting for another process" in said[0]
 
 
 def logits_of(model_dir: str, **settings: str) -> torch.Tensor:
