@@ -124,11 +124,11 @@ def _model() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     import torch
 
-    from branchline.runtime.device.cpu import num_cores
+    from branchline.runtime.device.cpu import default_threads, num_cores
 
     cores = num_cores()
     level = torch.backends.cpu.get_cpu_capability()
-    threads = torch.get_num_threads()
+    threads = default_threads()
     found = f"{_processor_name()}, {cores} cores here, torch uses {threads} threads and {level}"
     if threads < cores // 2:
         limited = "OMP_NUM_THREADS" if "OMP_NUM_THREADS" in os.environ else "a limit"
@@ -186,23 +186,14 @@ def _cpu_kernels() -> Finding:
 
 
 def _memory() -> Iterator[Finding]:
-    free = _free_memory()
-    if free is None:
-        return
+    from branchline.runtime.memory.available import available_bytes
+
+    free = available_bytes()
     found = f"{free / 1024**3:.1f} GiB free"
     if free < _LITTLE_MEMORY:
         yield Finding("memory", "slow", found, "the KV cache will be small: --kv-slots sets it")
     else:
         yield Finding("memory", "good", found)
-
-
-def _free_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines)
-    return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def _processor_name() -> str:

@@ -13,7 +13,7 @@ import torch
 
 from ..kernels.base import Attention
 from ..kernels.torch_attention import TorchAttention
-from ..memory.available import available_bytes
+from ..memory.available import available_bytes, quota_cores
 from ..models.errors import ModelLoadError
 from .base import Device, FetchAll, Kernels, Replay
 
@@ -38,9 +38,16 @@ _DTYPES: Final = (torch.float32, torch.bfloat16)
 
 def num_cores() -> int:
     """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    has_mask = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_mask else os.cpu_count() or 1
+    return min(cores, quota_cores() or cores)
+
+
+def default_threads() -> int:
+    """Torch's own choice, but not more than the cores; torch does not look at a container's."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return min(torch.get_num_threads(), num_cores())
 
 
 class CpuDevice(Device):

@@ -57,7 +57,8 @@ class EngineConfig:
         memory holds. None of that is 0.5, and on a CPU at most 2 GiB.
     max_running: sequences that run at the same time.
     chunk_tokens: new tokens per step, over all sequences.
-    num_threads: of torch on the CPU, at most 1,024; None leaves torch's own choice.
+    num_threads: of torch on the CPU, at most 1,024; None leaves torch's own choice,
+        or the cores of the control group where these are fewer.
     seed: of everything random that no request's own seed decides.
     policy: who of the waiting is admitted first, "lpm" (longest cached prefix), "dfs-weight"
         (branch by branch), "fcfs" (oldest) or "priority" (highest, in place of lower ones).

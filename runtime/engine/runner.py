@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 
 from ..device.base import Device, Kernels
-from ..device.cpu import num_cores
+from ..device.cpu import default_threads, num_cores
 from ..device.select import open_device
 from ..kernels.base import Attention
 from ..memory.allocator import SlotIds
@@ -47,15 +47,13 @@ class ModelRunner:
     """
 
     def __init__(self, config: EngineConfig, device: Device | None = None) -> None:
-        if config.num_threads is not None:
-            if config.num_threads > num_cores():
-                _log.warning(
-                    "num_threads is %d, but there are %d cores: the threads will wait for each "
-                    "other",
-                    config.num_threads,
-                    num_cores(),
-                )
-            torch.set_num_threads(config.num_threads)
+        if config.num_threads is not None and config.num_threads > num_cores():
+            _log.warning(
+                "num_threads is %d, but there are %d cores: the threads will wait for each other",
+                config.num_threads,
+                num_cores(),
+            )
+        torch.set_num_threads(config.num_threads or default_threads())
         model_dir = resolve_model(config.model)
         self.model_config = read_config(model_dir)
         self.device = device or open_device(config.device, queues=config.overlap != "off")

@@ -86,6 +86,22 @@ def test_auto_dtype_of_a_small_model_on_a_cpu_is_float32(model_dir: str) -> None
     assert ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4)).dtype is torch.float32
 
 
+def test_torch_takes_no_more_threads_than_a_container_has_cores(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(cpu_module, "num_cores", lambda: 2)
+    torch.set_num_threads(5)
+    ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4))
+    assert torch.get_num_threads() == 2
+    ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4, num_threads=1))
+    assert torch.get_num_threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    torch.set_num_threads(5)
+    ModelRunner(EngineConfig(model_dir, device="cpu", kv_slots=4))
+    assert torch.get_num_threads() == 5
+
+
 def test_the_pool_takes_its_share_of_memory(
     model_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

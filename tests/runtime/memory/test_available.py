@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from branchline.runtime.memory.available import available_bytes
+from branchline.runtime.memory.available import available_bytes, quota_cores
 
 GIB = 1024**3
 
@@ -61,3 +61,24 @@ def test_a_group_over_its_limit_leaves_nothing(system: Path) -> None:
 
 def test_this_machine_has_memory() -> None:
     assert available_bytes() > 0
+
+
+def test_the_limit_of_a_group_around_the_processs_own_counts(system: Path) -> None:
+    write(system / "proc/self/cgroup", "0::/user.slice/session\n")
+    limit(system / "sys/fs/cgroup/user.slice/session", "max", GIB)
+    limit(system / "sys/fs/cgroup/user.slice", str(4 * GIB), GIB)
+    assert available_bytes(system) == 3 * GIB
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", None), ("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1)],
+)
+def test_the_time_that_a_container_may_take_is_told_in_cores(
+    system: Path, quota: str, cores: int | None
+) -> None:
+    assert quota_cores(system) is None
+    write(system / "proc/self/cgroup", "0::/pod/one\n")
+    write(system / "sys/fs/cgroup/pod/one/cpu.max", "800000 100000\n" if cores else f"{quota}\n")
+    write(system / "sys/fs/cgroup/pod/cpu.max", f"{quota}\n")
+    assert quota_cores(system) == cores
