@@ -311,11 +311,13 @@ def build_kernels() -> None:
     try:
         path = build(tell)
         level = load_kernels().level
-        machine_library()
+        machine = machine_library()
     except KernelBuildError as error:
         stderr.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     stdout.print(f"level {level}: {path}", highlight=False, markup=False, soft_wrap=True)
+    if machine is None:
+        raise typer.Exit(1)  # the log has told why
 
 
 @contextmanager

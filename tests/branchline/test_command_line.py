@@ -282,6 +282,19 @@ def test_what_a_compiler_says_is_told_as_it_stands(
     assert (result.exit_code, "no[/x] [-Wall]" in result.output) == (1, True), result
 
 
+def test_build_kernels_fails_where_the_grammars_library_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    try:
+        library_path()
+    except KernelBuildError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(
+        "branchline.runtime.constrained.machine_library.machine_library", lambda: None
+    )
+    assert runner.invoke(app, ["build-kernels"]).exit_code == 1
+
+
 def test_doctor_says_what_is_lost_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     [finding] = [each for each in doctor.examine() if each.subject == "kernels: C++"]
