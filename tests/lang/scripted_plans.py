@@ -6,15 +6,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from scripted import Scripted, text_of
 
+import branchline as bl
 from branchline.lang.backend.base import Capabilities, OnNews
 from branchline.lang.errors import GenerationError
 from branchline.runtime import protocol
 from branchline.runtime.plans.check import SoundPlan, check_instance, check_plan
 from branchline.runtime.plans.instance import Instance
 from branchline.runtime.plans.prompt import Speller
+
+WORDS = [{"word": word} for word in ("one", "two", "three")]
 
 
 class Characters:
@@ -79,3 +83,24 @@ class ScriptedPlans(Scripted):
             )
         except GenerationError as error:
             return protocol.Error(call.rid, error.code, error.message)
+
+
+def seen(state: bl.ProgramState) -> dict[str, Any]:
+    """Everything that a user can read of a state, but for ids."""
+    executor = state.stream_executor
+    metas = {name: state.get_meta_info(name) for name in executor.cells}
+    return {
+        "text": state.text(),
+        "messages": state.messages(),
+        "variables": dict(sorted(executor.variables.items())),
+        "values": {name: state.value(name) for name in executor.cells},
+        "metas": {
+            name: meta and {key: value for key, value in meta.items() if key != "id"}
+            for name, meta in metas.items()
+        },
+        # Branches run side by side, so the order of their calls is nobody's.
+        "usages": sorted(map(str, state.usages())),
+        "spans": executor.transcript.spans,
+        "parts": executor.transcript.parts,
+        "returned": state.ret_value,
+    }

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from scripted import Scripted
-from scripted_plans import ScriptedPlans
-from test_plans import WORDS, seen
+from scripted_plans import WORDS, ScriptedPlans, seen
 
 import branchline as bl
 from branchline.lang.trace_graph import TraceError

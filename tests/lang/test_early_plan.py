@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from scripted import Scripted
-from scripted_plans import ScriptedPlans
+from scripted_plans import ScriptedPlans, seen
 from test_plan_news import Telling
-from test_plans import seen
 
 import branchline as bl
 from branchline.lang.compiled import CompiledProgram

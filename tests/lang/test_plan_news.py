@@ -11,8 +11,7 @@ from itertools import permutations
 import pytest
 from fake_front import FakeFront
 from scripted import Scripted
-from scripted_plans import ScriptedPlans
-from test_plans import seen
+from scripted_plans import ScriptedPlans, seen
 
 import branchline as bl
 from branchline.lang.backend.base import OnNews

@@ -8,8 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import CHATML, Scripted
-from scripted_plans import ScriptedPlans
-from test_plans import seen
+from scripted_plans import ScriptedPlans, seen
 
 import branchline as bl
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from scripted import Scripted, default_reply
-from scripted_plans import ScriptedPlans
+from scripted_plans import WORDS, ScriptedPlans, seen
 
 import branchline as bl
 from branchline.lang.chat_template import ChatTemplate
@@ -19,9 +19,6 @@ from branchline.lang.errors import InvalidRequest
 @pytest.fixture
 def planner() -> ScriptedPlans:
     return ScriptedPlans()
-
-
-WORDS = [{"word": word} for word in ("one", "two", "three")]
 
 
 def straight(s: bl.ProgramState, word: str) -> None:
@@ -82,27 +79,6 @@ def chosen(s: bl.ProgramState, word: str) -> None:
 
 
 PROGRAMS = [straight, forked, appended, copied, counted, returning, chosen]
-
-
-def seen(state: bl.ProgramState) -> dict[str, Any]:
-    """Everything that a user can read of a state, but for ids."""
-    executor = state.stream_executor
-    metas = {name: state.get_meta_info(name) for name in executor.cells}
-    return {
-        "text": state.text(),
-        "messages": state.messages(),
-        "variables": dict(sorted(executor.variables.items())),
-        "values": {name: state.value(name) for name in executor.cells},
-        "metas": {
-            name: meta and {key: value for key, value in meta.items() if key != "id"}
-            for name, meta in metas.items()
-        },
-        # Branches run side by side, so the order of their calls is nobody's.
-        "usages": sorted(map(str, state.usages())),
-        "spans": executor.transcript.spans,
-        "parts": executor.transcript.parts,
-        "returned": state.ret_value,
-    }
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
