@@ -3,13 +3,11 @@ monitor, read by state.py and streaming.py."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin
 
-from .body_threads import waiting
 from .errors import InvalidRequest
 from .failures import Origin, located
 from .monitor import Monitor
@@ -94,15 +92,7 @@ class VariableEvent:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until it is there, for `timeout` seconds at most; whether it is."""
-        if timeout is None:
-            self.monitor.wait_for(self.is_set)
-        else:
-            there = threading.Event()
-            forget = self.monitor.tell(self.is_set, there.set)
-            with waiting():
-                there.wait(timeout)
-            forget()
-        return self.is_set()
+        return self.monitor.wait_for(self.is_set, timeout)
 
 
 def value_of(cell: Cell, as_type: Any) -> Any:

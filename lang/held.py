@@ -106,10 +106,11 @@ class _HeldMonitor(Monitor):
         super().__init__()
         self._hand_in = hand_in
 
-    def wait_for(self, predicate: Callable[[], bool]) -> None:
-        if not self._holds(predicate):
-            self._hand_in()
-            super().wait_for(predicate)
+    def wait_for(self, predicate: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        if self._holds(predicate):
+            return True
+        self._hand_in()
+        return super().wait_for(predicate, timeout_s)
 
     async def wait_for_async(self, predicate: Callable[[], bool]) -> None:
         if not self._holds(predicate):

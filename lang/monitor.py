@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -47,12 +48,17 @@ class Monitor:
                 still.append(waiter)
         self._waiters = still
 
-    def wait_for(self, predicate: Callable[[], bool]) -> None:
-        """Block this thread until the predicate, tested under the lock, holds."""
+    def wait_for(self, predicate: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Block this thread until the predicate, tested under the lock, holds, for `timeout_s` at
+        most; whether it does."""
+        ends_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             with self.lock:
                 if predicate():
-                    return
+                    return True
+                left_s = -1.0 if ends_s is None else ends_s - time.monotonic()
+                if ends_s is not None and left_s <= 0:
+                    return False
                 if shared_loop().is_current():
                     raise RuntimeError("waiting for a program on Branchline's own loop never ends")
                 woken = threading.Lock()
@@ -61,10 +67,12 @@ class Monitor:
                 self._add(waiter)
             try:
                 with waiting():
-                    woken.acquire()
+                    was_woken = woken.acquire(timeout=left_s)
             except BaseException:
                 self._forget(waiter)
                 raise
+            if not was_woken:
+                self._forget(waiter)
 
     async def wait_for_async(self, predicate: Callable[[], bool]) -> None:
         """Suspend this coroutine until the predicate, tested under the lock, holds."""

@@ -106,9 +106,11 @@ class Readings(OpQueue):
     def get_meta_info(self, name: str, timeout: float | None = None) -> Meta | None:
         """About the call that made a variable, once it is done. TimeoutError if it is not within
         `timeout` seconds."""
-        event = None if timeout is None else self.variable_event.get(name)
-        if event is not None and not event.wait(timeout):
-            raise TimeoutError(f"the variable {name!r} was not there within {timeout} s")
+        known = self.cells.get(name)
+        if timeout is not None and known is not None:
+            written = VariableEvent(self.monitor, known.under or known)
+            if not written.wait(timeout):
+                raise TimeoutError(f"the variable {name!r} was not there within {timeout} s")
         cell = self.cell(name)
         if cell is not None and (under := cell.under) is not None:
             self.block_until(lambda: under.final, "await s.wait()")

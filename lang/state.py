@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from operator import index
-from types import TracebackType
 from typing import Any, Literal, Self, SupportsIndex, TypeVar, overload
 
 from branchline.runtime.protocol import Usage
@@ -256,12 +255,7 @@ class ProgramState(State):
         """`with f.run(..., stream=True) as state:` cancels at its end what still runs."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cancel()
 
     def _known(self, name: str, cell: Cell | None) -> Cell:

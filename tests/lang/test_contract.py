@@ -191,9 +191,13 @@ def test_a_variable_can_be_waited_for_only_so_long(model: Scripted):
     executor = program.run(backend=model).stream_executor
     with pytest.raises(TimeoutError, match="'x'"):
         executor.get_meta_info("x", timeout=0.01)
-    assert not executor.variable_event["x"].wait(0.01)
+    event = executor.variable_event["x"]
+    assert not event.wait(0.01)
+    executor.set_variable("x", "by hand")
+    with pytest.raises(TimeoutError, match="'x'"):  # of the call below
+        executor.get_meta_info("x", timeout=0.01)
     model.release()
-    assert executor.variable_event["x"].wait(60)
+    assert event.wait(60)
     assert executor.get_meta_info("x", timeout=60) == executor.meta_info["x"]
 
 

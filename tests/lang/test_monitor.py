@@ -33,6 +33,15 @@ class Value:
         return self.number >= number
 
 
+def test_who_waits_only_so_long_is_told_that_it_was_in_vain_and_looked_for_no_more() -> None:
+    value = Value()
+    assert not value.monitor.wait_for(lambda: value.is_at_least(1), 0.01)
+    looks = len(value.looks)
+    value.set(1)
+    assert len(value.looks) == looks
+    assert value.monitor.wait_for(lambda: value.is_at_least(1), 0.0)
+
+
 def test_a_waiting_thread_is_not_woken_by_what_it_does_not_wait_for() -> None:
     value = Value()
     passed: list[int] = []
