@@ -55,9 +55,7 @@ struct TileScratch {
 
 thread_local TileScratch tile_scratch;
 
-// All lanes: the forms with a mask, as compilers warn of an undefined register in those without.
-constexpr __mmask16 kAll = 0xffff;
-constexpr __mmask8 kAllPairs = 0xff;
+constexpr __mmask8 kAllPairs = 0xff;  // as kAll
 
 // 16 x 16 words of 32 bits, transposed.
 inline void turn(__m512i* x) {
@@ -96,7 +94,7 @@ inline __m512i load_row(const bf16* p, int count) {
 // 16 values as words of 32 bits.
 inline vu load_words(const bf16* p, int count) {
     const __mmask16 there = count >= 16 ? kAll : __mmask16((1u << count) - 1u);
-    return __builtin_convertvector((vh)_mm256_maskz_loadu_epi16(there, p), vu);
+    return widened((vh)_mm256_maskz_loadu_epi16(there, p));
 }
 
 // Queries as right sides, [row tiles][steps of 32 dims]: a word is two dims of one row.

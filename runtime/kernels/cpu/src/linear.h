@@ -13,9 +13,9 @@ constexpr bool is_rounded(int storage) { return storage == kInt8 || storage == k
 // --- x in int8 ---------------------------------------------------------------------------------
 
 // A row of x in int8: sets its scales, and hands on whole vectors of integers with where they begin,
-// up to the padded end.
-template <class T, class Put>
-inline void round_row(const Linear& a, int64_t row, const Put& put) {
+// up to the padded end, and after those of a group its number.
+template <class T, class Put, class End>
+inline void round_row(const Linear& a, int64_t row, const Put& put, const End& end_group) {
     const T* x = static_cast<const T*>(a.x) + row * a.inputs;
     const int padded = padded_inputs(a), groups = groups_of(a), length = padded / groups;
     for (int g = 0; g < groups; ++g) {
@@ -28,7 +28,12 @@ inline void round_row(const Linear& a, int64_t row, const Put& put) {
             if (i < a.inputs) part = load_up_to(x + i, a.inputs - i);
             put(i, to_integers(part * inverse));
         }
+        end_group(g);
     }
+}
+template <class T, class Put>
+inline void round_row(const Linear& a, int64_t row, const Put& put) {
+    round_row<T>(a, row, put, [](int) {});
 }
 
 // --- results -----------------------------------------------------------------------------------

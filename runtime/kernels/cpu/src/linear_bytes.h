@@ -41,13 +41,18 @@ template <class T>
 inline void pack_few_row(const Linear& a, int64_t row) {
     int8_t* to = few_row(a, row);
     uint32_t* starts = group_starts(a, row);
-    std::memset(starts, 0, size_t(groups_of(a)) * sizeof *starts);
-    const int length = padded_inputs(a) / groups_of(a);
     const uint32_t added = added_to_weights(a);
-    round_row<T>(a, row, [&](int i, vi whole) {
-        starts[i / length] -= added * uint32_t(int64_t(sum(__builtin_convertvector(whole, vf))));
+    vi sums = {};
+    const auto put = [&](int i, vi whole) {
+        sums += whole;
         if (a.storage == kInt4) whole = as_nibbles_are(whole, std::make_integer_sequence<int, W>());
         store_bytes(to + i, whole);
+    };
+    round_row<T>(a, row, put, [&](int group) {
+        uint32_t total = 0;
+        for (int lane = 0; lane < W; ++lane) total += uint32_t(sums[lane]);
+        starts[group] = 0 - added * total;
+        sums = vi{};
     });
 }
 

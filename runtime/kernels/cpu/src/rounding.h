@@ -37,10 +37,9 @@ template <>
 inline int64_t row_stride<i8>(int dim) { return dim + int64_t(sizeof(float)); }
 
 inline vf load(const i8* p) {
-    typedef int8_t vb __attribute__((vector_size(W)));
     vb bytes;
     std::memcpy(&bytes, p, sizeof bytes);
-    return __builtin_convertvector(__builtin_convertvector(bytes, vi), vf);
+    return __builtin_convertvector(widened(bytes), vf);
 }
 
 template <class T>

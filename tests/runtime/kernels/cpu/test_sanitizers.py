@@ -1,4 +1,5 @@
-"""The kernel tests once more on a library built with AddressSanitizer and UBSan."""
+"""The kernel tests once more on a library built with AddressSanitizer and UBSan, at every level:
+emulated, the instructions of tiles are watched, too, which a processor's own would not be."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ import pytest
 
 from branchline.runtime.kernels.cpu.library import FLAGS_VARIABLE
 
-FLAGS = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+from . import emulated
+
+FLAGS = f"{emulated.FLAGS} -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # Writes 64 bytes behind the output of a normalisation, which is the caller's mistake.
 OVERFLOW = """
 import torch
