@@ -15,6 +15,7 @@ from branchline.runtime.engine.core import EngineCore
 from branchline.runtime.kernels.cpu.attention import CpuAttention
 
 ALLOWED_EXTRA_BYTES = 250_000_000
+_EDGE = 4  # steps at either end that may not run ahead
 
 
 class _Timed:
@@ -45,9 +46,7 @@ def kernel_share(core: EngineCore, prompt: list[int], steps: int) -> tuple[float
         return None
     kernels = attention.kernels
     timed, library = _Timed(kernels.library), kernels.library
-    sampling = protocol.SamplingParams(max_new_tokens=steps, temperature=0.0, ignore_eos=True)
-    core.submit(engine_protocol.Submit(2**40, prompt, sampling))
-    core.step()
+    _submit(core, prompt, steps)
     whole, inside = [], []
     kernels.library = timed
     try:
@@ -59,6 +58,32 @@ def kernel_share(core: EngineCore, prompt: list[int], steps: int) -> tuple[float
     finally:
         kernels.library = library
     return min(whole), min(inside)
+
+
+def queue_share(core: EngineCore, prompt: list[int], steps: int) -> float | None:
+    """The share of the time of `steps` decode steps at batch 1 in which the thread that computes
+    them has work, where they run ahead. None where torch computes."""
+    attention = core.runner.attention
+    queue = attention.kernels.queue if isinstance(attention, CpuAttention) else None
+    if queue is None:
+        return None
+    _submit(core, prompt, steps + 2 * _EDGE)
+    for _ in range(_EDGE):
+        core.step()
+    idle_s, start = queue.idle_s, time.perf_counter()
+    for _ in range(steps):
+        core.step()
+    share = 1.0 - (queue.idle_s - idle_s) / (time.perf_counter() - start)
+    while core.has_work:
+        core.step()
+    return share
+
+
+def _submit(core: EngineCore, prompt: list[int], num_tokens: int) -> None:
+    """And compute the prompt."""
+    sampling = protocol.SamplingParams(max_new_tokens=num_tokens, temperature=0.0, ignore_eos=True)
+    core.submit(engine_protocol.Submit(2**40, prompt, sampling))
+    core.step()
 
 
 def memory(model: Path) -> tuple[float, str]:
