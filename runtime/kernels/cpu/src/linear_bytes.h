@@ -42,17 +42,17 @@ inline void pack_few_row(const Linear& a, int64_t row) {
     int8_t* to = few_row(a, row);
     uint32_t* starts = group_starts(a, row);
     const uint32_t added = added_to_weights(a);
-    vi sums = {};
+    vu sums = {};
     const auto put = [&](int i, vi whole) {
-        sums += whole;
+        sums += (vu)whole;
         if (a.storage == kInt4) whole = as_nibbles_are(whole, std::make_integer_sequence<int, W>());
         store_bytes(to + i, whole);
     };
     round_row<T>(a, row, put, [&](int group) {
         uint32_t total = 0;
-        for (int lane = 0; lane < W; ++lane) total += uint32_t(sums[lane]);
+        for (int lane = 0; lane < W; ++lane) total += sums[lane];
         starts[group] = 0 - added * total;
-        sums = vi{};
+        sums = vu{};
     });
 }
 

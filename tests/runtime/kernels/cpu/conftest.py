@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+import shlex
+import sys
+from functools import cache
+
 import pytest
 
-from branchline.runtime.kernels.cpu.build import KernelBuildError
+from branchline.runtime.kernels.cpu.build import KernelBuildError, build
 from branchline.runtime.kernels.cpu.library import (
     FLAGS_VARIABLE,
     LEVELS,
@@ -21,12 +26,24 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Skipped where nothing compiles, or not for this level."""
     level = request.param
     try:
-        if level in available_levels(load_kernels("portable").library):
-            return load_kernels(level)
-        # Its instructions are amx's, too: emulated by the campaign (test_sanitizers.py) alone.
-        if level == "avx512":
-            pytest.skip(f"this processor has no {level}")
-        monkeypatch.setenv(FLAGS_VARIABLE, emulated.FLAGS)
-        return load_kernels(level)
+        known = available_levels(load_kernels("portable").library)
     except KernelBuildError as error:
         pytest.skip(str(error))
+    if level not in known:
+        # Its instructions are amx's, too: emulated by the campaign (test_sanitizers.py) alone.
+        if level == "avx512" or sys.platform != "linux" or platform.machine() != "x86_64":
+            pytest.skip(f"this processor has no {level}")
+        if why_not := _why_not_emulated():
+            pytest.fail(why_not)
+        monkeypatch.setenv(FLAGS_VARIABLE, emulated.FLAGS)
+    return load_kernels(level)
+
+
+@cache
+def _why_not_emulated() -> str:
+    """What the compiler says, of an instruction that emulated.h lacks, say."""
+    try:
+        build(print, shlex.split(emulated.FLAGS))
+    except KernelBuildError as error:
+        return str(error)
+    return ""

@@ -54,9 +54,11 @@ def sanitized() -> dict[str, str]:
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 def test_the_kernel_tests_pass_with_every_access_watched(sanitized: dict[str, str]) -> None:
+    here = Path(__file__)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=3600"]
-        + [str(path) for path in sorted(Path(__file__).parent.glob("test_[!s]*.py"))],
+        + ["-n", "2", "--dist", "loadfile"]
+        + [str(path) for path in sorted(here.parent.glob("test_*.py")) if path != here],
         env=sanitized,
         capture_output=True,
         text=True,
