@@ -171,9 +171,13 @@ class Machine:
 
 
 def quantized_bytes(machine: Machine, name: str) -> int:
-    """What the weights of a pass take in int8, or in int4 by groups of 32, logits' in int8."""
-    layers = machine.layer_weights
-    return machine.head_weights + (layers if name == "int8" else layers // 2 + layers // 32 * 2)
+    """What the weights of a pass take in int8, or in int4 by groups of 32, logits' in int6 by
+    groups of 64 where kernels have it."""
+    layers, head = machine.layer_weights, machine.head_weights
+    if name == "int8":
+        return layers + head
+    has_int6 = machine.ops is not None and machine.ops.has_int6
+    return layers * 9 // 16 + (head * 25 // 32 if has_int6 else head)
 
 
 def openvino_product(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -61,6 +62,8 @@ def test_what_branches_share_is_computed_and_read_once() -> None:
 def test_int4_weights_take_half_a_byte_and_a_scale_for_each_32(machine: Machine) -> None:
     assert quantized_bytes(machine, "int8") == machine.layer_weights + 64_000
     assert quantized_bytes(machine, "int4") == machine.layer_weights * 9 // 16 + 64_000
+    machine.ops = SimpleNamespace(has_int6=True)
+    assert quantized_bytes(machine, "int4") == machine.layer_weights * 9 // 16 + 64_000 * 25 // 32
 
 
 def test_limits_are_the_best_that_was_seen(machine: Machine) -> None:

@@ -53,8 +53,9 @@ _SIGNATURES: Final = {
     "bl_silu_mul": (None, "plippii"),
     "bl_interleave": (None, "pllpi"),
     "bl_draw": (c_int, "plpipi"),
-    "bl_rows": (c_int, "lplplpiipi"),
+    "bl_rows": (c_int, "lplplpiiipi"),
     "bl_linear_rows": (c_int64, "p"),
+    "bl_has_int6": (c_int, "p"),
     "bl_linear": (c_int, "pliiiipppppiiiii"),
     "bl_layers": (c_int, "pplpippppplpliiiffiii"),
     "bl_layers_bytes": (c_int64, "plpi"),
@@ -77,6 +78,7 @@ class CpuKernels:
     quantization: what `pack_linear` makes of weights. deterministic: a row of a result is the same
     bits whatever rows are beside it, so nothing is left to torch, and attention has one way for any
     number of queries. linear_rows: rows of a linear layer beyond which torch is faster.
+    has_int6: whether weights can be stored so.
     queues: where steps can be computed whole, they can be queued. queue: for these.
     """
 
@@ -100,6 +102,7 @@ class CpuKernels:
             raise ValueError(f"level {level!r} is not available; {', '.join(LEVELS)} are known")
         few = int(library.bl_linear_rows(self.level_address))
         self.linear_rows = _ANY_NUMBER if deterministic else few
+        self.has_int6 = bool(library.bl_has_int6(self.level_address))
 
     def count_at(self, address: int) -> bool:
         """Raise a number of eight bytes with every piece of work, as long as this process lives.
@@ -153,7 +156,7 @@ class CpuKernels:
         """
         if weight.dtype not in DTYPES:
             return None
-        storage, group = storage_of(self.quantization, use)
+        storage, group = storage_of(self.quantization, use, has_int6=self.has_int6)
         if storage == "bf16" and weight.dtype is torch.float32 and not _is_bfloat16(weight):
             if not self.deterministic:
                 return None
@@ -187,7 +190,6 @@ class CpuKernels:
     def rows(self, weight: PackedLinear, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """`Packed.unpack`, which is the slow reference, of a weight that is not in int4."""
         out = torch.empty(len(ids), weight.inputs, dtype=dtype)
-        storage, _ = weight.storage
         words, scales = weight.pointers
         if dtype not in DTYPES or self.library.bl_rows(
             len(ids),
@@ -196,7 +198,7 @@ class CpuKernels:
             words,
             weight.packed.words.shape[1],
             scales,
-            storage,
+            *weight.storage,
             weight.inputs,
             out.data_ptr(),
             dtype is torch.bfloat16,

@@ -20,23 +20,28 @@ from ..base import WeightUse
 if TYPE_CHECKING:
     from ...engine.config import Quantization
 
-Storage = Literal["bf16", "int8", "int4", "float"]
+Storage = Literal["bf16", "int8", "int4", "float", "int6"]
 # Numbered as in src/kernels.h.
-STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4", "float")
+STORAGES: Final[tuple[Storage, ...]] = ("bf16", "int8", "int4", "float", "int6")
 
 # Outputs that are packed at once: so many rows of float32 are all that packing needs beside the
 # weight and its packed form.
 _ROWS: Final = 2048
 _LARGEST_INT8: Final = 127.0
+_INT6_GROUP: Final = 64
+# Of int6: in a span of 32 inputs, and of these the words with low bits.
+_SPAN_WORDS: Final = 6
+_LOW_WORDS: Final = 4
 _PAGES_FROM: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A weight [outputs, inputs] for the kernels. group: inputs that share a scale, in int4.
+    """A weight [outputs, inputs] for the kernels. group: inputs that share a scale, in int4
+    and int6.
 
     words: int32 [blocks of 16 outputs, words, 16]. scales: float32 [outputs, padded] for int8,
-    bfloat16 [blocks, groups, 16] for int4, else None.
+    bfloat16 [blocks, groups, 16] for int4 and int6, else None.
     """
 
     storage: Storage
@@ -57,19 +62,24 @@ class Packed:
         if self.storage == "int8":
             values = words.view(torch.int8) * self.scales[ids, None]
         else:
+            codes = _nibbles(words) - 8 if self.storage == "int4" else _six_bits(words) - 32
             scales = self.scales[block, :, lane].float()
-            values = (_grouped(_nibbles(words), self.group) * scales[..., None]).flatten(1)
+            values = (_grouped(codes, self.group) * scales[..., None]).flatten(1)
         return values[:, : self.inputs].to(dtype)
 
 
-def storage_of(quantization: Quantization, use: WeightUse) -> tuple[Storage, int]:
-    """How a weight is stored, and its group. The vocabulary's is never coarser than int8: its
-    rows are inputs and its products logits, and it loses the most by rounding. A router's, which is
+def storage_of(
+    quantization: Quantization, use: WeightUse, *, has_int6: bool = False
+) -> tuple[Storage, int]:
+    """How a weight is stored, and its group. The vocabulary's is never as coarse as int4: its rows
+    are inputs and its products logits, and it loses the most by rounding. A router's, which is
     small, is not rounded: another expert is another model."""
     if quantization == "none" or use == "router":
         return "bf16", 0
-    if quantization == "int8" or use == "vocabulary":
+    if quantization == "int8" or (use == "vocabulary" and not has_int6):
         return "int8", 0
+    if use == "vocabulary":
+        return "int6", _INT6_GROUP
     return "int4", int(quantization.partition("-")[2] or 32)
 
 
@@ -86,14 +96,14 @@ def pack(
 ) -> Packed:
     """`weight: [outputs, inputs]` as `storage`, a bounded number of rows at a time."""
     outputs, inputs = weight.shape
-    unit = {"bf16": 32, "int8": 64, "int4": group, "float": 32}[storage]
+    unit = group or (64 if storage == "int8" else 32)
     padded, blocks = -(-inputs // unit) * unit, -(-outputs // 16)
-    per_word = {"bf16": 2, "int8": 4, "int4": 8, "float": 1}[storage]
-    words = _words_of(blocks, padded // per_word, 16)
+    span_words = {"bf16": 16, "int8": 8, "int4": 4, "float": 32, "int6": _SPAN_WORDS}[storage]
+    words = _words_of(blocks, padded // 32 * span_words, 16)
     scales: torch.Tensor | None = None
     if storage == "int8":
         scales = torch.empty(blocks * 16)
-    elif storage == "int4":
+    elif group:
         scales = torch.empty(blocks, padded // group, 16, dtype=torch.bfloat16)
     for start in range(0, blocks * 16, _ROWS):
         rows = weight[start : start + _ROWS]
@@ -111,8 +121,10 @@ def pack(
             scales[start : start + len(rows)] = scale
         else:
             assert scales is not None
-            values, scale = round_to_int4(rows, group)
-            codes = _words(values)
+            bits = 4 if storage == "int4" else 6
+            values, scale = round_in_groups(rows, group, bits)
+            whole = (values + (1 << bits - 1)).to(torch.uint8)
+            codes = _words(whole) if storage == "int4" else _words_of_six_bits(whole)
             scales[here] = scale.view(-1, 16, scale.shape[1]).transpose(1, 2)
         interleave(codes, words[here])
     return Packed(storage, outputs, inputs, group, words, scales)
@@ -134,16 +146,17 @@ def round_to_int8(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (rows / divisor[:, None]).round_().to(torch.int8), scale
 
 
-def round_to_int4(rows: torch.Tensor, group: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """int8 [rows, inputs] of -8 ... 7, and its scales, bfloat16 [rows, inputs / group].
+def round_in_groups(rows: torch.Tensor, group: int, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 [rows, inputs] of `bits` bits, with a sign, and its scales, bfloat16 [rows, inputs /
+    group].
 
-    A group's value of the largest magnitude becomes -8: one more step than a symmetric range has.
-    Then the scale is fitted to the rounded values by least squares.
+    A group's value of the largest magnitude becomes the least integer, one more step than a
+    symmetric range has. Then the scale is fitted to the rounded values by least squares.
     """
-    groups = _grouped(rows.float(), group)
+    groups, least = _grouped(rows.float(), group), -(1 << bits - 1)
     largest = groups.gather(2, groups.abs().argmax(2, keepdim=True))
-    scale = _fitted(groups, (largest / -8).to(torch.bfloat16).float())
-    codes = _codes(groups, scale)
+    scale = _fitted(groups, (largest / least).to(torch.bfloat16).float(), least)
+    codes = _codes(groups, scale, least)
     return codes.to(torch.int8).flatten(1), scale.squeeze(2).to(torch.bfloat16)
 
 
@@ -151,21 +164,21 @@ def _grouped(rows: torch.Tensor, group: int) -> torch.Tensor:
     return rows.reshape(len(rows), -1, group)
 
 
-def _fitted(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    codes = _codes(groups, scale)
+def _fitted(groups: torch.Tensor, scale: torch.Tensor, least: int) -> torch.Tensor:
+    codes = _codes(groups, scale, least)
     squares = codes.square().sum(2, keepdim=True)
     fitted = (groups * codes).sum(2, keepdim=True) / torch.where(squares > 0, squares, 1.0)
     return fitted.to(torch.bfloat16).float()
 
 
-def _codes(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    return (groups / torch.where(scale != 0, scale, 1.0)).round_().clamp_(-8, 7)
+def _codes(groups: torch.Tensor, scale: torch.Tensor, least: int) -> torch.Tensor:
+    return (groups / torch.where(scale != 0, scale, 1.0)).round_().clamp_(least, -least - 1)
 
 
-def _words(values: torch.Tensor) -> torch.Tensor:
-    """-8 ... 7 as int8 [rows, inputs] to int32 [rows, inputs / 8]: input 2 i + j of a word in bits
-    16 j + 4 i, plus 8."""
-    nibbles = (values + 8).to(torch.uint8).view(len(values), -1, 4, 2)  # [.., i, j]
+def _words(nibbles: torch.Tensor) -> torch.Tensor:
+    """0 ... 15 as uint8 [rows, inputs] to int32 [rows, inputs / 8]: input 2 i + j of a word in bits
+    16 j + 4 i."""
+    nibbles = nibbles.view(len(nibbles), -1, 4, 2)  # [.., i, j]
     pairs = nibbles[:, :, ::2] | nibbles[:, :, 1::2] << 4  # [.., i / 2, j]: the bytes of half j
     return pairs.transpose(2, 3).flatten(2).view(torch.int32).flatten(1)
 
@@ -174,7 +187,31 @@ def _nibbles(words: torch.Tensor) -> torch.Tensor:
     """What `_words` packed, as float32 [rows, inputs]."""
     halves = words.contiguous().view(torch.uint8).view(len(words), -1, 2, 2)  # [.., j, i / 2]
     pairs = torch.stack((halves & 15, halves >> 4), -1)  # [.., j, i / 2, i % 2]
-    return pairs.flatten(3).transpose(2, 3).flatten(1).float() - 8
+    return pairs.flatten(3).transpose(2, 3).flatten(1).float()
+
+
+def _words_of_six_bits(codes: torch.Tensor) -> torch.Tensor:
+    """0 ... 63 as uint8 [rows, inputs] to int32 [rows, inputs / 32 * 6]: for 32 inputs four words
+    as `_words` makes of the low four bits, and two with the high ones, each of 16 inputs."""
+    rows = len(codes)
+    # A word's bytes hold a pair of nibbles each, [.., half word, i / 2, i % 2, j].
+    high = (codes >> 4).view(rows, -1, 2, 2, 2, 2, 2)
+    high = (high << _HIGH_SHIFTS).sum((3, 5), dtype=torch.uint8)  # [.., i / 2, j]
+    high = high.transpose(3, 4).flatten(2).view(torch.int32)
+    low = _words(codes & 15).view(rows, -1, _LOW_WORDS)
+    return torch.cat((low, high), 2).flatten(1)
+
+
+# Of the high bits of six: [half of the word, 1, i % 2, 1].
+_HIGH_SHIFTS: Final = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(2, 1, 2, 1)
+
+
+def _six_bits(words: torch.Tensor) -> torch.Tensor:
+    """What `_words_of_six_bits` packed, as float32 [rows, inputs]."""
+    spans = words.reshape(len(words), -1, _SPAN_WORDS)
+    high = spans[:, :, _LOW_WORDS:].contiguous().view(torch.uint8).view(*spans.shape[:2], 2, 2, 2)
+    high = high.transpose(3, 4)[:, :, :, None, :, None] >> _HIGH_SHIFTS & 3
+    return _nibbles(spans[:, :, :_LOW_WORDS].flatten(1)) + 16 * high.flatten(1)
 
 
 def unpacked(

@@ -62,6 +62,7 @@ class _Pass(ctypes.Structure):
         ("vocab", c_int64),
         ("words", c_int64),
         ("storage", c_int32),
+        ("group", c_int32),
         ("norm_eps", c_float),
         ("norm", c_void_p),
         ("head", CpuProjection),
@@ -88,7 +89,8 @@ class CpuWhole:
         embedding = parts.embedding
         if isinstance(embedding, PackedLinear):
             made.embedding, made.scales = embedding.pointers
-            made.storage, made.words = embedding.storage[0], embedding.packed.words.shape[1]
+            made.storage, made.group = embedding.storage
+            made.words = embedding.packed.words.shape[1]
             made.vocab = embedding.outputs
         else:
             assert isinstance(embedding, torch.Tensor)

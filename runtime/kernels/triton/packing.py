@@ -1,7 +1,7 @@
 """Weights as the quantized linear layers of a GPU read them, in plain torch; called by `ops.py`.
 
 int8 and int4 are rounded as for the CPU (`kernels/cpu/packing.py`), so that a quantized model is
-the same model on both.
+the same model on both, but that embedding and logits beside int4 are in int8 here, in int6 there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, Literal
 import torch
 import torch.nn.functional as F
 
-from ..cpu.packing import round_to_int4, round_to_int8
+from ..cpu.packing import round_in_groups, round_to_int8
 from ..float8 import SQUARE, Float8Weight
 
 Storage = Literal["int8", "int4", "fp8"]
@@ -61,7 +61,7 @@ def quantize(weight: torch.Tensor, storage: Storage, group: int = 0) -> Quantize
             code, scale = round_to_int8(rows)
             scale = scale.unsqueeze(1)
         elif storage == "int4":
-            code, scale = round_to_int4(rows, group)
+            code, scale = round_in_groups(rows, group, 4)
             code = _nibbles(code)
         else:
             code, scale = round_to_fp8(rows)

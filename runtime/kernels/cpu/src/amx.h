@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "amx_int4.h"
+#include "amx_groups.h"
 #include "amx_tiles.h"
 
 namespace {
@@ -171,8 +171,9 @@ inline void linear_amx(const Linear& a, int begin, int end) {
     if (has_few_rows(a)) return linear_few_rows<T>(a, begin, end);
     if (a.storage == kFloat) return linear_any<kFloat>(a, begin, end);
     const Tiles tiles = tiles_of(a);
-    if (a.storage == kInt4)
-        linear_int4<T>(a, begin, end);
+    if (has_groups(a.storage))
+        a.storage == kInt4 ? linear_of_groups<T, kInt4>(a, begin, end)
+                           : linear_of_groups<T, kInt6>(a, begin, end);
     else if (is_stream(a))
         a.storage == kInt8 ? linear_of_stream<T, true>(a, begin, end)
                            : linear_of_stream<T, false>(a, begin, end);

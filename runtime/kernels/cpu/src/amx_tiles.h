@@ -1,8 +1,8 @@
 // Intel's tile instructions (AMX): their configuration, inputs as tiles, products of tiles; for amx.h,
-// amx_int4.h and attention_amx.h.
+// amx_groups.h and attention_amx.h.
 //
 // A tile of weights is 1 KiB of the packed weight: 16 outputs x 32 inputs in bfloat16, x 64 in int8.
-// (With int4 it is 16 x 32 in int8: amx_int4.h.)
+// (With int4 and int6 it is 16 x 32 in int8: amx_groups.h.)
 // Inputs in float32 are split into three bfloat16 terms whose sum is exact, so that with weights
 // that are bfloat16 values the product is as accurate as one in float32.
 #pragma once
@@ -74,7 +74,7 @@ constexpr int kMostExactRows = 48;
 
 inline Tiles tiles_of(const Linear& a) {
     const bool is_exact = a.rows > 16 && a.rows <= kMostExactRows;
-    return {rows_of_block(a, 0), is_exact ? rows_of_block(a, (a.rows - 1) / 16) : 16, a.storage == kInt4};
+    return {rows_of_block(a, 0), is_exact ? rows_of_block(a, (a.rows - 1) / 16) : 16, has_groups(a.storage)};
 }
 
 template <class T>

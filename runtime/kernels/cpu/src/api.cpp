@@ -155,17 +155,19 @@ int bl_draw(const Level* level, int64_t rows, const Draw* draws, int vocab, int6
 // Rows `ids` of a weight as linear layers store it, but not kInt4; out: [count, inputs]. words: in
 // each row. 0, or 1 for a row that there is not.
 int bl_rows(int64_t count, const int64_t* ids, int64_t outputs, const uint32_t* weight, int64_t words,
-            const float* scales, int storage, int inputs, void* out, int is_bf16) {
+            const void* scales, int storage, int group, int inputs, void* out, int is_bf16) {
     for (int64_t i = 0; i < count; ++i)
         if (ids[i] < 0 || ids[i] >= outputs) return 1;
     const int64_t row_bytes = int64_t(inputs) * (is_bf16 ? 2 : 4);
     for (int64_t i = 0; i < count; ++i)
-        take_row(ids[i], weight, words, scales, storage, inputs,
+        take_row(ids[i], weight, words, scales, storage, group, inputs,
                  static_cast<char*>(out) + i * row_bytes, is_bf16 != 0);
     return 0;
 }
 
 int64_t bl_linear_rows(const Level* level) { return level->linear_rows; }
+
+int bl_has_int6(const Level* level) { return level->has_int6; }
 
 // 0, 1 when memory ran out, or 2 where this level has no gates for such a product. x: [rows, inputs],
 // out: [rows, outputs], or half as many with gates, both contiguous.

@@ -65,11 +65,14 @@ enum Storage : int32_t {
     kInt8 = 1,  // 4 inputs; the weight is that times scales[output], float
     kInt4 = 2,  // 8 inputs, 2 i + j in bits 16 j + 4 i, plus 8; times scales[block][group][16], bf16
     kFloat = 3,  // 1 input
+    kInt6 = 4,   // 32 inputs in six words, plus 32: four with the low bits as kInt4's; in two, for each two
+                 // of these, the high bits of the n-th nibbles from below of a byte in its bits 2 n (first
+                 // word) and 4 + 2 n (second); scales as kInt4's
 };
 
 // out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out is
 // float where out_is_float. With quantized weights x is rounded to int8, too: each row with int8, each
-// group of a row with int4, so that the products are sums of integers. Where `gates`, out: [rows,
+// group of a row with int4 and int6, so that the products are sums of integers. Where `gates`, out: [rows,
 // outputs / 2] is silu of the first half of the outputs times the second, in the element type.
 struct Linear {
     const void *x, *weight, *scales, *bias;
@@ -78,18 +81,22 @@ struct Linear {
     float* x_scales;         // [rows][1, or groups], of x in int8
     int64_t rows;
     int32_t inputs, outputs;
-    int32_t storage, group;  // inputs that share a scale in int4
+    int32_t storage, group;  // inputs that share a scale in int4 and int6
     bool is_bf16, adds, out_is_float;
     bool gates = false;
 };
 
+inline bool has_groups(int storage) { return storage == kInt4 || storage == kInt6; }
+
 inline int padded_inputs(const Linear& a) {
-    const int unit = a.storage == kInt4 ? a.group : a.storage == kInt8 ? 64 : 32;
+    const int unit = has_groups(a.storage) ? a.group : a.storage == kInt8 ? 64 : 32;
     return (a.inputs + unit - 1) / unit * unit;
 }
 
 // Groups of a row of x that have a scale of their own.
-inline int groups_of(const Linear& a) { return a.storage == kInt4 ? padded_inputs(a) / a.group : 1; }
+inline int groups_of(const Linear& a) {
+    return has_groups(a.storage) ? padded_inputs(a) / a.group : 1;
+}
 
 // A linear layer as stack.py describes it; the fields are those of Linear.
 struct Projection {
@@ -133,6 +140,7 @@ struct Level {
     bool (*can_gate)(const Linear&);
     int64_t (*draw)(const Draw&, int vocab);
     int64_t linear_rows;  // more are better left to another library
+    bool has_int6;        // whether `linear` does
 };
 
 int padded_dim(int head_dim);

@@ -82,6 +82,7 @@ void linear(const Linear& a, int begin, int end) {
 }
 
 constexpr int64_t kLinearRows = INT64_MAX;
+constexpr bool kHasInt6 = true;
 #else
 #if BL_VECTOR_BYTES == 32
 int64_t linear_bytes(const Linear& a) {
@@ -95,7 +96,8 @@ void pack_inputs_as(const Linear& a, int64_t block) {
 
 bool can_gate(const Linear& a) { return !is_rounded(a.storage) && can_gate_any(a); }
 
-constexpr auto linear_int4 = linear_of_bytes, linear_int8 = linear_of_bytes;
+constexpr auto linear_of_groups = linear_of_bytes, linear_int8 = linear_of_bytes;
+constexpr bool kHasInt6 = true;
 #else
 int64_t linear_bytes(const Linear& a) { return linear_bytes_any(a); }
 
@@ -104,7 +106,8 @@ void pack_inputs_as(const Linear& a, int64_t block) { pack_inputs_any<T>(a, bloc
 
 bool can_gate(const Linear& a) { return can_gate_any(a); }
 
-constexpr auto linear_int4 = linear_any<kInt4>, linear_int8 = linear_any<kInt8>;
+constexpr auto linear_of_groups = linear_any<kInt4>, linear_int8 = linear_any<kInt8>;
+constexpr bool kHasInt6 = false;
 #endif
 
 void pack_inputs(const Linear& a, int64_t block) {
@@ -112,7 +115,7 @@ void pack_inputs(const Linear& a, int64_t block) {
 }
 
 void linear(const Linear& a, int begin, int end) {
-    const auto run = a.storage == kInt4    ? linear_int4
+    const auto run = has_groups(a.storage) ? linear_of_groups
                      : a.storage == kInt8  ? linear_int8
                      : a.storage == kFloat ? linear_any<kFloat>
                                            : linear_any<kBf16>;
@@ -133,5 +136,5 @@ constexpr int64_t kLinearRows = W > 4 ? INT64_MAX : 64;
 extern const Level BL_JOIN(level_, BL_LEVEL);
 const Level BL_JOIN(level_, BL_LEVEL) = {
     BL_TEXT(BL_LEVEL), attend, merge, rope_store, rms_norm, silu_mul,
-    linear_bytes, pack_inputs, linear, can_gate, draw, kLinearRows,
+    linear_bytes, pack_inputs, linear, can_gate, draw, kLinearRows, kHasInt6,
 };

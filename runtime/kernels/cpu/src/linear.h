@@ -8,7 +8,9 @@
 namespace {
 
 // Whether weights are quantized, and x with them.
-constexpr bool is_rounded(int storage) { return storage == kInt8 || storage == kInt4; }
+constexpr bool is_rounded(int storage) {
+    return storage == kInt8 || storage == kInt4 || storage == kInt6;
+}
 
 // --- x in int8 ---------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-// Linear layers with int8 or int4 weights on AVX2, for any number of rows; for level.cpp. It has products of
+// Linear layers with quantized weights on AVX2, for any number of rows; for level.cpp. It has products of
 // bytes, two of them added in 16 bits: four times as many at once as of floats, and nothing to convert.
 #pragma once
 
@@ -62,44 +62,63 @@ inline void add_int8(const Linear& a, int64_t row, int block, int apart, float (
                           (scale_of_outputs<kInt8>(a, block + c * apart, 0, v * 8) * a.x_scales[row + r]));
 }
 
-// Adds the products of a span, 32 inputs, whose words begin at `words`. Eight pairs fit into 16 bits, as
-// weights are 0 to 15. Words of a later span are asked for.
-template <int R, int C>
-inline void add_span(const char* words, int64_t next_block, const int8_t* x, int64_t stride,
+// Adds the products of a span. Of int4's, 0 to 15, eight pairs fit into 16 bits, of int6's, 0 to 63, two.
+// What a later span has is asked for.
+template <int STORAGE, int R, int C>
+inline void add_span(const char* span, int64_t next_block, const int8_t* x, int64_t stride,
                      __m256i (&sums)[R][C][2]) {
     constexpr int kAheadBytes = 1024;
-    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i low_bits = _mm256_set1_epi8(15), high_bits = _mm256_set1_epi8(48);
     __m256i pairs[R][C][2] = {};
 #pragma GCC unroll 4
-    for (int n = 0; n < 4; ++n, words += 64, x += 8) {
+    for (int n = 0; n < 4; ++n, x += 8) {
 #pragma GCC unroll 2
         for (int c = 0; c < C; ++c) {
-            _mm_prefetch(words + c * next_block + kAheadBytes, _MM_HINT_T0);
+            const char* words = span + c * next_block + n * 64;
+            const char* high_begin = span + c * next_block + high_words(n);
+            _mm_prefetch(words + kAheadBytes, _MM_HINT_T0);
+            if (STORAGE == kInt6 && n % 2 == 0) _mm_prefetch(high_begin + kAheadBytes, _MM_HINT_T0);
 #pragma GCC unroll 2
             for (int v = 0; v < 2; ++v) {
-                __m256i both = load_bytes(words + c * next_block + v * 32);
+                __m256i both = load_bytes(words + v * 32);
                 __asm__("" : "+x"(both));  // once: the compiler would load it for each use
-                const __m256i first = _mm256_and_si256(both, low);
-                const __m256i second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+                __m256i first = _mm256_and_si256(both, low_bits);
+                __m256i second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low_bits);
+                if constexpr (STORAGE == kInt6) {
+                    const __m256i high = load_bytes(high_begin + v * 32);
+                    const __m256i to_first = n % 2 == 0 ? _mm256_slli_epi16(high, 4) : high;
+                    const __m256i to_second =
+                        n % 2 == 0 ? _mm256_slli_epi16(high, 2) : _mm256_srli_epi16(high, 2);
+                    first = _mm256_or_si256(first, _mm256_and_si256(to_first, high_bits));
+                    second = _mm256_or_si256(second, _mm256_and_si256(to_second, high_bits));
+                }
 #pragma GCC unroll 4
                 for (int r = 0; r < R; ++r) {
                     const int8_t* eight = x + r * stride;
-                    add_in_turn(pairs[r][c][v], _mm256_maddubs_epi16(first, four_inputs(eight)));
-                    add_in_turn(pairs[r][c][v], _mm256_maddubs_epi16(second, four_inputs(eight + 4)));
+                    const __m256i of_first = _mm256_maddubs_epi16(first, four_inputs(eight));
+                    const __m256i of_second = _mm256_maddubs_epi16(second, four_inputs(eight + 4));
+                    if constexpr (STORAGE == kInt6) {
+                        const __m256i both_pairs = _mm256_add_epi16(of_first, of_second);
+                        sums[r][c][v] = _mm256_add_epi32(sums[r][c][v], add_pairs(both_pairs));
+                    } else {
+                        add_in_turn(pairs[r][c][v], of_first);
+                        add_in_turn(pairs[r][c][v], of_second);
+                    }
                 }
             }
         }
     }
-    for (int r = 0; r < R; ++r)
+    for (int r = 0; STORAGE == kInt4 && r < R; ++r)
         for (int c = 0; c < C; ++c)
             for (int v = 0; v < 2; ++v)
                 sums[r][c][v] = _mm256_add_epi32(sums[r][c][v], add_pairs(pairs[r][c][v]));
 }
 
-template <int R, int C>
-inline void add_int4(const Linear& a, int64_t row, int block, int apart, float (*results)[R * 16]) {
+template <int STORAGE, int R, int C>
+inline void add_groups(const Linear& a, int64_t row, int block, int apart, float (*results)[R * 16]) {
     const int groups = groups_of(a);
-    const int64_t strip = int64_t(padded_inputs(a)) * 8, scales_strip = groups * int64_t(16);
+    const int64_t strip = int64_t(padded_inputs(a)) / 32 * kSpanBytes<STORAGE>;
+    const int64_t scales_strip = groups * int64_t(16);
     const int64_t stride = bytes_of_few_row(a);
     const char* w = static_cast<const char*>(a.weight) + block * strip;
     const bf16* scales = static_cast<const bf16*>(a.scales) + block * scales_strip;
@@ -111,8 +130,8 @@ inline void add_int4(const Linear& a, int64_t row, int block, int apart, float (
         __m256i sums[R][C][2];
         for (int r = 0; r < R; ++r)
             for (auto& of_block : sums[r]) of_block[0] = of_block[1] = four_inputs(starts + r * stride);
-        for (int i = 0; i < a.group; i += 32, w += 32 * 8, x += 32)
-            add_span<R, C>(w, apart * strip, x, stride, sums);
+        for (int i = 0; i < a.group; i += 32, w += kSpanBytes<STORAGE>, x += 32)
+            add_span<STORAGE, R, C>(w, apart * strip, x, stride, sums);
         for (int c = 0; c < C; ++c) {
             for (int v = 0; v < 2; ++v) {
                 const vf scale = load(scales + c * apart * scales_strip + v * 8);
@@ -133,8 +152,10 @@ template <int R, int C>
 inline void bytes_of_rows(const Linear& a, int64_t row, int block, int apart) {
     for (; row + R <= a.rows; row += R) {
         float results[C][R * 16];
-        a.storage == kInt8 ? add_int8<R, C>(a, row, block, apart, results)
-                           : add_int4<R, C>(a, row, block, apart, results);
+        const auto add = a.storage == kInt8   ? add_int8<R, C>
+                         : a.storage == kInt4 ? add_groups<kInt4, R, C>
+                                              : add_groups<kInt6, R, C>;
+        add(a, row, block, apart, results);
         for (int c = 0; c < C; ++c) put_sums_any(a, results[c], R, row, (block + c * apart) * 16);
     }
     if constexpr (R > 1)
@@ -154,8 +175,8 @@ inline void bytes_of_blocks(const Linear& a, int block, int end) {
 inline void linear_of_bytes(const Linear& a, int begin, int end) {
     const auto run = a.rows > 2             ? bytes_of_blocks<4, 1>
                      : a.rows == 2          ? bytes_of_blocks<2, 2>
-                     : a.storage == kInt4   ? bytes_of_blocks<1, 2>
-                                            : bytes_of_blocks<1, 4>;
+                     : a.storage == kInt8   ? bytes_of_blocks<1, 4>
+                                            : bytes_of_blocks<1, 2>;
     run(a, 2 * begin, std::min(2 * end, (a.outputs + 15) / 16));
 }
 

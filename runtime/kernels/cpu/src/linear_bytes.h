@@ -1,4 +1,4 @@
-// Inputs of linear layers with int8 or int4 weights as bytes, row by row, for products of bytes; for
+// Inputs of linear layers with quantized weights as bytes, row by row, for products of bytes; for
 // linear_few.h and linear_avx2.h.
 #pragma once
 
@@ -10,10 +10,17 @@
 
 namespace {
 
-// What is added to weights so that they are bytes without a sign: int4 is stored so. AVX2's products of
+// 32 inputs of int4 or int6, of 16 outputs.
+template <int STORAGE>
+constexpr int kSpanBytes = STORAGE == kInt4 ? 256 : 384;
+
+// Begin of the words with the high bits of int6 in a span, for the n-th of those with the low ones.
+constexpr int high_words(int n) { return 256 + n / 2 * 64; }
+
+// What is added to weights so that they are bytes without a sign: int4 and int6 are stored so. AVX2's products of
 // int8 (linear_avx2.h) want them as they are.
 inline uint32_t added_to_weights(const Linear& a) {
-    return a.storage == kInt4 ? 8 : W == 16 ? 128 : 0;
+    return a.storage == kInt4 ? 8 : a.storage == kInt6 ? 32 : W == 16 ? 128 : 0;
 }
 
 // A row: its integers as bytes, and for each group what their sum begins with, so that it is one of
@@ -45,7 +52,7 @@ inline void pack_few_row(const Linear& a, int64_t row) {
     vu sums = {};
     const auto put = [&](int i, vi whole) {
         sums += (vu)whole;
-        if (a.storage == kInt4) whole = as_nibbles_are(whole, std::make_integer_sequence<int, W>());
+        if (has_groups(a.storage)) whole = as_nibbles_are(whole, std::make_integer_sequence<int, W>());
         store_bytes(to + i, whole);
     };
     round_row<T>(a, row, put, [&](int group) {

@@ -1,4 +1,4 @@
-// Linear layers with int8 or int4 weights and so few rows that reading the weight, or unpacking it for
+// Linear layers with quantized weights and so few rows that reading the weight, or unpacking it for
 // tiles, would cost more than the products: products of bytes (AVX512-VNNI), of some blocks of sixteen
 // outputs side by side; for amx.h.
 #pragma once
@@ -13,11 +13,11 @@
 namespace {
 
 inline bool has_few_rows(const Linear& a) {
-    return (a.storage == kInt8 && a.rows <= 4) || (a.storage == kInt4 && a.rows <= 8);
+    return (a.storage == kInt8 && a.rows <= 4) || (has_groups(a.storage) && a.rows <= 8);
 }
 
-// int4 on tiles takes its rows as they are here.
-inline bool is_packed_in_rows(const Linear& a) { return has_few_rows(a) || a.storage == kInt4; }
+// int4 and int6 on tiles take their rows as they are here.
+inline bool is_packed_in_rows(const Linear& a) { return has_few_rows(a) || has_groups(a.storage); }
 
 // --- inputs ------------------------------------------------------------------------------------
 
@@ -67,6 +67,26 @@ private:
     int64_t bytes_, ahead_, turn_, over_;
 };
 
+// Of eight inputs, the first four and the others, without a sign.
+struct Eight {
+    __m512i first, second;
+};
+
+// The n-th of the four times eight inputs of a span.
+template <int STORAGE>
+inline Eight eight_inputs(const char* span, int n) {
+    const __m512i low_bits = _mm512_set1_epi8(15), high_bits = _mm512_set1_epi8(48);
+    const __m512i words = _mm512_loadu_si512(span + n * 64);
+    const __m512i first = _mm512_and_si512(words, low_bits);
+    const __m512i second = _mm512_and_si512(_mm512_srli_epi16(words, 4), low_bits);
+    if constexpr (STORAGE == kInt4) return {first, second};
+    const __m512i high = _mm512_loadu_si512(span + high_words(n));
+    const __m512i of_first = n % 2 == 0 ? _mm512_slli_epi16(high, 4) : high;
+    const __m512i of_second = n % 2 == 0 ? _mm512_slli_epi16(high, 2) : _mm512_srli_epi16(high, 2);
+    return {_mm512_or_si512(first, _mm512_and_si512(of_first, high_bits)),
+            _mm512_or_si512(second, _mm512_and_si512(of_second, high_bits))};
+}
+
 // --- products ----------------------------------------------------------------------------------
 
 // R rows x C blocks of 16 sums.
@@ -106,25 +126,28 @@ inline void few_int8(const Linear& a, const FewRows<R>& rows, int block, int end
     }
 }
 
-template <int R, int C>
-inline void few_int4(const Linear& a, const FewRows<R>& rows, int block, int end, vf (*results)[C]) {
-    const int groups = groups_of(a);
-    const int64_t bytes = int64_t(padded_inputs(a)) * 8, group_bytes = bytes / groups;
-    const Strips<C> strips(a.weight, bytes, block, end);
+template <int STORAGE, int R, int C>
+inline void few_of_groups(const Linear& a, const FewRows<R>& rows, int block, int end, vf (*results)[C]) {
+    const int groups = groups_of(a), group_spans = a.group / 32;
+    const Strips<C> strips(a.weight, groups * int64_t(group_spans) * kSpanBytes<STORAGE>, block, end);
     const Strips<C> scales(a.scales, groups * int64_t(16 * sizeof(bf16)), block, end);
-    const __m512i low = _mm512_set1_epi8(15);
     for (int r = 0; r < R; ++r)
         for (int c = 0; c < C; ++c) results[r][c] = vf{};
     for (int g = 0; g < groups; ++g) {
         const int64_t of_group = g * int64_t(16 * sizeof(bf16));
         if (of_group % 64 == 0) scales.ask(of_group);
         FewSums<R, C> sums(rows, g);
-        for (int64_t i = g * group_bytes; i < (g + 1) * group_bytes; i += 64) {
-            strips.ask(i);
-            for (int c = 0; c < C; ++c) {
-                const __m512i words = _mm512_loadu_si512(strips.at(c, i));
-                sums.add(c, _mm512_and_si512(words, low), rows, i / 8);
-                sums.add(c, _mm512_and_si512(_mm512_srli_epi16(words, 4), low), rows, i / 8 + 4);
+        for (int64_t span = int64_t(g) * group_spans; span < int64_t(g + 1) * group_spans; ++span) {
+            const int64_t at = span * kSpanBytes<STORAGE>;
+#pragma GCC unroll 4
+            for (int n = 0; n < 4; ++n) {
+                strips.ask(at + n * 64);
+                if (STORAGE == kInt6 && n % 2 == 0) strips.ask(at + high_words(n));
+                for (int c = 0; c < C; ++c) {
+                    const Eight weights = eight_inputs<STORAGE>(strips.at(c, at), n);
+                    sums.add(c, weights.first, rows, span * 32 + n * 8);
+                    sums.add(c, weights.second, rows, span * 32 + n * 8 + 4);
+                }
             }
         }
         for (int c = 0; c < C; ++c) {
@@ -140,8 +163,10 @@ template <class T, int R, int C>
 inline void few_outputs(const Linear& a, int64_t row, int block, int end) {
     const FewRows<R> rows(a, row);
     vf results[R][C];
-    a.storage == kInt8 ? few_int8<R, C>(a, rows, block, end, results)
-                       : few_int4<R, C>(a, rows, block, end, results);
+    const auto run = a.storage == kInt8   ? few_int8<R, C>
+                     : a.storage == kInt4 ? few_of_groups<kInt4, R, C>
+                                          : few_of_groups<kInt6, R, C>;
+    run(a, rows, block, end, results);
     for (int c = 0; c < C; ++c) {
         float sums[R * 16];
         for (int r = 0; r < R; ++r) store(sums + r * 16, results[r][c]);

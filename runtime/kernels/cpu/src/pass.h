@@ -22,13 +22,13 @@ struct Step {
     int32_t is_bf16, kv_is_int8;
 };
 
-// From token ids to logits; pass.py has the same. embedding: as a linear layer stores it (kernels.h,
+// From token ids to logits; whole.py has the same. embedding: as a linear layer stores it (kernels.h,
 // Storage; not kInt4), or with storage < 0 [vocab, hidden] in the element type. words: of its rows.
 struct Pass {
     Step step;
     const void *embedding, *scales;
     int64_t vocab, words;
-    int32_t storage;
+    int32_t storage, group;
     float norm_eps;
     const void* norm;
     Projection head;
@@ -44,16 +44,34 @@ inline uint16_t to_bf16(float value) {
     return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+inline float from_bf16(uint16_t bits) {
+    const uint32_t whole = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &whole, sizeof value);
+    return value;
+}
+
+// Input n of a row in int6, whose words are 16 apart.
+inline int whole_of_int6(const uint32_t* words, int n) {
+    const int of_span = n / 8 % 4, shift = 16 * (n % 2) + n % 8 / 2 * 4, nibble = shift % 8 / 4;
+    const uint32_t* span = words + n / 32 * 6 * 16;
+    const uint32_t low = span[of_span * 16] >> shift & 15u;
+    const uint32_t high = span[(4 + of_span / 2) * 16] >> (shift / 8 * 8 + of_span % 2 * 4 + nibble * 2) & 3u;
+    return int(high << 4 | low) - 32;
+}
+
 // Row `id` of a weight of `words` per row as linear layers store it, but not kInt4; out: [inputs].
-inline void take_row(int64_t id, const uint32_t* weight, int64_t words, const float* scales,
-                     int storage, int inputs, void* out, bool is_bf16) {
+inline void take_row(int64_t id, const uint32_t* weight, int64_t words, const void* scales, int storage,
+                     int group, int inputs, void* out, bool is_bf16) {
     const int per_word = storage == kFloat ? 1 : storage == kBf16 ? 2 : 4;
     const uint32_t* word = weight + id / 16 * words * 16 + id % 16;
     for (int n = 0; n < inputs; ++n) {
-        const uint32_t bits = word[n / per_word * 16];
         float value;
-        if (storage == kInt8) {
-            value = float(int8_t(bits >> (n % 4 * 8))) * scales[id];
+        if (storage == kInt6) {
+            const int64_t at = (id / 16 * (words * 32 / 6 / group) + n / group) * 16 + id % 16;
+            value = float(whole_of_int6(word, n)) * from_bf16(static_cast<const uint16_t*>(scales)[at]);
+        } else if (const uint32_t bits = word[n / per_word * 16]; storage == kInt8) {
+            value = float(int8_t(bits >> (n % 4 * 8))) * static_cast<const float*>(scales)[id];
         } else {
             const uint32_t whole = storage == kFloat ? bits : n % 2 ? bits & 0xffff0000u : bits << 16;
             std::memcpy(&value, &whole, sizeof value);
@@ -85,13 +103,6 @@ inline int64_t layers_bytes(const Level& level, int64_t tokens, const Layer& lay
     for (const int columns : {layer.qkv.inputs, layer.out.inputs, layer.down.inputs})
         bytes += part_bytes(tokens * columns * (is_bf16 ? 2 : 4));
     return bytes;
-}
-
-inline float from_bf16(uint16_t bits) {
-    const uint32_t whole = uint32_t(bits) << 16;
-    float value;
-    std::memcpy(&value, &whole, sizeof value);
-    return value;
 }
 
 // Of the heaviest kernel of a step: decides whether a team is worth it.
@@ -197,8 +208,7 @@ inline int run_pass(Team& team, const Level& level, Plan& plan, const Pass& a) {
                         size_t(row_bytes));
         else
             take_row(id, static_cast<const uint32_t*>(a.embedding), a.words,
-                     static_cast<const float*>(a.scales), a.storage, int(hidden), x + i * row_bytes,
-                     bf16);
+                     a.scales, a.storage, a.group, int(hidden), x + i * row_bytes, bf16);
     }
     if (!run_layers(team, level, plan, step, buffer)) return kNoMemory;
     const Linear head = linear_of(a.head, buffer, a.logits, tokens, bf16);

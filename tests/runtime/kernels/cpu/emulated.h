@@ -78,6 +78,7 @@ inline __m512i set1(T x) {
 }
 
 inline __m512i and_(__m512i a, __m512i b) { return a & b; }
+inline __m512i or_(__m512i a, __m512i b) { return a | b; }
 inline __m512i xor_(__m512i a, __m512i b) { return a ^ b; }
 inline __m512i sub_epi8(__m512i a, __m512i b) {
     const Lanes<__m512i, uint8_t> x(a), y(b);
@@ -86,6 +87,10 @@ inline __m512i sub_epi8(__m512i a, __m512i b) {
 inline __m512i srli_epi16(__m512i a, unsigned count) {
     const Lanes<__m512i, uint16_t> x(a);
     return lanes<__m512i, uint16_t>([&](int i) { return uint16_t(count > 15 ? 0 : x.at[i] >> count); });
+}
+inline __m512i slli_epi16(__m512i a, unsigned count) {
+    const Lanes<__m512i, uint16_t> x(a);
+    return lanes<__m512i, uint16_t>([&](int i) { return uint16_t(count > 15 ? 0 : x.at[i] << count); });
 }
 
 // In turn one of each, of the low or the high half of each 16 bytes.
@@ -297,9 +302,11 @@ inline void tile_dpbf16ps(int to, int a, int b) {
 #define _mm512_maskz_loadu_epi16 emulated::load_words<__m512i>
 #define _mm256_maskz_loadu_epi16 emulated::load_words<__m256i>
 #define _mm512_and_si512 emulated::and_
+#define _mm512_or_si512 emulated::or_
 #define _mm512_xor_si512 emulated::xor_
 #define _mm512_sub_epi8 emulated::sub_epi8
 #define _mm512_srli_epi16 emulated::srli_epi16
+#define _mm512_slli_epi16 emulated::slli_epi16
 #define _mm512_maskz_unpacklo_epi32(mask, a, b) emulated::unpack<uint32_t>(mask, a, b, false)
 #define _mm512_maskz_unpackhi_epi32(mask, a, b) emulated::unpack<uint32_t>(mask, a, b, true)
 #define _mm512_maskz_unpacklo_epi64(mask, a, b) emulated::unpack<uint64_t>(mask, a, b, false)

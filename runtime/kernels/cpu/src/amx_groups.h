@@ -1,4 +1,4 @@
-// Linear layers with int4 weights on tiles; for amx.h. Tiles in int8 are made of 128 inputs at a time,
+// Linear layers with int4 or int6 weights on tiles; for amx.h. Tiles in int8 are made of 128 inputs at a time,
 // and multiplied with rows as linear_few.h packs them.
 #pragma once
 
@@ -10,17 +10,17 @@ namespace {
 
 constexpr int kStepInputs = 32, kStepBytes = kStepInputs * 16;  // a tile of weights
 constexpr int kSteps = 4;           // one, two or four groups
-constexpr int kInt4RowBlocks = 8;   // that share what was unpacked; their sums take 16 KiB
+constexpr int kUnpackedRowBlocks = 8;  // that share what was unpacked; their sums take 16 KiB
 
-// Four words of 16 outputs each are one tile.
-inline void unpack_int4(const char* words, char* tile) {
-    const __m512i low = _mm512_set1_epi8(15), added = _mm512_set1_epi8(8);
+// A span is one tile.
+template <int STORAGE>
+inline void unpack_span(const char* span, char* tile) {
+    const __m512i added = _mm512_set1_epi8(STORAGE == kInt4 ? 8 : 32);
+#pragma GCC unroll 4
     for (int n = 0; n < 4; ++n) {
-        const __m512i word = _mm512_loadu_si512(words + n * 64);
-        const __m512i first = _mm512_and_si512(word, low);
-        const __m512i second = _mm512_and_si512(_mm512_srli_epi16(word, 4), low);
-        _mm512_store_si512(tile + n * 128, _mm512_sub_epi8(first, added));
-        _mm512_store_si512(tile + n * 128 + 64, _mm512_sub_epi8(second, added));
+        const Eight weights = eight_inputs<STORAGE>(span, n);
+        _mm512_store_si512(tile + n * 128, _mm512_sub_epi8(weights.first, added));
+        _mm512_store_si512(tile + n * 128 + 64, _mm512_sub_epi8(weights.second, added));
     }
 }
 
@@ -83,23 +83,23 @@ inline void add_groups(const Linear& a, int64_t block, int step, int steps, cons
 }
 
 // For the row blocks [first, last); `end`: of the output blocks that come after these.
-template <class T, int C>
-inline void int4_outputs(const Linear& a, int64_t first, int64_t last, int output_block, int end) {
+template <class T, int STORAGE, int C>
+inline void outputs_of_groups(const Linear& a, int64_t first, int64_t last, int output_block, int end) {
     const int all_steps = padded_inputs(a) / kStepInputs, group_steps = a.group / kStepInputs;
     const int64_t scale_bytes = 16 * sizeof(bf16);
-    const Strips<C> strips(a.weight, int64_t(all_steps) * (kStepBytes / 2), output_block, end);
+    const Strips<C> strips(a.weight, int64_t(all_steps) * kSpanBytes<STORAGE>, output_block, end);
     const Strips<C> all_scales(a.scales, groups_of(a) * scale_bytes, output_block, end);
     alignas(64) char tiles[2 * kSteps * kStepBytes];
-    alignas(64) float totals[2 * kInt4RowBlocks][256];
+    alignas(64) float totals[2 * kUnpackedRowBlocks][256];
     std::memset(totals, 0, size_t(last - first) * 2 * sizeof totals[0]);
     for (int step = 0; step < all_steps; step += kSteps) {
         const int steps = std::min(kSteps, all_steps - step), group = step / group_steps;
         vf scale[kSteps][C];
         for (int s = 0; s < steps; ++s) {
-            const int64_t at = int64_t(step + s) * (kStepBytes / 2);
-            for (int line = 0; line < kStepBytes / 2; line += 64) strips.ask(at + line);
+            const int64_t at = int64_t(step + s) * kSpanBytes<STORAGE>;
+            for (int line = 0; line < kSpanBytes<STORAGE>; line += 64) strips.ask(at + line);
             for (int c = 0; c < C; ++c)
-                unpack_int4(strips.at(c, at), tiles + (c * kSteps + s) * kStepBytes);
+                unpack_span<STORAGE>(strips.at(c, at), tiles + (c * kSteps + s) * kStepBytes);
         }
         for (int g = 0; g < steps / group_steps; ++g) {
             const int64_t at = (group + g) * scale_bytes;
@@ -118,15 +118,16 @@ inline void int4_outputs(const Linear& a, int64_t first, int64_t last, int outpu
                         (output_block + c) * 16);
 }
 
-template <class T>
-inline void linear_int4(const Linear& a, int begin, int end) {
+template <class T, int STORAGE>
+inline void linear_of_groups(const Linear& a, int begin, int end) {
     const int64_t row_blocks = (a.rows + 15) / 16;
     const int blocks = std::min(2 * end, (a.outputs + 15) / 16);
-    for (int64_t first = 0; first < row_blocks; first += kInt4RowBlocks) {
-        const int64_t last = std::min(first + kInt4RowBlocks, row_blocks);
+    for (int64_t first = 0; first < row_blocks; first += kUnpackedRowBlocks) {
+        const int64_t last = std::min(first + kUnpackedRowBlocks, row_blocks);
         int block = 2 * begin;
-        for (; block + 2 <= blocks; block += 2) int4_outputs<T, 2>(a, first, last, block, blocks);
-        if (block < blocks) int4_outputs<T, 1>(a, first, last, block, blocks);
+        for (; block + 2 <= blocks; block += 2)
+            outputs_of_groups<T, STORAGE, 2>(a, first, last, block, blocks);
+        if (block < blocks) outputs_of_groups<T, STORAGE, 1>(a, first, last, block, blocks);
     }
 }
 
