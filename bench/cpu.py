@@ -56,6 +56,9 @@ AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
+# Of short workloads so many turns are taken: the machine's speed changes from one to the next.
+_TURNS_S = 30
+_MOST_ROUNDS = 15
 # A prompt is no decoding, and few tokens are as short as one.
 _QUANTIZED_TOKENS = 128
 FIRST_ID, LAST_ID = 300, 4000  # tokens that stand for text in the embedded model's vocabulary
@@ -153,14 +156,16 @@ class Bench:
         name = f"{self.name}: {metric}"
         self.report.add(name, value, unit, goal=goal, detail=detail, most=most)
 
-    def turns(self, *contenders: Callable[[], float]) -> list[float]:
-        """The median of what each returns, taking turns; where one turn is long, it has to do."""
+    def turns(self, *contenders: Callable[[], float]) -> list[list[float]]:
+        """What each returns, taking turns; where one turn is long, it has to do."""
         start = time.perf_counter()
         first = [run() for run in contenders]
-        if time.perf_counter() - start > (10 if self.quick else 60):
-            return first
-        taken = [[run() for run in contenders] for _ in range(self.rounds)]
-        return [statistics.median(times) for times in zip(*taken, strict=True)]
+        took = time.perf_counter() - start
+        if took > (10 if self.quick else 60):
+            return [[time_s] for time_s in first]
+        more = 0 if self.quick else min(int(_TURNS_S / took), _MOST_ROUNDS)
+        taken = [[run() for run in contenders] for _ in range(max(self.rounds, more))]
+        return [list(times) for times in zip(*taken, strict=True)]
 
     def against_peers(
         self,
@@ -178,14 +183,16 @@ class Bench:
         it is 1."""
         self.machine.measure(work)
         runs = [lambda peer=peer: theirs(peer) for peer in self.peers]
-        own, *others = self.turns(ours, *runs)
+        mine, *others = self.turns(ours, *runs)
         self.machine.measure(work)
-        told = [f"{peer.name} {detail(t)}" for peer, t in zip(self.peers, others, strict=True)]
+        own, *medians = map(statistics.median, (mine, *others))
+        told = [f"{peer.name} {detail(t)}" for peer, t in zip(self.peers, medians, strict=True)]
         text = f"{detail(own)}; {', '.join(told)}"
         least = self.machine.least_s(work) / per
-        most = min(others) / least
+        most = min(medians) / least
         goal = 1.0 if self.in_float32 else goal
-        self.add(metric, min(others) / own, "x", goal=goal, detail=text, most=most)
+        ahead = min(ratio(times, mine) for times in others)
+        self.add(metric, ahead, "x", goal=goal, detail=text, most=most)
         text = f"{detail(least)} at least, {most:.2f}x at most"
         self.add(f"{metric}, of the machine's limit", least / own, "", detail=text)
 
@@ -243,16 +250,19 @@ class Bench:
         size = quantized_bytes(self.machine, name)
         work = [prefill(1, 16), *decode(1, 16, _QUANTIZED_TOKENS - 1)]
         self.machine.measure(work, size)
-        own, plain, *other = self.turns(*runs)
+        mine, all_plain, *other = self.turns(*runs)
         self.machine.measure(work, size)
         least = self.machine.least_s(work, size)
+        own, plain = statistics.median(mine), statistics.median(all_plain)
         detail = f"{_QUANTIZED_TOKENS / own:.0f} tokens/s, of our own time with bfloat16 weights, "
         detail += f"{100 * least / own:.0f} % of the limit, {plain / least:.2f}x at most"
         metric, most = f"{name}, decode batch 1", plain / least
-        self.add(metric, plain / own, "x", goal=goal, detail=detail, most=most)
+        self.add(metric, ratio(all_plain, mine), "x", goal=goal, detail=detail, most=most)
         if peer is not None:
-            detail = f"{_QUANTIZED_TOKENS / other[0]:.0f} tokens/s, {peer.name}"
-            self.add(f"{name}, against {theirs}", other[0] / own, "x", goal=1.1, detail=detail)
+            (its,) = other
+            detail = f"{_QUANTIZED_TOKENS / statistics.median(its):.0f} tokens/s, {peer.name}"
+            metric = f"{name}, against {theirs}"
+            self.add(metric, ratio(its, mine), "x", goal=1.1, detail=detail)
 
     def prompts(self, count: int, length: int) -> Prompts:
         return [[self.rng.randint(FIRST_ID, LAST_ID) for _ in range(length)] for _ in range(count)]
@@ -394,6 +404,12 @@ class Bench:
             for progress in events.progress:
                 made[progress.sid] += progress.token_ids
         return list(made.values())
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """How many times as long they take: the median over turns, as the machine's speed changes less
+    within one than from one to the next."""
+    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
 def timed(run: Callable[[], object]) -> float:
