@@ -32,6 +32,8 @@ _INT6_GROUP: Final = 64
 # Of int6: in a span of 32 inputs, and of these the words with low bits.
 _SPAN_WORDS: Final = 6
 _LOW_WORDS: Final = 4
+# Of the high ones in a byte: [which of two words with low bits, 1, which nibble of it, 1].
+_HIGH_SHIFTS: Final = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(2, 1, 2, 1)
 _PAGES_FROM: Final = 64 * 1024  # bytes
 
 
@@ -194,16 +196,12 @@ def _words_of_six_bits(codes: torch.Tensor) -> torch.Tensor:
     """0 ... 63 as uint8 [rows, inputs] to int32 [rows, inputs / 32 * 6]: for 32 inputs four words
     as `_words` makes of the low four bits, and two with the high ones, each of 16 inputs."""
     rows = len(codes)
-    # A word's bytes hold a pair of nibbles each, [.., half word, i / 2, i % 2, j].
+    # [.., word with high bits, which of two with low ones, i / 2, i % 2, j]; i, j as in `_words`.
     high = (codes >> 4).view(rows, -1, 2, 2, 2, 2, 2)
     high = (high << _HIGH_SHIFTS).sum((3, 5), dtype=torch.uint8)  # [.., i / 2, j]
     high = high.transpose(3, 4).flatten(2).view(torch.int32)
     low = _words(codes & 15).view(rows, -1, _LOW_WORDS)
     return torch.cat((low, high), 2).flatten(1)
-
-
-# Of the high bits of six: [half of the word, 1, i % 2, 1].
-_HIGH_SHIFTS: Final = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(2, 1, 2, 1)
 
 
 def _six_bits(words: torch.Tensor) -> torch.Tensor:

@@ -65,9 +65,9 @@ enum Storage : int32_t {
     kInt8 = 1,  // 4 inputs; the weight is that times scales[output], float
     kInt4 = 2,  // 8 inputs, 2 i + j in bits 16 j + 4 i, plus 8; times scales[block][group][16], bf16
     kFloat = 3,  // 1 input
-    kInt6 = 4,   // 32 inputs in six words, plus 32: four with the low bits as kInt4's; in two, for each two
-                 // of these, the high bits of the n-th nibbles from below of a byte in its bits 2 n (first
-                 // word) and 4 + 2 n (second); scales as kInt4's
+    kInt6 = 4,   // 32 inputs in six words, plus 32: four with the low four bits of eight each, as kInt4's, two
+                 // with the high two bits of two of these each: of the nibbles of byte b in bits 8 b and
+                 // 8 b + 2 for the first, 8 b + 4 and 8 b + 6 for the second. Scales as kInt4's
 };
 
 // out = x weight^T + bias, or out += where `adds`. x, bias and out are of the element type, out is
