@@ -19,8 +19,8 @@ inline void unpack_span(const char* span, char* tile) {
 #pragma GCC unroll 4
     for (int n = 0; n < 4; ++n) {
         const Eight weights = eight_inputs<STORAGE>(span, n);
-        _mm512_store_si512(tile + n * 128, _mm512_sub_epi8(weights.first, added));
-        _mm512_store_si512(tile + n * 128 + 64, _mm512_sub_epi8(weights.second, added));
+        _mm512_store_si512(tile + n * 128, _mm512_sub_epi8((__m512i)weights.first, added));
+        _mm512_store_si512(tile + n * 128 + 64, _mm512_sub_epi8((__m512i)weights.second, added));
     }
 }
 

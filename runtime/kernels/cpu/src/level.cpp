@@ -9,8 +9,8 @@
 #include "attention_amx.h"
 #include "attention_bf16.h"
 #include "linear_gated.h"
-#elif BL_VECTOR_BYTES == 32
-#include "linear_avx2.h"
+#elif BL_VECTOR_BYTES > 16
+#include "linear_pairs.h"
 #endif
 
 namespace {
@@ -84,7 +84,7 @@ void linear(const Linear& a, int begin, int end) {
 constexpr int64_t kLinearRows = INT64_MAX;
 constexpr bool kHasInt6 = true;
 #else
-#if BL_VECTOR_BYTES == 32
+#if BL_VECTOR_BYTES > 16
 int64_t linear_bytes(const Linear& a) {
     return is_rounded(a.storage) ? a.rows * bytes_of_few_row(a) : linear_bytes_any(a);
 }
@@ -96,7 +96,8 @@ void pack_inputs_as(const Linear& a, int64_t block) {
 
 bool can_gate(const Linear& a) { return !is_rounded(a.storage) && can_gate_any(a); }
 
-constexpr auto linear_of_groups = linear_of_bytes, linear_int8 = linear_of_bytes;
+constexpr auto linear_int8 = linear_of_pairs<kInt8>, linear_int4 = linear_of_pairs<kInt4>,
+               linear_int6 = linear_of_pairs<kInt6>;
 constexpr bool kHasInt6 = true;
 #else
 int64_t linear_bytes(const Linear& a) { return linear_bytes_any(a); }
@@ -106,7 +107,8 @@ void pack_inputs_as(const Linear& a, int64_t block) { pack_inputs_any<T>(a, bloc
 
 bool can_gate(const Linear& a) { return can_gate_any(a); }
 
-constexpr auto linear_of_groups = linear_any<kInt4>, linear_int8 = linear_any<kInt8>;
+constexpr auto linear_int8 = linear_any<kInt8>, linear_int4 = linear_any<kInt4>,
+               linear_int6 = linear_int4;  // is asked for nowhere
 constexpr bool kHasInt6 = false;
 #endif
 
@@ -115,11 +117,13 @@ void pack_inputs(const Linear& a, int64_t block) {
 }
 
 void linear(const Linear& a, int begin, int end) {
-    const auto run = has_groups(a.storage) ? linear_of_groups
-                     : a.storage == kInt8  ? linear_int8
-                     : a.storage == kFloat ? linear_any<kFloat>
-                                           : linear_any<kBf16>;
-    run(a, begin, end);
+    switch (a.storage) {
+        case kInt8: return linear_int8(a, begin, end);
+        case kInt4: return linear_int4(a, begin, end);
+        case kInt6: return linear_int6(a, begin, end);
+        case kFloat: return linear_any<kFloat>(a, begin, end);
+        default: return linear_any<kBf16>(a, begin, end);
+    }
 }
 
 // Where nothing is known of the processor, whoever knows it is faster from here on.

@@ -21,12 +21,6 @@ inline bool is_packed_in_rows(const Linear& a) { return has_few_rows(a) || has_g
 
 // --- inputs ------------------------------------------------------------------------------------
 
-inline __m512i four_bytes(const int8_t* x) {
-    int32_t bytes;
-    std::memcpy(&bytes, x, sizeof bytes);
-    return _mm512_set1_epi32(bytes);
-}
-
 // R rows from `row` on.
 template <int R>
 struct FewRows {
@@ -67,26 +61,6 @@ private:
     int64_t bytes_, ahead_, turn_, over_;
 };
 
-// Of eight inputs, the first four and the others, without a sign.
-struct Eight {
-    __m512i first, second;
-};
-
-// The n-th of the four times eight inputs of a span.
-template <int STORAGE>
-inline Eight eight_inputs(const char* span, int n) {
-    const __m512i low_bits = _mm512_set1_epi8(15), high_bits = _mm512_set1_epi8(48);
-    const __m512i words = _mm512_loadu_si512(span + n * 64);
-    const __m512i first = _mm512_and_si512(words, low_bits);
-    const __m512i second = _mm512_and_si512(_mm512_srli_epi16(words, 4), low_bits);
-    if constexpr (STORAGE == kInt4) return {first, second};
-    const __m512i high = _mm512_loadu_si512(span + high_words(n));
-    const __m512i of_first = n % 2 == 0 ? _mm512_slli_epi16(high, 4) : high;
-    const __m512i of_second = n % 2 == 0 ? _mm512_slli_epi16(high, 2) : _mm512_srli_epi16(high, 2);
-    return {_mm512_or_si512(first, _mm512_and_si512(of_first, high_bits)),
-            _mm512_or_si512(second, _mm512_and_si512(of_second, high_bits))};
-}
-
 // --- products ----------------------------------------------------------------------------------
 
 // R rows x C blocks of 16 sums.
@@ -102,7 +76,7 @@ struct FewSums {
     // Of block c, with the four inputs of each row from `i` on.
     __attribute__((always_inline)) void add(int c, __m512i weights, const FewRows<R>& rows, int64_t i) {
         for (int r = 0; r < R; ++r)
-            at[r][c] = _mm512_dpbusd_epi32(at[r][c], weights, four_bytes(rows.x[r] + i));
+            at[r][c] = _mm512_dpbusd_epi32(at[r][c], weights, (__m512i)four_inputs(rows.x[r] + i));
     }
 };
 
@@ -145,8 +119,8 @@ inline void few_of_groups(const Linear& a, const FewRows<R>& rows, int block, in
                 if (STORAGE == kInt6 && n % 2 == 0) strips.ask(at + high_words(n));
                 for (int c = 0; c < C; ++c) {
                     const Eight weights = eight_inputs<STORAGE>(strips.at(c, at), n);
-                    sums.add(c, weights.first, rows, span * 32 + n * 8);
-                    sums.add(c, weights.second, rows, span * 32 + n * 8 + 4);
+                    sums.add(c, (__m512i)weights.first, rows, span * 32 + n * 8);
+                    sums.add(c, (__m512i)weights.second, rows, span * 32 + n * 8 + 4);
                 }
             }
         }

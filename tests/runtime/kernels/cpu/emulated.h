@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -83,6 +84,29 @@ inline __m512i xor_(__m512i a, __m512i b) { return a ^ b; }
 inline __m512i sub_epi8(__m512i a, __m512i b) {
     const Lanes<__m512i, uint8_t> x(a), y(b);
     return lanes<__m512i, uint8_t>([&](int i) { return uint8_t(x.at[i] - y.at[i]); });
+}
+inline __m512i mask_sub_epi8(__m512i other, uint64_t mask, __m512i a, __m512i b) {
+    const Lanes<__m512i, uint8_t> w(other), x(a), y(b);
+    return lanes<__m512i, uint8_t>(
+        [&](int i) { return mask >> i & 1 ? uint8_t(x.at[i] - y.at[i]) : w.at[i]; });
+}
+inline __m512i abs_epi8(__m512i a) {
+    const Lanes<__m512i, int8_t> x(a);
+    return lanes<__m512i, uint8_t>([&](int i) { return uint8_t(std::abs(int(x.at[i]))); });
+}
+inline __m512i maddubs_epi16(__m512i a, __m512i b) {
+    const Lanes<__m512i, uint8_t> x(a);
+    const Lanes<__m512i, int8_t> y(b);
+    return lanes<__m512i, int16_t>([&](int i) {
+        const int sum = x.at[2 * i] * y.at[2 * i] + x.at[2 * i + 1] * y.at[2 * i + 1];
+        return int16_t(std::min(std::max(sum, -32768), 32767));
+    });
+}
+inline __m512i madd_epi16(__m512i a, __m512i b) {
+    const Lanes<__m512i, int16_t> x(a), y(b);
+    return lanes<__m512i, uint32_t>([&](int i) {
+        return uint32_t(x.at[2 * i] * y.at[2 * i]) + uint32_t(x.at[2 * i + 1] * y.at[2 * i + 1]);
+    });
 }
 inline __m512i srli_epi16(__m512i a, unsigned count) {
     const Lanes<__m512i, uint16_t> x(a);
@@ -168,6 +192,12 @@ inline __m128i cvtepi32_epi8(uint64_t mask, __m512i a) {
     return lanes<__m128i, uint8_t>([&](int i) { return uint8_t(x.at[i]); }, mask);
 }
 
+inline __mmask64 movepi8_mask(__m512i a) {
+    const Lanes<__m512i, int8_t> x(a);
+    uint64_t mask = 0;
+    for (int i = 0; i < 64; ++i) mask |= uint64_t(x.at[i] < 0) << i;
+    return mask;
+}
 inline __mmask16 movepi32_mask(__m512i a) {
     const Lanes<__m512i, int32_t> x(a);
     unsigned mask = 0;
@@ -294,6 +324,7 @@ inline void tile_dpbf16ps(int to, int a, int b) {
 
 #define _mm512_setzero_si512() __m512i{}
 #define _mm512_set1_epi8 emulated::set1<int8_t>
+#define _mm512_set1_epi16 emulated::set1<int16_t>
 #define _mm512_set1_epi32 emulated::set1<int32_t>
 #define _mm512_loadu_si512 emulated::load<__m512i>
 #define _mm512_load_si512 emulated::load_aligned
@@ -305,6 +336,10 @@ inline void tile_dpbf16ps(int to, int a, int b) {
 #define _mm512_or_si512 emulated::or_
 #define _mm512_xor_si512 emulated::xor_
 #define _mm512_sub_epi8 emulated::sub_epi8
+#define _mm512_mask_sub_epi8 emulated::mask_sub_epi8
+#define _mm512_abs_epi8 emulated::abs_epi8
+#define _mm512_maddubs_epi16 emulated::maddubs_epi16
+#define _mm512_madd_epi16 emulated::madd_epi16
 #define _mm512_srli_epi16 emulated::srli_epi16
 #define _mm512_slli_epi16 emulated::slli_epi16
 #define _mm512_maskz_unpacklo_epi32(mask, a, b) emulated::unpack<uint32_t>(mask, a, b, false)
@@ -322,6 +357,7 @@ inline void tile_dpbf16ps(int to, int a, int b) {
 #define _mm512_maskz_cvtepu16_epi32 emulated::cvtepu16_epi32
 #define _mm512_maskz_cvtepi8_epi32 emulated::cvtepi8_epi32
 #define _mm512_maskz_cvtepi32_epi8 emulated::cvtepi32_epi8
+#define _mm512_movepi8_mask emulated::movepi8_mask
 #define _mm512_movepi32_mask emulated::movepi32_mask
 
 #undef _tile_loadd
