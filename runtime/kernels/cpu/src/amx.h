@@ -29,7 +29,7 @@ template <class T, bool IS_INT8, int R, int C>
 class Results {
 public:
     Results(const Linear& a, int64_t block, int output_block)
-        : a_(a), row_(block * 16), output_(output_block * 16), places_(sums_) {
+        : a_(a), row_(block * 16), output_(output_block * 16), places_(&sums_[0]) {
         each([&](int i, int rows, int64_t row, int output) {
             if (!is_result(a_, rows, output)) return;
             places_.at[i] = static_cast<float*>(a_.out) + row * a_.outputs + output;
