@@ -110,16 +110,35 @@ inline void scores_of_rows(const Rows& rows, int n, const float* queries, int pa
     for (int r = 0; r < R; ++r) store(scores + r * kBlock + n, sum_rows(all[r]));
 }
 
+// run(rows at once, as a constant, first row) for all rows, at most MOST (3 or 4) at once: as seldom as that
+// allows, and about as many each time.
+template <int MOST, class Run>
+inline void in_parts(int num_rows, const Run& run) {
+    for (int row = 0; row < num_rows;) {
+        const int left = num_rows - row;
+        const int now = left >= 2 * MOST ? MOST : left > MOST ? (left + 1) / 2 : left;
+        if (now == 1)
+            run(std::integral_constant<int, 1>(), row);
+        else if (now == 2)
+            run(std::integral_constant<int, 2>(), row);
+        else if (now == 3)
+            run(std::integral_constant<int, 3>(), row);
+        else
+            run(std::integral_constant<int, MOST>(), row);
+        row += now;
+    }
+}
+
+// Whose sums, or results, fit into registers.
+constexpr int kScoredRows = 3, kSummedRows = 4;
+
 // scores[row][n]: [kFewRows, kBlock]. queries: [rows, padded].
 inline void scores_of_few(const Rows& rows, int keys, const float* queries, int num_rows, int padded,
                           float* scores) {
-    for (int n = 0; n < keys; n += W) {
-        int r = 0;
-        for (; r + 2 <= num_rows; r += 2)
-            scores_of_rows<2>(rows, n, queries + r * padded, padded, scores + r * kBlock);
-        if (r < num_rows)
-            scores_of_rows<1>(rows, n, queries + r * padded, padded, scores + r * kBlock);
-    }
+    for (int n = 0; n < keys; n += W)
+        in_parts<kScoredRows>(num_rows, [&](auto count, int r) {
+            scores_of_rows<count()>(rows, n, queries + r * padded, padded, scores + r * kBlock);
+        });
 }
 
 template <int R, int C>
@@ -141,8 +160,9 @@ inline void add_values_of_few(
         for (int c = 0; c < C; ++c) store(out + r * padded + column + c * W, sums[r][c]);
 }
 
+// A function of its own, so that sums stay in registers.
 template <int R>
-inline void add_rows_of_few(
+__attribute__((noinline)) void add_rows_of_few(
     const Rows& rows, int keys, int padded, const float* weights, const float* scale, float* out
 ) {
     int column = 0;
@@ -190,13 +210,9 @@ inline void block_of_few(
     float scale[kFewRows];
     scores_of_few(rows, keys, scratch.q + row * padded, num_rows, padded, scores);
     weigh_few(scores, keys, num_rows, low + row, high + row, most + row, total + row, scale);
-    int r = 0;
-    for (; r + 4 <= num_rows; r += 4)
-        add_rows_of_few<4>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
-    for (; r + 2 <= num_rows; r += 2)
-        add_rows_of_few<2>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
-    for (; r < num_rows; ++r)
-        add_rows_of_few<1>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
+    in_parts<kSummedRows>(num_rows, [&](auto count, int r) {
+        add_rows_of_few<count()>(rows, keys, padded, scores + r * kBlock, scale + r, out + r * padded);
+    });
 }
 
 // --- many rows -------------------------------------------------------------------------------
